@@ -1,0 +1,63 @@
+"""A data set as the rest of the package sees it: rows, names, and a way to read each image."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from cache.schema import Rows
+
+
+class ImageSource(Protocol):
+    """Reads the image of a row; picklable, so that worker processes can hold one."""
+
+    def read(self, row: int) -> bytes | np.ndarray:
+        """The encoded file of the row, or its pixels as uint8 (height, width, 3)."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Images that are files below a root."""
+
+    root: Path
+    paths: tuple[str, ...]
+
+    def read(self, row: int) -> bytes:
+        return (self.root / self.paths[row]).read_bytes()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a data set holds.
+
+    Attributes:
+        dataset: the data set's name.
+        rows: ids, labels, attributes and splits of every image.
+        images: reads the image of a row.
+        class_names, attribute_names: in the order of their numbers.
+        class_prompts, attribute_prompts: for each class (attribute) the entries that describe it;
+            an entry that ends with a full stop is a sentence and used as it stands, any other is a
+            name that goes into templates.
+        warnings: what the loader noticed, such as counts that differ from the published ones.
+    """
+
+    dataset: str
+    rows: Rows
+    images: ImageSource
+    class_names: tuple[str, ...]
+    attribute_names: tuple[str, ...]
+    class_prompts: tuple[tuple[str, ...], ...]
+    attribute_prompts: tuple[tuple[str, ...], ...]
+    warnings: tuple[str, ...] = ()
+
+    def sha256(self) -> str:
+        """Hex digest of the rows and names: it changes when any row moves or any label does."""
+        digest = hashlib.sha256()
+        header = [self.dataset, self.class_names, self.attribute_names, self.rows.ids]
+        digest.update(json.dumps(header, ensure_ascii=True).encode())
+        for column in (self.rows.labels, self.rows.attributes, self.rows.splits):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
