@@ -1,0 +1,86 @@
+"""The calibration set: the training rows that a head gets wrong."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, Int32
+
+from calibrate.errors import CalibrationError
+from calibrate.settings import Settings
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Rows to recalibrate on; `fallback` says that too few were wrong and near misses fill up."""
+
+    rows: Int32[np.ndarray, " size"]
+    fallback: bool = False
+
+
+def margins(
+    probabilities: Float[np.ndarray, "rows classes"], labels: Int[np.ndarray, " rows"]
+) -> Float[np.ndarray, " rows"]:
+    """Probability of the label less that of the best other class, in [-1, 1]; wrong if below 0."""
+    own = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
+    others = probabilities.copy()
+    np.put_along_axis(others, labels[:, None], -1, axis=1)
+    return own - others.max(axis=1)
+
+
+def calibration_set(
+    rng: np.random.Generator,
+    probabilities: Float[np.ndarray, "rows classes"],
+    labels: Int[np.ndarray, " rows"],
+    rows: Int[np.ndarray, " rows"],
+    settings: Settings,
+    class_names: tuple[str, ...],
+) -> CalibrationSet:
+    """The rows whose prediction is wrong, or what the settings make of them.
+
+    Args:
+        rng: draws the subset, where `calibration_size` asks for a random one.
+        probabilities: of the source head, for the training rows.
+        labels: of the training rows.
+        rows: their numbers in the cache.
+
+    Raises:
+        CalibrationError: fewer than `calibration_minimum` rows are wrong, and no fallback is set.
+    """
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    if len(wrong) >= settings.calibration_minimum:
+        chosen = subset(rng, wrong, margins(probabilities, labels), settings)
+        return CalibrationSet(rows[np.sort(chosen)])
+    if settings.calibration_fallback == "none":
+        raise CalibrationError(too_few(labels[wrong], settings, class_names))
+    nearest = np.argsort(margins(probabilities, labels), kind="stable")
+    return CalibrationSet(rows[np.sort(nearest[: fallback_size(settings)])], fallback=True)
+
+
+def subset(rng, wrong, all_margins, settings: Settings) -> Int[np.ndarray, " size"]:
+    """As many of the wrong rows as `calibration_size` asks for."""
+    size = settings.calibration_size
+    if size is None:
+        return wrong
+    count = min(len(wrong), max(1, round(size * len(wrong)) if size <= 1 else int(size)))
+    if settings.calibration_subset == "confident":
+        return wrong[np.argsort(all_margins[wrong], kind="stable")[:count]]
+    return rng.permutation(wrong)[:count]
+
+
+def fallback_size(settings: Settings) -> int:
+    """Rows of the fallback: `calibration_size` where it is a number, else one batch of anchors."""
+    size = settings.calibration_size
+    return settings.calibration_batch_size if size is None or size <= 1 else int(size)
+
+
+def too_few(wrong_labels, settings: Settings, class_names: tuple[str, ...]) -> str:
+    """What to say of a calibration set that is too small."""
+    counts = np.bincount(wrong_labels, minlength=len(class_names))
+    each = ", ".join(f"{name} {count}" for name, count in zip(class_names, counts, strict=True))
+    return (
+        f"the {settings.calibration_source} head gets {len(wrong_labels)} training rows wrong "
+        f"({each}), expected at least {settings.calibration_minimum} for a calibration set: "
+        "train ERM less (--erm-steps, --erm-lr), take another head's errors "
+        "(--calibration-source zeroshot), or the rows it is least sure of "
+        "(--calibration-fallback margin)"
+    )

@@ -1,0 +1,140 @@
+"""One experiment: a task, settings and a seed, with the ERM stage that several methods share."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from calibrate.calibration_set import CalibrationSet, calibration_set
+from calibrate.head import (
+    Head,
+    Units,
+    arrays_of,
+    clip_head,
+    measure_units,
+    probabilities,
+    scaled_features,
+)
+from calibrate.objectives import ErmObjective
+from calibrate.sampling import minibatches
+from calibrate.settings import CRITERIA, Settings
+from calibrate.task import Task
+from calibrate.train import Data, Optimizer, Trained, evaluation_steps, train
+
+STAGES = {"erm": 0, "calibration set": 1, "cfr": 2, "dfr": 3}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task whose arrays are on the device; made once for all seeds and settings."""
+
+    task: Task
+    units: Units
+    data: Data
+
+
+def prepare(task: Task) -> Prepared:
+    """Puts the arrays of a task on the device."""
+    units, val_rows = measure_units(task), task.rows("val")
+    data = Data(
+        features=scaled_features(task, units),
+        labels=jnp.asarray(task.labels),
+        class_embeddings=jnp.asarray(task.class_embeddings),
+        val_rows=jnp.asarray(val_rows),
+        val_groups=jnp.asarray(task.groups[val_rows]),
+        group_labels=jnp.arange(task.num_groups) // len(task.attribute_names),
+    )
+    return Prepared(task, units, data)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What the methods work with; the ERM stage runs when it is first asked for, and once."""
+
+    prepared: Prepared
+    settings: Settings
+    seed: int
+
+    @property
+    def task(self) -> Task:
+        return self.prepared.task
+
+    def rng(self, stage: str) -> np.random.Generator:
+        """The generator of a stage: a function of the seed and the stage alone."""
+        return np.random.default_rng([self.seed, STAGES[stage]])
+
+    def key(self, stage: str) -> jax.Array:
+        """The JAX key of a stage: a function of the seed and the stage alone."""
+        return jax.random.fold_in(jax.random.key(self.seed), STAGES[stage])
+
+    def start(self) -> Head:
+        """CLIP's own head with the logit scale to train from."""
+        return clip_head(self.task, self.prepared.units, self.settings.logit_scale)
+
+    def zeroshot(self) -> Head:
+        """CLIP's own head with its own logit scale."""
+        return clip_head(self.task, self.prepared.units, self.task.logit_scale)
+
+    def optimizer(self, lr: float) -> Optimizer:
+        """The optimizer's settings with a stage's learning rate."""
+        settings = self.settings
+        trains = 0.0 if settings.freeze_logit_scale else 1.0
+        numbers = (lr, settings.momentum, settings.weight_decay, trains)
+        return Optimizer(*map(jnp.float32, numbers))
+
+    def probabilities(
+        self, head: Head, rows: Int[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, "rows classes"]:
+        """Class probabilities of rows under a head."""
+        data = self.prepared.data
+        return probabilities(head, data.features, data.class_embeddings, rows)
+
+    def arrays(self, head: Head) -> dict[str, np.ndarray]:
+        """A head as numpy arrays in the units of the cache."""
+        return arrays_of(head, self.prepared.units)
+
+    @cached_property
+    def erm(self) -> Trained:
+        """The ERM stage."""
+        settings, rows = self.settings, self.task.rows("train")
+        batches = minibatches(self.rng("erm"), rows, settings.erm_steps, settings.batch_size)
+        return train(
+            ErmObjective(),
+            self.start(),
+            None,
+            batches,
+            evaluation_steps(settings.erm_steps, settings.evaluations),
+            self.prepared.data,
+            self.optimizer(settings.erm_lr),
+            jnp.float32(settings.dropout),
+            self.key("erm"),
+        )
+
+    def source(self, name: str) -> Head:
+        """The head that `erm` (its last step) or `zeroshot` stands for."""
+        return self.erm.last if name == "erm" else self.zeroshot()
+
+    @cached_property
+    def calibration_set(self) -> CalibrationSet:
+        """Training rows that the source head gets wrong."""
+        rows = self.task.rows("train")
+        return calibration_set(
+            self.rng("calibration set"),
+            self.probabilities(self.source(self.settings.calibration_source), rows),
+            self.task.labels[rows],
+            rows,
+            self.settings,
+            self.task.class_names,
+        )
+
+
+def selected_heads(trained: Trained) -> dict[str, Head]:
+    """The head of each selection."""
+    best = {
+        name: jax.tree.map(lambda leaf, number=number: leaf[number], trained.best)
+        for number, name in enumerate(CRITERIA)
+    }
+    return {**best, "last": trained.last}

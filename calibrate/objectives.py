@@ -1,0 +1,164 @@
+"""The objectives of the two training stages, as the training loop calls them."""
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from calibrate import similarities
+from calibrate.centroids import update_centroids
+from calibrate.head import Head, embed, logits
+from calibrate.losses import contrastive_loss, cosine_loss, cross_entropy, supcon_loss
+from calibrate.sampling import Pool
+from calibrate.train import Data
+
+
+def dropout(
+    key: Array, embeddings: Float[Array, "rows embedding"], rate: Float[Array, ""]
+) -> Float[Array, "rows embedding"]:
+    """Embeddings with a share `rate` of their entries zero and the others scaled up."""
+    # Sixteen random bits an entry are plenty, and half the price of a float.
+    bits = jax.random.bits(key, embeddings.shape, jnp.uint16)
+    kept = bits >= jnp.asarray(rate * 65536, jnp.uint16)
+    return jnp.where(kept, embeddings / (1 - rate), 0)
+
+
+def accuracy(scores: Float[Array, "rows classes"], labels: Int[Array, " rows"]):
+    """Share of rows whose highest logit is that of their label."""
+    return jnp.mean(scores.argmax(axis=-1) == labels)
+
+
+@dataclass(frozen=True)
+class ErmObjective:
+    """Cross-entropy over the training minibatch. Batch: row numbers. Weights: dropout rate."""
+
+    def loss(self, head: Head, memory: None, batch, data: Data, weights, key: Array):
+        embeddings, labels = embed(head, data.features.gather(batch)), data.labels[batch]
+        scores = logits(head, dropout(key, embeddings, weights), data.class_embeddings)
+        return cross_entropy(scores, labels), (memory, {"batch_accuracy": accuracy(scores, labels)})
+
+
+class CfrBatch(NamedTuple):
+    """The rows of one step of CFR; None stands for what its variant does not need.
+
+    Attributes:
+        anchors: rows of the calibration set.
+        training: a minibatch of the training split.
+        positives: pool and slots of random positives; None with centroids.
+        negatives: pool, and slots where they are drawn or known before; None where the nearest
+            rows of the training minibatch serve.
+        alpha: weight of cross-entropy and contrast.
+    """
+
+    anchors: Int[Array, " anchors"]
+    training: Int[Array, " rows"]
+    positives: Pool | None
+    negatives: Pool | None
+    alpha: Float[Array, ""]
+
+
+class CfrWeights(NamedTuple):
+    """What CFR's loss takes beside its batch; traced, so that sweeping it compiles nothing.
+
+    `row_weights` says how much each row counts in the centroid of its class.
+    """
+
+    temperature: Float[Array, ""]
+    holistic: Float[Array, ""]
+    supcon_temperature: Float[Array, ""]
+    dropout: Float[Array, ""]
+    dps_momentum: Float[Array, ""]
+    row_weights: Float[Array, " n"]
+
+
+class Part(NamedTuple):
+    """Embeddings of some rows of a step, and their labels."""
+
+    embeddings: Float[Array, "rows embedding"]
+    labels: Int[Array, " rows"]
+
+
+@dataclass(frozen=True)
+class CfrObjective:
+    """alpha * cross-entropy + alpha * contrastive loss + lambda * holistic term.
+
+    The memory holds the class centroids where the positives are centroids, else None.
+
+    References:
+        arXiv 2403.07241, the total loss; where the cross-entropy runs is our addition.
+    """
+
+    holistic: str
+    cross_entropy: str
+    num_negatives: int
+
+    def loss(self, head: Head, memory, batch: CfrBatch, data: Data, weights: CfrWeights, key):
+        anchors, training, positives, negatives = project_once(head, batch, data)
+        if memory is not None:
+            memory = update_centroids(
+                memory,
+                jax.lax.stop_gradient(training.embeddings),
+                training.labels,
+                weights.row_weights[batch.training],
+                weights.dps_momentum,
+            )
+            pulling = similarities.with_centroids(*anchors, memory)
+        else:
+            slots = batch.positives.slots
+            pulling = similarities.with_slots(anchors.embeddings, positives.embeddings, slots)
+        pushing = self.push(anchors, training, negatives, batch.negatives)
+        contrastive = contrastive_loss(*pulling, *pushing, weights.temperature)
+        entropy = self.entropy(head, anchors, training, data, weights.dropout, key)
+        holistic = self.hold(training, len(data.class_embeddings), weights)
+        total = batch.alpha * (entropy + contrastive) + weights.holistic * holistic
+        scores = logits(head, anchors.embeddings, data.class_embeddings)
+        return total, (
+            memory,
+            {
+                "cross_entropy": entropy,
+                "contrastive": contrastive,
+                "holistic": holistic,
+                "calibration_accuracy": accuracy(scores, anchors.labels),
+            },
+        )
+
+    def push(self, anchors: Part, training: Part, negatives: Part | None, pool: Pool | None):
+        """Similarities with the negatives: those of the slots, or the nearest of a pool."""
+        if pool is not None and pool.slots is not None:
+            return similarities.with_slots(anchors.embeddings, negatives.embeddings, pool.slots)
+        candidates = training if negatives is None else negatives
+        return similarities.with_nearest(*anchors, *candidates, self.num_negatives)
+
+    def entropy(self, head, anchors: Part, training: Part, data: Data, rate, key):
+        """Cross-entropy over the anchors, the training minibatch, or both as one batch."""
+        parts = {
+            "calibration": [anchors],
+            "train": [training],
+            "both": [anchors, training],
+        }[self.cross_entropy]
+        embeddings, labels = (jnp.concatenate(column) for column in zip(*parts, strict=True))
+        scores = logits(head, dropout(key, embeddings, rate), data.class_embeddings)
+        return cross_entropy(scores, labels)
+
+    def hold(self, training: Part, num_classes: int, weights: CfrWeights):
+        """The holistic term over the training minibatch."""
+        if self.holistic == "cosine":
+            return cosine_loss(*training, num_classes)
+        if self.holistic == "supcon":
+            return supcon_loss(*training, weights.supcon_temperature)
+        return jnp.zeros(())
+
+
+def project_once(head: Head, batch: CfrBatch, data: Data) -> list[Part | None]:
+    """Anchors, training rows, positives and negatives, out of one product for all of them."""
+    pools = [None if pool is None else pool.rows for pool in (batch.positives, batch.negatives)]
+    groups = [batch.anchors, batch.training, *pools]
+    rows = [group for group in groups if group is not None]
+    cuts = list(accumulate(len(each) for each in rows))[:-1]
+    embeddings = iter(jnp.split(embed(head, data.features.gather(jnp.concatenate(rows))), cuts))
+    return [
+        None if group is None else Part(next(embeddings), data.labels[group]) for group in groups
+    ]

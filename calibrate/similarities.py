@@ -1,0 +1,47 @@
+"""Cosine similarities of anchors with their positives and negatives, and which of them count."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from calibrate.sampling import NONE
+
+Similarities = tuple[Float[Array, "anchors chosen"], Bool[Array, "anchors chosen"]]
+
+
+def with_centroids(
+    anchors: Float[Array, "anchors embedding"],
+    labels: Int[Array, " anchors"],
+    centroids: Float[Array, "classes embedding"],
+) -> Similarities:
+    """Similarity with the centroid of the anchor's class; a centroid of zeros does not count."""
+    similarities = jnp.take_along_axis(anchors @ centroids.T, labels[:, None], axis=1)
+    return similarities, (centroids != 0).any(axis=1)[labels][:, None]
+
+
+def with_slots(
+    anchors: Float[Array, "anchors embedding"],
+    pool: Float[Array, "pool embedding"],
+    slots: Int[Array, "anchors chosen"],
+) -> Similarities:
+    """Similarities with the rows of a pool that the slots name; an empty slot does not count."""
+    similarities = jnp.take_along_axis(anchors @ pool.T, jnp.maximum(slots, 0), axis=1)
+    return similarities, slots != NONE
+
+
+def with_nearest(
+    anchors: Float[Array, "anchors embedding"],
+    labels: Int[Array, " anchors"],
+    pool: Float[Array, "pool embedding"],
+    pool_labels: Int[Array, " pool"],
+    count: int,
+) -> Similarities:
+    """Similarities with the `count` nearest rows of other classes in a pool, or all it has."""
+    similarities = anchors @ pool.T
+    others = labels[:, None] != pool_labels[None, :]
+    ranked = jnp.where(others, jax.lax.stop_gradient(similarities), -jnp.inf)
+    _, places = jax.lax.top_k(ranked, min(count, len(pool_labels)))
+    return (
+        jnp.take_along_axis(similarities, places, axis=1),
+        jnp.take_along_axis(others, places, axis=1),
+    )

@@ -1,0 +1,205 @@
+"""The compiled training loop: scans over steps and evaluations, and knows nothing of the loss."""
+
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from calibrate.head import Features, Head, embed, logits
+from calibrate.settings import CRITERIA
+
+
+class Data(NamedTuple):
+    """What the loop reads: features and labels of all rows, and the rows to evaluate on."""
+
+    features: Features
+    labels: Int[Array, " n"]
+    class_embeddings: Float[Array, "classes embedding"]
+    val_rows: Int[Array, " val"]
+    val_groups: Int[Array, " val"]
+    group_labels: Int[Array, " groups"]
+
+
+class Optimizer(NamedTuple):
+    """Hyperparameters of SGD; traced, so that sweeping them compiles nothing."""
+
+    lr: Float[Array, ""]
+    momentum: Float[Array, ""]
+    weight_decay: Float[Array, ""]
+    train_scale: Float[Array, ""]
+
+
+class Objective(Protocol):
+    """A loss with what it carries from step to step; hashable, for it is static."""
+
+    def loss(
+        self, head: Head, memory: Any, batch: Any, data: Data, weights: Any, key: Array
+    ) -> tuple[Float[Array, ""], tuple[Any, dict[str, Float[Array, ""]]]]:
+        """The loss of one step, the memory of the next one, and what is logged."""
+
+
+class State(NamedTuple):
+    """What the next step needs."""
+
+    head: Head
+    opt_state: Any
+    memory: Any
+
+
+class Info(NamedTuple):
+    """What is logged at each evaluation.
+
+    Attributes:
+        step: steps done.
+        logged: mean of each logged value over the steps since the last evaluation.
+        logit_scale: factor of the logits.
+        group_accuracy: on the validation split, 0 for a group without rows.
+        criteria: values of `CRITERIA`.
+    """
+
+    step: Int[Array, " evaluations"]
+    logged: dict[str, Float[Array, " evaluations"]]
+    logit_scale: Float[Array, " evaluations"]
+    group_accuracy: Float[Array, "evaluations groups"]
+    criteria: Float[Array, "evaluations criteria"]
+
+
+class Trained(NamedTuple):
+    """Heads by selection criterion, the last head, and the log.
+
+    Attributes:
+        best: heads stacked in the order of `CRITERIA`; of equal values the earliest counts.
+        best_values: their values on the validation split.
+        best_steps: the steps after which they stood.
+        last: the head of the last step.
+    """
+
+    best: Head
+    best_values: Float[Array, " criteria"]
+    best_steps: Int[Array, " criteria"]
+    last: Head
+    info: Info
+
+
+def evaluation_steps(steps: int, evaluations: int) -> Int[np.ndarray, " points"]:
+    """Evenly spaced numbers of steps after which to evaluate; the first is 0, the last `steps`."""
+    points = min(steps, evaluations) + 1
+    return np.round(np.linspace(0, steps, points)).astype(np.int32)
+
+
+def group_accuracies(head: Head, data: Data, num_groups: int) -> Float[Array, " groups"]:
+    """Accuracy of each group on the validation split; 0 for a group without rows."""
+    embeddings = embed(head, data.features.gather(data.val_rows))
+    predictions = logits(head, embeddings, data.class_embeddings).argmax(axis=-1)
+    correct = predictions == data.labels[data.val_rows]
+    hits = jnp.bincount(data.val_groups, weights=correct.astype(jnp.float32), length=num_groups)
+    return hits / jnp.maximum(jnp.bincount(data.val_groups, length=num_groups), 1)
+
+
+def criteria_values(
+    accuracies: Float[Array, " groups"],
+    counts: Int[Array, " groups"],
+    group_labels: Int[Array, " groups"],
+    num_classes: int,
+) -> Float[Array, " criteria"]:
+    """Worst-class, average and worst-group accuracy; what has no rows does not count."""
+    hits = accuracies * counts
+    class_hits = jnp.bincount(group_labels, weights=hits, length=num_classes)
+    class_counts = jnp.bincount(group_labels, weights=counts, length=num_classes)
+    class_accuracies = class_hits / jnp.maximum(class_counts, 1)
+    worst_class = jnp.where(class_counts > 0, class_accuracies, jnp.inf).min()
+    worst_group = jnp.where(counts > 0, accuracies, jnp.inf).min()
+    return jnp.stack([worst_class, hits.sum() / counts.sum(), worst_group])
+
+
+def optimizer(settings: Optimizer, head: Head) -> optax.GradientTransformation:
+    """SGD with momentum; weight decay acts on the projection, never on the logit scale."""
+    decayed = Head(weight=True, bias=None if head.bias is None else True, log_scale=False)
+    return optax.chain(
+        optax.add_decayed_weights(settings.weight_decay, mask=decayed),
+        optax.sgd(settings.lr, settings.momentum),
+    )
+
+
+@partial(jax.jit, static_argnames=("objective",))
+def train(
+    objective: Objective,
+    head: Head,
+    memory: Any,
+    batches: Any,
+    points: Int[Array, " points"],
+    data: Data,
+    sgd: Optimizer,
+    weights: Any,
+    key: Array,
+) -> Trained:
+    """Trains a head and evaluates it at the given points, in one compiled program.
+
+    Args:
+        objective: the loss; static.
+        head: where to start.
+        memory: what the objective carries from step to step, at the start.
+        batches: arrays whose first axis runs over the steps.
+        points: numbers of steps, from 0 to all, at which to evaluate (0 itself is not evaluated).
+        data: features, labels and what to evaluate on.
+        sgd, weights: hyperparameters of the optimizer and of the objective; traced.
+        key: for what is random inside a step.
+    """
+    optimiser = optimizer(sgd, head)
+    num_groups, num_classes = len(data.group_labels), len(data.class_embeddings)
+    counts = jnp.bincount(data.val_groups, length=num_groups)
+    gradient = jax.value_and_grad(objective.loss, has_aux=True)
+
+    def step(number, carry):
+        state, sums = carry
+        batch = jax.tree.map(lambda array: array[number], batches)
+        step_key = jax.random.fold_in(key, number)
+        (loss, (memory, logged)), grads = gradient(
+            state.head, state.memory, batch, data, weights, step_key
+        )
+        grads = grads._replace(log_scale=grads.log_scale * sgd.train_scale)
+        updates, opt_state = optimiser.update(grads, state.opt_state, state.head)
+        state = State(optax.apply_updates(state.head, updates), opt_state, memory)
+        return state, jax.tree.map(jnp.add, sums, {"loss": loss, **logged})
+
+    def stretch(carry, bounds):
+        state, best = carry
+        start, stop = bounds
+        state, sums = jax.lax.fori_loop(start, stop, step, (state, zeros))
+        accuracies = group_accuracies(state.head, data, num_groups)
+        values = criteria_values(accuracies, counts, data.group_labels, num_classes)
+        logged = jax.tree.map(lambda total: total / (stop - start), sums)
+        info = Info(stop, logged, jnp.exp(state.head.log_scale), accuracies, values)
+        return (state, keep_best(best, state.head, values, stop)), info
+
+    state = State(head, optimiser.init(head), memory)
+    first = jax.tree.map(lambda array: array[0], batches)
+    _, (_, logged) = jax.eval_shape(objective.loss, head, memory, first, data, weights, key)
+    zeros = {"loss": jnp.zeros(()), **jax.tree.map(lambda x: jnp.zeros(x.shape), logged)}
+    (state, best), info = jax.lax.scan(stretch, (state, no_best(head)), (points[:-1], points[1:]))
+    return Trained(*best, state.head, info)
+
+
+def no_best(head: Head) -> tuple[Head, Float[Array, " criteria"], Int[Array, " criteria"]]:
+    """Heads, values and steps of the criteria before anything was evaluated."""
+    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(CRITERIA)), head)
+    return stacked, jnp.full(len(CRITERIA), -jnp.inf), jnp.zeros(len(CRITERIA), jnp.int32)
+
+
+def keep_best(best, head: Head, values: Float[Array, " criteria"], step: Int[Array, ""]):
+    """The best heads so far, where the new one takes the place of those that it surpasses."""
+    heads, best_values, best_steps = best
+    better = values > best_values
+
+    def choose(old, new):
+        return jnp.where(better.reshape(-1, *[1] * new.ndim), new, old)
+
+    return (
+        jax.tree.map(choose, heads, head),
+        jnp.where(better, values, best_values),
+        jnp.where(better, step, best_steps),
+    )
