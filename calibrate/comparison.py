@@ -1,13 +1,13 @@
 """Runs methods over seeds on one task, and sums up what came out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from calibrate import signs
-from calibrate.experiment import Experiment, Prepared, prepare
+from calibrate.experiment import Experiment, prepare
 from calibrate.methods import GROUP_LABELS, fit
 from calibrate.methods.fitted import Fitted
 from calibrate.metrics import Predictions, evaluate
@@ -58,14 +58,21 @@ def run(name: str, experiment: Experiment) -> Outcome:
 
 
 def compare(
-    task: Task, settings: Settings, methods: Sequence[str], seeds: Sequence[int]
-) -> Iterator[tuple[str, int, Outcome]]:
-    """Outcomes of every method with every seed, as they come."""
-    prepared: Prepared = prepare(task)
+    task: Task,
+    settings: Settings,
+    methods: Iterable[str],
+    seeds: Iterable[int],
+    progress: Callable[[str, int], None],
+) -> Outcomes:
+    """Outcomes of every method, one for each seed; `progress` hears of each before it begins."""
+    prepared = prepare(task)
+    outcomes: Outcomes = {name: [] for name in methods}
     for seed in seeds:
         experiment = Experiment(prepared, settings, seed)
-        for name in methods:
-            yield name, seed, run(name, experiment)
+        for name, done in outcomes.items():
+            progress(name, seed)
+            done.append(run(name, experiment))
+    return outcomes
 
 
 def summarise(

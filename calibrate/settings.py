@@ -177,3 +177,27 @@ def nns_pool_rows(settings: Settings) -> int | None:
     raise CalibrationError(
         f"nns_pool is {settings.nns_pool!r}, expected all, minibatch or a number of rows"
     )
+
+
+# The release's values as far as this tool has what they belong to, and what it has not.
+PRESETS = {
+    "release": {
+        "lr": 1e-4,
+        "steps": 3700,
+        "erm_lr": 1e-4,
+        "positive": "rps",
+        "negative": "nns",
+        "temperature": 1.0,
+        "holistic": "supcon",
+        "alpha": 1.5,
+        "cross_entropy": "calibration",
+        "init": "clip",
+        "selection": "worst-group",
+    }
+}
+NOT_REPRODUCED = {
+    "release": "not reproduced of the release: it also trains the text projection, the token "
+    "embeddings and, for CLIP-ResNet50, the whole attention pool; dropout acts in evaluation too; "
+    "its supcon has targets (weight 0.2) and a queue of 1,280 embeddings; its negatives end up "
+    "as rows of the anchor's own class, here they are of other classes"
+}

@@ -1,0 +1,99 @@
+"""The result of a comparison as a table for people: accuracies in per cent."""
+
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+
+COLUMNS = {
+    "worst_group": "worst group",
+    "average": "average",
+    "train_weighted_average": "train-weighted",
+    "group_mean": "group mean",
+    "worst_class": "worst class",
+}
+NAMES = {"zeroshot": "zero-shot", "erm": "ERM", "cfr": "CFR", "dfr": "DFR"}
+
+
+def per_cent(metrics: dict[str, Any], key: str) -> str:
+    """A metric in per cent, with its standard deviation over seeds where there is one."""
+    value = metrics[key]
+    if value is None:
+        return "-"
+    spread = metrics.get(f"{key}_std")
+    return f"{100 * value:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+
+
+def method_row(name: str, method: dict[str, Any]) -> list[str]:
+    """One row of the table."""
+    test = method["test"]
+    low, high = test["worst_group_interval"]
+    cells = [per_cent(test, key) for key in COLUMNS]
+    oracle = per_cent(method["by_selection"]["worst-group"]["test"], "worst_group")
+    interval = f"[{100 * low:.1f}, {100 * high:.1f}]"
+    return [NAMES[name], method["group_labels"], cells[0], interval, *cells[1:], oracle]
+
+
+def methods_table(result: dict[str, Any]) -> Table:
+    """Test accuracies of every method."""
+    oracle = " (oracle)" if result["selection"] == "worst-group" else ""
+    seeds = len(result["seeds"])
+    title = f"{result['dataset']}, test split, in per cent; selected by val {result['selection']}"
+    over = "" if seeds == 1 else f"; mean ± standard deviation over {seeds} seeds"
+    table = Table(title=title + oracle + over)
+    table.add_column("method")
+    table.add_column("group labels")
+    for name in ("worst group", "95 % interval", *list(COLUMNS.values())[1:]):
+        table.add_column(name, justify="right")
+    table.add_column("worst group, oracle selection", justify="right")
+    for name, method in result["methods"].items():
+        table.add_row(*method_row(name, method))
+    return table
+
+
+def groups_table(result: dict[str, Any]) -> Table:
+    """Test accuracy of every method in every group."""
+    methods = result["methods"]
+    table = Table(title="accuracy by group, test split, in per cent")
+    for name in ("class", "attribute"):
+        table.add_column(name)
+    table.add_column("n", justify="right")
+    for name in methods:
+        table.add_column(NAMES[name], justify="right")
+    columns = [method["test"]["groups"] for method in methods.values()]
+    for cells in zip(*columns, strict=True):
+        values = [per_cent(cell, "accuracy") for cell in cells]
+        table.add_row(cells[0]["label"], cells[0]["attribute"], str(cells[0]["n"]), *values)
+    return table
+
+
+def advice(result: dict[str, Any]) -> str:
+    """The recommendation in one sentence."""
+    found = result["recommendation"]
+    if found is None:
+        return "Recommendation: none, there are no two methods without group labels to compare."
+    low, high = (f"{100 * bound:+.1f}" for bound in found["interval"])
+    return (
+        f"Recommendation: {NAMES[found['method']]}. {found['reason'].capitalize()}: "
+        f"{100 * found['margin']:+.1f} points of {found['criterion']} accuracy over "
+        f"{NAMES[found['over']]}, 95 % interval [{low}, {high}]."
+    )
+
+
+def calibration_line(result: dict[str, Any]) -> str | None:
+    """Size and composition of the calibration set."""
+    found = result["calibration_set"]
+    if found is None:
+        return None
+    return (
+        f"Calibration set: {found['size']} rows; per class {found['per_class']}, "
+        f"per group {found['per_group']}."
+    )
+
+
+def render(result: dict[str, Any]) -> Group:
+    """The whole result: tables, calibration set, and the recommendation last."""
+    lines = [calibration_line(result), *(f"Prompt: {each}" for each in result["prompts"])]
+    seconds = ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items())
+    tail = [*filter(None, lines), f"Seconds: {seconds}", advice(result)]
+    return Group(methods_table(result), groups_table(result), "\n".join(tail))
