@@ -1,10 +1,20 @@
 """The command line: parses, imports inside the command, calls, and shows."""
 
 import errno
+import json
+import shlex
+import subprocess
 import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+from time import perf_counter
 
 import click
 
+from calibrate.methods import METHODS
+from calibrate.settings import NOT_REPRODUCED, PRESETS, Settings
+
+PATH = click.Path(path_type=Path)
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -41,6 +51,179 @@ def main():
       python cli.py extract --dataset celeba --root data/celeba
       python cli.py calibrate --cache celeba.h5
     """
+
+
+def setting_options(command):
+    """One option for each field of `Settings`; its help shows where the default comes from."""
+    for each in reversed(fields(Settings)):
+        command = setting_option(each)(command)
+    return command
+
+
+def setting_option(each):
+    """The option of one field."""
+    name, text = each.name.replace("_", "-"), f"{each.metadata['help']} ({each.metadata['source']})"
+    if each.type is bool:
+        return click.option(f"--{name}/--no-{name}", default=each.default, help=text)
+    choices = each.metadata["choices"]
+    kind = click.Choice(choices) if choices else float if each.default is None else each.type
+    return click.option(f"--{name}", type=kind, default=each.default, help=text)
+
+
+def make_settings(ctx: click.Context, preset: str | None, values: dict) -> Settings:
+    """The settings of a command line: defaults, then the preset, then what was given."""
+    given = click.core.ParameterSource.COMMANDLINE
+    preset_values = PRESETS.get(preset, {})
+    taken = {k: v for k, v in preset_values.items() if ctx.get_parameter_source(k) != given}
+    if preset:
+        click.echo(f"preset {preset}: {NOT_REPRODUCED[preset]}", err=True)
+    return Settings(**{**values, **taken})
+
+
+def task_of(cache):
+    """What calibration learns from, out of a cache."""
+    from calibrate.task import Task
+
+    rows, texts, head = cache.rows, cache.texts, cache.head
+    return Task(
+        cache.features,
+        cache.valid,
+        rows.labels,
+        rows.attributes,
+        rows.splits,
+        texts.class_names,
+        texts.attribute_names,
+        head.projection,
+        head.bias,
+        head.logit_scale,
+        texts.class_embeddings,
+        rows.subjects,
+    )
+
+
+@main.command()
+@click.option("--cache", "path", type=PATH, required=True, help="The cache to train on.")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    type=click.Choice(METHODS),
+    default=("zeroshot", "erm", "cfr"),
+    help="What to compare; may be given several times.",
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many seeds to average.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="The first seed.")
+@click.option("--out", type=PATH, help="The run's folder; by default runs/NAME-TIME.")
+@click.option("--overwrite", is_flag=True, help="Replace a finished run.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="Where JAX runs."
+)
+@click.option(
+    "--preset",
+    type=click.Choice(sorted(PRESETS)),
+    help="Start from the values of the authors' release; options given beside it win.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@setting_options
+@click.pass_context
+def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, as_json, **values):
+    """Train and compare heads on a cache, and recommend one.
+
+    \b
+    Example:
+      python cli.py calibrate --cache celeba.h5
+      python cli.py calibrate --cache celeba.h5 --method erm --method cfr --seeds 5 --lr 1e-4
+    """
+    started = perf_counter()
+    settings = make_settings(ctx, preset, values)
+
+    from cache.reader import read_cache, read_info
+    from cache.runs import default_run_directory, refuse_finished_run, write_run
+
+    from calibrate import record, runtime
+    from calibrate.comparison import compare, summarise
+    from calibrate.table import render
+
+    out = out or default_run_directory(path.stem)
+    refuse_finished_run(out, overwrite)
+    runtime.keep_compiled(Path(click.get_app_dir("clip-cfr")) / "jax")
+    device = runtime.use_device(device)
+    cache = read_cache(path)
+    task, seed_range = task_of(cache), range(seed, seed + seeds)
+    loaded = perf_counter()
+    with runtime.compile_seconds() as compiling:
+        outcomes = compare(task, settings, dict.fromkeys(methods), seed_range, tell_progress)
+    trained = perf_counter()
+    result = {
+        "cache": str(path),
+        "dataset": cache.dataset,
+        "model": cache.provenance["model"],
+        "prompts": [prompts[0] for prompts in cache.texts.class_prompts],
+        **summarise(task, settings, outcomes, seed_range),
+    }
+    result["seconds"] = {
+        "load": loaded - started,
+        "compile": compiling.seconds,
+        "train": trained - loaded - compiling.seconds,
+        "total": perf_counter() - started,
+    }
+    write_run(
+        out,
+        config={"cache": str(path), "methods": list(outcomes), "settings": asdict(settings)},
+        provenance={
+            "cache_sha256": read_info(path)["sha256"],
+            "cache": cache.provenance,
+            "device": device,
+            "versions": record.versions(),
+        },
+        metrics=result,
+        history=record.histories(outcomes),
+        heads=record.heads(outcomes, settings.selection),
+        overwrite=overwrite,
+    )
+    for warning in result["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        show(render(result))
+    click.echo(f"run written to {out}", err=True)
+
+
+def tell_progress(method: str, seed: int) -> None:
+    """Says what runs now."""
+    click.echo(f"seed {seed}: {method}", err=True)
+
+
+def show(renderable) -> None:
+    """Prints a table on standard output, at full width where it is no terminal."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 160).print(renderable)
+
+
+@main.command()
+@click.option("--out", type=PATH, default=Path("runs/demo"), help="Where all files go.")
+def demo(out):
+    """Digits from image files to the table, offline, on the CLIP that this project carries.
+
+    \b
+    Example:
+      python cli.py demo
+    """
+    cache, model = out / "digits.h5", Path(__file__).parent / "extract" / "tiny_clip"
+    out.mkdir(parents=True, exist_ok=True)
+    steps = (
+        f"extract --dataset digits --root {out / 'images'} --model {model} --out {cache}",
+        f"calibrate --cache {cache} --out {out / 'run'} --seeds 3 "
+        "--method zeroshot --method erm --method cfr --method dfr",
+    )
+    for step in steps:
+        click.echo(f"$ python cli.py {step}")
+        # Processes of their own: torch and JAX would each take all cores and memory.
+        done = subprocess.run([sys.executable, __file__, *shlex.split(step), "--overwrite"])
+        if done.returncode:
+            raise SystemExit(done.returncode)
 
 
 if __name__ == "__main__":
