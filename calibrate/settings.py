@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from calibrate.errors import CalibrationError
+from calibrate.errors import SettingsError
 
 CRITERIA = ("worst-class", "average", "worst-group")
 SELECTIONS = (*CRITERIA, "last")
@@ -42,7 +42,7 @@ class Settings:
     """What a calibration run may vary.
 
     Raises:
-        CalibrationError: a value is out of its range or not among its choices.
+        SettingsError: a value is out of its range or not among its choices.
 
     References:
         "paper": arXiv 2403.07241. "release": the authors' code. "measured": chosen by measurement
@@ -51,7 +51,7 @@ class Settings:
 
     lr: float = option(1e-3, "CFR's learning rate", "measured; release 1e-4", within=POSITIVE)
     steps: int = option(4000, "CFR's steps", "ours; release 3,700", within=COUNT)
-    erm_lr: float = option(1e-3, "ERM's learning rate", "measured; release 1e-4", within=POSITIVE)
+    erm_lr: float = option(1e-4, "ERM's learning rate", "release, confirmed", within=POSITIVE)
     erm_steps: int = option(4000, "ERM's steps", "ours", within=COUNT)
     momentum: float = option(0.9, "SGD's momentum", "release", within=SHARE)
     weight_decay: float = option(1e-5, "weight decay of the projection", "release", within=Range())
@@ -163,9 +163,9 @@ def check(name: str, value: Any, metadata: dict) -> None:
     """Raises where a value is outside of what its option allows."""
     choices, within = metadata["choices"], metadata["within"]
     if choices is not None and value not in choices:
-        raise CalibrationError(f"{name} is {value!r}, expected one of: {', '.join(choices)}")
+        raise SettingsError(f"{name} is {value!r}, expected one of: {', '.join(choices)}")
     if within is not None and value is not None and value not in within:
-        raise CalibrationError(f"{name} is {value}, expected {within}")
+        raise SettingsError(f"{name} is {value}, expected {within}")
 
 
 def nns_pool_rows(settings: Settings) -> int | None:
@@ -174,7 +174,7 @@ def nns_pool_rows(settings: Settings) -> int | None:
         return None
     if settings.nns_pool.isdecimal() and int(settings.nns_pool) > 0:
         return int(settings.nns_pool)
-    raise CalibrationError(
+    raise SettingsError(
         f"nns_pool is {settings.nns_pool!r}, expected all, minibatch or a number of rows"
     )
 
