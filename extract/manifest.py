@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -40,7 +41,8 @@ class Manifest:
         class_names, attribute_names: in the order of their numbers.
         class_prompts, attribute_prompts: for each class (attribute) the entries that describe it;
             an entry that ends with a full stop is a sentence and used as it stands, any other is a
-            name that goes into templates.
+            name that goes into templates. `attribute_prompts` is empty where nothing is known
+            about the attributes.
         warnings: what the loader noticed, such as counts that differ from the published ones.
     """
 
@@ -58,6 +60,25 @@ class Manifest:
         digest = hashlib.sha256()
         header = [self.dataset, self.class_names, self.attribute_names, self.rows.ids]
         digest.update(json.dumps(header, ensure_ascii=True).encode())
-        for column in (self.rows.labels, self.rows.attributes, self.rows.splits):
-            digest.update(np.ascontiguousarray(column).tobytes())
+        columns = (self.rows.labels, self.rows.attributes, self.rows.splits, self.rows.subjects)
+        for column in columns:
+            if column is not None:
+                digest.update(np.asarray(column, "<i4").tobytes())
         return digest.hexdigest()
+
+
+def make_rows(
+    ids: Sequence[str],
+    labels: Sequence[int] | np.ndarray,
+    attributes: Sequence[int] | np.ndarray,
+    splits: Sequence[int] | np.ndarray,
+    subjects: Sequence[int] | np.ndarray | None = None,
+) -> Rows:
+    """The rows of columns of any integer type."""
+    return Rows(
+        ids=tuple(ids),
+        labels=np.asarray(labels, np.int32),
+        attributes=np.asarray(attributes, np.int32),
+        splits=np.asarray(splits, np.int8),
+        subjects=None if subjects is None else np.asarray(subjects, np.int32),
+    )
