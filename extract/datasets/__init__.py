@@ -1,1 +1,33 @@
-"""The data sets: one module each, with `load(root, options) -> Manifest`."""
+"""The data sets: each module turns one, as it is published, into a manifest."""
+
+from importlib import import_module
+from pathlib import Path
+
+from extract.datasets.names import with_class_names, with_prompts
+from extract.datasets.options import DatasetOptions, refuse_unknown
+from extract.errors import OptionError
+from extract.manifest import Manifest
+
+DATASETS = ("digits", "waterbirds", "celeba", "metashift", "chexpert", "cmnist", "folder")
+
+
+def load_dataset(name: str, root: Path, options: DatasetOptions) -> Manifest:
+    """The manifest of a data set that lies under a root.
+
+    A module of this package has the options that it takes in `OPTIONS`, and
+    `load(root, options) -> Manifest`.
+
+    Raises:
+        OptionError: the data set, or one of its options, is unknown.
+        ExtractError: what lies under the root is not the data set as published.
+    """
+    if name not in DATASETS:
+        raise OptionError(f"no data set is called {name!r}, expected one of {', '.join(DATASETS)}")
+    module = import_module(f"extract.datasets.{name}")
+    refuse_unknown(name, module.OPTIONS, options)
+    manifest = module.load(root, options)
+    if options.class_names is not None:
+        manifest = with_class_names(manifest, options.class_names)
+    if options.prompts is not None:
+        manifest = with_prompts(manifest, options.prompts)
+    return manifest
