@@ -38,11 +38,11 @@ class Manifest:
         dataset: the data set's name.
         rows: ids, labels, attributes and splits of every image.
         images: reads the image of a row.
-        class_names, attribute_names: in the order of their numbers.
+        class_names, attribute_names: in the order of their numbers; without attribute names all
+            rows have attribute 0.
         class_prompts, attribute_prompts: for each class (attribute) the entries that describe it;
             an entry that ends with a full stop is a sentence and used as it stands, any other is a
-            name that goes into templates. `attribute_prompts` is empty where nothing is known
-            about the attributes.
+            name that goes into templates. Attributes may have none.
         warnings: what the loader noticed, such as counts that differ from the published ones.
     """
 

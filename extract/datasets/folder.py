@@ -18,8 +18,6 @@ from extract.manifest import FileSource, Manifest, make_rows
 OPTIONS = ("metadata", "seed")
 EXPECTED = "your images, and --metadata a CSV file with filename,label[,attribute][,split]"
 FRACTIONS = (0.6, 0.2, 0.2)
-# The one attribute of a list without any.
-NO_ATTRIBUTE = "all"
 NAMELESS = (
     "folder: the classes have numbers for names, which say nothing to CLIP; "
     "give --class-names or --prompts"
@@ -58,7 +56,7 @@ def listed_manifest(
     paths = relative_paths(table, table.column(*FILENAME))
     labels, class_names = numbered(table, LABEL, class_names)
     attributes, attribute_names = known_attributes(table)
-    groups = labels * len(attribute_names) + attributes
+    groups = labels * max(1, len(attribute_names)) + attributes
     splits, warnings = known_or_drawn_splits(dataset, table, groups, seed)
     return Manifest(
         dataset=dataset,
@@ -105,15 +103,15 @@ def counted(table: Table, column: Sequence[str]) -> tuple[str, ...]:
 
 
 def known_attributes(table: Table) -> tuple[Int32[np.ndarray, " n"], tuple[str, ...]]:
-    """The attribute of each row and the names of them all; one for all where no column has any."""
+    """The attribute of each row and the names of them all; zeros and no names without a column."""
     if table.find(*ATTRIBUTE) is None:
-        return np.zeros(len(table), np.int32), (NO_ATTRIBUTE,)
+        return np.zeros(len(table), np.int32), ()
     return numbered(table, ATTRIBUTE)
 
 
 def attribute_prompts(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     """The names as prompts; none where they say nothing about an image."""
-    if names == (NO_ATTRIBUTE,) or all(name.isdecimal() for name in names):
+    if all(name.isdecimal() for name in names):
         return ()
     return tuple((name,) for name in names)
 

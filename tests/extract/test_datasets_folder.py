@@ -66,7 +66,7 @@ def test_reads_the_list_of_subpopbench(root: Path):
 def test_without_attribute_there_is_one(root: Path):
     manifest = load(root, "filename,label,split\n0.jpg,a,0\n1.jpg,b,1\n")
     assert manifest.rows.attributes.tolist() == [0, 0]
-    assert manifest.attribute_names == ("all",)
+    assert manifest.attribute_names == ()
     assert manifest.attribute_prompts == ()
 
 
