@@ -202,6 +202,59 @@ def show(renderable) -> None:
     Console(width=None if sys.stdout.isatty() else 160).print(renderable)
 
 
+@main.command("import")
+@click.option("--features", type=PATH, required=True, help="Matrix (n, D) of a .npy file.")
+@click.option(
+    "--metadata", type=PATH, required=True, help="CSV file: filename,label[,attribute][,split]."
+)
+@click.option("--class-embeddings", type=PATH, help="Matrix (classes, P); by default class means.")
+@click.option("--projection", type=PATH, help="Matrix (D, P); by default the identity.")
+@click.option("--out", type=PATH, required=True, help="The cache to write.")
+@click.option("--dataset", "name", default="imported", help="What to call the data set.")
+@click.option("--class-names", metavar="A,B,..", help="Class names, in the order of the numbers.")
+@click.option("--seed", type=click.IntRange(min=0), help="For splits that are drawn.")
+@click.option("--overwrite", is_flag=True, help="Replace a cache that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def import_(
+    features,
+    metadata,
+    class_embeddings,
+    projection,
+    out,
+    name,
+    class_names,
+    seed,
+    overwrite,
+    as_json,
+):
+    """Make a cache from embeddings that exist already; the images need not.
+
+    \b
+    Example:
+      python cli.py import --features F.npy --metadata list.csv --out mine.h5
+      python cli.py import --features F.npy --metadata list.csv --class-embeddings T.npy \\
+        --projection W.npy --class-names landbird,waterbird --dataset waterbirds --out mine.h5
+    """
+    from cache.info import read_info
+    from cache.places import refuse_finished
+    from cache.table import render
+    from cache.writer import write_cache
+    from extract.embeddings import EmbeddingFiles, import_embeddings
+
+    refuse_finished(out, overwrite)
+    files = EmbeddingFiles(features, metadata, class_embeddings, projection)
+    names = tuple(class_names.split(",")) if class_names else None
+    cache, notes = import_embeddings(files, name, names, seed)
+    write_cache(out, cache, overwrite)
+    found = read_info(out)
+    if as_json:
+        click.echo(json.dumps({**found, "notes": notes}))
+    else:
+        show(render(found))
+        for note in notes:
+            click.echo(f"note: {note}")
+
+
 @main.command()
 @click.option("--out", type=PATH, default=Path("runs/demo"), help="Where all files go.")
 def demo(out):
