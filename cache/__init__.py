@@ -1,1 +1,1 @@
-"""All that lies on disk: feature caches (FORMAT.md) and run folders. The only place that knows HDF5."""
+"""All that lies on disk: feature caches (FORMAT.md) and run folders. Only here is HDF5 known."""

@@ -1,0 +1,130 @@
+"""What must be true of the values in a cache, whoever wrote it."""
+
+import numpy as np
+
+from cache.errors import FieldError
+from cache.schema import SPLIT_NAMES, FeatureCache, Head, Rows, Texts
+
+# Unit length survives float32 sums over a few thousand numbers with far less error than this.
+LENGTH_TOLERANCE = 1e-3
+NAME_RULE = "a name that is not empty and has no zero characters"
+FLOAT32 = np.finfo(np.float32)
+
+
+def check_values(cache: FeatureCache) -> None:
+    """Checks everything but the features, whose shapes and types have been checked already.
+
+    Raises:
+        FieldError: for the first field that breaks a rule, with its first row that does.
+    """
+    if not _is_storable(cache.dataset):
+        raise FieldError("dataset", NAME_RULE, repr(cache.dataset))
+    _check_rows(cache.rows, cache.texts)
+    _check_head(cache.head)
+    _check_texts(cache.texts)
+
+
+def check_feature_block(block: np.ndarray, valid: np.ndarray, first_row: int) -> None:
+    """Checks features (b, dim) and valid (b,) of the rows from `first_row` on.
+
+    Raises:
+        FieldError: names the first row that is not finite, or not valid and yet not zero.
+    """
+    _require("features", np.isfinite(block).all(axis=1), "finite numbers", block, first_row)
+    good = valid.copy()
+    good[~valid] = ~block[~valid].any(axis=1)
+    _require("features", good, "zeros, for the row is not valid", block, first_row)
+
+
+def _require(field: str, good: np.ndarray, expected: str, values: np.ndarray, first_row: int = 0):
+    """Raises for the first row that is not good."""
+    bad = np.flatnonzero(~good)
+    if bad.size:
+        raise FieldError(field, expected, _shown(values[bad[0]]), first_row + int(bad[0]))
+
+
+def _shown(value: np.ndarray) -> str:
+    """A value of one row in few characters: of many numbers, the first that is not ordinary."""
+    if value.ndim == 0:
+        return str(value)
+    unusual = np.flatnonzero(~np.isfinite(value))
+    where = unusual if unusual.size else np.flatnonzero(value)
+    return f"{value[where[0]]} in column {where[0]}"
+
+
+def _check_rows(rows: Rows, texts: Texts) -> None:
+    _check_ids(rows.ids)
+    _check_range("labels", rows.labels, len(texts.class_names))
+    # Where no attribute has a name there is one attribute, number 0.
+    _check_range("attributes", rows.attributes, max(1, len(texts.attribute_names)))
+    _check_range("splits", rows.splits, len(SPLIT_NAMES))
+
+
+def _check_range(field: str, values: np.ndarray, length: int) -> None:
+    _require(field, (values >= 0) & (values < length), f"0 to {length - 1}", values)
+
+
+def _check_ids(ids: tuple[str, ...]) -> None:
+    first_rows: dict[str, int] = {}
+    for row, name in enumerate(ids):
+        first = first_rows.setdefault(name, row)
+        if first != row:
+            raise FieldError("ids", "unique ids", f"{name!r}, which row {first} has too", row)
+        if not _is_storable(name):
+            raise FieldError("ids", NAME_RULE, repr(name), row)
+
+
+def _is_storable(name: str) -> bool:
+    """Whether text of fixed length can hold the name: HDF5 pads it with zero characters."""
+    return bool(name) and "\0" not in name
+
+
+def _check_head(head: Head) -> None:
+    _check_finite("head/projection", head.projection)
+    if head.bias is not None:
+        _check_finite("head/bias", head.bias)
+    if not FLOAT32.tiny <= head.logit_scale <= FLOAT32.max:
+        raise FieldError("head/logit_scale", "a positive float32", head.logit_scale)
+
+
+def _check_finite(field: str, values: np.ndarray) -> None:
+    good = np.isfinite(values)
+    _require(field, good if good.ndim == 1 else good.all(axis=1), "finite numbers", values)
+
+
+def _check_texts(texts: Texts) -> None:
+    _check_names("class", texts.class_names, texts.class_prompts)
+    _check_names("attribute", texts.attribute_names, texts.attribute_prompts)
+    _check_unit("text/class_embeddings", texts.class_embeddings)
+    _check_unit("text/class_prompt_embeddings", texts.class_prompt_embeddings)
+    if texts.attribute_embeddings is not None:
+        _check_unit("text/attribute_embeddings", texts.attribute_embeddings)
+    _check_means(texts)
+
+
+def _check_names(kind: str, names: tuple[str, ...], prompts: tuple[tuple[str, ...], ...]) -> None:
+    if len(set(names)) != len(names):
+        raise FieldError(f"{kind}_names", "unique names", list(names))
+    if len(prompts) not in (0, len(names)):
+        found = f"prompts for {len(prompts)}"
+        raise FieldError(f"{kind}_prompts", f"prompts for each of {len(names)} names", found)
+
+
+def _check_unit(field: str, embeddings: np.ndarray) -> None:
+    _check_finite(field, embeddings)
+    lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
+    good = np.abs(lengths - 1) <= LENGTH_TOLERANCE
+    _require(field, good, "an embedding of length 1", np.char.add("length ", lengths.astype(str)))
+
+
+def _check_means(texts: Texts) -> None:
+    """Each class embedding is the direction of the mean of its prompts' embeddings."""
+    ends = np.cumsum([len(prompts) for prompts in texts.class_prompts])
+    for row, (prompts, end) in enumerate(zip(texts.class_prompts, ends, strict=True)):
+        if not prompts:
+            continue
+        mean = texts.class_prompt_embeddings[end - len(prompts) : end].mean(axis=0, dtype=float)
+        offset = np.abs(texts.class_embeddings[row] * np.linalg.norm(mean) - mean).max()
+        if offset > LENGTH_TOLERANCE:
+            expected = "the normalised mean of the class's prompt embeddings"
+            raise FieldError("text/class_embeddings", expected, f"{offset:.3g} off", row)

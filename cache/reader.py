@@ -1,0 +1,95 @@
+"""Reads and verifies caches."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from cache.encoding import axis_sizes, decode_fields, decode_metadata, prompt_owners
+from cache.errors import FieldError
+from cache.invariants import check_feature_block, check_values
+from cache.layout import check_layout
+from cache.opening import intact, opened, read_metadata, read_text, stored_fields
+from cache.schema import FeatureCache
+
+
+def read_cache(path: str | Path) -> FeatureCache:
+    """The cache at `path`, every rule of the format checked; features in their stored type.
+
+    Features are vouched for by HDF5's checksums, everything else by SHA-256 too. Memory never
+    holds much more than the result.
+
+    Raises:
+        CacheError: the file is missing, still growing, damaged, no cache, or breaks a rule.
+    """
+    with opened(Path(path)) as file:
+        cache = read_all_but_features(file)
+        features = np.empty(cache.features.shape, cache.features.dtype)
+        for start, block in _feature_blocks(cache):
+            features[start : start + len(block)] = block
+        return replace(cache, features=features)
+
+
+def verify(path: str | Path) -> dict[str, str]:
+    """SHA-256 of each data set, recomputed from its bytes; whoever gets it has a sound file.
+
+    Raises:
+        CacheError: names the first data set, and where it can the row, that is not as it should.
+    """
+    with opened(Path(path)) as file:
+        cache = read_all_but_features(file)
+        digest = hashlib.sha256()
+        for _, block in _feature_blocks(cache):
+            digest.update(block)
+        _check_digest(cache.features, "features", digest.hexdigest())
+        return {name: read_text(data, "sha256") for name, data in stored_fields(file).items()}
+
+
+def read_all_but_features(file: h5py.File) -> FeatureCache:
+    """The cache in an open file, whose `features` are still the data set in the file."""
+    values, fields = decode_metadata(read_metadata(file)), stored_fields(file)
+    check_layout(fields, axis_sizes(values))
+    small = {name: _read_small(name, data) for name, data in fields.items() if name != "features"}
+    _check_owners(small, values)
+    cache = decode_fields(values, small | {"features": fields["features"]})
+    check_values(cache)
+    return cache
+
+
+def _read_small(name: str, data: h5py.Dataset) -> np.ndarray:
+    with intact(name):
+        array = np.asarray(data[()])
+    _check_digest(data, name, hashlib.sha256(array.tobytes()).hexdigest())
+    return array
+
+
+def _check_digest(data: h5py.Dataset, name: str, found: str) -> None:
+    expected = read_text(data, "sha256")
+    if found != expected:
+        raise FieldError(name, f"SHA-256 {expected}", found)
+
+
+def _check_owners(fields: dict[str, np.ndarray], values: dict[str, Any]) -> None:
+    found, expected = fields["text/class_prompt_owners"], prompt_owners(values["class_prompts"])
+    wrong = np.flatnonzero(found != expected)
+    if wrong.size:
+        row = int(wrong[0])
+        raise FieldError("text/class_prompt_owners", f"class {expected[row]}", found[row], row)
+
+
+def _feature_blocks(cache: FeatureCache) -> Iterator[tuple[int, np.ndarray]]:
+    """First row and features of one chunk after the other, checked."""
+    data = cache.features
+    if data.chunks is None or not data.fletcher32:
+        raise FieldError("features", "chunks with checksums (fletcher32)", "none")
+    length = data.chunks[0]
+    for start in range(0, len(data), length):
+        stop = min(start + length, len(data))
+        with intact(f"features, rows {start} to {stop - 1}"):
+            block = data[start:stop]
+        check_feature_block(block, cache.valid[start:stop], start)
+        yield start, block

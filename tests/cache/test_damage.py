@@ -1,0 +1,230 @@
+"""Files that are damaged, cut short, something else, or of another version."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from cache.encoding import encode_text
+from cache.errors import CacheError
+from cache.info import content_digest, read_info
+from cache.reader import read_cache, verify
+from cache.writer import write_cache
+from tests.cache.examples import make_cache, same
+
+DAMAGED = "; the file is damaged: restore it, or write it again with --overwrite"
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    """A sound file."""
+    write_cache(tmp_path / "a.h5", make_cache())
+    return tmp_path / "a.h5"
+
+
+def message_of(read, path: Path) -> str:
+    """What the refusal of a file says behind its name."""
+    with pytest.raises(CacheError) as error:
+        read(path)
+    name, message = str(error.value).split(": ", 1)
+    assert name == str(path)
+    return message
+
+
+def positions(size: int) -> list[int]:
+    """Every byte of the first two hundred, and a tenth of the others, spread evenly."""
+    return [*range(200), *range(200, size, 11)]
+
+
+def test_a_flipped_byte_is_reported_or_harmless(path):
+    good, cache = path.read_bytes(), make_cache()
+    reported = 0
+    for position in positions(len(good)):
+        bad = bytearray(good)
+        bad[position] ^= 0xFF
+        path.write_bytes(bad)
+        try:
+            assert same(read_cache(path), cache), position
+        except CacheError:
+            reported += 1
+    # Most bytes of a small file are HDF5's own, and some of those are unused.
+    assert reported > 0.9 * len(positions(len(good)))
+
+
+def test_a_flipped_bit_of_features_names_the_rows(tmp_path):
+    path, cache = tmp_path / "a.h5", make_cache(n=3000, dim=512)
+    write_cache(path, cache)
+    good = bytearray(path.read_bytes())
+    good[good.index(cache.features[2000].tobytes()) + 7] ^= 1
+    path.write_bytes(good)
+    expected = "features, rows 1024 to 2047: expected bytes that match their checksum, found "
+    for read in (read_cache, verify):
+        assert message_of(read, path) == expected + "damaged ones" + DAMAGED
+    # What does not need features can still be told.
+    assert read_info(path)["features"] == {"shape": [3000, 512], "dtype": "float16"}
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.999])
+def test_a_file_cut_short_is_refused(path, share):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    expected = "expected a whole HDF5 file, found one that is cut short or damaged" + DAMAGED
+    assert message_of(read_cache, path) == expected
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89HD", b"PK\x03\x04 not HDF5"])
+def test_a_file_of_another_kind_is_refused(path, data):
+    path.write_bytes(data)
+    expected = f"expected an HDF5 file, found one that begins with {data[:8]!r}"
+    assert message_of(read_cache, path) == expected
+
+
+def test_another_hdf5_file_is_refused(path):
+    with h5py.File(path, "w") as file:
+        file["features"] = np.zeros((3, 2))
+    assert message_of(read_cache, path) == (
+        "expected the root attribute format = clip-cfr-cache, found none; "
+        "this HDF5 file is no feature cache: write one with extract or import"
+    )
+
+
+def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
+    expected = "no such file; write it with extract or import, --out"
+    for read in (read_cache, verify, read_info, content_digest):
+        assert message_of(read, tmp_path / "a.h5") == expected
+    assert message_of(read_cache, tmp_path) == "cannot be read: Is a directory"
+
+
+def test_a_newer_version_is_refused(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["version"] = np.int32(2)
+    assert message_of(read_cache, path) == (
+        "expected version 1 of the format, found 2; install a newer clip-cfr"
+    )
+
+
+def sign(data: h5py.Dataset) -> None:
+    """Gives a data set the digest of its bytes, as a writer does that breaks another rule."""
+    digest = encode_text("sha256", hashlib.sha256(data[()].tobytes()).hexdigest())
+    data.attrs.create("sha256", digest[0], dtype=digest.dtype)
+
+
+def rewrite(path: Path, name: str, array: np.ndarray, **settings) -> None:
+    """Replaces a data set by another one that is signed."""
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+        del file[name]
+        sign(file.create_dataset(name, data=array, **settings))
+
+
+CHUNKED = {"chunks": True, "fletcher32": True}
+FEATURES = make_cache().features.copy()
+NAN = FEATURES.copy()
+NAN[6, 2] = np.nan
+FOREIGN = [
+    ("features", NAN, "features, row 6: expected finite numbers, found nan in column 2"),
+    (
+        "features",
+        FEATURES[:, :5],
+        "head/projection: expected shape (5, 4), found shape (6, 4)",
+    ),
+    ("features", FEATURES[:11], "valid: expected shape (11,), found shape (12,)"),
+    (
+        "features",
+        FEATURES.astype(">f2"),
+        "features: expected type float16 or float32, found >f2",
+    ),
+    ("valid", np.ones(12, np.int8), "valid: expected type bool, found int8"),
+    (
+        "valid",
+        np.zeros(12, bool),
+        "features, row 0: expected zeros, for the row is not valid, found ",
+    ),
+    ("splits", np.full(12, 3, np.int8), "splits, row 0: expected 0 to 2, found 3"),
+    (
+        "text/class_prompt_owners",
+        np.array([0, 1, 1], np.int32),
+        "text/class_prompt_owners, row 1: expected class 0, found 1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "array", "message"), FOREIGN)
+def test_a_foreign_file_that_breaks_a_rule_is_refused(path, name, array, message):
+    rewrite(path, name, array, **CHUNKED)
+    for read in (read_cache, verify):
+        found = message_of(read, path)
+        assert found.startswith(message)
+        assert found.endswith(DAMAGED)
+
+
+def test_ids_without_checksums_are_refused(path):
+    # HDF5 lets nobody filter text of variable length, so its type alone gives it away.
+    rewrite(path, "ids", np.array(make_cache().rows.ids, h5py.string_dtype()))
+    assert message_of(read_cache, path) == (
+        "ids: expected type fixed-length utf-8, found variable-length utf-8" + DAMAGED
+    )
+
+
+def test_features_without_checksums_are_refused(path):
+    rewrite(path, "features", FEATURES)
+    assert message_of(read_cache, path) == (
+        "features: expected chunks with checksums (fletcher32), found none" + DAMAGED
+    )
+
+
+def test_a_missing_data_set_is_named(path):
+    with h5py.File(path, "r+") as file:
+        del file["labels"]
+    assert message_of(read_cache, path) == (
+        "labels: expected a data set of this name, found none" + DAMAGED
+    )
+
+
+def test_a_group_in_the_place_of_a_data_set_is_refused(path):
+    with h5py.File(path, "r+") as file:
+        del file["labels"]
+        file.create_group("labels")
+    assert message_of(read_cache, path).startswith("labels: expected a data set of this name")
+
+
+def test_features_that_do_not_match_their_digest_are_found_by_verify(path):
+    with h5py.File(path, "r+") as file:
+        file["features"][0, 0] = 7
+        file.flush()
+        found = hashlib.sha256(file["features"][()].tobytes()).hexdigest()
+        expected = file["features"].attrs["sha256"].decode()
+    read_cache(path)
+    assert message_of(verify, path) == (
+        f"features: expected SHA-256 {expected}, found {found}{DAMAGED}"
+    )
+
+
+def test_columns_that_do_not_match_their_digest_are_refused(path):
+    with h5py.File(path, "r+") as file:
+        file["labels"][3] = 1 - file["labels"][3]
+    assert message_of(read_cache, path).startswith("labels: expected SHA-256 ")
+
+
+def test_changed_root_attributes_are_refused(path):
+    with h5py.File(path, "r+") as file:
+        names = encode_text("class_names", json.dumps(["dog", "cat"]))
+        file.attrs.create("class_names", names[0], dtype=names.dtype)
+    found = message_of(read_cache, path)
+    assert found.startswith("the root attributes: expected SHA-256 ")
+
+
+def test_a_missing_root_attribute_is_named(path):
+    with h5py.File(path, "r+") as file:
+        del file.attrs["provenance"]
+    assert message_of(read_cache, path) == (
+        "root attribute provenance: expected text of fixed length, found none" + DAMAGED
+    )
+
+
+def test_data_sets_that_the_format_does_not_know_are_ignored(path):
+    with h5py.File(path, "r+") as file:
+        file["notes/mine"] = np.arange(3)
+    assert same(read_cache(path), make_cache())
