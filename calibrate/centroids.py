@@ -47,5 +47,6 @@ def initial_centroids(
     """Unit-length weighted mean of each class; zeros where a class has no weight."""
     total = jnp.zeros((num_classes, head.weight.shape[0]))
     for place, embeddings in embedded_chunks(head, features, rows):
-        total += class_sums(embeddings, labels[place], weights[place], num_classes)[0]
+        members = jnp.asarray(labels[place]), jnp.asarray(weights[place])
+        total += class_sums(embeddings, *members, num_classes)[0]
     return normalise(total)

@@ -48,7 +48,7 @@ def normalise(vectors: Float[Array, "... embedding"]) -> Float[Array, "... embed
 def embed(head: Head, features: Float[Array, "rows dim"]) -> Float[Array, "rows embedding"]:
     """Unit-length embeddings of features."""
     projected = features @ head.weight.T
-    return normalise(projected if head.bias is None else projected + head.bias)
+    return normalise(projected if head.bias is None else projected + head.bias[None, :])
 
 
 def logits(
@@ -83,7 +83,7 @@ def embedded_chunks(
 def probabilities(
     head: Head,
     features: Features,
-    class_embeddings: Float[np.ndarray, "classes embedding"],
+    class_embeddings: Float[Array, "classes embedding"],
     rows: Int[np.ndarray, " rows"],
 ) -> Float[np.ndarray, "rows classes"]:
     """Softmax of the logits of many rows."""

@@ -1,5 +1,6 @@
 """Every hyperparameter with its default, its range and where the default comes from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -159,7 +160,7 @@ class Settings:
         nns_pool_rows(self)
 
 
-def check(name: str, value: Any, metadata: dict) -> None:
+def check(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
     """Raises where a value is outside of what its option allows."""
     choices, within = metadata["choices"], metadata["within"]
     if choices is not None and value not in choices:

@@ -1,7 +1,7 @@
 """The compiled training loop: scans over steps and evaluations, and knows nothing of the loss."""
 
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,7 @@ class Optimizer(NamedTuple):
     train_scale: Float[Array, ""]
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A loss with what it carries from step to step; hashable, for it is static."""
 

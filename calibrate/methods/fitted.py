@@ -1,7 +1,7 @@
 """What every method hands back."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,6 +12,7 @@ from calibrate.settings import CRITERIA, SELECTIONS
 from calibrate.train import Trained
 
 
+@runtime_checkable
 class Classifier(Protocol):
     """Something that gives class probabilities."""
 

@@ -1,0 +1,58 @@
+"""Shapes and types checked at run time, cheap compilation, and the tasks that tests share."""
+
+import os
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+from tests.calibrate import typechecker
+
+# The programs of these tests are tiny: compiling them takes all the time, and optimising most of
+# that. XLA reads this when it first computes.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+# Must come before the first import of the package; test modules are imported after this one.
+install_import_hook("calibrate", f"{typechecker.__name__}.check")
+
+
+@pytest.fixture(scope="session")
+def task():
+    """Two classes, two attributes that agree with them on 95 % of the training split."""
+    from tests.calibrate.synthetic import make_task
+
+    return make_task()
+
+
+@pytest.fixture(scope="session")
+def many_class_task():
+    """Five classes and five attributes."""
+    from tests.calibrate.synthetic import make_task
+
+    return make_task(classes=5, sizes=(900, 450, 450))
+
+
+@pytest.fixture(scope="session")
+def prepared(task):
+    """The task on the device."""
+    from calibrate.experiment import prepare
+
+    return prepare(task)
+
+
+@pytest.fixture(scope="session")
+def experiment(prepared):
+    """An experiment with few steps, whose ERM stage all tests share."""
+    from calibrate.experiment import Experiment
+    from tests.calibrate.synthetic import quick_settings
+
+    return Experiment(prepared, quick_settings(), seed=0)
+
+
+@pytest.fixture
+def rng():
+    import numpy as np
+
+    return np.random.default_rng(0)

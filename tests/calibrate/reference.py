@@ -1,0 +1,101 @@
+"""The formulas of the method in float64, one term at a time, to hold the fast code against."""
+
+from math import exp, log, sqrt
+
+import numpy as np
+
+
+def dot(left, right) -> float:
+    """Inner product."""
+    return sum(float(x) * float(y) for x, y in zip(left, right, strict=True))
+
+
+def unit(vector):
+    """A vector over its length."""
+    length = sqrt(dot(vector, vector))
+    return np.array([float(x) / length for x in vector])
+
+
+def embed(features, projection, bias):
+    """v = xW / |xW| of one row; W is (dim, embedding)."""
+    columns = [dot(features, projection[:, column]) for column in range(projection.shape[1])]
+    return unit(np.array(columns) + (0 if bias is None else bias))
+
+
+def cross_entropy(logits, labels) -> float:
+    """Mean of -log softmax at the label."""
+    losses = []
+    for row, label in zip(logits, labels, strict=True):
+        total = sum(exp(score) for score in row)
+        losses.append(-log(exp(row[label]) / total))
+    return sum(losses) / len(losses)
+
+
+def anchor_loss(positives, negatives, temperature) -> float:
+    """L_cfr of one anchor, from its cosines with its positives and its negatives."""
+    losses = []
+    for positive in positives:
+        pull = exp(positive / temperature)
+        push = sum(exp(negative / temperature) for negative in negatives)
+        losses.append(-log(pull / (pull + push)))
+    return sum(losses) / len(losses)
+
+
+def contrastive(positives, negatives, temperature) -> float:
+    """Mean L_cfr over the anchors that have positives; lists of cosines for each anchor."""
+    pairs = zip(positives, negatives, strict=True)
+    losses = [anchor_loss(own, others, temperature) for own, others in pairs if len(own)]
+    return sum(losses) / len(losses) if losses else 0.0
+
+
+def cosine(embeddings, labels) -> float:
+    """L_cos: the mean over all pairs, a row with itself among them."""
+    total, count = 0.0, len(labels)
+    for i in range(count):
+        for j in range(count):
+            sign = 1 if labels[i] != labels[j] else -1
+            total += sign * dot(embeddings[i], embeddings[j])
+    return total / count**2
+
+
+def supcon(embeddings, labels, temperature) -> float:
+    """Khosla et al., equation 2, over the rows that share their class with another."""
+    losses = []
+    for i in range(len(labels)):
+        others = [j for j in range(len(labels)) if j != i]
+        own = [j for j in others if labels[j] == labels[i]]
+        cosines = {j: dot(embeddings[i], embeddings[j]) / temperature for j in others}
+        total = sum(exp(score) for score in cosines.values())
+        if own:
+            losses.append(-sum(log(exp(cosines[j]) / total) for j in own) / len(own))
+    return sum(losses) / len(losses) if losses else 0.0
+
+
+def moved_centroids(centroids, embeddings, labels, weights, momentum):
+    """c <- normalise(m c + (1 - m) mean) for each class that the batch weighs."""
+    moved = np.array(centroids, float)
+    for each in range(len(centroids)):
+        members = [i for i in range(len(labels)) if labels[i] == each and weights[i] > 0]
+        if members:
+            total = sum(weights[i] for i in members)
+            mean = sum(weights[i] * np.asarray(embeddings[i], float) for i in members) / total
+            moved[each] = unit(momentum * moved[each] + (1 - momentum) * mean)
+    return moved
+
+
+def row_weight(probabilities, label, weighting) -> float:
+    """How much a row feeds its centroid: nothing if it is wrong, else by its certainty."""
+    if int(np.argmax(probabilities)) != label:
+        return 0.0
+    if weighting == "confidence":
+        return float(probabilities[label])
+    if weighting == "entropy":
+        entropy = -sum(p * log(p) for p in map(float, probabilities) if p > 0)
+        return 1 - entropy / log(len(probabilities))
+    return 1.0
+
+
+def nearest(anchor, label, candidates, candidate_labels, count) -> list[float]:
+    """Cosines with the `count` nearest candidates of other classes, the nearest first."""
+    others = [v for v, c in zip(candidates, candidate_labels, strict=True) if c != label]
+    return sorted((dot(anchor, each) for each in others), reverse=True)[:count]
