@@ -42,7 +42,8 @@ class Features(NamedTuple):
 def normalise(vectors: Float[Array, "... embedding"]) -> Float[Array, "... embedding"]:
     """Vectors of unit length; a zero vector stays zero, with a zero gradient."""
     squares = jnp.sum(vectors**2, axis=-1, keepdims=True)
-    return vectors * jax.lax.rsqrt(jnp.maximum(squares, 1e-24))
+    # Infinity has the inverse root 0, with a gradient of 0; a floor would have one of 1e12.
+    return vectors * jax.lax.rsqrt(jnp.where(squares > 1e-24, squares, jnp.inf))
 
 
 def embed(head: Head, features: Float[Array, "rows dim"]) -> Float[Array, "rows embedding"]:
