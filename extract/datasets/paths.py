@@ -98,3 +98,5 @@ def listed(folder: Path) -> set[str]:
         return set(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return set()
+    except OSError as error:
+        raise ExtractError(f"{folder}: cannot be listed ({error.strerror})") from error

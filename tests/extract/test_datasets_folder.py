@@ -177,3 +177,10 @@ def test_names_what_is_wrong(root: Path, content: str, options: dict, message: s
 def test_a_metadata_file_that_is_not_there(root: Path):
     with pytest.raises(ExtractError, match=r"none.csv: cannot be read \(No such file"):
         load_dataset("folder", root, DatasetOptions(metadata=root / "none.csv"))
+
+
+def test_a_folder_that_cannot_be_listed(root: Path):
+    name = "x" * 300
+    assert refusal(root, f"filename,y\n{name}/0.jpg,0\n") == (
+        f"ROOT/{name}: cannot be listed (File name too long)"
+    )
