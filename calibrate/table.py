@@ -73,10 +73,11 @@ def advice(result: dict[str, Any]) -> str:
     if found is None:
         return "Recommendation: none, there are no two methods without group labels to compare."
     low, high = (f"{100 * bound:+.1f}" for bound in found["interval"])
+    oracle = ", an oracle" if found["criterion"] == "worst-group" else ""
     return (
-        f"Recommendation: {NAMES[found['method']]}. {found['reason'].capitalize()}: "
-        f"{100 * found['margin']:+.1f} points of {found['criterion']} accuracy over "
-        f"{NAMES[found['over']]}, 95 % interval [{low}, {high}]."
+        f"Recommendation: {NAMES[found['method']]}; {found['reason']} "
+        f"({100 * found['margin']:+.1f} points of {found['criterion']} accuracy{oracle} over "
+        f"{NAMES[found['over']]}, 95 % interval [{low}, {high}])."
     )
 
 
