@@ -1,0 +1,158 @@
+"""Real processes: two that write one file, one that is killed, one that fills the disk."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cache.errors import CacheError
+from cache.growing import GrowingCache
+from cache.reader import read_cache
+from cache.writer import write_cache
+from tests.cache.examples import ROOT, make_cache, run_python, same
+
+N, DIM = 4000, 256
+EXTRACT = """
+import resource, sys
+from cache.errors import CacheError
+from cache.growing import GrowingCache
+from tests.cache.examples import make_cache
+
+def grow(path, batch_size):
+    cache = make_cache(n=4000, dim=256, width=2)
+    with GrowingCache(path, {"model": "m"}, 4000, 256, "float16") as growing:
+        print("began at", growing.next_row, flush=True)
+        for start in range(growing.next_row, 4000, batch_size):
+            stop = start + batch_size
+            growing.append(cache.features[start:stop], cache.valid[start:stop])
+            print(growing.next_row, flush=True)
+        growing.finish(cache.dataset, cache.rows, cache.head, cache.texts, cache.provenance)
+"""
+GROW = EXTRACT + "grow(sys.argv[1], int(sys.argv[2]))"
+
+
+def expected():
+    return make_cache(n=N, dim=DIM, width=2)
+
+
+def start(path: Path, batch_size: int) -> subprocess.Popen[str]:
+    """A process that grows a cache and prints how many rows are committed."""
+    return subprocess.Popen(
+        [sys.executable, "-c", GROW, str(path), str(batch_size)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def wait_for_row(process: subprocess.Popen[str], row: int) -> int:
+    """The number of committed rows, once it has reached `row`."""
+    for line in process.stdout:
+        if line.strip().isdigit() and int(line) >= row:
+            return int(line)
+    raise AssertionError("the process ended too early")
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_killed_process_loses_nothing_that_was_committed(tmp_path):
+    path, committed = tmp_path / "a.h5", 0
+    for row in (300, 1500, 2800):
+        process = start(path, batch_size=50)
+        assert process.stdout.readline() == f"began at {committed}\n"
+        committed = wait_for_row(process, row)
+        kill(process)
+        with GrowingCache(path, {"model": "m"}, N, DIM, "float16") as growing:
+            assert growing.next_row >= committed
+            committed = growing.next_row
+    assert run_python(GROW, path, 333).stdout.startswith(f"began at {committed}\n")
+    assert same(read_cache(path), expected())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_process_killed_while_it_finishes_loses_nothing(tmp_path):
+    delays = random.Random(0)
+    for attempt in range(3):
+        path = tmp_path / f"{attempt}.h5"
+        process = start(path, batch_size=N)
+        wait_for_row(process, N)
+        time.sleep(delays.uniform(0.01, 0.045))
+        kill(process)
+        if not path.exists():
+            assert run_python(GROW, path, 333).stdout == f"began at {N}\n"
+        assert same(read_cache(path), expected())
+
+
+def test_a_second_writer_is_told_and_disturbs_nothing(tmp_path):
+    path = tmp_path / "a.h5"
+    with GrowingCache(path, {"model": "m"}, N, DIM, "float16") as growing:
+        growing.append(expected().features[:10], expected().valid[:10])
+        second = run_python(
+            EXTRACT + "try: grow(sys.argv[1], 9)\nexcept CacheError as e: print(e)", path
+        )
+        message = (
+            f"{path}: another process is writing this file; wait until it ends or write another "
+            "file (its lock is a.h5.lock)"
+        )
+        assert (second.stdout, second.stderr) == (message + "\n", "")
+        with pytest.raises(CacheError) as error:
+            write_cache(path, expected())
+        assert str(error.value) == message
+        growing.append(expected().features[10:], expected().valid[10:])
+    assert run_python(GROW, path, 9).stdout == f"began at {N}\n"
+    assert same(read_cache(path), expected())
+
+
+def test_a_reader_is_not_disturbed_by_a_writer(tmp_path):
+    path = tmp_path / "a.h5"
+    write_cache(path, make_cache())
+    with GrowingCache(path, {}, N, DIM, "float16", overwrite=True):
+        assert same(read_cache(path), make_cache())
+
+
+FILL_DISK = (
+    EXTRACT
+    + """
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    grow(sys.argv[1], 500)
+except CacheError as error:
+    print(error)
+"""
+)
+
+
+def test_a_disk_that_fills_up_keeps_every_committed_row(tmp_path):
+    path = tmp_path / "a.h5"
+    # 1,300 rows of 512 bytes: the third batch is cut in two.
+    done = run_python(FILL_DISK, path, 1300 * 512)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == (
+        f"{path}: cannot be written: File too large; 1000 of 4000 rows are safe in a.h5.partial; "
+        "about 3,584,000 bytes are needed to finish; make room and run the same command again"
+    )
+    assert (tmp_path / "a.h5.partial").stat().st_size == 1000 * 512
+    assert not path.exists()
+    assert run_python(GROW, path, 500).stdout.startswith("began at 1000\n")
+    assert same(read_cache(path), expected())
+
+
+def test_a_disk_that_fills_up_at_the_end_keeps_every_row(tmp_path):
+    path = tmp_path / "a.h5"
+    # Room for the rows, but not for the finished file, which holds them and more.
+    done = run_python(FILL_DISK, path, N * DIM * 2 + 100)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == (
+        f"{path}: cannot be written: File too large; 4000 of 4000 rows are safe in a.h5.partial; "
+        "about 2,178,128 bytes are needed to finish; make room and run the same command again"
+    )
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.h5.journal", "a.h5.partial"]
+    assert run_python(GROW, path, 500).stdout == f"began at {N}\n"
+    assert same(read_cache(path), expected())
