@@ -1,0 +1,254 @@
+"""Run folders: written, read back, refused."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from cache.errors import CacheError
+from cache.run_files import csv_bytes, parse_csv
+from cache.runs import default_run_directory, read_run, refuse_finished_run, write_run
+from tests.cache.examples import run_python, same
+
+RUN = {
+    "config": {"lr": 1e-3, "methods": ["erm", "cfr"]},
+    "provenance": {"cache_sha256": "00", "seed": 0},
+    "metrics": {"cfr": {"test": {"worst_group": 0.5, "groups": [1, None]}}},
+    "history": {
+        "erm-seed0": {"step": np.array([1, 2]), "loss": np.array([0.1, np.nan])},
+        "cfr": {"step": np.arange(0)},
+    },
+    "heads": {"cfr": {"projection": np.eye(2, dtype=np.float32), "scale": np.float32(3)}},
+}
+DAMAGED = "; the run is damaged: calibrate again with --overwrite"
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    """A folder with a run."""
+    write_run(tmp_path / "run", **RUN)
+    return tmp_path / "run"
+
+
+def message_of(action, folder: Path, **arguments) -> str:
+    """What a refusal says behind the folder's name."""
+    with pytest.raises(CacheError) as error:
+        action(folder, **arguments)
+    name, message = str(error.value).split(": ", 1)
+    assert name == str(folder)
+    return message
+
+
+def test_a_run_is_read_back(run):
+    found = read_run(run)
+    assert found.config == RUN["config"]
+    assert found.provenance == RUN["provenance"]
+    assert found.metrics == RUN["metrics"]
+    assert list(found.history) == ["erm-seed0", "cfr"]
+    assert same(found.history["erm-seed0"]["step"], np.array([1, 2]))
+    assert same(found.history["erm-seed0"]["loss"], np.array([0.1, np.nan]))
+    assert same(found.heads["cfr"]["projection"], np.eye(2, dtype=np.float32))
+    assert same(found.heads["cfr"]["scale"], np.array(3, np.float32))
+    assert [each.name for each in run.parent.iterdir()] == ["run"]
+
+
+def test_the_files_are_plain_ones(run):
+    assert sorted(str(each.relative_to(run)) for each in run.rglob("*.*")) == [
+        "config.json",
+        "heads/cfr.npz",
+        "history/cfr.csv",
+        "history/erm-seed0.csv",
+        "metrics.json",
+        "provenance.json",
+        "run.json",
+    ]
+    assert (run / "history/erm-seed0.csv").read_text() == "step,loss\n1,0.1\n2,nan\n"
+    assert json.loads((run / "metrics.json").read_text()) == RUN["metrics"]
+    assert set(json.loads((run / "run.json").read_text())) == {"format", "version", "sha256"}
+
+
+def test_numpy_numbers_are_stored_as_plain_ones(tmp_path):
+    metrics = {"n": np.int64(3), "accuracy": np.float32(0.5), "per_class": np.array([1, 2])}
+    write_run(tmp_path / "run", **(RUN | {"metrics": metrics}))
+    expected = {"n": 3, "accuracy": 0.5, "per_class": [1, 2]}
+    assert read_run(tmp_path / "run").metrics == expected
+
+
+columns = st.integers(0, 5).flatmap(
+    lambda n: st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5),
+        hnp.arrays(np.float32, n) | hnp.arrays(np.float64, n) | hnp.arrays(np.int64, n),
+        min_size=1,
+        max_size=3,
+    )
+)
+
+
+@given(columns=columns)
+def test_tables_round_trip(columns):
+    found = parse_csv("a.csv", csv_bytes("a.csv", columns))
+    assert list(found) == list(columns)
+    for name, values in columns.items():
+        assert np.array_equal(found[name].astype(values.dtype), values, equal_nan=True)
+
+
+def test_a_run_is_replaced_only_when_asked(run):
+    expected = "the run exists; replace it with --overwrite or name another"
+    assert message_of(write_run, run, **RUN) == expected
+    assert message_of(refuse_finished_run, run, overwrite=False) == expected
+    write_run(run, **(RUN | {"config": {"lr": 2}, "heads": {}}), overwrite=True)
+    assert (read_run(run).config, read_run(run).heads) == ({"lr": 2}, {})
+    assert [each.name for each in run.parent.iterdir()] == ["run"]
+
+
+def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "config.json").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    for existing in (folder, tmp_path / "file"):
+        found = message_of(write_run, existing, **RUN, overwrite=True)
+        assert found == "exists and is no run folder; name another one"
+    assert (folder / "config.json").read_text() == "mine"
+
+
+def test_an_empty_folder_is_used_and_missing_ones_are_made(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "a" / "b"):
+        write_run(folder, **RUN)
+        assert read_run(folder).config == RUN["config"]
+
+
+UNSTORABLE = [
+    (
+        {"metrics": {"accuracy": float("nan")}},
+        "metrics.json: expected what JSON can hold, "
+        "found Out of range float values are not JSON compliant",
+    ),
+    (
+        {"config": {"path": Path("a")}},
+        "config.json: expected what JSON can hold, found PosixPath PosixPath('a')",
+    ),
+    (
+        {"history": {"erm": {"a": np.zeros(2), "b": np.zeros(3)}}},
+        "history/erm.csv: expected columns of one length, found shapes {'a': (2,), 'b': (3,)}",
+    ),
+    (
+        {"heads": {"../erm": {}}},
+        "heads/METHOD.npz: expected a name like [A-Za-z0-9][A-Za-z0-9_.+-]*, found ../erm",
+    ),
+    (
+        {"heads": {"erm": {"a": np.array([None])}}},
+        "heads/erm.npz: expected arrays of numbers, found objects in 'a'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("part", "message"), UNSTORABLE)
+def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path, part, message):
+    found = message_of(write_run, tmp_path / "run", **(RUN | part))
+    assert found.startswith(message)
+    assert found.endswith("; nothing was written")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_folder_and_one_without_a_run_are_named(tmp_path):
+    expected = "no run folder, for it has no run.json; name one of calibrate"
+    assert message_of(read_run, tmp_path / "nowhere") == expected
+    assert message_of(read_run, tmp_path) == expected
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "heads/cfr.npz", "history/cfr.csv"])
+def test_a_missing_or_changed_file_is_named(run, name):
+    digest = hashlib.sha256((run / name).read_bytes()).hexdigest()
+    (run / name).write_bytes(b"changed")
+    found = hashlib.sha256(b"changed").hexdigest()
+    assert message_of(read_run, run) == f"{name}: expected SHA-256 {digest}, found {found}{DAMAGED}"
+    (run / name).unlink()
+    assert message_of(read_run, run) == (
+        f"{name}: expected a file that can be read, found No such file or directory{DAMAGED}"
+    )
+
+
+def signed(run: Path, name: str, data: bytes | None) -> None:
+    """Changes a file of a run, or takes it out, together with its digest."""
+    index = json.loads((run / "run.json").read_text())
+    del index["sha256"][name]
+    if data is not None:
+        (run / name).write_bytes(data)
+        index["sha256"][name] = hashlib.sha256(data).hexdigest()
+    (run / "run.json").write_text(json.dumps(index))
+
+
+FOREIGN = [
+    ("config.json", None, "config.json: expected a place in run.json, found none"),
+    ("config.json", b"[1]", "config.json: expected a JSON object, found "),
+    ("history/cfr.csv", b"a,b\n1\n", "history/cfr.csv: expected a table of numbers with a header"),
+    ("history/cfr.csv", b"a\nx\n", "history/cfr.csv: expected a table of numbers with a header"),
+    ("history/cfr.csv", b"", "history/cfr.csv: expected a table of numbers with a header"),
+    ("heads/cfr.npz", b"", "heads/cfr.npz: expected an npz file of arrays of numbers"),
+    ("heads/cfr.npz", b"PK\x03\x04", "heads/cfr.npz: expected an npz file of arrays of numbers"),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "message"), FOREIGN)
+def test_a_foreign_file_is_refused(run, name, data, message):
+    signed(run, name, data)
+    found = message_of(read_run, run)
+    assert found.startswith(message)
+    assert found.endswith(DAMAGED)
+
+
+def test_a_pickle_is_never_loaded(run, tmp_path):
+    np.savez(tmp_path / "a.npz", head=np.array([print], dtype=object))
+    signed(run, "heads/cfr.npz", (tmp_path / "a.npz").read_bytes())
+    assert message_of(read_run, run).startswith("heads/cfr.npz: expected an npz file")
+
+
+def test_another_version_is_refused(run):
+    index = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(index | {"version": 2}))
+    assert message_of(read_run, run) == (
+        "expected clip-cfr-run of version 1, found clip-cfr-run of version 2; "
+        "install a newer clip-cfr"
+    )
+    (run / "run.json").write_text("{")
+    assert message_of(read_run, run).startswith("run.json: expected a JSON object, found ")
+
+
+FILL_DISK = """
+import resource, sys
+import numpy as np
+from cache.errors import CacheError
+from cache.runs import write_run
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+parts = dict(config={}, provenance={}, metrics={}, history={})
+try:
+    write_run(sys.argv[1], heads={"erm": {"a": np.zeros(1000)}}, overwrite=True, **parts)
+except CacheError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_keeps_the_older_run(run):
+    done = run_python(FILL_DISK, run)
+    assert done.stderr == ""
+    assert re.fullmatch(
+        rf"{run}: cannot be written: File too large; 8,\d+ bytes are needed; "
+        "make room and run the same command again\n",
+        done.stdout,
+    )
+    assert read_run(run).config == RUN["config"]
+    assert [each.name for each in run.parent.iterdir()] == ["run"]
+
+
+def test_the_default_folder_has_name_and_time():
+    found = default_run_directory("digits")
+    assert found.parent == Path("runs")
+    assert re.fullmatch(r"digits-\d{8}-\d{6}-\d{3}", found.name)
