@@ -43,8 +43,11 @@ def csv_bytes(name: str, columns: Mapping[str, np.ndarray]) -> bytes:
     """Columns of numbers (rows,) as a table with a header; each number round-trips.
 
     Raises:
-        FieldError: the columns differ in length or have more than one axis.
+        FieldError: the columns differ in length, have more than one axis, or a name that would
+            break the header.
     """
+    if not all(column.isprintable() for column in columns):
+        raise FieldError(name, "column names that can be printed", list(columns))
     shapes = {column: np.shape(values) for column, values in columns.items()}
     if any(len(shape) != 1 for shape in shapes.values()) or len(set(shapes.values())) > 1:
         raise FieldError(name, "columns of one length", f"shapes {shapes}")
