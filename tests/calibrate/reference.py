@@ -19,7 +19,7 @@ def unit(vector):
 def embed(features, projection, bias):
     """v = xW / |xW| of one row; W is (dim, embedding)."""
     columns = [dot(features, projection[:, column]) for column in range(projection.shape[1])]
-    return unit(np.array(columns) + (0 if bias is None else bias))
+    return unit(np.array(columns) + (0 if bias is None else np.asarray(bias, float)))
 
 
 def cross_entropy(logits, labels) -> float:
@@ -99,3 +99,66 @@ def nearest(anchor, label, candidates, candidate_labels, count) -> list[float]:
     """Cosines with the `count` nearest candidates of other classes, the nearest first."""
     others = [v for v, c in zip(candidates, candidate_labels, strict=True) if c != label]
     return sorted((dot(anchor, each) for each in others), reverse=True)[:count]
+
+
+def pick(rows, slots) -> list[list[int]]:
+    """The rows that each anchor's slots name; -1 names none."""
+    return [[int(rows[slot]) for slot in own if slot >= 0] for own in slots]
+
+
+def cfr_terms(embedded, logits_of, batch, labels, rules):
+    """Cross-entropy, contrast and holistic term of one step, each row taken by itself.
+
+    Args:
+        embedded: gives the embedding of a row.
+        logits_of: gives the logits of an embedding.
+        batch: dictionary of `anchors`, `training`, `positives` (rows of each anchor, or the
+            centroids of the classes) and `negatives` (rows of each anchor, or a list of candidates
+            of which the nearest are taken).
+        rules: dictionary of `holistic`, `cross_entropy`, `num_negatives`, `temperature`,
+            `supcon_temperature`.
+    """
+    anchors, training = batch["anchors"], batch["training"]
+    positives, negatives = [], []
+    for place, row in enumerate(anchors):
+        anchor = embedded(row)
+        if rules["positive"] == "dps":
+            centroid = batch["positives"][labels[row]]
+            positives.append([dot(anchor, centroid)] if any(centroid) else [])
+        else:
+            positives.append([dot(anchor, embedded(p)) for p in batch["positives"][place]])
+        if rules["nearest"]:
+            pool = batch["negatives"]
+            found = [embedded(n) for n in pool], [labels[n] for n in pool]
+            negatives.append(nearest(anchor, labels[row], *found, rules["num_negatives"]))
+        else:
+            negatives.append([dot(anchor, embedded(n)) for n in batch["negatives"][place]])
+    entropy_rows = {"calibration": anchors, "train": training, "both": [*anchors, *training]}[
+        rules["cross_entropy"]
+    ]
+    training_embeddings = [embedded(row) for row in training]
+    training_labels = [labels[row] for row in training]
+    holistic = {
+        "cosine": lambda: cosine(training_embeddings, training_labels),
+        "supcon": lambda: supcon(training_embeddings, training_labels, rules["supcon_temperature"]),
+        "none": lambda: 0.0,
+    }[rules["holistic"]]()
+    return (
+        cross_entropy(
+            [logits_of(embedded(row)) for row in entropy_rows], [labels[r] for r in entropy_rows]
+        ),
+        contrastive(positives, negatives, rules["temperature"]),
+        holistic,
+    )
+
+
+def slopes(function, point, size: float = 1e-5):
+    """Central differences of a function of one array, entry by entry."""
+    point = np.asarray(point, float)
+    found = np.zeros(point.shape)
+    for place in np.ndindex(point.shape):
+        above, below = point.copy(), point.copy()
+        above[place] += size
+        below[place] -= size
+        found[place] = (function(above) - function(below)) / (2 * size)
+    return found
