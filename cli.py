@@ -137,7 +137,8 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
     started = perf_counter()
     settings = make_settings(ctx, preset, values)
 
-    from cache.reader import read_cache, read_info
+    from cache.info import content_digest
+    from cache.reader import read_cache
     from cache.runs import default_run_directory, refuse_finished_run, write_run
 
     from calibrate import record, runtime
@@ -171,7 +172,7 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
         out,
         config={"cache": str(path), "methods": list(outcomes), "settings": asdict(settings)},
         provenance={
-            "cache_sha256": read_info(path)["sha256"],
+            "cache_sha256": content_digest(path),
             "cache": cache.provenance,
             "device": device,
             "versions": record.versions(),
@@ -253,6 +254,47 @@ def import_(
         show(render(found))
         for note in notes:
             click.echo(f"note: {note}")
+
+
+@main.command()
+@click.argument("file", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info(file, as_json):
+    """Show what is in a cache: counts, names, prompts and where the features come from.
+
+    \b
+    Example:
+      python cli.py info celeba.h5
+    """
+    from cache.info import read_info
+    from cache.table import render
+
+    found = read_info(file)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        show(render(found))
+
+
+@main.command()
+@click.argument("file", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(file, as_json):
+    """Recompute every checksum of a cache and check every rule of its format.
+
+    \b
+    Example:
+      python cli.py verify celeba.h5
+    """
+    from cache.info import content_digest
+    from cache.reader import verify as run
+
+    digests = run(file)
+    result = {"cache": str(file), "sha256": content_digest(file), "datasets": digests}
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        click.echo(f"{file}: sound: {len(digests)} data sets, SHA-256 {result['sha256']}")
 
 
 @main.command()
