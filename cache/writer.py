@@ -78,8 +78,7 @@ def _assemble(path: Path, cache: FeatureCache) -> None:
     metadata, fields = encode_metadata(cache), encode_fields(cache)
     check_layout(fields, axis_sizes(decode_metadata(metadata)))
     check_values(cache)
-    with open(path, "wb+", buffering=0) as raw:
-        sink = Sink(raw)
+    with open(path, "wb+", buffering=0) as raw, Sink(raw) as sink:
         with h5py.File(path, "w", libver=LIBRARY, driver="fileobj", fileobj=sink) as file:
             _write_metadata(file, metadata)
             _write_features(file, fields.pop("features"), cache.valid, sink)
