@@ -104,7 +104,7 @@ def describe_growing(path: Path) -> str | None:
     if journal is None:
         return "still growing, with no row committed; run the command that writes it again"
     rows = journal.batches[-1].rows if journal.batches else 0
-    total = journal.job["num_rows"]
+    total = journal.job.get("num_rows", "an unknown number of")
     return f"still growing: {rows} of {total} rows so far; run the same command again to go on"
 
 

@@ -247,6 +247,16 @@ def test_a_reader_is_told_how_far_a_growing_file_is(tmp_path, name):
     )
 
 
+def test_a_growing_file_without_a_journal_is_told_from_a_missing_one(tmp_path):
+    (tmp_path / "a.h5.partial").touch()
+    with pytest.raises(CacheError) as error:
+        read_cache(tmp_path / "a.h5")
+    assert str(error.value) == (
+        f"{tmp_path / 'a.h5'}: still growing, with no row committed; "
+        "run the command that writes it again"
+    )
+
+
 def test_numbers_too_large_for_float16_are_refused(tmp_path):
     path = tmp_path / "a.h5"
     with GrowingCache(path, JOB, 23, 3, "float16") as growing:
