@@ -92,29 +92,39 @@ def evaluation_steps(steps: int, evaluations: int) -> Int[np.ndarray, " points"]
     return np.round(np.linspace(0, steps, points)).astype(np.int32)
 
 
-def group_accuracies(head: Head, data: Data, num_groups: int) -> Float[Array, " groups"]:
-    """Accuracy of each group on the validation split; 0 for a group without rows."""
+def group_hits(head: Head, data: Data, num_groups: int) -> Float[Array, " groups"]:
+    """Right answers in each group of the validation split: whole numbers."""
     embeddings = embed(head, data.features.gather(data.val_rows))
     predictions = logits(head, embeddings, data.class_embeddings).argmax(axis=-1)
     correct = predictions == data.labels[data.val_rows]
-    hits = jnp.bincount(data.val_groups, weights=correct.astype(jnp.float32), length=num_groups)
-    return hits / jnp.maximum(jnp.bincount(data.val_groups, length=num_groups), 1)
+    return jnp.bincount(data.val_groups, weights=correct.astype(jnp.float32), length=num_groups)
+
+
+def accuracies(
+    hits: Float[Array, " cells"], counts: Int[Array, " cells"]
+) -> Float[Array, " cells"]:
+    """Accuracy of each cell (a class or a group); 0 for one without rows."""
+    return hits / jnp.maximum(counts, 1)
+
+
+def lowest(hits: Float[Array, " cells"], counts: Int[Array, " cells"]) -> Float[Array, ""]:
+    """Lowest accuracy over the cells that have rows."""
+    return jnp.where(counts > 0, accuracies(hits, counts), jnp.inf).min()
 
 
 def criteria_values(
-    accuracies: Float[Array, " groups"],
+    hits: Float[Array, " groups"],
     counts: Int[Array, " groups"],
     group_labels: Int[Array, " groups"],
     num_classes: int,
 ) -> Float[Array, " criteria"]:
     """Worst-class, average and worst-group accuracy; what has no rows does not count."""
-    hits = accuracies * counts
+    # Sums of whole numbers are exact: were they of accuracies, their rounding, and with it the
+    # step that worst-class or average selects, would depend on the attributes.
     class_hits = jnp.bincount(group_labels, weights=hits, length=num_classes)
     class_counts = jnp.bincount(group_labels, weights=counts, length=num_classes)
-    class_accuracies = class_hits / jnp.maximum(class_counts, 1)
-    worst_class = jnp.where(class_counts > 0, class_accuracies, jnp.inf).min()
-    worst_group = jnp.where(counts > 0, accuracies, jnp.inf).min()
-    return jnp.stack([worst_class, hits.sum() / counts.sum(), worst_group])
+    average = hits.sum() / counts.sum()
+    return jnp.stack([lowest(class_hits, class_counts), average, lowest(hits, counts)])
 
 
 def optimizer(settings: Optimizer, head: Head) -> optax.GradientTransformation:
@@ -171,10 +181,11 @@ def train(
         state, best = carry
         start, stop = bounds
         state, sums = jax.lax.fori_loop(start, stop, step, (state, zeros))
-        accuracies = group_accuracies(state.head, data, num_groups)
-        values = criteria_values(accuracies, counts, data.group_labels, num_classes)
+        hits = group_hits(state.head, data, num_groups)
+        values = criteria_values(hits, counts, data.group_labels, num_classes)
         logged = jax.tree.map(lambda total: total / (stop - start), sums)
-        info = Info(stop, logged, jnp.exp(state.head.log_scale), accuracies, values)
+        scale = jnp.exp(state.head.log_scale)
+        info = Info(stop, logged, scale, accuracies(hits, counts), values)
         return (state, keep_best(best, state.head, values, stop)), info
 
     state = State(head, optimiser.init(head), memory)
