@@ -1,8 +1,10 @@
-"""The device that a model runs on."""
+"""The device that a model runs on, and how many threads."""
 
 import torch
 
 from extract.errors import ExtractError
+
+SMALL_MODEL = 10_000_000
 
 
 def chosen_device(device: str, dtype: str) -> torch.device:
@@ -25,3 +27,13 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"cpu ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def limit_threads(num_parameters: int) -> None:
+    """Keeps a small model on one thread; the bits are the same on any number.
+
+    Threads that wait for each other cost it more than they give: on two busy cores, the embedded
+    tiny CLIP encoded 600 images/s on one thread and 90 to 140 on two.
+    """
+    if num_parameters < SMALL_MODEL:
+        torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from PIL import Image
 
 from cache.schema import Head
-from extract.devices import chosen_device, device_name
+from extract.devices import chosen_device, device_name, limit_threads
 from extract.errors import ExtractError
 from extract.model_files import ModelFiles, locate
 from extract.pretrained import load_network, load_processor, load_tokenizer
@@ -50,6 +50,7 @@ class ClipEncoder:
         place = chosen_device(device, dtype)
         files = locate(model, revision)
         network = load_network(files)
+        limit_threads(network.num_parameters())
         processor = load_processor(files, network.config.vision_config)
         tokenizer = load_tokenizer(files, network.config.text_config)
         return cls(files, network.to(place), processor, tokenizer, place, dtype)

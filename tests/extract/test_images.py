@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -158,6 +158,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         read_image(images, 1, "folder.png")
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(READABLE)), st.data())
 def test_a_damaged_file_is_an_image_or_one_clear_error(kind, data):
     raw = bytearray(READABLE[kind])
