@@ -2,9 +2,11 @@
 
 import errno
 import json
+import os
 import shlex
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +18,8 @@ from calibrate.settings import NOT_REPRODUCED, PRESETS, Settings
 
 PATH = click.Path(path_type=Path)
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
+PAPER_MODEL = "openai/clip-vit-large-patch14-336"
+DATASETS_HELP = "digits, waterbirds, celeba, metashift, chexpert, cmnist, or folder for your own."
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -25,10 +29,12 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context):
         from cache.errors import CacheError
         from calibrate.errors import CalibrationError
-        from extract.errors import ExtractError
+        from extract.errors import ExtractError, OptionError
 
         try:
             return super().invoke(ctx)
+        except OptionError as error:
+            raise click.UsageError(str(error), ctx) from error
         except (CacheError, ExtractError, CalibrationError) as error:
             raise click.ClickException(str(error)) from error
         except ModuleNotFoundError as error:
@@ -140,7 +146,6 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
     from cache.info import content_digest
     from cache.reader import read_cache
     from cache.runs import default_run_directory, refuse_finished_run, write_run
-
     from calibrate import record, runtime
     from calibrate.comparison import compare, summarise
     from calibrate.table import render
@@ -201,6 +206,116 @@ def show(renderable) -> None:
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else 160).print(renderable)
+
+
+@main.command()
+@click.option("--dataset", "name", metavar="NAME", required=True, help=DATASETS_HELP)
+@click.option("--root", type=PATH, help="Where the data set lies; by default data/NAME.")
+@click.option("--out", type=PATH, help="The cache to write; by default NAME.h5.")
+@click.option("--model", default=PAPER_MODEL, help="A CLIP: a hub id or a local folder.")
+@click.option("--revision", help="Branch, tag or commit of a hub id.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where it runs."
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    help="What the image tower computes in.",
+)
+@click.option(
+    "--features-dtype",
+    type=click.Choice(["float16", "float32"]),
+    default="float16",
+    help="How features are stored.",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, help="Images in a batch.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=os.cpu_count() or 4,
+    show_default="one a core",
+    help="Threads that decode images.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    help="At an image that cannot be read: stop, or keep its row as not valid.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="Take only so many images, spread over splits and groups.",
+)
+@click.option(
+    "--templates",
+    type=click.Choice(["imagenet", "simple"]),
+    default="imagenet",
+    help="What class names are put into: CLIP's 80 sentences, or one.",
+)
+@click.option("--metadata", type=PATH, help="CSV file that lists the images.")
+@click.option("--class-names", metavar="A,B,..", help="Other class names, in their order.")
+@click.option("--prompts", type=PATH, help="JSON file of names and sentences for the classes.")
+@click.option("--target", help="celeba: the attribute that is the label.")
+@click.option("--spurious", help="celeba: the attribute that is the spurious one.")
+@click.option("--split-by", help="chexpert: patient or image.")
+@click.option("--protocol", help="cmnist: subpopbench or five-class.")
+@click.option("--seed", type=click.IntRange(min=0), help="For splits that are drawn.")
+@click.option("--overwrite", is_flag=True, help="Replace a cache that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def extract(
+    name, root, out, model, revision, device, dtype, on_error, class_names, as_json, **values
+):
+    """Encode the images of a data set once, into a cache that calibrate trains on.
+
+    Killed or interrupted, the same command goes on from where it was.
+
+    \b
+    Example:
+      python cli.py extract --dataset waterbirds --root data/waterbirds
+      python cli.py extract --dataset digits --model extract/tiny_clip
+      python cli.py extract --dataset folder --root photos --metadata photos/list.csv --limit 200
+    """
+    out = out or Path(f"{name}.h5")
+    with resumable(out):
+        from cache.places import refuse_finished
+        from extract.datasets import load_dataset
+        from extract.datasets.options import DatasetOptions
+        from extract.encoder import ClipEncoder
+        from extract.progress import progress_on_stderr
+        from extract.run import ExtractOptions
+        from extract.run import extract as run
+        from extract.summary import render
+
+        refuse_finished(out, values["overwrite"])
+        values["class_names"] = tuple(class_names.split(",")) if class_names else None
+        values["skip_unreadable"] = on_error == "skip"
+        manifest = load_dataset(name, root or Path("data") / name, taken(DatasetOptions, values))
+        click.echo(f"loading {model}", err=True)
+        encoder = ClipEncoder.load(model, revision, device, dtype)
+        with progress_on_stderr() as progress:
+            summary = run(manifest, encoder, out, taken(ExtractOptions, values), progress)
+    if as_json:
+        click.echo(json.dumps(asdict(summary)))
+    else:
+        show(render(summary))
+
+
+def taken(kind, values):
+    """A dataclass made of those values that it has a field for."""
+    return kind(**{field.name: values[field.name] for field in fields(kind)})
+
+
+@contextmanager
+def resumable(out: Path):
+    """Ends a Ctrl-C with exit code 130 and the news that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        message = "what is done is kept, and the same command goes on from there"
+        click.echo(f"{out}: interrupted; {message}", err=True)
+        raise SystemExit(130) from None
 
 
 @main.command("import")
