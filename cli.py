@@ -28,12 +28,12 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context):
         from cache.errors import CacheError
-        from calibrate.errors import CalibrationError
+        from calibrate.errors import CalibrationError, SettingsError
         from extract.errors import ExtractError, OptionError
 
         try:
             return super().invoke(ctx)
-        except OptionError as error:
+        except (OptionError, SettingsError) as error:
             raise click.UsageError(str(error), ctx) from error
         except (CacheError, ExtractError, CalibrationError) as error:
             raise click.ClickException(str(error)) from error
@@ -98,7 +98,7 @@ def task_of(cache):
         rows.attributes,
         rows.splits,
         texts.class_names,
-        texts.attribute_names,
+        texts.attribute_names or ("any",),
         head.projection,
         head.bias,
         head.logit_scale,
@@ -143,6 +143,8 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
     started = perf_counter()
     settings = make_settings(ctx, preset, values)
 
+    from platformdirs import user_cache_path
+
     from cache.info import content_digest
     from cache.reader import read_cache
     from cache.runs import default_run_directory, refuse_finished_run, write_run
@@ -152,7 +154,7 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
 
     out = out or default_run_directory(path.stem)
     refuse_finished_run(out, overwrite)
-    runtime.keep_compiled(Path(click.get_app_dir("clip-cfr")) / "jax")
+    runtime.keep_compiled(user_cache_path("clip-cfr") / "jax")
     device = runtime.use_device(device)
     cache = read_cache(path)
     task, seed_range = task_of(cache), range(seed, seed + seeds)

@@ -25,7 +25,7 @@ from cli import task_of
 SELECTIONS = ("worst-class", "last")
 GRID = {
     "lr": (1e-4, 3e-4, 1e-3),
-    "temperature": (0.1, 0.3, 1.0),
+    "temperature": (0.1, 1.0),
     "init": ("erm", "clip"),
     "cross_entropy": ("both", "calibration"),
 }
