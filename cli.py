@@ -22,6 +22,8 @@ PAPER_MODEL = "openai/clip-vit-large-patch14-336"
 DATASETS_HELP = "digits, waterbirds, celeba, metashift, chexpert, cmnist, or folder for your own."
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
 
 class Commands(click.Group):
     """Turns the errors that a user can meet into one line and exit code 1."""
@@ -129,7 +131,7 @@ def task_of(cache):
     type=click.Choice(sorted(PRESETS)),
     help="Start from the values of the authors' release; options given beside it win.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @setting_options
 @click.pass_context
 def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, as_json, **values):
@@ -143,38 +145,55 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
     started = perf_counter()
     settings = make_settings(ctx, preset, values)
 
-    from platformdirs import user_cache_path
-
-    from cache.info import content_digest
     from cache.reader import read_cache
-    from cache.runs import default_run_directory, refuse_finished_run, write_run
-    from calibrate import record, runtime
-    from calibrate.comparison import compare, summarise
-    from calibrate.table import render
+    from cache.runs import default_run_directory, refuse_finished_run
+    from calibrate import runtime
+    from calibrate.comparison.compare import compare
+    from calibrate.comparison.summary import summarise
+    from calibrate.comparison.table import render
 
     out = out or default_run_directory(path.stem)
     refuse_finished_run(out, overwrite)
-    runtime.keep_compiled(user_cache_path("clip-cfr") / "jax")
-    device = runtime.use_device(device)
-    cache = read_cache(path)
-    task, seed_range = task_of(cache), range(seed, seed + seeds)
-    loaded = perf_counter()
-    with runtime.compile_seconds() as compiling:
-        outcomes = compare(task, settings, dict.fromkeys(methods), seed_range, tell_progress)
-    trained = perf_counter()
-    result = {
+    device = runtime.start(device)
+    with interruptible("interrupted; nothing was written"):
+        cache = read_cache(path)
+        task, seed_range = task_of(cache), range(seed, seed + seeds)
+        loaded = perf_counter()
+        with runtime.compile_seconds() as compiling:
+            outcomes = compare(task, settings, dict.fromkeys(methods), seed_range, tell_progress)
+        trained = perf_counter()
+        result = described(path, cache) | summarise(task, settings, outcomes, seed_range)
+        result["seconds"] = {
+            "load": loaded - started,
+            "compile": compiling.seconds,
+            "train": trained - loaded - compiling.seconds,
+            "total": perf_counter() - started,
+        }
+        keep_run(out, path, cache, settings, outcomes, result, device, overwrite)
+    for warning in result["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+    emit(result, as_json, render)
+    click.echo(f"run written to {out}", err=True)
+
+
+def described(path: Path, cache) -> dict:
+    """Which cache a result is about, and the prompts that zero-shot numbers depend on."""
+    texts = cache.texts
+    prompts = zip(texts.class_names, texts.class_prompts, strict=False)
+    return {
         "cache": str(path),
         "dataset": cache.dataset,
         "model": cache.provenance["model"],
-        "prompts": [prompts[0] for prompts in cache.texts.class_prompts],
-        **summarise(task, settings, outcomes, seed_range),
+        "prompts": [{"class": name, "prompts": list(each)} for name, each in prompts],
     }
-    result["seconds"] = {
-        "load": loaded - started,
-        "compile": compiling.seconds,
-        "train": trained - loaded - compiling.seconds,
-        "total": perf_counter() - started,
-    }
+
+
+def keep_run(out, path, cache, settings, outcomes, result, device, overwrite) -> None:
+    """Writes the run folder."""
+    from cache.info import content_digest
+    from cache.runs import write_run
+    from calibrate.comparison import record
+
     write_run(
         out,
         config={"cache": str(path), "methods": list(outcomes), "settings": asdict(settings)},
@@ -189,13 +208,6 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
         heads=record.heads(outcomes, settings.selection),
         overwrite=overwrite,
     )
-    for warning in result["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        show(render(result))
-    click.echo(f"run written to {out}", err=True)
 
 
 def tell_progress(method: str, seed: int) -> None:
@@ -203,11 +215,24 @@ def tell_progress(method: str, seed: int) -> None:
     click.echo(f"seed {seed}: {method}", err=True)
 
 
-def show(renderable) -> None:
-    """Prints a table on standard output, at full width where it is no terminal."""
+def emit(result: dict, as_json: bool, render) -> None:
+    """Prints a result on standard output: as JSON, or as tables of full width off a terminal."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 160).print(renderable)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        Console(width=None if sys.stdout.isatty() else 160).print(render(result))
+
+
+@contextmanager
+def interruptible(message: str):
+    """Ends a Ctrl-C with a message and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(message, err=True)
+        raise SystemExit(130) from None
 
 
 @main.command()
@@ -265,7 +290,7 @@ def show(renderable) -> None:
 @click.option("--protocol", help="cmnist: subpopbench or five-class.")
 @click.option("--seed", type=click.IntRange(min=0), help="For splits that are drawn.")
 @click.option("--overwrite", is_flag=True, help="Replace a cache that exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def extract(
     name, root, out, model, revision, device, dtype, on_error, class_names, as_json, **values
 ):
@@ -280,7 +305,8 @@ def extract(
       python cli.py extract --dataset folder --root photos --metadata photos/list.csv --limit 200
     """
     out = out or Path(f"{name}.h5")
-    with resumable(out):
+    message = f"{out}: interrupted; what is done is kept, and the same command goes on from there"
+    with interruptible(message):
         from cache.places import refuse_finished
         from extract.datasets import load_dataset
         from extract.datasets.options import DatasetOptions
@@ -298,26 +324,12 @@ def extract(
         encoder = ClipEncoder.load(model, revision, device, dtype)
         with progress_on_stderr() as progress:
             summary = run(manifest, encoder, out, taken(ExtractOptions, values), progress)
-    if as_json:
-        click.echo(json.dumps(asdict(summary)))
-    else:
-        show(render(summary))
+    emit(asdict(summary), as_json, lambda _: render(summary))
 
 
 def taken(kind, values):
     """A dataclass made of those values that it has a field for."""
     return kind(**{field.name: values[field.name] for field in fields(kind)})
-
-
-@contextmanager
-def resumable(out: Path):
-    """Ends a Ctrl-C with exit code 130 and the news that nothing is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        message = "what is done is kept, and the same command goes on from there"
-        click.echo(f"{out}: interrupted; {message}", err=True)
-        raise SystemExit(130) from None
 
 
 @main.command("import")
@@ -332,7 +344,7 @@ def resumable(out: Path):
 @click.option("--class-names", metavar="A,B,..", help="Class names, in the order of the numbers.")
 @click.option("--seed", type=click.IntRange(min=0), help="For splits that are drawn.")
 @click.option("--overwrite", is_flag=True, help="Replace a cache that exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def import_(
     features,
     metadata,
@@ -365,17 +377,14 @@ def import_(
     cache, notes = import_embeddings(files, name, names, seed)
     write_cache(out, cache, overwrite)
     found = read_info(out)
-    if as_json:
-        click.echo(json.dumps({**found, "notes": notes}))
-    else:
-        show(render(found))
-        for note in notes:
-            click.echo(f"note: {note}")
+    emit({**found, "notes": notes}, as_json, render)
+    for note in notes:
+        click.echo(f"note: {note}", err=as_json)
 
 
 @main.command()
 @click.argument("file", type=PATH)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def info(file, as_json):
     """Show what is in a cache: counts, names, prompts and where the features come from.
 
@@ -387,15 +396,12 @@ def info(file, as_json):
     from cache.table import render
 
     found = read_info(file)
-    if as_json:
-        click.echo(json.dumps(found))
-    else:
-        show(render(found))
+    emit(found, as_json, render)
 
 
 @main.command()
 @click.argument("file", type=PATH)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def verify(file, as_json):
     """Recompute every checksum of a cache and check every rule of its format.
 
@@ -425,15 +431,17 @@ def demo(out):
     """
     cache, model = out / "digits.h5", Path(__file__).parent / "extract" / "tiny_clip"
     out.mkdir(parents=True, exist_ok=True)
+    methods = [word for name in METHODS for word in ("--method", name)]
     steps = (
-        f"extract --dataset digits --root {out / 'images'} --model {model} --out {cache}",
-        f"calibrate --cache {cache} --out {out / 'run'} --seeds 3 "
-        "--method zeroshot --method erm --method cfr --method dfr",
+        ["extract", "--dataset", "digits", "--root", out / "images", "--model", model],
+        ["calibrate", "--cache", cache, "--seeds", 3, *methods],
     )
-    for step in steps:
-        click.echo(f"$ python cli.py {step}")
+    places = (cache, out / "run")
+    for step, place in zip(steps, places, strict=True):
+        words = [*map(str, step), "--out", str(place), "--overwrite"]
+        click.echo(f"$ clip-cfr {shlex.join(words)}")
         # Processes of their own: torch and JAX would each take all cores and memory.
-        done = subprocess.run([sys.executable, __file__, *shlex.split(step), "--overwrite"])
+        done = subprocess.run([sys.executable, __file__, *words])
         if done.returncode:
             raise SystemExit(done.returncode)
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from calibrate.comparison import run
+from calibrate.comparison.compare import run
 from calibrate.experiment import Experiment, prepare
 from calibrate.settings import Settings
 from calibrate.task import Task

@@ -2,9 +2,9 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax
+from platformdirs import user_cache_path
 
 from calibrate.errors import CalibrationError
 
@@ -13,6 +13,20 @@ COMPILE_EVENTS = (
     "/jax/core/compile/jaxpr_to_mlir_module_duration",
     "/jax/core/compile/backend_compile_duration",
 )
+
+
+def start(device: str) -> str:
+    """The platform that JAX computes on, after it is set up.
+
+    Compiled programs are kept in the user's cache folder, so that the next run starts without
+    compiling.
+
+    Raises:
+        CalibrationError: there is no such device.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(user_cache_path("clip-cfr") / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    return use_device(device)
 
 
 def use_device(name: str) -> str:
@@ -32,12 +46,6 @@ def use_device(name: str) -> str:
             ) from error
         return name
     return jax.default_backend()
-
-
-def keep_compiled(folder: Path) -> None:
-    """Keeps compiled programs in a folder, so that the next run starts without compiling."""
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 @dataclass

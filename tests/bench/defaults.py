@@ -17,7 +17,7 @@ import numpy as np
 from synthetic import clip_like_task
 
 from cache.reader import read_cache
-from calibrate.comparison import run
+from calibrate.comparison.compare import run
 from calibrate.experiment import Experiment, prepare
 from calibrate.settings import Settings
 from cli import task_of

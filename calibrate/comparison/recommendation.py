@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from calibrate.comparison.resampling import criterion, interval, resample
 from calibrate.methods import GROUP_LABELS
 from calibrate.metrics import Predictions
-from calibrate.resampling import criterion, interval, resample
 from calibrate.task import Task
 
 # What one has without this tool; another method must beat it by more than noise.

@@ -92,9 +92,16 @@ def calibration_line(result: dict[str, Any]) -> str | None:
     )
 
 
+def prompt_line(found: dict[str, Any]) -> str:
+    """The prompts of a class, in short."""
+    first, *others = found["prompts"]
+    more = f" and {len(others)} more" if others else ""
+    return f"Prompts of {found['class']!r}: {first}{more}"
+
+
 def render(result: dict[str, Any]) -> Group:
     """The whole result: tables, calibration set, and the recommendation last."""
-    lines = [calibration_line(result), *(f"Prompt: {each}" for each in result["prompts"])]
+    lines = [calibration_line(result), *map(prompt_line, result["prompts"])]
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items())
     tail = [*filter(None, lines), f"Seconds: {seconds}", advice(result)]
     return Group(methods_table(result), groups_table(result), "\n".join(tail))

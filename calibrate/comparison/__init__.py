@@ -1,0 +1,1 @@
+"""Methods side by side: what drives the core, sums up its results and judges them."""
