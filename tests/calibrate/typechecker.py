@@ -1,6 +1,8 @@
 """The checker that `conftest.py` has every annotated function of `calibrate` run under."""
 
-from beartype import BeartypeConf, beartype
+import numpy as np
+from beartype import BeartypeConf, FrozenDict, beartype
 
-# An int where a float is asked for is right in Python.
-check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+# NumPy's numbers are numbers, and an int will do for a float.
+NUMBERS = FrozenDict({int: int | np.integer, float: float | int | np.floating | np.integer})
+check = beartype(conf=BeartypeConf(hint_overrides=NUMBERS))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from calibrate.comparison.recommendation import candidates, recommend
 from calibrate.methods import GROUP_LABELS
 from calibrate.metrics import Predictions
-from calibrate.comparison.recommendation import candidates, recommend
 from tests.calibrate.synthetic import make_task
 
 TASK = make_task(sizes=(50, 800, 10))
