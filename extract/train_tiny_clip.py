@@ -1,0 +1,143 @@
+"""Trains the tiny CLIP that the demo and the tests use: `python -m extract.train_tiny_clip`."""
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch.nn.functional import cross_entropy
+from transformers import CLIPModel, CLIPTokenizer
+
+from extract.captions import Example, draw_examples, truth, vocabulary
+from extract.coloured_digits import COLOURS, DIGIT_WORDS, division, handwritten, render
+from extract.encoder import ClipEncoder
+from extract.pretrained import quieten
+from extract.prompts import class_embeddings
+from extract.tiny_clip_card import CARD
+from extract.tiny_clip_parts import make_network, make_processor, make_tokenizer
+
+FOLDER = Path(__file__).parent / "tiny_clip"
+BATCH_SIZE = 128
+PEAK_LEARNING_RATE = 1e-3
+WEIGHT_DECAY = 0.1
+WARM_UP = 50
+PROMPTS = ("a photo of the digit {}.", "the digit {}.")
+
+
+def train(network: CLIPModel, tokenizer: CLIPTokenizer, seed: int, num_steps: int) -> None:
+    """Trains the network in place, by AdamW with a warm-up and then half a cosine down to zero."""
+    rng = np.random.RandomState(seed)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=WEIGHT_DECAY
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: min((step + 1) / WARM_UP, (1 + math.cos(math.pi * step / num_steps)) / 2),
+    )
+    network.train()
+    for step in range(num_steps):
+        examples = draw_examples(rng, BATCH_SIZE)
+        logits = network(**inputs(tokenizer, examples)).logits_per_image
+        loss = contrastive_loss(logits, torch.from_numpy(truth(examples)))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1)
+        optimizer.step()
+        schedule.step()
+        if step % 100 == 0:
+            click.echo(f"step {step} of {num_steps}: loss {loss.item():.3f}", err=True)
+    network.eval()
+
+
+def inputs(tokenizer: CLIPTokenizer, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    """What the network takes; the pixels are those of the image processor."""
+    pixels = torch.from_numpy(np.stack([example.pixels for example in examples]))
+    captions = [example.caption for example in examples]
+    return {
+        "pixel_values": pixels.permute(0, 3, 1, 2) / 127.5 - 1,
+        **tokenizer(captions, padding=True, return_tensors="pt"),
+    }
+
+
+def contrastive_loss(
+    logits: Float[torch.Tensor, "pictures captions"],
+    is_true: Bool[torch.Tensor, "pictures captions"],
+) -> Float[torch.Tensor, ""]:
+    """CLIP's loss, with all true captions of a picture (and conversely) as equal answers.
+
+    With one right caption for each picture, as in CLIP, most of a batch's other captions of the
+    same digit count as wrong, and digits were learnt several times slower.
+
+    References: J. Yang et al., Unified Contrastive Learning in Image-Text-Label Space, 2022.
+    """
+    truth = is_true.float()
+    of_pictures = cross_entropy(logits, truth / truth.sum(dim=1, keepdim=True))
+    of_captions = cross_entropy(logits.T, (truth / truth.sum(dim=0)).T)
+    return (of_pictures + of_captions) / 2
+
+
+def digit_accuracy(encoder: ClipEncoder) -> float:
+    """Zero-shot accuracy in [0, 1] over ten digits, on a picture of each digit held out."""
+    inks, numbers = handwritten()
+    held_out = division().held_out.ravel()
+    rng = np.random.RandomState(0)
+    pictures = [render(rng, inks[index], rng.choice(list(COLOURS))) for index in held_out]
+    pixels = np.stack([encoder.preprocess(Image.fromarray(picture)) for picture in pictures])
+    sentences = [prompt.format(word) for word in DIGIT_WORDS for prompt in PROMPTS]
+    classes = class_embeddings(encoder.embed_texts(sentences), [len(PROMPTS)] * len(DIGIT_WORDS))
+    embeddings = encoder.encode(pixels) @ encoder.head().projection
+    return float(np.mean((embeddings @ classes.T).argmax(axis=1) == numbers[held_out]))
+
+
+def write_card(folder: Path, encoder: ClipEncoder, seed: int, num_steps: int, seconds: float):
+    """Writes README.md, with the accuracy measured on the saved model."""
+    card = CARD.format(
+        num_parameters=encoder.network.num_parameters(),
+        num_tokens=len(encoder.tokenizer),
+        colours=", ".join(COLOURS),
+        num_digits=len(division().tiny_clip),
+        num_held_out=division().held_out.size,
+        seed=seed,
+        num_steps=num_steps,
+        batch_size=BATCH_SIZE,
+        learning_rate=PEAK_LEARNING_RATE,
+        seconds=seconds,
+        torch=torch.__version__,
+        prompts=" and ".join(f'"{prompt}"' for prompt in PROMPTS),
+        accuracy=digit_accuracy(encoder),
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=FOLDER, help="Folder to write.")
+@click.option("--seed", default=0, show_default=True, help="For weights, pictures and captions.")
+@click.option("--steps", default=1800, show_default=True, help="Batches to train on.")
+def main(out: Path, seed: int, steps: int) -> None:
+    """Train the tiny CLIP and write its folder, the model card included.
+
+    \b
+    Example:
+      python -m extract.train_tiny_clip --out /tmp/tiny_clip --seed 1
+    """
+    torch.manual_seed(seed)
+    # How many threads share a sum changes its last bits, and with them the weights.
+    torch.set_num_threads(1)
+    tokenizer = make_tokenizer(vocabulary())
+    network = make_network(tokenizer)
+    began = time.process_time()
+    train(network, tokenizer, seed, steps)
+    seconds = time.process_time() - began
+    quieten()
+    for part in (network, tokenizer, make_processor()):
+        part.save_pretrained(out)
+    write_card(out, ClipEncoder.load(str(out)), seed, steps, seconds)
+
+
+if __name__ == "__main__":
+    main()
