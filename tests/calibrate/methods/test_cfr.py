@@ -1,0 +1,131 @@
+"""CFR end to end: what it draws, that every variant trains, and that it does what it is for."""
+
+import jax
+import numpy as np
+import pytest
+
+from calibrate.comparison.compare import run
+from calibrate.experiment import Experiment, prepare
+from calibrate.methods.cfr import alphas, draw_batches
+from calibrate.sampling import NONE
+from tests.calibrate.synthetic import make_task, quick_settings
+
+# Structures of the program and terms of its loss; terms are added up, so that not every combination
+# is needed. Settings that compile nothing are varied with them.
+VARIANTS = [
+    {"positive": "dps", "negative": "rns", "holistic": "cosine"},
+    {"positive": "dps", "negative": "nns", "holistic": "cosine", "nns_pool": "all", "init": "clip"},
+    {"positive": "dps", "negative": "nns", "holistic": "supcon", "nns_pool": "minibatch"},
+    {"positive": "dps", "negative": "nns", "holistic": "none", "nns_pool": "40"},
+    {"positive": "rps", "negative": "rns", "holistic": "supcon", "cross_entropy": "calibration"},
+    {"positive": "rps", "negative": "nns", "holistic": "supcon", "cross_entropy": "calibration"},
+    {"positive": "rps", "negative": "nns", "holistic": "none", "nns_pool": "minibatch"},
+    {"positive": "rps", "negative": "nns", "nns_pool": "40", "cross_entropy": "train"},
+    {"alpha_schedule": "cosine", "dps_weighting": "confidence"},
+    {"dps_weighting": "entropy", "dps_source": "zeroshot", "init": "clip"},
+    {"calibration_source": "zeroshot", "freeze_logit_scale": True, "dropout": 0.0},
+    {"calibration_size": 5, "calibration_subset": "confident", "alpha": 0.0},
+]
+
+
+def name_of(variant) -> str:
+    return "-".join(map(str, variant.values()))
+
+
+def vary(prepared, variant, **changes) -> Experiment:
+    return Experiment(prepared, quick_settings(**variant, **changes), 0)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=name_of)
+def test_every_variant_trains(prepared, variant):
+    outcome = run("cfr", vary(prepared, variant))
+    for column in outcome.fitted.history.values():
+        assert np.isfinite(column).all()
+    heads = [each.head for each in outcome.fitted.classifiers.values()]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(heads))
+    chances = outcome.predictions["last"]["test"].probabilities
+    assert chances.sum(axis=1) == pytest.approx(np.ones(len(chances)), rel=1e-5)
+
+
+class TestWhatItIsFor:
+    def test_repairs_the_worst_group_without_its_labels(self, experiment):
+        cfr, erm = (run(name, experiment).metrics["worst-class"]["test"] for name in ("cfr", "erm"))
+        assert erm["worst_group"] < 0.5
+        assert cfr["worst_group"] > erm["worst_group"] + 0.3
+        assert cfr["average"] > erm["average"]
+
+    def test_leaves_alone_what_has_no_spurious_direction(self):
+        task = make_task(spurious=0)
+        experiment = Experiment(prepare(task), quick_settings(), 0)
+        cfr, erm = (run(name, experiment).metrics["worst-class"]["test"] for name in ("cfr", "erm"))
+        assert cfr["worst_group"] > erm["worst_group"] - 0.05
+
+    def test_serves_many_classes(self, many_class_task):
+        experiment = Experiment(prepare(many_class_task), quick_settings(lr=1e-2, erm_lr=1e-2), 0)
+        cfr, erm = (run(name, experiment).metrics["worst-class"]["test"] for name in ("cfr", "erm"))
+        assert len(cfr["groups"]) == 25
+        assert cfr["group_mean"] > erm["group_mean"] + 0.15
+        assert cfr["average"] > erm["average"] + 0.15
+
+
+class TestBatches:
+    @pytest.fixture
+    def wrong(self, experiment):
+        return experiment.calibration_set.rows
+
+    def draw(self, experiment, **changes):
+        settings = quick_settings(**changes)
+        other = Experiment(experiment.prepared, settings, 0)
+        rows = np.arange(len(experiment.task.labels))
+        right = experiment.probabilities(experiment.erm.last, rows).argmax(axis=1)
+        return draw_batches(other, right == experiment.task.labels), right
+
+    def test_anchors_are_the_calibration_set_in_turn(self, experiment, wrong):
+        batches, _ = self.draw(experiment)
+        counts = np.bincount(batches.anchors.reshape(-1), minlength=len(experiment.task.labels))
+        assert set(np.flatnonzero(counts)) == set(wrong)
+        assert counts[wrong].max() - counts[wrong].min() <= 1
+
+    def test_minibatches_are_of_the_training_split(self, experiment):
+        batches, _ = self.draw(experiment)
+        assert set(np.unique(batches.training)) == set(experiment.task.rows("train"))
+
+    @pytest.mark.parametrize("source", ["correct", "all"])
+    def test_positives_are_of_the_anchor_s_class(self, experiment, source):
+        batches, right = self.draw(experiment, positive="rps", positive_source=source)
+        labels, pool = experiment.task.labels, batches.positives
+        rows = np.take_along_axis(pool.rows[:, None, :], np.maximum(pool.slots, 0), axis=2)
+        used, anchors = pool.slots != NONE, batches.anchors[..., None]
+        assert ((labels[rows] == labels[anchors]) & (rows != anchors))[used].all()
+        assert (experiment.task.splits[rows] == 0)[used].all()
+        assert (right[rows] == labels[rows])[used].all() == (source == "correct")
+
+    @pytest.mark.parametrize("changes", [{"negative": "rns"}, {"negative": "nns"}], ids=name_of)
+    def test_negatives_are_of_other_classes(self, experiment, changes):
+        batches, _ = self.draw(experiment, **changes)
+        labels, pool = experiment.task.labels, batches.negatives
+        assert (pool.slots != NONE).all()
+        rows = np.take_along_axis(pool.rows[:, None, :], pool.slots, axis=2)
+        assert (labels[rows] != labels[batches.anchors[..., None]]).all()
+        assert (experiment.task.splits[rows] == 0).all()
+
+    def test_a_pool_of_nearest_candidates_is_as_large_as_asked_for(self, experiment):
+        batches, _ = self.draw(experiment, negative="nns", nns_pool="40")
+        assert batches.negatives.rows.shape == (60, 40)
+        assert batches.negatives.slots is None
+        assert np.bincount(experiment.task.labels[batches.negatives.rows[0]]).tolist() == [20, 20]
+
+    def test_the_minibatch_as_pool_draws_nothing(self, experiment):
+        batches, _ = self.draw(experiment, negative="nns", nns_pool="minibatch")
+        assert batches.negatives is None
+
+
+class TestAlpha:
+    def test_is_constant_unless_asked_for(self):
+        assert alphas(quick_settings(alpha=1.5)) == pytest.approx(np.full(60, 1.5))
+
+    def test_cosine_counts_evaluations_as_epochs(self):
+        """Six evaluations of ten steps: alpha (1 + cos(2 pi e / 6) / 2)."""
+        found = alphas(quick_settings(alpha=2.0, alpha_schedule="cosine"))
+        expected = [2 * (1 + np.cos(2 * np.pi * (step // 10) / 6) / 2) for step in range(60)]
+        assert found == pytest.approx(np.array(expected), rel=1e-6)
