@@ -308,9 +308,9 @@ def extract(
     message = f"{out}: interrupted; what is done is kept, and the same command goes on from there"
     with interruptible(message):
         from cache.places import refuse_finished
+        from extract.clip.encoder import ClipEncoder
         from extract.datasets import load_dataset
         from extract.datasets.options import DatasetOptions
-        from extract.encoder import ClipEncoder
         from extract.progress import progress_on_stderr
         from extract.run import ExtractOptions
         from extract.run import extract as run

@@ -13,7 +13,6 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 SIDE = 32
-DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 COLOURS = {
     "red": (225, 30, 30),
     "green": (30, 205, 30),

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from cache.growing import GrowingCache
-from extract.encoder import ClipEncoder
+from extract.clip.encoder import ClipEncoder
 from extract.errors import ExtractError
 from extract.images import read_image
 from extract.limit import limited

@@ -20,6 +20,7 @@ from extract.datasets.colouring import (
     own_or_other_hues,
 )
 from extract.datasets.counts import differences, group_counts
+from extract.datasets.digit_words import DIGIT_WORDS, digit_range
 from extract.datasets.mnist import SIZES, ids, read_part
 from extract.datasets.options import DatasetOptions, chosen
 from extract.datasets.splits import SEED
@@ -27,7 +28,6 @@ from extract.errors import ExtractError
 from extract.manifest import ImageSource, Manifest, make_rows
 
 OPTIONS = ("protocol", "seed")
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 SUBPOPBENCH_SEED = 666
 SUBPOPBENCH_PARTS = (30_000, 10_000, 20_000)
@@ -134,12 +134,11 @@ def described(
         dataset="cmnist",
         rows=rows,
         images=images,
-        class_names=tuple(
-            f"a digit from {WORDS[digits[0]]} to {WORDS[digits[-1]]}" for digits in classes
-        ),
+        class_names=tuple(map(digit_range, classes)),
         attribute_names=colour_names,
         class_prompts=tuple(
-            tuple(f"a photo of the digit {WORDS[digit]}." for digit in digits) for digits in classes
+            tuple(f"a photo of the digit {DIGIT_WORDS[digit]}." for digit in digits)
+            for digits in classes
         ),
         attribute_prompts=tuple((f"a photo of a {name} digit.",) for name in colour_names),
         warnings=warnings,

@@ -7,9 +7,10 @@ of val and test.
 from dataclasses import replace
 from pathlib import Path
 
-from extract.coloured_digits import DIGIT_WORDS, handwritten
+from extract.coloured_digits import handwritten
 from extract.datasets.digit_files import LIST, ensure_rendered
 from extract.datasets.digit_plan import COLOUR_NAMES
+from extract.datasets.digit_words import DIGIT_WORDS, digit_range
 from extract.datasets.listing import binary_rows
 from extract.datasets.options import DatasetOptions
 from extract.datasets.paths import relative_paths, require_images
@@ -40,10 +41,7 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         dataset="digits",
         rows=replace(binary_rows(table, paths), subjects=table.coded(subjects, "subject")),
         images=FileSource(root, paths),
-        class_names=tuple(
-            f"a digit from {DIGIT_WORDS[digits[0]]} to {DIGIT_WORDS[digits[-1]]}"
-            for digits in CLASSES
-        ),
+        class_names=tuple(map(digit_range, CLASSES)),
         attribute_names=COLOUR_NAMES,
         class_prompts=tuple(
             tuple(prompt.format(DIGIT_WORDS[digit]) for digit in digits for prompt in PROMPTS)

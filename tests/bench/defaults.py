@@ -23,12 +23,12 @@ from calibrate.settings import Settings
 from cli import task_of
 
 SELECTIONS = ("worst-class", "last")
-GRID = {
-    "lr": (1e-4, 3e-4, 1e-3),
-    "temperature": (0.1, 1.0),
-    "init": ("erm", "clip"),
-    "cross_entropy": ("both", "calibration"),
-}
+NAMES = ("lr", "temperature", "init", "cross_entropy")
+RATES, STARTS = (1e-4, 3e-4, 1e-3), ("erm", "clip")
+GRID = (
+    *product(RATES, (0.1, 1.0), STARTS, ("both",)),
+    *product(RATES, (0.1,), STARTS, ("calibration",)),
+)
 
 
 def synthetic_tasks():
@@ -43,9 +43,8 @@ def synthetic_tasks():
 
 
 def settings_to_try():
-    """The grid, and ERM alone first."""
-    for values in product(*GRID.values()):
-        yield dict(zip(GRID, values, strict=True))
+    """The settings of the grid."""
+    return [dict(zip(NAMES, values, strict=True)) for values in GRID]
 
 
 def worst_groups(method, experiment):
@@ -79,11 +78,11 @@ def main():
     results = {n: measure(t, options.seeds) for n, t in {**tasks, **synthetic_tasks()}.items()}
     for name, (_, sizes) in results.items():
         print(f"{name}: calibration sets of {sizes} rows")
-    print("| " + " | ".join([*GRID, *results, "mean"]) + " |")
-    print("|" + "---|" * (len(GRID) + len(results) + 1))
+    print("| " + " | ".join([*NAMES, *results, "mean"]) + " |")
+    print("|" + "---|" * (len(NAMES) + len(results) + 1))
     table = np.stack([rows for rows, _ in results.values()], axis=1) * 100
     for values, row in zip([{"lr": "ERM"}, *settings_to_try()], table, strict=True):
-        settings = [str(values.get(name, "")) for name in GRID]
+        settings = [str(values.get(name, "")) for name in NAMES]
         cells = [f"{chosen:.1f} / {last:.1f}" for chosen, last in [*row, row.mean(axis=0)]]
         print("| " + " | ".join([*settings, *cells]) + " |")
 

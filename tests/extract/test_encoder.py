@@ -13,9 +13,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-from extract.encoder import ClipEncoder
+from extract.clip.encoder import ClipEncoder
+from extract.clip.model_files import REMEDY, locate
 from extract.errors import ExtractError
-from extract.model_files import REMEDY, locate
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = ["a photo of a dog.", "a cat", "St. Bernard"]
@@ -320,7 +320,7 @@ def located_apart(hub_home: Path) -> str:
     """What `locate` says of a hub id in a process that cannot reach the hub, stderr included."""
     code = (
         "from extract.errors import ExtractError\n"
-        "from extract.model_files import locate\n"
+        "from extract.clip.model_files import locate\n"
         "try:\n    print(locate('someone/clip', None).commit)\n"
         "except ExtractError as error:\n    print(error)\n"
     )

@@ -7,9 +7,9 @@ import pytest
 
 from cache.errors import CacheError
 from cache.reader import read_cache, verify
+from extract.clip.encoder import ClipEncoder
 from extract.datasets import load_dataset
 from extract.datasets.options import DatasetOptions
-from extract.encoder import ClipEncoder
 from extract.errors import ExtractError
 from extract.images import REMEDY
 from extract.limit import limited

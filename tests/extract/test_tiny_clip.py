@@ -14,11 +14,12 @@ from transformers import (
     CLIPTokenizer,
 )
 
-from extract.captions import Example, draw_examples, truth
-from extract.coloured_digits import COLOURS, DIGIT_WORDS, handwritten, render
-from extract.encoder import ClipEncoder
+from extract.clip.encoder import ClipEncoder
+from extract.coloured_digits import COLOURS, handwritten, render
+from extract.datasets.digit_words import DIGIT_WORDS
 from extract.templates import TEMPLATES
-from extract.train_tiny_clip import FOLDER, contrastive_loss, digit_accuracy, inputs, main
+from extract.tiny_clip_training.captions import Example, draw_examples, truth
+from extract.tiny_clip_training.train import FOLDER, contrastive_loss, digit_accuracy, inputs, main
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -178,4 +179,4 @@ def test_the_script_gives_the_same_weights_twice(tmp_path):
     for name in set(names) - {"README.md"}:
         assert (first / name).read_bytes() == (second / name).read_bytes()
     card = (first / "README.md").read_text()
-    assert "`python -m extract.train_tiny_clip --seed 3 --steps 2`" in card
+    assert "`python -m extract.tiny_clip_training.train --seed 3 --steps 2`" in card

@@ -1,4 +1,4 @@
-"""Trains the tiny CLIP that the demo and the tests use: `python -m extract.train_tiny_clip`."""
+"""Trains the tiny CLIP that the demo and the tests use."""
 
 import math
 import time
@@ -13,15 +13,16 @@ from PIL import Image
 from torch.nn.functional import cross_entropy
 from transformers import CLIPModel, CLIPTokenizer
 
-from extract.captions import Example, draw_examples, truth, vocabulary
-from extract.coloured_digits import COLOURS, DIGIT_WORDS, division, handwritten, render
-from extract.encoder import ClipEncoder
-from extract.pretrained import quieten
+from extract.clip.encoder import ClipEncoder
+from extract.clip.pretrained import quieten
+from extract.coloured_digits import COLOURS, division, handwritten, render
+from extract.datasets.digit_words import DIGIT_WORDS
 from extract.prompts import class_embeddings
-from extract.tiny_clip_card import CARD
-from extract.tiny_clip_parts import make_network, make_processor, make_tokenizer
+from extract.tiny_clip_training.captions import Example, draw_examples, truth, vocabulary
+from extract.tiny_clip_training.card import CARD
+from extract.tiny_clip_training.parts import make_network, make_processor, make_tokenizer
 
-FOLDER = Path(__file__).parent / "tiny_clip"
+FOLDER = Path(__file__).parents[1] / "tiny_clip"
 BATCH_SIZE = 128
 PEAK_LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.1
@@ -123,7 +124,7 @@ def main(out: Path, seed: int, steps: int) -> None:
 
     \b
     Example:
-      python -m extract.train_tiny_clip --out /tmp/tiny_clip --seed 1
+      python -m extract.tiny_clip_training.train --out /tmp/tiny_clip --seed 1
     """
     torch.manual_seed(seed)
     # How many threads share a sum changes its last bits, and with them the weights.

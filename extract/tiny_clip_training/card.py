@@ -18,9 +18,9 @@ needs no network. Figures got with it say that the code works, not how well a me
 
 ## Training
 
-- Command: `python -m extract.train_tiny_clip --seed {seed} --steps {num_steps}`. With torch
-  {torch} it took {seconds:.0f} seconds of one core of a CPU; the same command on the same machine
-  gives the same weights.
+- Command: `python -m extract.tiny_clip_training.train --seed {seed} --steps {num_steps}`. With
+  torch {torch} it took {seconds:.0f} seconds of one core of a CPU; the same command on the same
+  machine gives the same weights.
 - Data: {num_digits} of the 1,797 digits of scikit-learn, a fixed list
   (`extract.coloured_digits.division`), turned, scaled, shifted and coloured anew in every batch.
   Colours are drawn uniformly, so that digit and colour are learnt apart. The other {num_held_out}

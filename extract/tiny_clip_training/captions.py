@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from extract.coloured_digits import COLOURS, DIGIT_WORDS, division, handwritten, render
+from extract.coloured_digits import COLOURS, division, handwritten, render
+from extract.datasets.digit_words import DIGIT_WORDS
 from extract.templates import TEMPLATES
 
 # What a caption speaks of, and how often: mostly of both, so that digit and colour are learnt.

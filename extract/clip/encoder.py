@@ -14,10 +14,10 @@ from jaxtyping import Float32
 from PIL import Image
 
 from cache.schema import Head
-from extract.devices import chosen_device, device_name, limit_threads
+from extract.clip.devices import chosen_device, device_name, limit_threads
+from extract.clip.model_files import ModelFiles, locate
+from extract.clip.pretrained import load_network, load_processor, load_tokenizer
 from extract.errors import ExtractError
-from extract.model_files import ModelFiles, locate
-from extract.pretrained import load_network, load_processor, load_tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TEXT_BATCH = 64

@@ -15,8 +15,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from extract.clip.model_files import ModelFiles
 from extract.errors import ExtractError
-from extract.model_files import ModelFiles
 
 # `local_files_only`: the files are there, nothing is asked of the hub a second time.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
