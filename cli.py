@@ -446,5 +446,33 @@ def demo(out):
             raise SystemExit(done.returncode)
 
 
+@main.group()
+def bench():
+    """Measure how fast this machine is.
+
+    \b
+    Example:
+      python cli.py bench train
+    """
+
+
+@bench.command("train")
+@click.option("--repeats", type=click.IntRange(min=1), default=5, help="Medians are over these.")
+@json_option
+def bench_train(repeats, as_json):
+    """Time the training core at Waterbirds size, as a share of the machine's own rate.
+
+    \b
+    Example:
+      python cli.py bench train --json
+    """
+    from calibrate import runtime
+    from calibrate.bench import bench_train as run
+    from calibrate.bench import render
+
+    runtime.start("auto")
+    emit(run(repeats), as_json, render)
+
+
 if __name__ == "__main__":
     sys.exit(main())
