@@ -1,5 +1,6 @@
 """Each loss against its formula, by hand, under symmetries, and where a batch is degenerate."""
 
+from functools import cache
 from math import exp, log
 
 import jax
@@ -44,9 +45,15 @@ def masked_lists(values, mask):
     return [row[kept] for row, kept in zip(values, mask, strict=True)]
 
 
+@cache
+def with_gradient(loss):
+    """A loss with its gradient with respect to the first argument; compiled once."""
+    return jax.jit(jax.value_and_grad(loss))
+
+
 def finite(loss, *args) -> bool:
     """Whether a loss and its gradient with respect to the first argument are finite."""
-    value, gradient = jax.jit(jax.value_and_grad(loss))(*args)
+    value, gradient = with_gradient(loss)(*args)
     return bool(np.isfinite(value) & np.isfinite(gradient).all())
 
 
