@@ -7,7 +7,7 @@ References:
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int32
 
 from calibrate.centroids import initial_centroids
 from calibrate.experiment import Experiment
@@ -37,7 +37,7 @@ def fit(experiment: Experiment) -> Fitted:
         objective,
         head,
         centroids(experiment, head, weights) if settings.positive == "dps" else None,
-        draw_batches(experiment, weights > 0),
+        draw_batches(experiment),
         evaluation_steps(settings.steps, settings.evaluations),
         data,
         experiment.optimizer(settings.lr),
@@ -82,7 +82,7 @@ def centroids(experiment: Experiment, head: Head, weights):
     )
 
 
-def draw_batches(experiment: Experiment, correct) -> CfrBatch:
+def draw_batches(experiment: Experiment) -> CfrBatch:
     """The rows of every step."""
     settings, labels, rng = experiment.settings, experiment.task.labels, experiment.rng("cfr")
     train_rows, wrong = experiment.task.rows("train"), experiment.calibration_set.rows
@@ -92,9 +92,7 @@ def draw_batches(experiment: Experiment, correct) -> CfrBatch:
     anchors = wrong[places]
     positives = None
     if settings.positive == "rps":
-        eligible = train_rows[correct[train_rows]]
-        if settings.positive_source == "all":
-            eligible = train_rows
+        eligible = train_rows if settings.positive_source == "all" else correct_rows(experiment)
         size, count = settings.positive_pool, settings.num_positives
         positives = random_positives(rng, anchors, labels, eligible, size, count)
     return CfrBatch(
@@ -104,6 +102,13 @@ def draw_batches(experiment: Experiment, correct) -> CfrBatch:
         draw_negatives(rng, experiment, places),
         alphas(settings),
     )
+
+
+def correct_rows(experiment: Experiment) -> Int32[np.ndarray, " rows"]:
+    """Training rows that the ERM head gets right."""
+    rows = experiment.task.rows("train")
+    found = experiment.probabilities(experiment.erm.last, rows).argmax(axis=1)
+    return rows[found == experiment.task.labels[rows]]
 
 
 def draw_negatives(rng, experiment: Experiment, places) -> Pool | None:

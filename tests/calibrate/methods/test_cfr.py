@@ -1,11 +1,13 @@
 """CFR end to end: what it draws, that every variant trains, and that it does what it is for."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from calibrate.comparison.compare import run
 from calibrate.experiment import Experiment, prepare
+from calibrate.head import embed
 from calibrate.methods.cfr import alphas, draw_batches
 from calibrate.sampling import NONE
 from tests.calibrate.synthetic import make_task, quick_settings
@@ -74,49 +76,60 @@ class TestBatches:
         return experiment.calibration_set.rows
 
     def draw(self, experiment, **changes):
-        settings = quick_settings(**changes)
-        other = Experiment(experiment.prepared, settings, 0)
-        rows = np.arange(len(experiment.task.labels))
-        right = experiment.probabilities(experiment.erm.last, rows).argmax(axis=1)
-        return draw_batches(other, right == experiment.task.labels), right
+        """Batches of other settings on the shared ERM stage."""
+        return draw_batches(Experiment(experiment.prepared, quick_settings(**changes), 0))
 
     def test_anchors_are_the_calibration_set_in_turn(self, experiment, wrong):
-        batches, _ = self.draw(experiment)
+        batches = self.draw(experiment)
         counts = np.bincount(batches.anchors.reshape(-1), minlength=len(experiment.task.labels))
         assert set(np.flatnonzero(counts)) == set(wrong)
         assert counts[wrong].max() - counts[wrong].min() <= 1
 
     def test_minibatches_are_of_the_training_split(self, experiment):
-        batches, _ = self.draw(experiment)
+        batches = self.draw(experiment)
         assert set(np.unique(batches.training)) == set(experiment.task.rows("train"))
 
     @pytest.mark.parametrize("source", ["correct", "all"])
     def test_positives_are_of_the_anchor_s_class(self, experiment, source):
-        batches, right = self.draw(experiment, positive="rps", positive_source=source)
+        changes = {"positive_source": source, "dps_source": "zeroshot"}
+        batches = self.draw(experiment, positive="rps", **changes)
         labels, pool = experiment.task.labels, batches.positives
         rows = np.take_along_axis(pool.rows[:, None, :], np.maximum(pool.slots, 0), axis=2)
         used, anchors = pool.slots != NONE, batches.anchors[..., None]
         assert ((labels[rows] == labels[anchors]) & (rows != anchors))[used].all()
         assert (experiment.task.splits[rows] == 0)[used].all()
-        assert (right[rows] == labels[rows])[used].all() == (source == "correct")
+        everything = np.arange(len(labels))
+        right = experiment.probabilities(experiment.erm.last, everything).argmax(axis=1) == labels
+        assert right[rows][used].all() == (source == "correct")
 
     @pytest.mark.parametrize("changes", [{"negative": "rns"}, {"negative": "nns"}], ids=name_of)
     def test_negatives_are_of_other_classes(self, experiment, changes):
-        batches, _ = self.draw(experiment, **changes)
+        batches = self.draw(experiment, **changes)
         labels, pool = experiment.task.labels, batches.negatives
         assert (pool.slots != NONE).all()
         rows = np.take_along_axis(pool.rows[:, None, :], pool.slots, axis=2)
         assert (labels[rows] != labels[batches.anchors[..., None]]).all()
         assert (experiment.task.splits[rows] == 0).all()
 
+    @pytest.mark.parametrize("init", ["erm", "clip"])
+    def test_the_nearest_negatives_are_those_of_the_erm_head(self, experiment, task, init):
+        pool = (batches := self.draw(experiment, negative="nns", init=init)).negatives
+        features = experiment.prepared.data.features
+        vectors = np.asarray(embed(experiment.erm.last, features.gather(jnp.arange(1000))))
+        chosen = np.take_along_axis(pool.rows[:, None, :], pool.slots, axis=2)
+        for place, anchor in enumerate(batches.anchors[0]):
+            others = np.flatnonzero(task.labels[:1000] != task.labels[anchor])
+            cosines = vectors[others] @ vectors[anchor]
+            assert chosen[0, place].tolist() == others[np.argsort(-cosines)[:4]].tolist()
+
     def test_a_pool_of_nearest_candidates_is_as_large_as_asked_for(self, experiment):
-        batches, _ = self.draw(experiment, negative="nns", nns_pool="40")
+        batches = self.draw(experiment, negative="nns", nns_pool="40")
         assert batches.negatives.rows.shape == (60, 40)
         assert batches.negatives.slots is None
         assert np.bincount(experiment.task.labels[batches.negatives.rows[0]]).tolist() == [20, 20]
 
     def test_the_minibatch_as_pool_draws_nothing(self, experiment):
-        batches, _ = self.draw(experiment, negative="nns", nns_pool="minibatch")
+        batches = self.draw(experiment, negative="nns", nns_pool="minibatch")
         assert batches.negatives is None
 
 
