@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from math import isfinite
 from typing import Any
 
 from calibrate.errors import SettingsError
@@ -19,7 +20,8 @@ class Range:
     exclusive: bool = False
 
     def __contains__(self, value: float) -> bool:
-        return (self.low < value if self.exclusive else self.low <= value) and value <= self.high
+        above = self.low < value if self.exclusive else self.low <= value
+        return above and value <= self.high and isfinite(value)
 
     def __str__(self) -> str:
         above = "above" if self.exclusive else "at least"

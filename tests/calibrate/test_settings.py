@@ -40,9 +40,10 @@ def test_no_number_may_be_negative(name):
 
 
 @pytest.mark.parametrize("name", [name for name in RANGES if FIELDS[name].type is float])
-def test_no_number_may_be_nan(name):
-    with pytest.raises(SettingsError, match=rf"^{name} is nan, expected (above|at least) \d"):
-        Settings(**{name: float("nan")})
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_every_number_is_finite(name, value):
+    with pytest.raises(SettingsError, match=rf"^{name} is {value}, expected (above|at least) \d"):
+        Settings(**{name: value})
 
 
 @pytest.mark.parametrize(
