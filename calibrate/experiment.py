@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from calibrate.calibration_set import CalibrationSet, calibration_set
+from calibrate.divergence import refuse_divergence
 from calibrate.head import (
     Head,
     Units,
@@ -98,10 +99,14 @@ class Experiment:
 
     @cached_property
     def erm(self) -> Trained:
-        """The ERM stage."""
+        """The ERM stage.
+
+        Raises:
+            CalibrationError: it diverged.
+        """
         settings, rows = self.settings, self.task.rows("train")
         batches = minibatches(self.rng("erm"), rows, settings.erm_steps, settings.batch_size)
-        return train(
+        trained = train(
             ErmObjective(),
             self.start(),
             None,
@@ -112,6 +117,8 @@ class Experiment:
             jnp.float32(settings.dropout),
             self.key("erm"),
         )
+        refuse_divergence(trained, "ERM", "--erm-lr", settings.erm_lr)
+        return trained
 
     def source(self, name: str) -> Head:
         """The head that `erm` (its last step) or `zeroshot` stands for."""

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int32
 
 from calibrate.centroids import initial_centroids
+from calibrate.divergence import refuse_divergence
 from calibrate.experiment import Experiment
 from calibrate.head import Head
 from calibrate.methods.fitted import Fitted, trained_heads
@@ -28,7 +29,11 @@ from calibrate.train import evaluation_steps, train
 
 
 def fit(experiment: Experiment) -> Fitted:
-    """The heads of the CFR stage."""
+    """The heads of the CFR stage.
+
+    Raises:
+        CalibrationError: it diverged, or the calibration set is too small.
+    """
     settings, data = experiment.settings, experiment.prepared.data
     head = experiment.erm.last if settings.init == "erm" else experiment.start()
     weights = row_weights(experiment)
@@ -51,6 +56,7 @@ def fit(experiment: Experiment) -> Fitted:
         ),
         experiment.key("cfr"),
     )
+    refuse_divergence(trained, "CFR", "--lr", settings.lr)
     return trained_heads(trained)
 
 
