@@ -26,14 +26,15 @@ def worst(correct, cells, num_cells: int) -> float:
 
 def train_weighted_average(
     accuracies: Float[np.ndarray, " groups"], train_counts: Int[np.ndarray, " groups"]
-) -> float:
+) -> float | None:
     """Group accuracies weighted by the training split's group sizes, over the groups with rows.
 
-    What WILDS and group DRO call "adjusted" or simply "average" for Waterbirds.
+    What WILDS and group DRO call "adjusted" or simply "average" for Waterbirds. None where no
+    group has rows in both splits.
     """
     weights = np.where(np.isnan(accuracies), 0, train_counts)
     if not weights.sum():
-        return float("nan")
+        return None
     return float(np.nansum(accuracies * weights) / weights.sum())
 
 
@@ -71,7 +72,7 @@ class Predictions:
 
 
 def evaluate(task: Task, predictions: Predictions) -> dict[str, Any]:
-    """All metrics of one split, accuracies in [0, 1]; None where a group has no rows."""
+    """All metrics of one split, accuracies in [0, 1]; None where there are no rows."""
     rows, correct = predictions.rows, predictions.correct(task)
     labels, groups = task.labels[rows], task.groups[rows]
     by_group = cell_accuracies(correct, groups, task.num_groups)

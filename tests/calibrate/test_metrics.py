@@ -88,7 +88,7 @@ class TestAverages:
         )
 
     def test_train_weighted_over_groups_that_training_has_none_of(self):
-        assert np.isnan(train_weighted_average(self.accuracies, np.array([0, 0, 0, 5])))
+        assert train_weighted_average(self.accuracies, np.array([0, 0, 0, 5])) is None
 
     def test_cells_without_rows_are_nan_and_never_the_worst(self):
         correct, cells = np.array([True, True, False, False]), np.array([0, 1, 1, 3])
@@ -134,6 +134,11 @@ class TestCalibrationError:
                 gap = abs(correct[inside].mean() - confidence[inside].mean())
                 total += gap * inside.mean()
         assert expected_calibration_error(confidence, correct) == pytest.approx(total)
+
+    def test_by_hand(self):
+        """Two bins, of which the lower holds its upper edge: gaps of 0.5 and 0.9."""
+        found = expected_calibration_error(np.array([0.5, 0.9]), np.array([True, False]), bins=2)
+        assert found == pytest.approx(0.7)
 
     @pytest.mark.parametrize(("correct", "error"), [(True, 0), (False, 1)])
     def test_of_certainty(self, correct, error):

@@ -1,6 +1,7 @@
 """A comparison over seeds, its summary, what a run folder keeps of it, and the table."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -53,6 +54,19 @@ class TestCompare:
 class TestSummary:
     def test_is_ready_for_json(self, summary):
         assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+
+    def test_is_so_where_training_has_none_of_the_test_groups(self, task):
+        usual = task.labels == task.attributes
+        apart = replace(task, valid=task.valid & (usual == (task.splits == 0)))
+        found = summarise(
+            apart,
+            quick_settings(),
+            compare(apart, quick_settings(), ["zeroshot"], SEEDS, lambda *_: None),
+            SEEDS,
+        )
+        json.dumps(found, allow_nan=False)
+        assert found["methods"]["zeroshot"]["test"]["train_weighted_average"] is None
+        assert "train_weighted_average_std" not in found["methods"]["zeroshot"]["test"]
 
     def test_holds_means_and_deviations_over_seeds(self, summary, outcomes):
         for name in NAMES:
