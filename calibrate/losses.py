@@ -66,7 +66,8 @@ def cosine_loss(
     members = jax.nn.one_hot(labels, num_classes, dtype=embeddings.dtype)
     class_sums = members.T @ embeddings  # (classes, embedding)
     total = class_sums.sum(axis=0)
-    return (total @ total - 2 * jnp.sum(class_sums**2)) / len(labels) ** 2
+    # As a float, for the square of 46,341 rows is too large for JAX's integers.
+    return (total @ total - 2 * jnp.sum(class_sums**2)) / float(len(labels)) ** 2
 
 
 def supcon_loss(

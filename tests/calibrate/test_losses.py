@@ -200,6 +200,10 @@ class TestCosine:
         labels = np.array([0, 1, 1, 2])
         check_gradients(lambda v: cosine_loss(v, labels, 3), embeddings_of(rng, 4))
 
+    def test_of_more_rows_than_a_32_bit_square_holds(self):
+        rows = 50_000
+        assert cosine_loss(np.ones((rows, 1), "f4"), np.zeros(rows, "i4"), 2) == pytest.approx(-1)
+
     @pytest.mark.parametrize("rows", [1, 4])
     def test_of_one_class_is_finite(self, rng, rows):
         labels = np.zeros(rows, int)
