@@ -66,17 +66,18 @@ def recommend(
     reference = REFERENCE if REFERENCE in names else names[0]
     rivals = [name for name in names if name != reference]
     best = max(rivals, key=lambda name: point[name])
-    gain, gain_interval = (
-        point[best] - point[reference],
-        interval(samples[best] - samples[reference]),
-    )
+    gain_interval = interval(samples[best] - samples[reference])
     measure = "worst-class" if selection == "last" else selection
     if gain_interval[0] > 0:
         reason = f"{best} beats {reference} on the validation split by more than noise"
+        gain = point[best] - point[reference]
         return Recommendation(best, measure, gain, gain_interval, reference, reason)
-    loss_interval = [-gain_interval[1], -gain_interval[0]]
+    loss, loss_interval = (
+        point[reference] - point[best],
+        interval(samples[reference] - samples[best]),
+    )
     reason = f"no method beats {reference} on the validation split by more than noise"
-    return Recommendation(reference, measure, -gain, loss_interval, best, reason)
+    return Recommendation(reference, measure, loss, loss_interval, best, reason)
 
 
 def criterion_values(rng, task: Task, predictions, selection: str):

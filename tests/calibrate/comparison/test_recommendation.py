@@ -52,6 +52,10 @@ class TestOneSeed:
         assert found.margin == pytest.approx(0.2, abs=0.06)
         assert found.interval[0] > 0
 
+    def test_between_equals_the_margin_is_a_plain_zero(self):
+        found = advise(zeroshot=[0.0], erm=[0.0], cfr=[0.0])
+        assert str([found.margin, *found.interval]) == "[0.0, 0.0, 0.0]"
+
     def test_zero_shot_is_where_training_does_harm(self):
         assert advise(zeroshot=[0.9], erm=[0.6], cfr=[0.7]).method == "zeroshot"
 
