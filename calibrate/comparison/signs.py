@@ -12,6 +12,7 @@ SMALL_SET = 32
 SAME_MIX = 0.1
 AVERAGE_DROP = 0.05
 OVERFIT_DROP = 0.05
+NAMED_GROUPS = 6
 
 
 def share(value: float) -> str:
@@ -102,12 +103,20 @@ def of_task(task: Task) -> list[str]:
     for split in SPLITS:
         empty = np.flatnonzero(task.group_counts(split) == 0)
         if len(empty):
-            names = ", ".join(group_name(task, number) for number in empty)
-            found.append(f"no rows in {split} of {names}: not counted in any group metric")
+            found.append(
+                f"no rows in {split} of {group_names(task, empty)}: not counted in any group metric"
+            )
     unreadable = int((~task.valid).sum())
     if unreadable:
         found.append(f"{unreadable} rows could not be read at extraction and take part in nothing")
     return found
+
+
+def group_names(task: Task, groups: Int[np.ndarray, " groups"]) -> str:
+    """The first few groups by name, and how many more there are."""
+    names = ", ".join(group_name(task, each) for each in groups[:NAMED_GROUPS])
+    more = len(groups) - NAMED_GROUPS
+    return names if more <= 0 else f"{names} and {more} more groups"
 
 
 def group_name(task: Task, group: int) -> str:

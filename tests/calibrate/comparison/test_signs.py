@@ -131,3 +131,11 @@ class TestOfTask:
             "not counted in any group metric"
             for split in ("train", "test")
         ]
+
+    def test_of_many_empty_groups_the_first_are_named(self):
+        many = make_task(classes=5, sizes=(900, 450, 450), agreement=(0.5, 0.5, 1.0))
+        assert signs.of_task(many) == [
+            "no rows in test of (class 0, attribute 1), (class 0, attribute 2), "
+            "(class 0, attribute 3), (class 0, attribute 4), (class 1, attribute 0), "
+            "(class 1, attribute 2) and 14 more groups: not counted in any group metric"
+        ]
