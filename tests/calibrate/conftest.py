@@ -51,6 +51,16 @@ def experiment(prepared):
     return Experiment(prepared, quick_settings(), seed=0)
 
 
+@pytest.fixture(scope="session")
+def overlapping():
+    """An experiment on classes that overlap: its best heads are neither the last, nor unique."""
+    from calibrate.experiment import Experiment, prepare
+    from tests.calibrate.synthetic import make_task, quick_settings
+
+    task = make_task(core=1, spurious=1)
+    return Experiment(prepare(task), quick_settings(erm_lr=1e-2, lr=1e-2), seed=0)
+
+
 @pytest.fixture
 def rng():
     import numpy as np

@@ -8,7 +8,7 @@ import pytest
 
 from calibrate.calibration_set import calibration_set, margins
 from calibrate.errors import CalibrationError
-from calibrate.experiment import Experiment, prepare
+from calibrate.experiment import Experiment, prepare, selected_heads
 from calibrate.methods import cfr
 from tests.calibrate.synthetic import quick_settings
 
@@ -108,10 +108,18 @@ class TestSource:
         wrong = experiment.probabilities(head, rows).argmax(axis=1) != task.labels[rows]
         assert chosen.rows.tolist() == rows[wrong].tolist()
 
-    def test_is_the_last_erm_head_whatever_is_selected(self, prepared, experiment):
+    def test_is_the_last_erm_head_whatever_is_selected(self, overlapping):
+        rows, labels = overlapping.task.rows("train"), overlapping.task.labels
+
+        def wrong(head):
+            return rows[overlapping.probabilities(head, rows).argmax(axis=1) != labels[rows]]
+
+        best = selected_heads(overlapping.erm)["worst-class"]
+        assert wrong(best).tolist() != wrong(overlapping.erm.last).tolist()
         for selection in ("worst-class", "worst-group", "average", "last"):
-            other = Experiment(prepared, quick_settings(selection=selection), 0)
-            assert other.calibration_set.rows.tolist() == experiment.calibration_set.rows.tolist()
+            settings = replace(overlapping.settings, selection=selection)
+            other = Experiment(overlapping.prepared, settings, 0)
+            assert other.calibration_set.rows.tolist() == wrong(overlapping.erm.last).tolist()
 
     def test_unreadable_rows_are_not_in_it(self, task, experiment):
         half = experiment.calibration_set.rows[::2]

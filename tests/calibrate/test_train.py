@@ -180,16 +180,16 @@ class TestDeterminism:
 
 class TestSelection:
     @pytest.fixture(params=["erm", "cfr"])
-    def trained(self, request, experiment):
+    def trained(self, request, overlapping):
         """Heads by selection, with the steps and the log of a stage."""
-        fitted = fit(request.param, experiment)
+        fitted = fit(request.param, overlapping)
         return {name: each.head for name, each in fitted.classifiers.items()}, fitted
 
-    def test_heads_have_the_values_that_they_were_selected_for(self, trained, experiment, task):
-        heads, fitted = trained
+    def test_heads_have_the_values_that_they_were_selected_for(self, trained, overlapping):
+        (heads, fitted), task = trained, overlapping.task
         rows = task.rows("val")
         for number, name in enumerate(CRITERIA):
-            found = experiment.probabilities(heads[name], rows).argmax(axis=1)
+            found = overlapping.probabilities(heads[name], rows).argmax(axis=1)
             labels = task.labels[rows]
             values = lowest_and_average(found == labels, labels, task.groups[rows])
             assert values[number] == pytest.approx(fitted.history[f"val {name}"].max(), abs=1e-6)
@@ -200,16 +200,22 @@ class TestSelection:
             best = fitted.history[f"val {name}"].argmax()
             assert fitted.selected_steps[name] == fitted.history["step"][best]
 
-    def test_the_last_head_is_that_of_the_last_step(self, trained, experiment, task):
-        heads, fitted = trained
+    def test_is_between_values_of_which_the_best_is_shared_and_not_the_last(self, overlapping):
+        """So that these tests can tell the earliest, the best and the last apart."""
+        values = fit("erm", overlapping).history["val worst-class"]
+        assert (values == values.max()).sum() > 1
+        assert values.argmax() < len(values) - 1
+
+    def test_the_last_head_is_that_of_the_last_step(self, trained, overlapping):
+        (heads, fitted), task = trained, overlapping.task
         rows = task.rows("val")
-        found = experiment.probabilities(heads["last"], rows).argmax(axis=1)
+        found = overlapping.probabilities(heads["last"], rows).argmax(axis=1)
         assert fitted.selected_steps["last"] == 60
         average = (found == task.labels[rows]).mean()
         assert average == pytest.approx(fitted.history["val average"][-1], abs=1e-6)
 
-    def test_group_accuracies_are_logged(self, trained, task):
-        _, fitted = trained
+    def test_group_accuracies_are_logged(self, trained, overlapping):
+        (_, fitted), task = trained, overlapping.task
         groups = np.stack([fitted.history[f"val group {n}"] for n in range(task.num_groups)])
         assert groups.min(axis=0) == pytest.approx(fitted.history["val worst-group"], abs=1e-6)
         counts = task.group_counts("val")
