@@ -1,5 +1,6 @@
 """Sets up JAX for a command: the device, the cache of compiled programs, the seconds compiling."""
 
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ def start(device: str) -> str:
     Raises:
         CalibrationError: there is no such device.
     """
+    # Where that folder may not be used, JAX compiles anew: slower, and nothing to worry about.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     jax.config.update("jax_compilation_cache_dir", str(user_cache_path("clip-cfr") / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     return use_device(device)
