@@ -16,11 +16,14 @@ import click
 from calibrate.methods import METHODS
 from calibrate.settings import NOT_REPRODUCED, PRESETS, Settings
 
-PATH = click.Path(path_type=Path)
+# Whoever opens a file says what is wrong with it, with exit code 1; click would say it with 2.
+PATH = click.Path(path_type=Path, readable=False)
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 PAPER_MODEL = "openai/clip-vit-large-patch14-336"
 DATASETS_HELP = "digits, waterbirds, celeba, metashift, chexpert, cmnist, or folder for your own."
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What JAX and scikit-learn take.
+SEED = click.IntRange(0, 2**31 - 1)
+SMALLER = "take fewer steps, smaller batches or pools, or fewer rows"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -34,13 +37,20 @@ class Commands(click.Group):
         from extract.errors import ExtractError, OptionError
 
         try:
-            return super().invoke(ctx)
+            with interruptible("interrupted"):
+                return super().invoke(ctx)
         except (OptionError, SettingsError) as error:
             raise click.UsageError(str(error), ctx) from error
         except (CacheError, ExtractError, CalibrationError) as error:
             raise click.ClickException(str(error)) from error
         except ModuleNotFoundError as error:
             raise click.ClickException(missing_extra(error)) from error
+        except MemoryError as error:
+            raise click.ClickException(f"out of memory: {error}; {SMALLER}") from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # A closed pipe is no error: click ends quietly.
+                raise
+            raise click.ClickException(f"{error.filename or 'output'}: {error.strerror}") from error
 
 
 def missing_extra(error: ModuleNotFoundError) -> str:
@@ -120,7 +130,7 @@ def task_of(cache):
     help="What to compare; may be given several times.",
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many seeds to average.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="The first seed.")
+@click.option("--seed", type=SEED, default=0, help="The first seed.")
 @click.option("--out", type=PATH, help="The run's folder; by default runs/NAME-TIME.")
 @click.option("--overwrite", is_flag=True, help="Replace a finished run.")
 @click.option(
@@ -169,10 +179,12 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
             "train": trained - loaded - compiling.seconds,
             "total": perf_counter() - started,
         }
-        keep_run(out, path, cache, settings, outcomes, result, device, overwrite)
-    for warning in result["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
-    emit(result, as_json, render)
+        try:
+            keep_run(out, path, cache, settings, outcomes, result, device, overwrite)
+        finally:  # What took long to find out is shown even where the disk is full.
+            for warning in result["warnings"]:
+                click.echo(f"warning: {warning}", err=True)
+            emit(result, as_json, render)
     click.echo(f"run written to {out}", err=True)
 
 
@@ -222,7 +234,7 @@ def emit(result: dict, as_json: bool, render) -> None:
     if as_json:
         click.echo(json.dumps(result))
     else:
-        Console(width=None if sys.stdout.isatty() else 160).print(render(result))
+        Console(width=None if Console().is_terminal else 160).print(render(result))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A run folder as files by name: written whole or not at all, checked when it is read."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +21,10 @@ def refuse_finished_run(directory: Path, overwrite: bool) -> None:
     """Checks that a run may be written there: only a run is ever replaced, and only if asked.
 
     Raises:
-        CacheError: the folder exists and is no run, or is one and `overwrite` is false.
+        CacheError: the folder exists and is no run, or is one and `overwrite` is false; or nothing
+            may be written there.
     """
+    refuse_unwritable(directory)
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
     if not (directory / INDEX).is_file():
@@ -30,6 +33,15 @@ def refuse_finished_run(directory: Path, overwrite: bool) -> None:
         raise CacheError(
             f"{directory}: the run exists; replace it with --overwrite or name another"
         )
+
+
+def refuse_unwritable(directory: Path) -> None:
+    """Raises where the folder cannot be made: better said before hours of training than after."""
+    place = next(each for each in directory.absolute().parents if each.exists())
+    if not place.is_dir():
+        raise CacheError(f"{directory}: expected {place} to be a folder; name another one")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise CacheError(f"{directory}: nothing may be written in {place}; name another one")
 
 
 def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:

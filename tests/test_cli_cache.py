@@ -1,6 +1,9 @@
 """The commands that look at a cache, from the command line to what they print."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +13,8 @@ from cache.reader import verify
 from cache.writer import write_cache
 from cli import main
 from tests.cache.examples import make_cache
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -151,3 +156,18 @@ def test_help_ends_with_an_example(command):
 
 def test_a_missing_argument_is_a_usage_error():
     assert "Missing argument 'FILE'." in run("info", code=2).stderr
+
+
+def test_output_that_nobody_takes_is_no_traceback(tmp_path):
+    for sink, message in (("/dev/full", "Error: output: No space left on device\n"), ("|true", "")):
+        command = f"set -o pipefail; {sys.executable} {ROOT / 'cli.py'} info -h "
+        command += sink if sink.startswith("|") else f"> {sink}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (1, message)
+
+
+def test_a_name_that_is_too_long_is_an_error(tmp_path):
+    path = tmp_path / ("a" * 300)
+    result = CliRunner().invoke(main, ["info", str(path)])
+    assert result.exit_code == 1
+    assert "File name too long" in result.stderr

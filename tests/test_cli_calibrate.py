@@ -1,6 +1,7 @@
 """The calibrate command: from a cache to the table, the run folder, and every error."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -150,6 +151,7 @@ def test_a_finished_run_is_not_replaced_unasked(cache_file, tmp_path):
         (["--nns-pool", "some"], "expected all, minibatch or a number of rows"),
         (["--positive", "best"], "Invalid value for '--positive'"),
         (["--seeds", "0"], "Invalid value for '--seeds'"),
+        (["--seed", "4294967296"], "Invalid value for '--seed'"),
     ],
 )
 def test_wrong_values_are_usage_errors(cache_file, tmp_path, arguments, message):
@@ -219,3 +221,41 @@ def test_a_real_process_prints_one_json_object_and_nothing_else(cache_file, tmp_
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["cache"] == str(cache_file)
+
+
+def test_what_does_not_fit_in_memory_is_said(cache_file, tmp_path):
+    sizes = ["--erm-steps", "1000000000", "--batch-size", "1000000"]
+    result = invoke("--cache", cache_file, "--out", tmp_path / "run", *sizes, code=1)
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("Error: out of memory: Unable to allocate")
+    assert last.endswith("; take fewer steps, smaller batches or pools, or fewer rows")
+
+
+def test_where_no_run_can_be_written_nothing_is_trained(cache_file, tmp_path):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "run"
+    result = invoke("--cache", cache_file, "--out", out, code=1)
+    assert result.stderr == (
+        f"Error: {out}: expected {tmp_path / 'file'} to be a folder; name another one\n"
+    )
+
+
+def test_a_full_disk_still_shows_the_result(cache_file, tmp_path):
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
+    main = "from cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", limit + main, "calibrate", "--cache", cache_file, "--json"]
+    zeroshot = ["--method", "zeroshot", "--out", tmp_path / "run"]
+    done = subprocess.run([*command, *zeroshot], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["methods"]["zeroshot"]
+    assert "run: cannot be written: File too large" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_a_folder_for_compiled_programs_nothing_is_said(cache_file, tmp_path):
+    (tmp_path / "file").touch()
+    command = [sys.executable, ROOT / "cli.py", "calibrate", "--cache", cache_file]
+    arguments = ["--out", tmp_path / "run", "--method", "erm", "--erm-steps", "2"]
+    homeless = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "file")}
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=homeless)
+    assert done.stderr == f"seed 0: erm\nrun written to {tmp_path / 'run'}\n"
