@@ -18,18 +18,21 @@ class CalibrationSet:
 
 
 def margins(
-    probabilities: Float[np.ndarray, "rows classes"], labels: Int[np.ndarray, " rows"]
+    logits: Float[np.ndarray, "rows classes"], labels: Int[np.ndarray, " rows"]
 ) -> Float[np.ndarray, " rows"]:
-    """Probability of the label less that of the best other class, in [-1, 1]; wrong if below 0."""
-    own = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
-    others = probabilities.copy()
-    np.put_along_axis(others, labels[:, None], -1, axis=1)
+    """Logit of the label less that of the best other class; wrong if below 0.
+
+    Of logits, for probabilities round to 0 and 1 at CLIP's scale of 100, and would all tie.
+    """
+    own = np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
+    others = logits.copy()
+    np.put_along_axis(others, labels[:, None], -np.inf, axis=1)
     return own - others.max(axis=1)
 
 
 def calibration_set(
     rng: np.random.Generator,
-    probabilities: Float[np.ndarray, "rows classes"],
+    logits: Float[np.ndarray, "rows classes"],
     labels: Int[np.ndarray, " rows"],
     rows: Int[np.ndarray, " rows"],
     settings: Settings,
@@ -39,24 +42,29 @@ def calibration_set(
 
     Args:
         rng: draws the subset, where `calibration_size` asks for a random one.
-        probabilities: of the source head, for the training rows.
+        logits: of the source head, for the training rows.
         labels: of the training rows.
         rows: their numbers in the cache.
 
     Raises:
         CalibrationError: fewer than `calibration_minimum` rows are wrong, and no fallback is set.
     """
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    wrong = np.flatnonzero(logits.argmax(axis=1) != labels)
     if len(wrong) >= settings.calibration_minimum:
-        chosen = subset(rng, wrong, margins(probabilities, labels), settings)
+        chosen = subset(rng, wrong, margins(logits, labels), settings)
         return CalibrationSet(rows[np.sort(chosen)])
     if settings.calibration_fallback == "none":
         raise CalibrationError(too_few(labels[wrong], settings, class_names))
-    nearest = np.argsort(margins(probabilities, labels), kind="stable")
+    nearest = np.argsort(margins(logits, labels), kind="stable")
     return CalibrationSet(rows[np.sort(nearest[: fallback_size(settings)])], fallback=True)
 
 
-def subset(rng, wrong, all_margins, settings: Settings) -> Int[np.ndarray, " size"]:
+def subset(
+    rng: np.random.Generator,
+    wrong: Int[np.ndarray, " wrong"],
+    all_margins: Float[np.ndarray, " rows"],
+    settings: Settings,
+) -> Int[np.ndarray, " size"]:
     """As many of the wrong rows as `calibration_size` asks for."""
     size = settings.calibration_size
     if size is None:
@@ -73,14 +81,19 @@ def fallback_size(settings: Settings) -> int:
     return settings.calibration_batch_size if size is None or size <= 1 else int(size)
 
 
-def too_few(wrong_labels, settings: Settings, class_names: tuple[str, ...]) -> str:
+def too_few(
+    wrong_labels: Int[np.ndarray, " wrong"], settings: Settings, class_names: tuple[str, ...]
+) -> str:
     """What to say of a calibration set that is too small."""
     counts = np.bincount(wrong_labels, minlength=len(class_names))
     each = ", ".join(f"{name} {count}" for name, count in zip(class_names, counts, strict=True))
+    remedies = {
+        "erm": "train ERM less (--erm-steps, --erm-lr), take another head's errors "
+        "(--calibration-source zeroshot), ",
+        "zeroshot": "take another head's errors (--calibration-source erm), ",
+    }[settings.calibration_source]
     return (
         f"the {settings.calibration_source} head gets {len(wrong_labels)} training rows wrong "
         f"({each}), expected at least {settings.calibration_minimum} for a calibration set: "
-        "train ERM less (--erm-steps, --erm-lr), take another head's errors "
-        "(--calibration-source zeroshot), or the rows it is least sure of "
-        "(--calibration-fallback margin)"
+        f"{remedies}or the rows it is least sure of (--calibration-fallback margin)"
     )

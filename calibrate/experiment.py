@@ -11,19 +11,20 @@ from jaxtyping import Float, Int
 from calibrate.calibration_set import CalibrationSet, calibration_set
 from calibrate.divergence import refuse_divergence
 from calibrate.head import (
+    Data,
     Head,
     Units,
+    all_logits,
     arrays_of,
     clip_head,
     measure_units,
-    probabilities,
     scaled_features,
 )
 from calibrate.objectives import ErmObjective
 from calibrate.sampling import minibatches
 from calibrate.settings import CRITERIA, Settings
 from calibrate.task import Task
-from calibrate.train import Data, Optimizer, Trained, evaluation_steps, train
+from calibrate.train import SgdSettings, Trained, evaluation_steps, train
 
 STAGES = {"erm": 0, "calibration set": 1, "cfr": 2, "dfr": 3}
 
@@ -79,19 +80,25 @@ class Experiment:
         """CLIP's own head with its own logit scale."""
         return clip_head(self.task, self.prepared.units, self.task.logit_scale)
 
-    def optimizer(self, lr: float) -> Optimizer:
+    def sgd_settings(self, lr: float) -> SgdSettings:
         """The optimizer's settings with a stage's learning rate."""
         settings = self.settings
         trains = 0.0 if settings.freeze_logit_scale else 1.0
         numbers = (lr, settings.momentum, settings.weight_decay, trains)
-        return Optimizer(*map(jnp.float32, numbers))
+        return SgdSettings(*map(jnp.float32, numbers))
+
+    def logits(
+        self, head: Head, rows: Int[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, "rows classes"]:
+        """Logits of rows under a head."""
+        data = self.prepared.data
+        return all_logits(head, data.features, data.class_embeddings, rows)
 
     def probabilities(
         self, head: Head, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
         """Class probabilities of rows under a head."""
-        data = self.prepared.data
-        return probabilities(head, data.features, data.class_embeddings, rows)
+        return np.asarray(jax.nn.softmax(self.logits(head, rows)))
 
     def arrays(self, head: Head) -> dict[str, np.ndarray]:
         """A head as numpy arrays in the units of the cache."""
@@ -113,7 +120,7 @@ class Experiment:
             batches,
             evaluation_steps(settings.erm_steps, settings.evaluations),
             self.prepared.data,
-            self.optimizer(settings.erm_lr),
+            self.sgd_settings(settings.erm_lr),
             jnp.float32(settings.dropout),
             self.key("erm"),
         )
@@ -130,7 +137,7 @@ class Experiment:
         rows = self.task.rows("train")
         return calibration_set(
             self.rng("calibration set"),
-            self.probabilities(self.source(self.settings.calibration_source), rows),
+            self.logits(self.source(self.settings.calibration_source), rows),
             self.task.labels[rows],
             rows,
             self.settings,

@@ -39,6 +39,17 @@ class Features(NamedTuple):
         return self.values[rows].astype(jnp.float32) * self.scale
 
 
+class Data(NamedTuple):
+    """What the loop reads: features and labels of all rows, and the rows to evaluate on."""
+
+    features: Features
+    labels: Int[Array, " n"]
+    class_embeddings: Float[Array, "classes embedding"]
+    val_rows: Int[Array, " val"]
+    val_groups: Int[Array, " val"]
+    group_labels: Int[Array, " groups"]
+
+
 def normalise(vectors: Float[Array, "... embedding"]) -> Float[Array, "... embedding"]:
     """Vectors of unit length; a zero vector stays zero, with a zero gradient."""
     squares = jnp.sum(vectors**2, axis=-1, keepdims=True)
@@ -81,16 +92,16 @@ def embedded_chunks(
         )
 
 
-def probabilities(
+def all_logits(
     head: Head,
     features: Features,
     class_embeddings: Float[Array, "classes embedding"],
     rows: Int[np.ndarray, " rows"],
 ) -> Float[np.ndarray, "rows classes"]:
-    """Softmax of the logits of many rows."""
+    """Logits of many rows."""
     out = np.empty((len(rows), len(class_embeddings)), np.float32)
     for place, embeddings in embedded_chunks(head, features, rows):
-        out[place] = jax.nn.softmax(logits(head, embeddings, class_embeddings))
+        out[place] = logits(head, embeddings, class_embeddings)
     return out
 
 

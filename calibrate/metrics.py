@@ -89,17 +89,10 @@ def evaluate(task: Task, predictions: Predictions) -> dict[str, Any]:
         "ece": expected_calibration_error(confidence, correct),
         "groups": [
             {
-                "label": task.class_names[number // len(task.attribute_names)],
-                "attribute": task.attribute_names[number % len(task.attribute_names)],
+                **dict(zip(("label", "attribute"), task.group_name(number), strict=True)),
                 "n": int(count),
                 "accuracy": None if count == 0 else float(by_group[number]),
             }
             for number, count in enumerate(np.bincount(groups, minlength=task.num_groups))
         ],
     }
-
-
-def criterion_value(name: str, metrics: dict[str, Any]) -> float:
-    """The value of a selection criterion in the metrics of a split; `last` counts worst-class."""
-    key = {"average": "average", "worst-group": "worst_group"}.get(name, "worst_class")
-    return metrics[key]

@@ -10,10 +10,9 @@ from jaxtyping import Array, Float, Int
 
 from calibrate import similarities
 from calibrate.centroids import update_centroids
-from calibrate.head import Head, embed, logits
+from calibrate.head import Data, Head, embed, logits
 from calibrate.losses import contrastive_loss, cosine_loss, cross_entropy, supcon_loss
 from calibrate.sampling import Pool
-from calibrate.train import Data
 
 
 def dropout(
@@ -109,10 +108,10 @@ class CfrObjective:
         else:
             slots = batch.positives.slots
             pulling = similarities.with_slots(anchors.embeddings, positives.embeddings, slots)
-        pushing = self.push(anchors, training, negatives, batch.negatives)
+        pushing = self.negative_similarities(anchors, training, negatives, batch.negatives)
         contrastive = contrastive_loss(*pulling, *pushing, weights.temperature)
         entropy = self.entropy(head, anchors, training, data, weights.dropout, key)
-        holistic = self.hold(training, len(data.class_embeddings), weights)
+        holistic = self.holistic_term(training, len(data.class_embeddings), weights)
         total = batch.alpha * (entropy + contrastive) + weights.holistic * holistic
         scores = logits(head, anchors.embeddings, data.class_embeddings)
         return total, (
@@ -125,7 +124,9 @@ class CfrObjective:
             },
         )
 
-    def push(self, anchors: Part, training: Part, negatives: Part | None, pool: Pool | None):
+    def negative_similarities(
+        self, anchors: Part, training: Part, negatives: Part | None, pool: Pool | None
+    ):
         """Similarities with the negatives: those of the slots, or the nearest of a pool."""
         if pool is not None and pool.slots is not None:
             return similarities.with_slots(anchors.embeddings, negatives.embeddings, pool.slots)
@@ -143,7 +144,7 @@ class CfrObjective:
         scores = logits(head, dropout(key, embeddings, rate), data.class_embeddings)
         return cross_entropy(scores, labels)
 
-    def hold(self, training: Part, num_classes: int, weights: CfrWeights):
+    def holistic_term(self, training: Part, num_classes: int, weights: CfrWeights):
         """The holistic term over the training minibatch."""
         if self.holistic == "cosine":
             return cosine_loss(*training, num_classes)

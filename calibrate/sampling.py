@@ -43,9 +43,11 @@ def balanced_rows(
     """Rows drawn for each step, balanced over the classes that occur, and the class of each place.
 
     The classes take turns, so that any few neighbouring places hold nearly equal shares of them.
-    Within a class every row is drawn once before any is drawn again.
+    Within a class every row is drawn once before any is drawn again. With more classes than `size`
+    there is one place for each class.
     """
     present = np.unique(labels[rows])
+    size = max(size, len(present))
     place_classes = present[np.arange(size) % len(present)]
     drawn = np.empty((steps, size), np.int32)
     for each in present:
@@ -66,6 +68,8 @@ def window_slots(
 ) -> Int32[np.ndarray, "steps anchors count"]:
     """For each anchor `count` different places of its own class, or of all others; -1 fills up.
 
+    Different places hold different rows, unless a class has fewer rows than a pool has places.
+
     The order of a pool is random already, so a window at a random place of it is a random choice
     without repetition: one draw for an anchor instead of one for each row.
     """
@@ -81,7 +85,14 @@ def window_slots(
     return slots
 
 
-def random_negatives(rng, anchors, labels, train_rows, pool_size: int, count: int) -> Pool:
+def random_negatives(
+    rng: np.random.Generator,
+    anchors: Int[np.ndarray, "steps anchors"],
+    labels: Int[np.ndarray, " n"],
+    train_rows: Int[np.ndarray, " rows"],
+    pool_size: int,
+    count: int,
+) -> Pool:
     """Random negative sampling: a pool balanced over classes, and rows of other classes in it."""
     steps = len(anchors)
     rows, place_classes = balanced_rows(rng, train_rows, labels, steps, pool_size)
@@ -89,7 +100,14 @@ def random_negatives(rng, anchors, labels, train_rows, pool_size: int, count: in
     return Pool(rows, slots)
 
 
-def random_positives(rng, anchors, labels, eligible_rows, pool_size: int, count: int) -> Pool:
+def random_positives(
+    rng: np.random.Generator,
+    anchors: Int[np.ndarray, "steps anchors"],
+    labels: Int[np.ndarray, " n"],
+    eligible_rows: Int[np.ndarray, " rows"],
+    pool_size: int,
+    count: int,
+) -> Pool:
     """Random positive sampling: rows of the anchor's class out of a pool, never the anchor itself.
 
     Where the anchor itself comes up, its place stays empty.

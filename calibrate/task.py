@@ -71,3 +71,8 @@ class Task:
     def group_counts(self, split: str) -> Int[np.ndarray, " groups"]:
         """Number of readable rows of each group in a split."""
         return np.bincount(self.groups[self.rows(split)], minlength=self.num_groups)
+
+    def group_name(self, group: int) -> tuple[str, str]:
+        """Names of the class and the attribute of a group."""
+        label, attribute = divmod(int(group), len(self.attribute_names))
+        return self.class_names[label], self.attribute_names[attribute]

@@ -9,28 +9,20 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from calibrate.head import Features, Head, embed, logits
-from calibrate.settings import CRITERIA
+from calibrate.head import Data, Head
+from calibrate.selection import accuracies, criteria_values, group_hits, keep_best, no_best
 
 
-class Data(NamedTuple):
-    """What the loop reads: features and labels of all rows, and the rows to evaluate on."""
+class SgdSettings(NamedTuple):
+    """Hyperparameters of SGD; traced, so that sweeping them compiles nothing.
 
-    features: Features
-    labels: Int[Array, " n"]
-    class_embeddings: Float[Array, "classes embedding"]
-    val_rows: Int[Array, " val"]
-    val_groups: Int[Array, " val"]
-    group_labels: Int[Array, " groups"]
-
-
-class Optimizer(NamedTuple):
-    """Hyperparameters of SGD; traced, so that sweeping them compiles nothing."""
+    `scale_factor` multiplies the gradient of the logit scale: 0 freezes it.
+    """
 
     lr: Float[Array, ""]
     momentum: Float[Array, ""]
     weight_decay: Float[Array, ""]
-    train_scale: Float[Array, ""]
+    scale_factor: Float[Array, ""]
 
 
 @runtime_checkable
@@ -92,42 +84,7 @@ def evaluation_steps(steps: int, evaluations: int) -> Int[np.ndarray, " points"]
     return np.round(np.linspace(0, steps, points)).astype(np.int32)
 
 
-def group_hits(head: Head, data: Data, num_groups: int) -> Float[Array, " groups"]:
-    """Right answers in each group of the validation split: whole numbers."""
-    embeddings = embed(head, data.features.gather(data.val_rows))
-    predictions = logits(head, embeddings, data.class_embeddings).argmax(axis=-1)
-    correct = predictions == data.labels[data.val_rows]
-    return jnp.bincount(data.val_groups, weights=correct.astype(jnp.float32), length=num_groups)
-
-
-def accuracies(
-    hits: Float[Array, " cells"], counts: Int[Array, " cells"]
-) -> Float[Array, " cells"]:
-    """Accuracy of each cell (a class or a group); 0 for one without rows."""
-    return hits / jnp.maximum(counts, 1)
-
-
-def lowest(hits: Float[Array, " cells"], counts: Int[Array, " cells"]) -> Float[Array, ""]:
-    """Lowest accuracy over the cells that have rows."""
-    return jnp.where(counts > 0, accuracies(hits, counts), jnp.inf).min()
-
-
-def criteria_values(
-    hits: Float[Array, " groups"],
-    counts: Int[Array, " groups"],
-    group_labels: Int[Array, " groups"],
-    num_classes: int,
-) -> Float[Array, " criteria"]:
-    """Worst-class, average and worst-group accuracy; what has no rows does not count."""
-    # Sums of whole numbers are exact: were they of accuracies, their rounding, and with it the
-    # step that worst-class or average selects, would depend on the attributes.
-    class_hits = jnp.bincount(group_labels, weights=hits, length=num_classes)
-    class_counts = jnp.bincount(group_labels, weights=counts, length=num_classes)
-    average = hits.sum() / counts.sum()
-    return jnp.stack([lowest(class_hits, class_counts), average, lowest(hits, counts)])
-
-
-def optimizer(settings: Optimizer, head: Head) -> optax.GradientTransformation:
+def sgd(settings: SgdSettings, head: Head) -> optax.GradientTransformation:
     """SGD with momentum; weight decay acts on the projection, never on the logit scale."""
     decayed = Head(weight=True, bias=None if head.bias is None else True, log_scale=False)
     return optax.chain(
@@ -144,7 +101,7 @@ def train(
     batches: Any,
     points: Int[Array, " points"],
     data: Data,
-    sgd: Optimizer,
+    sgd_settings: SgdSettings,
     weights: Any,
     key: Array,
 ) -> Trained:
@@ -157,10 +114,10 @@ def train(
         batches: arrays whose first axis runs over the steps.
         points: numbers of steps, from 0 to all, at which to evaluate (0 itself is not evaluated).
         data: features, labels and what to evaluate on.
-        sgd, weights: hyperparameters of the optimizer and of the objective; traced.
+        sgd_settings, weights: hyperparameters of the optimizer and of the objective; traced.
         key: for what is random inside a step.
     """
-    optimiser = optimizer(sgd, head)
+    optimizer = sgd(sgd_settings, head)
     num_groups, num_classes = len(data.group_labels), len(data.class_embeddings)
     counts = jnp.bincount(data.val_groups, length=num_groups)
     gradient = jax.value_and_grad(objective.loss, has_aux=True)
@@ -172,8 +129,8 @@ def train(
         (loss, (memory, logged)), grads = gradient(
             state.head, state.memory, batch, data, weights, step_key
         )
-        grads = grads._replace(log_scale=grads.log_scale * sgd.train_scale)
-        updates, opt_state = optimiser.update(grads, state.opt_state, state.head)
+        grads = grads._replace(log_scale=grads.log_scale * sgd_settings.scale_factor)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.head)
         state = State(optax.apply_updates(state.head, updates), opt_state, memory)
         return state, jax.tree.map(jnp.add, sums, {"loss": loss, **logged})
 
@@ -188,30 +145,9 @@ def train(
         info = Info(stop, logged, scale, accuracies(hits, counts), values)
         return (state, keep_best(best, state.head, values, stop)), info
 
-    state = State(head, optimiser.init(head), memory)
+    state = State(head, optimizer.init(head), memory)
     first = jax.tree.map(lambda array: array[0], batches)
     _, (_, logged) = jax.eval_shape(objective.loss, head, memory, first, data, weights, key)
     zeros = {"loss": jnp.zeros(()), **jax.tree.map(lambda x: jnp.zeros(x.shape), logged)}
     (state, best), info = jax.lax.scan(stretch, (state, no_best(head)), (points[:-1], points[1:]))
     return Trained(*best, state.head, info)
-
-
-def no_best(head: Head) -> tuple[Head, Float[Array, " criteria"], Int[Array, " criteria"]]:
-    """Heads, values and steps of the criteria before anything was evaluated."""
-    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(CRITERIA)), head)
-    return stacked, jnp.full(len(CRITERIA), -jnp.inf), jnp.zeros(len(CRITERIA), jnp.int32)
-
-
-def keep_best(best, head: Head, values: Float[Array, " criteria"], step: Int[Array, ""]):
-    """The best heads so far, where the new one takes the place of those that it surpasses."""
-    heads, best_values, best_steps = best
-    better = values > best_values
-
-    def choose(old, new):
-        return jnp.where(better.reshape(-1, *[1] * new.ndim), new, old)
-
-    return (
-        jax.tree.map(choose, heads, head),
-        jnp.where(better, values, best_values),
-        jnp.where(better, step, best_steps),
-    )

@@ -16,6 +16,7 @@ NAMED_GROUPS = 6
 
 
 def share(value: float) -> str:
+    """A share in per cent."""
     return f"{100 * value:.1f} %"
 
 
@@ -114,15 +115,9 @@ def of_task(task: Task) -> list[str]:
 
 def group_names(task: Task, groups: Int[np.ndarray, " groups"]) -> str:
     """The first few groups by name, and how many more there are."""
-    names = ", ".join(group_name(task, each) for each in groups[:NAMED_GROUPS])
+    names = ", ".join("({}, {})".format(*task.group_name(each)) for each in groups[:NAMED_GROUPS])
     more = len(groups) - NAMED_GROUPS
     return names if more <= 0 else f"{names} and {more} more groups"
-
-
-def group_name(task: Task, group: int) -> str:
-    """A group as (class, attribute)."""
-    label, attribute = divmod(int(group), len(task.attribute_names))
-    return f"({task.class_names[label]}, {task.attribute_names[attribute]})"
 
 
 def of_calibration_set(task: Task, chosen: CalibrationSet) -> list[str]:

@@ -34,7 +34,7 @@ def summarise(
             name: method_summary(task, name, each, selection) for name, each in outcomes.items()
         },
         "recommendation": None if advice is None else advice.as_dict(),
-        "warnings": warnings(task, outcomes, selection),
+        "warnings": named_signs(task, outcomes, selection),
     }
 
 
@@ -107,7 +107,7 @@ def plain(number: float) -> int | float:
     return int(number) if float(number).is_integer() else float(number)
 
 
-def warnings(task: Task, outcomes: Outcomes, selection: str) -> list[str]:
+def named_signs(task: Task, outcomes: Outcomes, selection: str) -> list[str]:
     """The signs of failure of all seeds, each once; a seed is named where there are several."""
     found = signs.of_task(task)
     for number, outcome in enumerate(outcomes.get("cfr", [])):

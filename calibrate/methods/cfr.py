@@ -45,7 +45,7 @@ def fit(experiment: Experiment) -> Fitted:
         draw_batches(experiment),
         evaluation_steps(settings.steps, settings.evaluations),
         data,
-        experiment.optimizer(settings.lr),
+        experiment.sgd_settings(settings.lr),
         CfrWeights(
             jnp.float32(settings.temperature),
             jnp.float32(settings.holistic_weight),

@@ -25,6 +25,7 @@ from calibrate.task import Task
 
 STRENGTHS = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
 CHUNK = 8192
+NEVER = -50.0  # the log-odds of a class that has no rows
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class LinearClassifier:
         starts = range(0, len(rows), CHUNK)
         chunks = (task.features[rows[start : start + CHUNK]] for start in starts)
         scores = np.concatenate([chunk.astype(np.float32) @ self.weight for chunk in chunks])
-        chances = 1 / (1 + np.exp(-np.clip(scores + self.bias, -50, 50)))
+        chances = 1 / (1 + np.exp(-np.clip(scores + self.bias, NEVER, -NEVER)))
         return (chances / chances.sum(axis=1, keepdims=True)).astype(np.float32)
 
     def arrays(self, experiment: Experiment):
@@ -91,11 +92,7 @@ def train_scaler(task: Task) -> StandardScaler:
 def check_groups(task: Task, groups: Int[np.ndarray, " val"]) -> None:
     """Raises where the validation split cannot be balanced and halved."""
     counts = np.bincount(groups, minlength=task.num_groups)
-    names = [
-        f"({task.class_names[g // len(task.attribute_names)]}, "
-        f"{task.attribute_names[g % len(task.attribute_names)]})"
-        for g in np.flatnonzero(counts == 1)
-    ]
+    names = ["({}, {})".format(*task.group_name(each)) for each in np.flatnonzero(counts == 1)]
     if names:
         raise CalibrationError(
             f"dfr needs at least two validation rows in a group, found one in {', '.join(names)}: "
@@ -131,10 +128,13 @@ def fit_linear(
     strength: float,
 ) -> tuple[Float[np.ndarray, "dim classes"], Float[np.ndarray, " classes"]]:
     """Weight and bias, one class against the rest; a class without rows is never predicted."""
-    weight, bias = np.zeros((features.shape[1], num_classes)), np.full(num_classes, -50.0)
-    for each in np.unique(labels):
+    weight, bias = np.zeros((features.shape[1], num_classes)), np.full(num_classes, NEVER)
+    present = np.unique(labels)
+    for each in present[-1:] if len(present) == 2 else present:
         model = fit_one(features, labels == each, strength)
         weight[:, each], bias[each] = model.coef_[0], model.intercept_[0]
+    if len(present) == 2:  # one class is the other's opposite: a second fit would say the same
+        weight[:, present[0]], bias[present[0]] = -weight[:, present[1]], -bias[present[1]]
     return weight, bias
 
 

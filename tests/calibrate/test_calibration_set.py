@@ -143,3 +143,15 @@ def test_no_attribute_has_an_influence(task, experiment):
         pairs = zip(*map(jax.tree.leaves, heads), strict=True)
         assert all((left == right).all() for left, right in pairs), selection
         assert first.selected_steps[selection] == second.selected_steps[selection]
+
+
+def test_the_zero_shot_head_is_not_told_to_train_less():
+    with pytest.raises(CalibrationError) as caught:
+        choose(probabilities=np.eye(3, dtype=np.float32)[LABELS], calibration_source="zeroshot")
+    assert "take another head's errors (--calibration-source erm)" in str(caught.value)
+    assert "--erm-steps" not in str(caught.value)
+
+
+def test_margins_tell_rows_apart_whose_probabilities_round_to_nought():
+    logits = np.array([[0, 200], [0, 150], [90, 0]], np.float32)
+    assert margins(logits, np.zeros(3, int)).tolist() == [-200, -150, 90]

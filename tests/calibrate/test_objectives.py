@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from calibrate.head import Features, Head
+from calibrate.head import Data, Features, Head
 from calibrate.objectives import CfrBatch, CfrObjective, CfrWeights, ErmObjective, dropout
 from calibrate.sampling import Pool
-from calibrate.train import Data
 from tests.calibrate import reference
 from tests.calibrate.synthetic import unit
 

@@ -199,3 +199,11 @@ class TestPoolOf:
         pool = pool_of(np.full((2, 3, 4), NONE))
         assert (pool.slots == NONE).all()
         assert (pool.rows == 0).all()
+
+
+def test_every_class_has_a_place_where_there_are_more_classes_than_places():
+    labels = np.arange(40) % 10
+    rng = np.random.default_rng(0)
+    rows, place_classes = balanced_rows(rng, np.arange(40), labels, steps=3, size=4)
+    assert sorted(place_classes) == list(range(10))
+    assert (labels[rows] == place_classes).all()

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from calibrate.experiment import Experiment, prepare, selected_heads
 from calibrate.methods import cfr, fit
 from calibrate.sampling import minibatches
+from calibrate.selection import criteria_values
 from calibrate.settings import CRITERIA
-from calibrate.train import criteria_values, evaluation_steps, train
+from calibrate.train import evaluation_steps, train
 from tests.calibrate.synthetic import make_task, quick_settings
 
 
