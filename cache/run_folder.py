@@ -37,7 +37,7 @@ def refuse_finished_run(directory: Path, overwrite: bool) -> None:
 
 def refuse_unwritable(directory: Path) -> None:
     """Raises where the folder cannot be made: better said before hours of training than after."""
-    place = next(each for each in directory.absolute().parents if each.exists())
+    place = next((each for each in directory.absolute().parents if each.exists()), directory)
     if not place.is_dir():
         raise CacheError(f"{directory}: expected {place} to be a folder; name another one")
     if not os.access(place, os.W_OK | os.X_OK):

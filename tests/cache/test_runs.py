@@ -115,6 +115,9 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
     for existing in (folder, tmp_path / "file"):
         found = message_of(write_run, existing, **RUN, overwrite=True)
         assert found == "exists and is no run folder; name another one"
+    assert (
+        message_of(write_run, Path("/"), **RUN) == "exists and is no run folder; name another one"
+    )
     assert (folder / "config.json").read_text() == "mine"
 
 
