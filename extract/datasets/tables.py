@@ -59,9 +59,10 @@ class Table:
         values = self.column(*names)
         unknown = next((i for i, value in enumerate(values) if value not in codes), None)
         if unknown is not None:
+            known = ", ".join(code or "nothing" for code in codes)
             raise ExtractError(
                 f"{self.place(unknown)}: {self.find(*names)} is {values[unknown]!r}, "
-                f"expected one of {', '.join(code or 'nothing' for code in codes)}"
+                f"expected {f'one of {known}' if known else 'a name or a number'}"
             )
         return np.array([codes[value] for value in values], np.int32)
 

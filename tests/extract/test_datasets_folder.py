@@ -121,6 +121,11 @@ def test_says_what_to_give(root: Path):
             "ROOT/list.csv has no column label or y; its columns are filename, class",
         ),
         (
+            "filename,label\na.jpg,\nb.jpg,\n",
+            {},
+            "ROOT/list.csv, row 2: label is '', expected a name or a number",
+        ),
+        (
             "filename,label\n0.jpg,a\n1.jpg,\n",
             {},
             "ROOT/list.csv, row 3: label is '', expected one of a",
