@@ -170,9 +170,13 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
         task, seed_range = task_of(cache), range(seed, seed + seeds)
         loaded = perf_counter()
         with runtime.compile_seconds() as compiling:
-            outcomes = compare(task, settings, dict.fromkeys(methods), seed_range, tell_progress)
+            outcomes, failures = compare(
+                task, settings, dict.fromkeys(methods), seed_range, tell_progress
+            )
+        refuse_failures(failures if not outcomes else {})
         trained = perf_counter()
         result = described(path, cache) | summarise(task, settings, outcomes, seed_range)
+        result["failures"] = failures
         result["seconds"] = {
             "load": loaded - started,
             "compile": compiling.seconds,
@@ -186,6 +190,15 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
                 click.echo(f"warning: {warning}", err=True)
             emit(result, as_json, render)
     click.echo(f"run written to {out}", err=True)
+    refuse_failures(failures)
+
+
+def refuse_failures(failures: dict[str, str]) -> None:
+    """Raises where a method could not be fitted."""
+    from calibrate.errors import CalibrationError
+
+    if failures:
+        raise CalibrationError("; ".join(f"{name}: {why}" for name, why in failures.items()))
 
 
 def described(path: Path, cache) -> dict:
@@ -383,6 +396,8 @@ def import_(
     from cache.writer import write_cache
     from extract.embeddings import EmbeddingFiles, import_embeddings
 
+    if out in (features, metadata, class_embeddings, projection):
+        raise click.UsageError(f"--out {out} is one of the files to read; name another")
     refuse_finished(out, overwrite)
     files = EmbeddingFiles(features, metadata, class_embeddings, projection)
     names = tuple(class_names.split(",")) if class_names else None

@@ -137,7 +137,7 @@ class Settings:
         choices=("random", "confident"),
     )
     calibration_minimum: int = option(
-        8, "fewer rows than this are an error or a fallback", "ours", within=COUNT
+        2, "fewer rows than this are an error or a fallback", "ours", within=COUNT
     )
     calibration_fallback: str = option(
         "none",

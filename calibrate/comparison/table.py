@@ -2,16 +2,24 @@
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 
-COLUMNS = {
-    "worst_group": "worst group",
+OTHERS = {
     "average": "average",
     "train_weighted_average": "train-weighted",
-    "group_mean": "group mean",
+    "group_mean": "mean over groups",
     "worst_class": "worst class",
 }
+ROWS = (
+    "group labels used",
+    "worst group",
+    "  its 95 % interval",
+    *OTHERS.values(),
+    "worst group, oracle",
+)
+ORACLE = "oracle: the head that validation worst-group accuracy selects, which needs group labels."
 NAMES = {"zeroshot": "zero-shot", "erm": "ERM", "cfr": "CFR", "dfr": "DFR"}
 
 
@@ -24,37 +32,42 @@ def per_cent(metrics: dict[str, Any], key: str) -> str:
     return f"{100 * value:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
 
 
-def method_row(name: str, method: dict[str, Any]) -> list[str]:
-    """One row of the table."""
+def method_column(method: dict[str, Any]) -> list[str]:
+    """The column of a method, in the order of `ROWS`."""
     test = method["test"]
     low, high = test["worst_group_interval"]
-    cells = [per_cent(test, key) for key in COLUMNS]
-    oracle = per_cent(method["by_selection"]["worst-group"]["test"], "worst_group")
-    interval = f"[{100 * low:.1f}, {100 * high:.1f}]"
-    return [NAMES[name], method["group_labels"], cells[0], interval, *cells[1:], oracle]
+    return [
+        method["group_labels"],
+        per_cent(test, "worst_group"),
+        f"[{100 * low:.1f}, {100 * high:.1f}]",
+        *(per_cent(test, key) for key in OTHERS),
+        per_cent(method["by_selection"]["worst-group"]["test"], "worst_group"),
+    ]
 
 
 def methods_table(result: dict[str, Any]) -> Table:
-    """Test accuracies of every method."""
-    oracle = " (oracle)" if result["selection"] == "worst-group" else ""
+    """Test accuracies: a column for each method, so that it fits a narrow terminal."""
+    oracle = " (an oracle)" if result["selection"] == "worst-group" else ""
     seeds = len(result["seeds"])
-    title = f"{result['dataset']}, test split, in per cent; selected by val {result['selection']}"
-    over = "" if seeds == 1 else f"; mean ± standard deviation over {seeds} seeds"
-    table = Table(title=title + oracle + over)
-    table.add_column("method")
-    table.add_column("group labels")
-    for name in ("worst group", "95 % interval", *list(COLUMNS.values())[1:]):
-        table.add_column(name, justify="right")
-    table.add_column("worst group, oracle selection", justify="right")
-    for name, method in result["methods"].items():
-        table.add_row(*method_row(name, method))
+    over = "" if seeds == 1 else f"\nmean ± standard deviation over {seeds} seeds"
+    table = Table(
+        box=SIMPLE_HEAD,
+        title=f"{result['dataset']}: accuracy on the test split, in per cent\n"
+        f"heads selected by val {result['selection']}{oracle}{over}",
+    )
+    table.add_column("")
+    for name in result["methods"]:
+        table.add_column(NAMES[name], justify="right", no_wrap=True)
+    columns = [method_column(method) for method in result["methods"].values()]
+    for cells in zip(ROWS, *columns, strict=True):
+        table.add_row(*cells)
     return table
 
 
 def groups_table(result: dict[str, Any]) -> Table:
     """Test accuracy of every method in every group."""
     methods = result["methods"]
-    table = Table(title="accuracy by group, test split, in per cent")
+    table = Table(box=SIMPLE_HEAD, title="accuracy by group, on the test split, in per cent")
     for name in ("class", "attribute"):
         table.add_column(name)
     table.add_column("n", justify="right")
@@ -101,7 +114,7 @@ def prompt_line(found: dict[str, Any]) -> str:
 
 def render(result: dict[str, Any]) -> Group:
     """The whole result: tables, calibration set, and the recommendation last."""
-    lines = [calibration_line(result), *map(prompt_line, result["prompts"])]
+    lines = [ORACLE, calibration_line(result), *map(prompt_line, result["prompts"])]
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items())
     tail = [*filter(None, lines), f"Seconds: {seconds}", advice(result)]
     return Group(methods_table(result), groups_table(result), "\n".join(tail))

@@ -28,7 +28,9 @@ def heard():
 @pytest.fixture(scope="module")
 def outcomes(task, heard):
     few = quick_settings(calibration_size=20)  # so few that there is something to warn of
-    return compare(task, few, NAMES, SEEDS, lambda *said: heard.append(said))
+    found, failures = compare(task, few, NAMES, SEEDS, lambda *said: heard.append(said))
+    assert failures == {}
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,16 @@ class TestCompare:
     def test_methods_of_a_seed_share_the_erm_stage(self, outcomes):
         assert outcomes["erm"][0].experiment is outcomes["cfr"][0].experiment
 
+    def test_a_method_that_cannot_be_fitted_leaves_the_others(self, task):
+        never = quick_settings(calibration_minimum=10_000)
+        said = []
+        found, failures = compare(
+            task, never, ["zeroshot", "cfr"], SEEDS, lambda *each: said.append(each)
+        )
+        assert {name: len(done) for name, done in found.items()} == {"zeroshot": 2}
+        assert "expected at least 10000 for a calibration set" in failures["cfr"]
+        assert ("cfr", SEEDS[1]) not in said, "it failed with the first seed"
+
 
 class TestSummary:
     def test_is_ready_for_json(self, summary):
@@ -61,7 +73,7 @@ class TestSummary:
         found = summarise(
             apart,
             quick_settings(),
-            compare(apart, quick_settings(), ["zeroshot"], SEEDS, lambda *_: None),
+            compare(apart, quick_settings(), ["zeroshot"], SEEDS, lambda *_: None)[0],
             SEEDS,
         )
         json.dumps(found, allow_nan=False)
@@ -149,9 +161,9 @@ class TestRecord:
         assert set(versions()) == {"python", "jax", "numpy", "optax", "scikit-learn"}
 
 
-def text_of(table) -> str:
+def text_of(table, width: int = 200) -> str:
     paper = StringIO()
-    Console(width=200, file=paper).print(table)
+    Console(width=width, file=paper).print(table)
     return paper.getvalue()
 
 
@@ -159,14 +171,20 @@ class TestTable:
     def test_shows_every_method_in_per_cent(self, result):
         text = text_of(methods_table(result))
         test = result["methods"]["cfr"]["test"]
-        assert "toy, test split, in per cent; selected by val worst-class" in text
+        assert "toy: accuracy on the test split, in per cent" in text
+        assert "heads selected by val worst-class" in text
         assert "mean ± standard deviation over 2 seeds" in text
         assert f"{100 * test['worst_group']:.1f} ± {100 * test['worst_group_std']:.1f}" in text
         assert all(name in text for name in ("zero-shot", "ERM", "CFR", "DFR"))
 
+    def test_fits_a_narrow_terminal(self, result):
+        text = text_of(methods_table(result), width=80)
+        assert "…" not in text
+        assert "worst group, oracle" in text
+
     def test_says_that_worst_group_selection_is_an_oracle(self, result):
         text = text_of(methods_table({**result, "selection": "worst-group"}))
-        assert "worst-group (oracle)" in text
+        assert "worst-group (an oracle)" in text
 
     def test_shows_every_group(self, result):
         text = text_of(groups_table(result))
