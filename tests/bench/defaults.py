@@ -24,10 +24,10 @@ from cli import task_of
 
 SELECTIONS = ("worst-class", "last")
 NAMES = ("lr", "temperature", "init", "cross_entropy")
-RATES, STARTS = (1e-4, 3e-4, 1e-3), ("erm", "clip")
+RATES, TEMPERATURES, STARTS = (1e-4, 1e-3), (0.1, 1.0), ("erm", "clip")
 GRID = (
-    *product(RATES, (0.1, 1.0), STARTS, ("both",)),
-    *product(RATES, (0.1,), STARTS, ("calibration",)),
+    *product(RATES, TEMPERATURES, STARTS, ("both",)),
+    (1e-3, 1.0, "clip", "calibration"),
 )
 
 
