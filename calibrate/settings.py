@@ -54,7 +54,7 @@ class Settings:
 
     lr: float = option(1e-3, "CFR's learning rate", "measured; release 1e-4", within=POSITIVE)
     steps: int = option(4000, "CFR's steps", "ours; release 3,700", within=COUNT)
-    erm_lr: float = option(1e-4, "ERM's learning rate", "release, confirmed", within=POSITIVE)
+    erm_lr: float = option(1e-4, "ERM's learning rate", "release", within=POSITIVE)
     erm_steps: int = option(4000, "ERM's steps", "ours", within=COUNT)
     momentum: float = option(0.9, "SGD's momentum", "release", within=SHARE)
     weight_decay: float = option(1e-5, "weight decay of the projection", "release", within=Range())
@@ -85,7 +85,7 @@ class Settings:
         choices=("none", "confidence", "entropy"),
     )
     temperature: float = option(
-        0.1, "temperature of the contrastive loss", "measured; release 1", within=POSITIVE
+        1.0, "temperature of the contrastive loss", "release, measured again", within=POSITIVE
     )
     holistic: str = option(
         "cosine",
@@ -111,7 +111,7 @@ class Settings:
         choices=("calibration", "train", "both"),
     )
     init: str = option(
-        "erm", "head that CFR starts from", "measured; release clip", choices=("clip", "erm")
+        "clip", "head that CFR starts from", "release, measured again", choices=("clip", "erm")
     )
     logit_scale: float = option(1 / 0.07, "logit scale at the start", "release", within=POSITIVE)
     freeze_logit_scale: bool = option(False, "keep the logit scale fixed", "release trains it")
