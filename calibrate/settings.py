@@ -85,7 +85,7 @@ class Settings:
         choices=("none", "confidence", "entropy"),
     )
     temperature: float = option(
-        1.0, "temperature of the contrastive loss", "release, measured again", within=POSITIVE
+        0.1, "temperature of the contrastive loss", "measured; release 1", within=POSITIVE
     )
     holistic: str = option(
         "cosine",

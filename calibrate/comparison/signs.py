@@ -65,7 +65,7 @@ def too_small(chosen: CalibrationSet) -> str | None:
         )
     if len(chosen.rows) >= SMALL_SET:
         return None
-    return f"the calibration set is nearly empty ({len(chosen.rows)} rows): it can hardly help"
+    return f"the calibration set is nearly empty ({len(chosen.rows)} rows): CFR rests on few images"
 
 
 def one_class(task: Task, chosen: CalibrationSet) -> str | None:

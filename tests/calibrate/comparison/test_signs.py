@@ -79,7 +79,7 @@ class TestOfCalibrationSet:
     def test_nearly_empty(self):
         rows = CalibrationSet(minority().rows[:31])
         assert signs.of_calibration_set(TASK, rows) == [
-            "the calibration set is nearly empty (31 rows): it can hardly help"
+            "the calibration set is nearly empty (31 rows): CFR rests on few images"
         ]
 
     def test_of_the_fallback(self):

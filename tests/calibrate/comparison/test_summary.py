@@ -118,7 +118,7 @@ class TestSummary:
         assert summary["methods"]["dfr"]["group_labels"] == "val"
 
     def test_names_the_seed_of_a_warning(self, summary):
-        nearly_empty = "the calibration set is nearly empty (20 rows): it can hardly help"
+        nearly_empty = "the calibration set is nearly empty (20 rows): CFR rests on few images"
         assert summary["warnings"] == [f"seed {seed}: {nearly_empty}" for seed in SEEDS]
 
     def test_of_one_seed_has_no_deviations(self, task, outcomes):
