@@ -173,7 +173,8 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
             outcomes, failures = compare(
                 task, settings, dict.fromkeys(methods), seed_range, tell_progress
             )
-        refuse_failures(failures if not outcomes else {})
+        if not outcomes:
+            refuse_failures(failures)
         trained = perf_counter()
         result = described(path, cache) | summarise(task, settings, outcomes, seed_range)
         result["failures"] = failures

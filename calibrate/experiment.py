@@ -132,12 +132,22 @@ class Experiment:
         return self.erm.last if name == "erm" else self.zeroshot()
 
     @cached_property
+    def _train_logits(self) -> dict[str, Float[np.ndarray, "rows classes"]]:
+        return {}
+
+    def train_logits(self, name: str) -> Float[np.ndarray, "rows classes"]:
+        """Logits of the training rows under a source head; computed once for all who ask."""
+        if name not in self._train_logits:
+            self._train_logits[name] = self.logits(self.source(name), self.task.rows("train"))
+        return self._train_logits[name]
+
+    @cached_property
     def calibration_set(self) -> CalibrationSet:
         """Training rows that the source head gets wrong."""
         rows = self.task.rows("train")
         return calibration_set(
             self.rng("calibration set"),
-            self.logits(self.source(self.settings.calibration_source), rows),
+            self.train_logits(self.settings.calibration_source),
             self.task.labels[rows],
             rows,
             self.settings,

@@ -7,7 +7,7 @@ from typing import Any
 from calibrate.errors import CalibrationError
 from calibrate.experiment import Experiment, prepare
 from calibrate.methods import fit
-from calibrate.methods.fitted import Fitted
+from calibrate.methods.fitted import Classifier, Fitted
 from calibrate.metrics import Predictions, evaluate
 from calibrate.settings import Settings
 from calibrate.task import Task
@@ -39,21 +39,29 @@ Failures = dict[str, str]
 def run(name: str, experiment: Experiment) -> Outcome:
     """Fits a method and evaluates every selection on val and test."""
     fitted, task = fit(name, experiment), experiment.task
-    rows = {split: task.rows(split) for split in REPORTED}
-    predictions = {
-        selection: {
-            split: Predictions(
-                split, rows[split], classifier.probabilities(experiment, rows[split])
-            )
-            for split in REPORTED
-        }
-        for selection, classifier in fitted.classifiers.items()
+    # One classifier may serve several selections: each predicts and is measured once.
+    distinct = {id(each): each for each in fitted.classifiers.values()}
+    predicted = {key: predict(experiment, each) for key, each in distinct.items()}
+    measured = {
+        key: {split: evaluate(task, each) for split, each in splits.items()}
+        for key, splits in predicted.items()
     }
-    metrics = {
-        selection: {split: evaluate(task, each) for split, each in splits.items()}
-        for selection, splits in predictions.items()
+    keys = {selection: id(each) for selection, each in fitted.classifiers.items()}
+    return Outcome(
+        experiment,
+        fitted,
+        predictions={selection: predicted[key] for selection, key in keys.items()},
+        metrics={selection: measured[key] for selection, key in keys.items()},
+    )
+
+
+def predict(experiment: Experiment, classifier: Classifier) -> dict[str, Predictions]:
+    """A classifier's predictions for each split that is reported."""
+    rows = {split: experiment.task.rows(split) for split in REPORTED}
+    return {
+        split: Predictions(split, each, classifier.probabilities(experiment, each))
+        for split, each in rows.items()
     }
-    return Outcome(experiment, fitted, predictions, metrics)
 
 
 def compare(

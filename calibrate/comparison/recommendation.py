@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from calibrate.comparison.resampling import criterion, interval, resample
+from calibrate.comparison.resampling import Tally, criterion, interval, resample
 from calibrate.methods import GROUP_LABELS
 from calibrate.metrics import Predictions
 from calibrate.task import Task
@@ -94,7 +94,7 @@ def criterion_values(rng, task: Task, predictions, selection: str):
     )
     hits = np.stack([np.bincount(groups, weights=c, minlength=task.num_groups) for c in columns])
     counts = np.bincount(groups, minlength=task.num_groups)[None].astype(float)
-    point = criterion(selection, type(tally)(hits, counts), *sizes).reshape(len(names), -1)
+    point = criterion(selection, Tally(hits, counts), *sizes).reshape(len(names), -1)
     return (
         {name: float(values.mean()) for name, values in zip(names, point, strict=True)},
         {name: samples[:, i].mean(axis=1) for i, name in enumerate(names)},

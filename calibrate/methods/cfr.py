@@ -5,6 +5,7 @@ References:
     its hard negatives from the anchor's own class; here negatives are of other classes.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int32
@@ -67,7 +68,7 @@ def row_weights(experiment: Experiment) -> Float[np.ndarray, " n"]:
     prediction over its maximum.
     """
     settings, task, rows = experiment.settings, experiment.task, experiment.task.rows("train")
-    found = experiment.probabilities(experiment.source(settings.dps_source), rows)
+    found = np.asarray(jax.nn.softmax(experiment.train_logits(settings.dps_source)))
     labels = task.labels[rows]
     certainty = {
         "none": np.ones(len(rows)),
@@ -113,7 +114,7 @@ def draw_batches(experiment: Experiment) -> CfrBatch:
 def correct_rows(experiment: Experiment) -> Int32[np.ndarray, " rows"]:
     """Training rows that the ERM head gets right."""
     rows = experiment.task.rows("train")
-    found = experiment.probabilities(experiment.erm.last, rows).argmax(axis=1)
+    found = experiment.train_logits("erm").argmax(axis=1)
     return rows[found == experiment.task.labels[rows]]
 
 
