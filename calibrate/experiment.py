@@ -1,7 +1,8 @@
 """One experiment: a task, settings and a seed, with the ERM stage that several methods share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,18 @@ from calibrate.task import Task
 from calibrate.train import SgdSettings, Trained, evaluation_steps, train
 
 STAGES = {"erm": 0, "calibration set": 1, "cfr": 2, "dfr": 3}
+# The settings that the ERM stage depends on, and so everything that is read off its head.
+ERM_SETTINGS = (
+    "erm_lr",
+    "erm_steps",
+    "batch_size",
+    "momentum",
+    "weight_decay",
+    "dropout",
+    "logit_scale",
+    "freeze_logit_scale",
+    "evaluations",
+)
 
 
 @dataclass(frozen=True)
@@ -54,15 +67,24 @@ def prepare(task: Task) -> Prepared:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the methods work with; the ERM stage runs when it is first asked for, and once."""
+    """What the methods work with; the ERM stage runs when it is first asked for, and once.
+
+    `shared` keeps that stage, for all experiments that differ in nothing it depends on.
+    """
 
     prepared: Prepared
     settings: Settings
     seed: int
+    shared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def task(self) -> Task:
         return self.prepared.task
+
+    def with_settings(self, settings: Settings) -> "Experiment":
+        """The experiment with other settings; it shares the ERM stage if that stays the same."""
+        same = erm_settings(settings) == erm_settings(self.settings)
+        return replace(self, settings=settings, shared=self.shared if same else {})
 
     def rng(self, stage: str) -> np.random.Generator:
         """The generator of a stage: a function of the seed and the stage alone."""
@@ -104,13 +126,18 @@ class Experiment:
         """A head as numpy arrays in the units of the cache."""
         return arrays_of(head, self.prepared.units)
 
-    @cached_property
+    @property
     def erm(self) -> Trained:
         """The ERM stage.
 
         Raises:
             CalibrationError: it diverged.
         """
+        if "erm" not in self.shared:
+            self.shared["erm"] = self._train_erm()
+        return self.shared["erm"]
+
+    def _train_erm(self) -> Trained:
         settings, rows = self.settings, self.task.rows("train")
         batches = minibatches(self.rng("erm"), rows, settings.erm_steps, settings.batch_size)
         trained = train(
@@ -131,15 +158,12 @@ class Experiment:
         """The head that `erm` (its last step) or `zeroshot` stands for."""
         return self.erm.last if name == "erm" else self.zeroshot()
 
-    @cached_property
-    def _train_logits(self) -> dict[str, Float[np.ndarray, "rows classes"]]:
-        return {}
-
     def train_logits(self, name: str) -> Float[np.ndarray, "rows classes"]:
         """Logits of the training rows under a source head; computed once for all who ask."""
-        if name not in self._train_logits:
-            self._train_logits[name] = self.logits(self.source(name), self.task.rows("train"))
-        return self._train_logits[name]
+        place = f"{name} logits of the training rows"
+        if place not in self.shared:
+            self.shared[place] = self.logits(self.source(name), self.task.rows("train"))
+        return self.shared[place]
 
     @cached_property
     def calibration_set(self) -> CalibrationSet:
@@ -153,6 +177,11 @@ class Experiment:
             self.settings,
             self.task.class_names,
         )
+
+
+def erm_settings(settings: Settings) -> tuple:
+    """What the ERM stage depends on."""
+    return tuple(getattr(settings, name) for name in ERM_SETTINGS)
 
 
 def selected_heads(trained: Trained) -> dict[str, Head]:

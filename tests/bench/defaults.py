@@ -61,9 +61,7 @@ def measure(task, seeds):
     for values in settings_to_try():
         found = []
         for base in bases:
-            experiment = Experiment(prepared, Settings(**values), base.seed)
-            experiment.__dict__["erm"] = base.erm  # the ERM stage is the same for all of them
-            found.append(worst_groups("cfr", experiment))
+            found.append(worst_groups("cfr", base.with_settings(Settings(**values))))
         rows.append(np.mean(found, axis=0))
         print(".", end="", flush=True, file=sys.stderr)
     return np.array(rows), [len(base.calibration_set.rows) for base in bases]

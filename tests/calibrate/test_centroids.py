@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from calibrate.centroids import initial_centroids, update_centroids
-from calibrate.experiment import Experiment
 from calibrate.head import embed
 from calibrate.methods.cfr import row_weights
 from tests.calibrate import reference
@@ -81,10 +80,7 @@ def test_the_first_centroids_are_means_over_all_rows_that_count(experiment, task
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 @pytest.mark.parametrize("source", ["erm", "zeroshot"])
 def test_only_rows_that_the_source_gets_right_count(experiment, task, weighting, source):
-    settings = quick_settings(dps_weighting=weighting, dps_source=source)
-    # The ERM stage does not depend on what differs: it is the shared one.
-    own = Experiment(experiment.prepared, settings, 0)
-    own.__dict__["erm"] = experiment.erm
+    own = experiment.with_settings(quick_settings(dps_weighting=weighting, dps_source=source))
     rows = task.rows("train")
     head = experiment.erm.last if source == "erm" else experiment.zeroshot()
     found = experiment.probabilities(head, rows)
