@@ -25,7 +25,7 @@ from calibrate.objectives import ErmObjective
 from calibrate.sampling import minibatches
 from calibrate.settings import CRITERIA, Settings
 from calibrate.task import Task
-from calibrate.train import SgdSettings, Trained, evaluation_steps, train
+from calibrate.train import SgdSettings, Stage, Trained, evaluation_steps, train
 
 STAGES = {"erm": 0, "calibration set": 1, "cfr": 2, "dfr": 3}
 # The settings that the ERM stage depends on, and so everything that is read off its head.
@@ -140,17 +140,16 @@ class Experiment:
     def _train_erm(self) -> Trained:
         settings, rows = self.settings, self.task.rows("train")
         batches = minibatches(self.rng("erm"), rows, settings.erm_steps, settings.batch_size)
-        trained = train(
-            ErmObjective(),
+        stage = Stage(
             self.start(),
             None,
             batches,
-            evaluation_steps(settings.erm_steps, settings.evaluations),
-            self.prepared.data,
             self.sgd_settings(settings.erm_lr),
             jnp.float32(settings.dropout),
             self.key("erm"),
         )
+        points = evaluation_steps(settings.erm_steps, settings.evaluations)
+        trained = train(ErmObjective(), stage, points, self.prepared.data)
         refuse_divergence(trained, "ERM", "--erm-lr", settings.erm_lr)
         return trained
 
@@ -187,7 +186,7 @@ def erm_settings(settings: Settings) -> tuple:
 def selected_heads(trained: Trained) -> dict[str, Head]:
     """The head of each selection."""
     best = {
-        name: jax.tree.map(lambda leaf, number=number: leaf[number], trained.best)
+        name: jax.tree.map(lambda leaf, number=number: leaf[number], trained.best.heads)
         for number, name in enumerate(CRITERIA)
     }
     return {**best, "last": trained.last}

@@ -1,11 +1,27 @@
 """Evaluation on the validation split, and the best head by each criterion."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from calibrate.head import Data, Head, embed, logits
 from calibrate.settings import CRITERIA
+
+
+class Best(NamedTuple):
+    """The best heads so far, one for each of `CRITERIA`; of equal values the earliest counts.
+
+    Attributes:
+        heads: stacked.
+        values: on the validation split.
+        steps: after which they stood.
+    """
+
+    heads: Head
+    values: Float[Array, " criteria"]
+    steps: Int[Array, " criteria"]
 
 
 def group_hits(head: Head, data: Data, num_groups: int) -> Float[Array, " groups"]:
@@ -43,22 +59,23 @@ def criteria_values(
     return jnp.stack([lowest(class_hits, class_counts), average, lowest(hits, counts)])
 
 
-def no_best(head: Head) -> tuple[Head, Float[Array, " criteria"], Int[Array, " criteria"]]:
-    """Heads, values and steps of the criteria before anything was evaluated."""
+def no_best(head: Head) -> Best:
+    """What stands before anything was evaluated."""
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(CRITERIA)), head)
-    return stacked, jnp.full(len(CRITERIA), -jnp.inf), jnp.zeros(len(CRITERIA), jnp.int32)
+    return Best(stacked, jnp.full(len(CRITERIA), -jnp.inf), jnp.zeros(len(CRITERIA), jnp.int32))
 
 
-def keep_best(best, head: Head, values: Float[Array, " criteria"], step: Int[Array, ""]):
+def keep_best(
+    best: Best, head: Head, values: Float[Array, " criteria"], step: Int[Array, ""]
+) -> Best:
     """The best heads so far, where the new one takes the place of those that it surpasses."""
-    heads, best_values, best_steps = best
-    better = values > best_values
+    better = values > best.values
 
     def choose(old, new):
         return jnp.where(better.reshape(-1, *[1] * new.ndim), new, old)
 
-    return (
-        jax.tree.map(choose, heads, head),
-        jnp.where(better, values, best_values),
-        jnp.where(better, step, best_steps),
+    return Best(
+        jax.tree.map(choose, best.heads, head),
+        jnp.where(better, values, best.values),
+        jnp.where(better, step, best.steps),
     )

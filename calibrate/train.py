@@ -1,5 +1,6 @@
 """The compiled training loop: scans over steps and evaluations, and knows nothing of the loss."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -10,7 +11,12 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from calibrate.head import Data, Head
-from calibrate.selection import accuracies, criteria_values, group_hits, keep_best, no_best
+from calibrate.selection import Best, accuracies, criteria_values, group_hits, keep_best, no_best
+from calibrate.settings import CRITERIA
+
+# Hears of the steps done and of the best validation value so far by each of `CRITERIA`.
+Watch = Callable[[int, dict[str, float]], None]
+WATCHED_PARTS = 10
 
 
 class SgdSettings(NamedTuple):
@@ -35,12 +41,39 @@ class Objective(Protocol):
         """The loss of one step, the memory of the next one, and what is logged."""
 
 
+class Stage(NamedTuple):
+    """What a training stage depends on beside its objective and the data; all of it traced.
+
+    Attributes:
+        head: where to start.
+        memory: what the objective carries from step to step, at the start.
+        batches: arrays whose first axis runs over the steps.
+        sgd: hyperparameters of the optimizer.
+        weights: hyperparameters of the objective.
+        key: for what is random inside a step.
+    """
+
+    head: Head
+    memory: Any
+    batches: Any
+    sgd: SgdSettings
+    weights: Any
+    key: Array
+
+
 class State(NamedTuple):
     """What the next step needs."""
 
     head: Head
     opt_state: Any
     memory: Any
+
+
+class Progress(NamedTuple):
+    """Where a stage stands; it can go on from there."""
+
+    state: State
+    best: Best
 
 
 class Info(NamedTuple):
@@ -62,18 +95,9 @@ class Info(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Heads by selection criterion, the last head, and the log.
+    """The best heads by each criterion, the last head, and the log."""
 
-    Attributes:
-        best: heads stacked in the order of `CRITERIA`; of equal values the earliest counts.
-        best_values: their values on the validation split.
-        best_steps: the steps after which they stood.
-        last: the head of the last step.
-    """
-
-    best: Head
-    best_values: Float[Array, " criteria"]
-    best_steps: Int[Array, " criteria"]
+    best: Best
     last: Head
     info: Info
 
@@ -93,61 +117,84 @@ def sgd(settings: SgdSettings, head: Head) -> optax.GradientTransformation:
     )
 
 
-@partial(jax.jit, static_argnames=("objective",))
 def train(
     objective: Objective,
-    head: Head,
-    memory: Any,
-    batches: Any,
-    points: Int[Array, " points"],
+    stage: Stage,
+    points: Int[np.ndarray, " points"],
     data: Data,
-    sgd_settings: SgdSettings,
-    weights: Any,
-    key: Array,
+    watch: Watch | None = None,
 ) -> Trained:
     """Trains a head and evaluates it at the given points, in one compiled program.
 
     Args:
-        objective: the loss; static.
-        head: where to start.
-        memory: what the objective carries from step to step, at the start.
-        batches: arrays whose first axis runs over the steps.
+        objective: the loss.
         points: numbers of steps, from 0 to all, at which to evaluate (0 itself is not evaluated).
         data: features, labels and what to evaluate on.
-        sgd_settings, weights: hyperparameters of the optimizer and of the objective; traced.
-        key: for what is random inside a step.
+        watch: hears of the best validation values after each part of the stage but the last, and
+            may raise to end it; without it there is one part.
     """
-    optimizer = sgd(sgd_settings, head)
+    progress, infos = None, []
+    for part in parts_of(points, 1 if watch is None else WATCHED_PARTS):
+        progress, info = advance(objective, stage, progress, part, data)
+        infos.append(info)
+        if part[-1] < points[-1]:
+            values = np.asarray(progress.best.values)
+            watch(int(part[-1]), dict(zip(CRITERIA, map(float, values), strict=True)))
+    info = jax.tree.map(lambda *columns: np.concatenate(columns), *infos)
+    return Trained(progress.best, progress.state.head, info)
+
+
+def parts_of(
+    points: Int[np.ndarray, " points"], parts: int
+) -> list[Int[np.ndarray, " points_of_part"]]:
+    """The points cut into parts that begin where the one before ends, all but the last as long."""
+    length = -(-(len(points) - 1) // parts)
+    return [points[start : start + length + 1] for start in range(0, len(points) - 1, length)]
+
+
+@partial(jax.jit, static_argnames=("objective",))
+def advance(
+    objective: Objective,
+    stage: Stage,
+    progress: Progress | None,
+    points: Int[Array, " points"],
+    data: Data,
+) -> tuple[Progress, Info]:
+    """The stage at the last of the points, from where it stands at the first; None: the start."""
+    optimizer = sgd(stage.sgd, stage.head)
     num_groups, num_classes = len(data.group_labels), len(data.class_embeddings)
     counts = jnp.bincount(data.val_groups, length=num_groups)
     gradient = jax.value_and_grad(objective.loss, has_aux=True)
 
     def step(number, carry):
         state, sums = carry
-        batch = jax.tree.map(lambda array: array[number], batches)
-        step_key = jax.random.fold_in(key, number)
+        batch = jax.tree.map(lambda array: array[number], stage.batches)
+        key = jax.random.fold_in(stage.key, number)
         (loss, (memory, logged)), grads = gradient(
-            state.head, state.memory, batch, data, weights, step_key
+            state.head, state.memory, batch, data, stage.weights, key
         )
-        grads = grads._replace(log_scale=grads.log_scale * sgd_settings.scale_factor)
+        grads = grads._replace(log_scale=grads.log_scale * stage.sgd.scale_factor)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.head)
         state = State(optax.apply_updates(state.head, updates), opt_state, memory)
         return state, jax.tree.map(jnp.add, sums, {"loss": loss, **logged})
 
-    def stretch(carry, bounds):
-        state, best = carry
+    def stretch(progress, bounds):
         start, stop = bounds
-        state, sums = jax.lax.fori_loop(start, stop, step, (state, zeros))
+        state, sums = jax.lax.fori_loop(start, stop, step, (progress.state, zeros))
         hits = group_hits(state.head, data, num_groups)
         values = criteria_values(hits, counts, data.group_labels, num_classes)
         logged = jax.tree.map(lambda total: total / (stop - start), sums)
         scale = jnp.exp(state.head.log_scale)
         info = Info(stop, logged, scale, accuracies(hits, counts), values)
-        return (state, keep_best(best, state.head, values, stop)), info
+        best = keep_best(progress.best, state.head, values, stop)
+        return Progress(state, best), info
 
-    state = State(head, optimizer.init(head), memory)
-    first = jax.tree.map(lambda array: array[0], batches)
-    _, (_, logged) = jax.eval_shape(objective.loss, head, memory, first, data, weights, key)
+    if progress is None:
+        state = State(stage.head, optimizer.init(stage.head), stage.memory)
+        progress = Progress(state, no_best(stage.head))
+    first = jax.tree.map(lambda array: array[0], stage.batches)
+    _, (_, logged) = jax.eval_shape(
+        objective.loss, stage.head, stage.memory, first, data, stage.weights, stage.key
+    )
     zeros = {"loss": jnp.zeros(()), **jax.tree.map(lambda x: jnp.zeros(x.shape), logged)}
-    (state, best), info = jax.lax.scan(stretch, (state, no_best(head)), (points[:-1], points[1:]))
-    return Trained(*best, state.head, info)
+    return jax.lax.scan(stretch, progress, (points[:-1], points[1:]))

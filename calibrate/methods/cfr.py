@@ -26,26 +26,34 @@ from calibrate.sampling import (
     random_positives,
 )
 from calibrate.settings import Settings, nns_pool_rows
-from calibrate.train import evaluation_steps, train
+from calibrate.train import Stage, Watch, evaluation_steps, train
 
 
-def fit(experiment: Experiment) -> Fitted:
+def fit(experiment: Experiment, watch: Watch | None = None) -> Fitted:
     """The heads of the CFR stage.
+
+    Args:
+        watch: hears of the validation values on the way, and may raise to end the stage.
 
     Raises:
         CalibrationError: it diverged, or the calibration set is too small.
     """
-    settings, data = experiment.settings, experiment.prepared.data
-    head = experiment.erm.last if settings.init == "erm" else experiment.start()
-    weights = row_weights(experiment)
+    settings = experiment.settings
     objective = CfrObjective(settings.holistic, settings.cross_entropy, settings.num_negatives)
-    trained = train(
-        objective,
+    points = evaluation_steps(settings.steps, settings.evaluations)
+    trained = train(objective, stage_of(experiment), points, experiment.prepared.data, watch)
+    refuse_divergence(trained, "CFR", "--lr", settings.lr)
+    return trained_heads(trained)
+
+
+def stage_of(experiment: Experiment) -> Stage:
+    """What the CFR stage of an experiment depends on."""
+    settings, weights = experiment.settings, row_weights(experiment)
+    head = experiment.erm.last if settings.init == "erm" else experiment.start()
+    return Stage(
         head,
         centroids(experiment, head, weights) if settings.positive == "dps" else None,
         draw_batches(experiment),
-        evaluation_steps(settings.steps, settings.evaluations),
-        data,
         experiment.sgd_settings(settings.lr),
         CfrWeights(
             jnp.float32(settings.temperature),
@@ -57,8 +65,6 @@ def fit(experiment: Experiment) -> Fitted:
         ),
         experiment.key("cfr"),
     )
-    refuse_divergence(trained, "CFR", "--lr", settings.lr)
-    return trained_heads(trained)
 
 
 def row_weights(experiment: Experiment) -> Float[np.ndarray, " n"]:

@@ -63,7 +63,7 @@ def unselected(classifier: Classifier) -> Fitted:
 def trained_heads(trained: Trained) -> Fitted:
     """A method that trained a head and evaluated it on the way."""
     steps = np.asarray(trained.info.step)
-    best_steps = (*map(int, trained.best_steps), int(steps[-1]))
+    best_steps = (*map(int, trained.best.steps), int(steps[-1]))
     return Fitted(
         {name: HeadClassifier(head) for name, head in selected_heads(trained).items()},
         dict(zip(SELECTIONS, best_steps, strict=True)),

@@ -1,5 +1,7 @@
 """The training loop: its optimizer, its evaluations, its selections, and how often it compiles."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from calibrate.methods import cfr, fit
 from calibrate.sampling import minibatches
 from calibrate.selection import criteria_values
 from calibrate.settings import CRITERIA
-from calibrate.train import evaluation_steps, train
+from calibrate.train import advance, evaluation_steps, parts_of
 from tests.calibrate.synthetic import make_task, quick_settings
 
 
@@ -251,18 +253,58 @@ SWEPT = {
 
 def test_one_program_a_stage_serves_all_seeds_floats_and_calibration_sets(prepared, experiment):
     experiment.erm, cfr.fit(experiment)
-    before = train._cache_size()
+    before = advance._cache_size()
     sizes = set()
     for seed, changes in enumerate([SWEPT, {"calibration_size": 4}, {"calibration_size": 0.5}]):
         other = Experiment(prepared, quick_settings(**changes), seed)
         cfr.fit(other)
         sizes.add(len(other.calibration_set.rows))
     assert len(sizes) == 3
-    assert train._cache_size() == before
+    assert advance._cache_size() == before
 
 
 def test_random_and_nearest_negatives_share_a_program(prepared, experiment):
     cfr.fit(experiment)
-    before = train._cache_size()
+    before = advance._cache_size()
     cfr.fit(Experiment(prepared, quick_settings(negative="nns", nns_pool="all"), 0))
-    assert train._cache_size() == before
+    assert advance._cache_size() == before
+
+
+class TestWatch:
+    @pytest.fixture
+    def long(self, experiment):
+        return experiment.with_settings(quick_settings(steps=47, evaluations=23))
+
+    def test_hears_of_the_best_values_on_the_way_and_changes_nothing(self, long):
+        heard = []
+        watched = cfr.fit(long, lambda step, values: heard.append((step, values)))
+        alone = cfr.fit(long)
+        assert leaves_equal(watched.history, alone.history)
+        assert watched.selected_steps == alone.selected_steps
+        for name, classifier in alone.classifiers.items():
+            assert leaves_equal(watched.classifiers[name].head, classifier.head)
+        points = evaluation_steps(47, 23)
+        assert [step for step, _ in heard] == points[3:-1:3].tolist()
+        for step, values in heard:
+            done = alone.history["step"] <= step
+            best = {name: alone.history[f"val {name}"][done].max() for name in CRITERIA}
+            assert values == best
+
+    def test_may_end_the_stage(self, long):
+        def stop(step, values):
+            raise StopIteration(step)
+
+        with pytest.raises(StopIteration, match=str(evaluation_steps(47, 23)[3])):
+            cfr.fit(long, stop)
+
+    @given(number=st.integers(2, 60), parts=st.integers(1, 12))
+    def test_parts_join_and_all_but_the_last_are_equally_long(self, number, parts):
+        points = np.arange(number)
+        found = parts_of(points, parts)
+        assert [(part[0], part[-1]) for part in found[1:]] == [
+            (left[-1], right[-1]) for left, right in pairwise(found)
+        ]
+        assert (found[0][0], found[-1][-1]) == (0, number - 1)
+        assert len(found) <= parts
+        assert len({len(part) for part in found[:-1]}) <= 1
+        assert len(found[-1]) <= len(found[0])
