@@ -2,7 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 from platformdirs import user_cache_path
@@ -28,7 +28,8 @@ def start(device: str) -> str:
     # Where that folder may not be used, JAX compiles anew: slower, and nothing to worry about.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     jax.config.update("jax_compilation_cache_dir", str(user_cache_path("clip-cfr") / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    # All of them: a run has dozens of small ones, and compiling those takes longer than training.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     return use_device(device)
 
 
@@ -53,21 +54,30 @@ def use_device(name: str) -> str:
 
 @dataclass
 class Stopwatch:
-    """Seconds spent compiling so far."""
+    """Spans of time in which something was traced, lowered or compiled."""
 
-    seconds: float = 0.0
+    spans: list[tuple[float, float]] = field(default_factory=list)
 
-    def listen(self, event: str, duration: float, **_) -> None:
+    def listen(self, event: str, start: float, end: float, **_) -> None:
         if event in COMPILE_EVENTS:
-            self.seconds += duration
+            self.spans.append((start, end))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the spans cover; what lies within another span counts once."""
+        covered, until = 0.0, 0.0
+        for start, end in sorted(self.spans):
+            covered += max(0.0, end - max(start, until))
+            until = max(until, end)
+        return covered
 
 
 @contextmanager
 def compile_seconds():
-    """A stopwatch that counts tracing, lowering and compiling while the block runs."""
+    """A stopwatch that hears of tracing, lowering and compiling while the block runs."""
     watch = Stopwatch()
-    jax.monitoring.register_event_duration_secs_listener(watch.listen)
+    jax.monitoring.register_event_time_span_listener(watch.listen)
     try:
         yield watch
     finally:
-        jax.monitoring.unregister_event_duration_listener(watch.listen)
+        jax.monitoring.unregister_event_time_span_listener(watch.listen)

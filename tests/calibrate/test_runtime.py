@@ -1,11 +1,13 @@
 """The device that JAX computes on, and the seconds that it compiles."""
 
+from time import perf_counter
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 from calibrate.errors import CalibrationError
-from calibrate.runtime import compile_seconds, use_device
+from calibrate.runtime import COMPILE_EVENTS, Stopwatch, compile_seconds, use_device
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +41,32 @@ def test_compiling_is_counted_and_running_is_not():
         function(jnp.ones(5))
     assert first.seconds > 0
     assert second.seconds < first.seconds
+
+
+def test_a_program_within_another_is_counted_once():
+    inner = jax.jit(lambda x: jax.lax.fori_loop(0, 3, lambda _, y: jnp.sin(y), x))
+    outer = jax.jit(lambda x: inner(x) + inner(2 * x))
+    with compile_seconds() as watch:
+        before = perf_counter()
+        outer(jnp.ones(7))
+        wall = perf_counter() - before
+    nested = sum(end - start for start, end in watch.spans)
+    assert 0 < watch.seconds <= min(wall, nested)
+
+
+@pytest.mark.parametrize(
+    ("spans", "seconds"),
+    [
+        ([], 0),
+        ([(1, 2), (3, 5)], 3),
+        ([(2, 3), (4, 5), (1, 6)], 5),
+        ([(1, 3), (2, 4)], 3),
+    ],
+    ids=["none", "apart", "nested", "side by side"],
+)
+def test_seconds_are_those_that_the_spans_cover(spans, seconds):
+    watch = Stopwatch()
+    for span in spans:
+        watch.listen(COMPILE_EVENTS[0], *span, fun_name="train")
+        watch.listen("/jax/checkpoint/write", *span)
+    assert watch.seconds == seconds
