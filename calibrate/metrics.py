@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from sklearn.metrics import roc_auc_score
 
 from calibrate.task import Task
 
@@ -52,10 +51,19 @@ def expected_calibration_error(
 
 
 def auroc(probabilities, labels) -> float | None:
-    """Area under the ROC curve of class 1, for two classes that both occur; else None."""
-    if probabilities.shape[1] != 2 or len(np.unique(labels)) < 2:
+    """Area under the ROC curve of class 1, for two classes that both occur; else None.
+
+    The share of pairs, one row of each class, that the probability of class 1 ranks rightly; equal
+    ones are half right. By hand, for scikit-learn takes a second to import.
+    """
+    positive = labels == 1
+    pairs = np.count_nonzero(positive) * np.count_nonzero(~positive)
+    if probabilities.shape[1] != 2 or not pairs:
         return None
-    return float(roc_auc_score(labels, probabilities[:, 1]))
+    _, places = np.unique(probabilities[:, 1], return_inverse=True)
+    positives, negatives = np.bincount(places, positive), np.bincount(places, ~positive)
+    below = np.cumsum(negatives) - negatives
+    return float(positives @ (below + negatives / 2) / pairs)
 
 
 @dataclass(frozen=True)

@@ -151,3 +151,11 @@ def test_auroc_needs_two_classes_that_occur():
     assert auroc(chances, np.array([1, 0])) == 1
     assert auroc(chances, np.array([1, 1])) is None
     assert auroc(np.ones((2, 3)) / 3, np.array([1, 0])) is None
+
+
+def test_auroc_counts_equal_probabilities_as_half_right(rng):
+    labels = rng.integers(2, size=300)
+    chances = rng.integers(5, size=300) / 4
+    found = auroc(np.stack([1 - chances, chances], axis=1), labels)
+    assert found == pytest.approx(roc_auc_score(labels, chances))
+    assert auroc(np.full((2, 2), 0.5), np.array([1, 0])) == 0.5
