@@ -10,19 +10,10 @@ from jaxtyping import Array, Float, Int
 
 from calibrate import similarities
 from calibrate.centroids import update_centroids
+from calibrate.dropout import dropout
 from calibrate.head import Data, Head, embed, logits
 from calibrate.losses import contrastive_loss, cosine_loss, cross_entropy, supcon_loss
 from calibrate.sampling import Pool
-
-
-def dropout(
-    key: Array, embeddings: Float[Array, "rows embedding"], rate: Float[Array, ""]
-) -> Float[Array, "rows embedding"]:
-    """Embeddings with a share `rate` of their entries zero and the others scaled up."""
-    # Sixteen random bits an entry are plenty, and half the price of a float.
-    bits = jax.random.bits(key, embeddings.shape, jnp.uint16)
-    kept = bits >= jnp.asarray(rate * 65536, jnp.uint16)
-    return jnp.where(kept, embeddings / (1 - rate), 0)
 
 
 def accuracy(scores: Float[Array, "rows classes"], labels: Int[Array, " rows"]):

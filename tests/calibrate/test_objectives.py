@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calibrate.head import Data, Features, Head
-from calibrate.objectives import CfrBatch, CfrObjective, CfrWeights, ErmObjective, dropout
+from calibrate.objectives import CfrBatch, CfrObjective, CfrWeights, ErmObjective
 from calibrate.sampling import Pool
 from tests.calibrate import reference
 from tests.calibrate.synthetic import unit
@@ -251,17 +251,6 @@ class TestErm:
 
 
 class TestDropout:
-    @pytest.mark.parametrize("rate", [0.1, 0.5, 0.99])
-    def test_drops_the_share_and_keeps_the_mean(self, rate):
-        found = np.asarray(dropout(jax.random.key(1), jnp.ones((400, 250)), jnp.float32(rate)))
-        assert np.mean(found == 0) == pytest.approx(rate, abs=0.006)
-        assert np.unique(found[found != 0]) == pytest.approx([1 / (1 - rate)], rel=1e-5)
-
-    def test_of_zero_changes_nothing(self, rng):
-        embeddings = jnp.asarray(rng.normal(size=(50, 40)))
-        found = dropout(jax.random.key(1), embeddings, jnp.float32(0))
-        assert (found == embeddings).all()
-
     def test_touches_the_logits_alone(self, head, data):
         """Contrast, holistic term and centroids see every entry."""
         batch, memory = make_batch("dps", "slots"), start_centroids("dps")
