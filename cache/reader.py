@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 
 from cache.encoding import axis_sizes, decode_fields, decode_metadata, prompt_owners
 from cache.errors import FieldError
-from cache.invariants import check_feature_block, check_values
+from cache.features import StoredRows, feature_blocks, read_features
+from cache.invariants import check_values
 from cache.layout import check_layout
 from cache.opening import intact, opened, read_metadata, read_text, stored_fields
 from cache.schema import FeatureCache
@@ -28,10 +30,21 @@ def read_cache(path: str | Path) -> FeatureCache:
     """
     with opened(Path(path)) as file:
         cache = read_all_but_features(file)
-        features = np.empty(cache.features.shape, cache.features.dtype)
-        for start, block in _feature_blocks(cache):
-            features[start : start + len(block)] = block
-        return replace(cache, features=features)
+        return replace(cache, features=read_features(cache))
+
+
+@contextmanager
+def opened_cache(path: str | Path) -> Iterator[FeatureCache]:
+    """A block with the cache at `path` whose features stay in the file.
+
+    `features[rows]` reads those chunks that hold the rows, which must ascend, and checks them.
+
+    Raises:
+        CacheError: as `read_cache` does; for the features when they are read.
+    """
+    with opened(Path(path)) as file:
+        cache = read_all_but_features(file)
+        yield replace(cache, features=StoredRows(cache))
 
 
 def verify(path: str | Path) -> dict[str, str]:
@@ -43,7 +56,7 @@ def verify(path: str | Path) -> dict[str, str]:
     with opened(Path(path)) as file:
         cache = read_all_but_features(file)
         digest = hashlib.sha256()
-        for _, block in _feature_blocks(cache):
+        for _, block in feature_blocks(cache):
             digest.update(block)
         _check_digest(cache.features, "features", digest.hexdigest())
         return {name: read_text(data, "sha256") for name, data in stored_fields(file).items()}
@@ -79,17 +92,3 @@ def _check_owners(fields: dict[str, np.ndarray], values: dict[str, Any]) -> None
     if wrong.size:
         row = int(wrong[0])
         raise FieldError("text/class_prompt_owners", f"class {expected[row]}", found[row], row)
-
-
-def _feature_blocks(cache: FeatureCache) -> Iterator[tuple[int, np.ndarray]]:
-    """First row and features of one chunk after the other, checked."""
-    data = cache.features
-    if data.chunks is None or not data.fletcher32:
-        raise FieldError("features", "chunks with checksums (fletcher32)", "none")
-    length = data.chunks[0]
-    for start in range(0, len(data), length):
-        stop = min(start + length, len(data))
-        with intact(f"features, rows {start} to {stop - 1}"):
-            block = data[start:stop]
-        check_feature_block(block, cache.valid[start:stop], start)
-        yield start, block

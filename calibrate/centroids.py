@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from calibrate.head import Features, Head, embedded_chunks, normalise
+from calibrate.head import Features, Head, StoredFeatures, embedded_chunks, normalise
 
 
 def class_sums(
@@ -38,7 +38,7 @@ def update_centroids(
 
 def initial_centroids(
     head: Head,
-    features: Features,
+    features: Features | StoredFeatures,
     rows: Int[np.ndarray, " rows"],
     labels: Int[np.ndarray, " rows"],
     weights: Float[np.ndarray, " rows"],

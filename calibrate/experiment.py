@@ -1,5 +1,6 @@
 """One experiment: a task, settings and a seed, with the ERM stage that several methods share."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -7,25 +8,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from calibrate.calibration_set import CalibrationSet, calibration_set
 from calibrate.divergence import refuse_divergence
 from calibrate.head import (
     Data,
+    Features,
     Head,
+    StoredFeatures,
     Units,
     all_logits,
     arrays_of,
     clip_head,
     measure_units,
-    scaled_features,
+    on_device,
 )
 from calibrate.objectives import ErmObjective
 from calibrate.sampling import minibatches
 from calibrate.settings import CRITERIA, Settings
 from calibrate.task import Task
-from calibrate.train import SgdSettings, Stage, Trained, evaluation_steps, train
+from calibrate.train import Leg, SgdSettings, Stage, Trained, evaluation_steps, train
+from calibrate.windows import Window, windows
 
 STAGES = {"erm": 0, "calibration set": 1, "cfr": 2, "dfr": 3}
 # The settings that the ERM stage depends on, and so everything that is read off its head.
@@ -44,25 +48,50 @@ ERM_SETTINGS = (
 
 @dataclass(frozen=True)
 class Prepared:
-    """A task whose arrays are on the device; made once for all seeds and settings."""
+    """A task with what all seeds and settings share; its features are on the device.
+
+    Where `held` is a number they are not: so many rows of them at a time are.
+    """
 
     task: Task
     units: Units
-    data: Data
+    features: Features | StoredFeatures
+    class_embeddings: Float[Array, "classes embedding"]
+    held: int | None = None
+
+    @cached_property
+    def everything(self) -> Data:
+        """The data of a window that holds all rows."""
+        return self.data_with(self.features, self.task.labels, self.task.rows("val"))
+
+    def data(self, window: Window) -> Data:
+        """What the training loop reads while a window is held."""
+        if window.rows is None:
+            return self.everything
+        features = on_device(window.take(self.task.features), self.units)
+        places = window.places(self.task.rows("val"))
+        return self.data_with(features, window.take(self.task.labels), places)
+
+    def data_with(self, features: Features, labels, val_rows) -> Data:
+        task = self.task
+        return Data(
+            features=features,
+            labels=jnp.asarray(labels),
+            class_embeddings=self.class_embeddings,
+            val_rows=jnp.asarray(val_rows),
+            val_groups=jnp.asarray(task.groups[task.rows("val")]),
+            group_labels=jnp.arange(task.num_groups) // len(task.attribute_names),
+        )
 
 
-def prepare(task: Task) -> Prepared:
-    """Puts the arrays of a task on the device."""
-    units, val_rows = measure_units(task), task.rows("val")
-    data = Data(
-        features=scaled_features(task, units),
-        labels=jnp.asarray(task.labels),
-        class_embeddings=jnp.asarray(task.class_embeddings),
-        val_rows=jnp.asarray(val_rows),
-        val_groups=jnp.asarray(task.groups[val_rows]),
-        group_labels=jnp.arange(task.num_groups) // len(task.attribute_names),
-    )
-    return Prepared(task, units, data)
+def prepare(task: Task, held: int | None = None) -> Prepared:
+    """Puts the features of a task on the device, or so many rows at a time when they are needed."""
+    units = measure_units(task)
+    if held is None:
+        features = on_device(task.features, units)
+    else:
+        features = StoredFeatures(task.features, jnp.float32(1 / units.features))
+    return Prepared(task, units, features, jnp.asarray(task.class_embeddings), held)
 
 
 @dataclass(frozen=True)
@@ -113,8 +142,8 @@ class Experiment:
         self, head: Head, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
         """Logits of rows under a head."""
-        data = self.prepared.data
-        return all_logits(head, data.features, data.class_embeddings, rows)
+        prepared = self.prepared
+        return all_logits(head, prepared.features, prepared.class_embeddings, rows)
 
     def probabilities(
         self, head: Head, rows: Int[np.ndarray, " rows"]
@@ -138,20 +167,37 @@ class Experiment:
         return self.shared["erm"]
 
     def _train_erm(self) -> Trained:
-        settings, rows = self.settings, self.task.rows("train")
-        batches = minibatches(self.rng("erm"), rows, settings.erm_steps, settings.batch_size)
-        stage = Stage(
-            self.start(),
-            None,
-            batches,
-            self.sgd_settings(settings.erm_lr),
-            jnp.float32(settings.dropout),
-            self.key("erm"),
-        )
-        points = evaluation_steps(settings.erm_steps, settings.evaluations)
-        trained = train(ErmObjective(), stage, points, self.prepared.data)
-        refuse_divergence(trained, "ERM", "--erm-lr", settings.erm_lr)
+        trained = train(ErmObjective(), self._erm_legs())
+        refuse_divergence(trained, "ERM", "--erm-lr", self.settings.erm_lr)
         return trained
+
+    def _erm_legs(self) -> Iterator[Leg]:
+        settings, rng = self.settings, self.rng("erm")
+        points, size = (
+            evaluation_steps(settings.erm_steps, settings.evaluations),
+            settings.batch_size,
+        )
+        for window in self.windows(rng, points, np.zeros(0, np.int32)):
+            stage = Stage(
+                head=self.start(),
+                memory=None,
+                batches=minibatches(rng, window.train_rows, window.capacity, size),
+                sgd=self.sgd_settings(settings.erm_lr),
+                weights=jnp.float32(settings.dropout),
+                key=self.key("erm"),
+                first=window.points[0],
+            )
+            yield Leg(stage, self.prepared.data(window), window.points)
+
+    def windows(
+        self,
+        rng: np.random.Generator,
+        points: Int[np.ndarray, " points"],
+        wrong: Int[np.ndarray, " wrong"],
+    ) -> Iterator[Window]:
+        """The windows of a stage that evaluates at these points; `wrong` is its calibration set."""
+        held, size = self.prepared.held, self.settings.batch_size
+        return windows(rng, self.task, held, points, size, wrong)
 
     def source(self, name: str) -> Head:
         """The head that `erm` (its last step) or `zeroshot` stands for."""

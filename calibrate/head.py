@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from calibrate.task import Task
+from calibrate.task import RowSource, Task
 
 CHUNK = 1024
 
@@ -37,6 +37,13 @@ class Features(NamedTuple):
     def gather(self, rows: Int[Array, " rows"]) -> Float[Array, "rows dim"]:
         """Rows in float32 and scaled; only they are converted, never the whole array."""
         return self.values[rows].astype(jnp.float32) * self.scale
+
+
+class StoredFeatures(NamedTuple):
+    """Features that stay where they lie, with the factor that gives them a mean norm of 1."""
+
+    source: RowSource
+    scale: Float[Array, ""]
 
 
 class Data(NamedTuple):
@@ -78,7 +85,7 @@ def _embed_rows(head, features, rows):
 
 
 def embedded_chunks(
-    head: Head, features: Features, rows: Int[np.ndarray, " rows"]
+    head: Head, features: Features | StoredFeatures, rows: Int[np.ndarray, " rows"]
 ) -> Iterator[tuple[slice, Float[Array, "chunk embedding"]]]:
     """Unit-length embeddings of many rows, chunk by chunk, each with its place in `rows`.
 
@@ -86,15 +93,24 @@ def embedded_chunks(
     """
     for start in range(0, len(rows), CHUNK):
         place = slice(start, min(start + CHUNK, len(rows)))
-        yield (
-            place,
-            _embed_rows(head, features, np.resize(rows[place], CHUNK))[: place.stop - start],
-        )
+        embeddings = _embed_rows(head, *chunk_of(features, rows[place]))
+        yield place, embeddings[: place.stop - start]
+
+
+def chunk_of(
+    features: Features | StoredFeatures, rows: Int[np.ndarray, " rows"]
+) -> tuple[Features, Int[np.ndarray, " chunk"]]:
+    """Features that hold the rows, and where they stand there, filled up to a whole chunk."""
+    if isinstance(features, Features):
+        return features, np.resize(rows, CHUNK)
+    values = np.zeros((CHUNK, features.source.shape[1]), features.source.dtype)
+    values[: len(rows)] = features.source[rows]
+    return Features(jnp.asarray(values), features.scale), np.arange(CHUNK)
 
 
 def all_logits(
     head: Head,
-    features: Features,
+    features: Features | StoredFeatures,
     class_embeddings: Float[Array, "classes embedding"],
     rows: Int[np.ndarray, " rows"],
 ) -> Float[np.ndarray, "rows classes"]:
@@ -127,9 +143,10 @@ def measure_units(task: Task) -> Units:
     return Units(features=float(means[0]), projected=float(means[1]))
 
 
-def scaled_features(task: Task, units: Units) -> Features:
-    """The features of a task on the device, in the units of training."""
-    return Features(jnp.asarray(task.features), jnp.float32(1 / units.features))
+def on_device(features: Float[np.ndarray, "n dim"], units: Units) -> Features:
+    """Features on the device, in the units of training."""
+    # Not jnp.asarray: that copies, while this shares the memory of an aligned array on a CPU.
+    return Features(jax.device_put(features), jnp.float32(1 / units.features))
 
 
 def clip_head(task: Task, units: Units, logit_scale: float) -> Head:

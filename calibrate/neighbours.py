@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Int32
 
-from calibrate.head import Features, Head, embedded_chunks
+from calibrate.head import Features, Head, StoredFeatures, embedded_chunks
 from calibrate.sampling import NONE
 
 
@@ -25,7 +25,7 @@ def _merge(best, anchors, anchor_labels, embeddings, rows, labels, count):
 
 def nearest_negatives(
     head: Head,
-    features: Features,
+    features: Features | StoredFeatures,
     labels: Int[np.ndarray, " n"],
     anchors: Int[np.ndarray, " anchors"],
     rows: Int[np.ndarray, " rows"],

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32
@@ -11,11 +12,23 @@ from calibrate.errors import CalibrationError
 SPLITS = ("train", "val", "test")
 
 
+@runtime_checkable
+class RowSource(Protocol):
+    """A matrix whose rows lie elsewhere, in a file for instance, and are read when asked for."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype
+
+    def __getitem__(self, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows dim"]:
+        """The rows of these numbers, which ascend."""
+
+
 @dataclass(frozen=True)
 class Task:
     """Features and labels of a data set, with the head and the class embeddings to start from.
 
-    `features` are pooled and not normalised, in float16 or float32. `attributes` serve evaluation
+    `features` are pooled and not normalised, in float16 or float32, and may lie in a file, then
+    only ascending rows of them are asked for. `attributes` serve evaluation
     and the baselines that say so, never CFR. Rows whose `valid` is false take part in nothing.
     `subjects` has equal numbers for rows that are not independent.
 
@@ -23,7 +36,7 @@ class Task:
         CalibrationError: a split has no rows, or the training split has one class only.
     """
 
-    features: Float[np.ndarray, "n dim"]
+    features: Float[np.ndarray, "n dim"] | RowSource
     valid: Bool[np.ndarray, " n"]
     labels: Int32[np.ndarray, " n"]
     attributes: Int32[np.ndarray, " n"]

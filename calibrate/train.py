@@ -1,6 +1,6 @@
 """The compiled training loop: scans over steps and evaluations, and knows nothing of the loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -16,7 +16,6 @@ from calibrate.settings import CRITERIA
 
 # Hears of the steps done and of the best validation value so far by each of `CRITERIA`.
 Watch = Callable[[int, dict[str, float]], None]
-WATCHED_PARTS = 10
 
 
 class SgdSettings(NamedTuple):
@@ -51,6 +50,7 @@ class Stage(NamedTuple):
         sgd: hyperparameters of the optimizer.
         weights: hyperparameters of the objective.
         key: for what is random inside a step.
+        first: the step that the first batch is for.
     """
 
     head: Head
@@ -59,6 +59,15 @@ class Stage(NamedTuple):
     sgd: SgdSettings
     weights: Any
     key: Array
+    first: Int[Array, ""]
+
+
+class Leg(NamedTuple):
+    """A part of a stage, with the rows that are held for it and its points of evaluation."""
+
+    stage: Stage
+    data: Data
+    points: Int[np.ndarray, " points"]
 
 
 class State(NamedTuple):
@@ -117,39 +126,32 @@ def sgd(settings: SgdSettings, head: Head) -> optax.GradientTransformation:
     )
 
 
-def train(
-    objective: Objective,
-    stage: Stage,
-    points: Int[np.ndarray, " points"],
-    data: Data,
-    watch: Watch | None = None,
-) -> Trained:
-    """Trains a head and evaluates it at the given points, in one compiled program.
+def train(objective: Objective, legs: Iterable[Leg], watch: Watch | None = None) -> Trained:
+    """Trains a head and evaluates it on the way; each leg is one call of one compiled program.
 
     Args:
         objective: the loss.
-        points: numbers of steps, from 0 to all, at which to evaluate (0 itself is not evaluated).
-        data: features, labels and what to evaluate on.
-        watch: hears of the best validation values after each part of the stage but the last, and
-            may raise to end it; without it there is one part.
+        legs: one after the other; the first says where to start.
+        watch: hears of the best validation values after each leg, and may raise to end the stage.
     """
     progress, infos = None, []
-    for part in parts_of(points, 1 if watch is None else WATCHED_PARTS):
-        progress, info = advance(objective, stage, progress, part, data)
-        infos.append(info)
-        if part[-1] < points[-1]:
-            values = np.asarray(progress.best.values)
-            watch(int(part[-1]), dict(zip(CRITERIA, map(float, values), strict=True)))
+    for leg in legs:
+        progress, info = advance(objective, leg.stage, progress, leg.points, leg.data)
+        # Now in numpy: done with the leg, whose rows make room for those of the next one.
+        infos.append(jax.tree.map(np.asarray, info))
+        del leg
+        if watch is not None:
+            values = map(float, progress.best.values)
+            watch(int(info.step[-1]), dict(zip(CRITERIA, values, strict=True)))
     info = jax.tree.map(lambda *columns: np.concatenate(columns), *infos)
     return Trained(progress.best, progress.state.head, info)
 
 
-def parts_of(
-    points: Int[np.ndarray, " points"], parts: int
-) -> list[Int[np.ndarray, " points_of_part"]]:
-    """The points cut into parts that begin where the one before ends, all but the last as long."""
-    length = -(-(len(points) - 1) // parts)
-    return [points[start : start + length + 1] for start in range(0, len(points) - 1, length)]
+def in_parts(leg: Leg, parts: int) -> Iterator[Leg]:
+    """A leg cut into so many, with as many evaluations in all but the last."""
+    length = -(-(len(leg.points) - 1) // parts)
+    for start in range(0, len(leg.points) - 1, length):
+        yield leg._replace(points=leg.points[start : start + length + 1])
 
 
 @partial(jax.jit, static_argnames=("objective",))
@@ -168,7 +170,7 @@ def advance(
 
     def step(number, carry):
         state, sums = carry
-        batch = jax.tree.map(lambda array: array[number], stage.batches)
+        batch = jax.tree.map(lambda array: array[number - stage.first], stage.batches)
         key = jax.random.fold_in(stage.key, number)
         (loss, (memory, logged)), grads = gradient(
             state.head, state.memory, batch, data, stage.weights, key

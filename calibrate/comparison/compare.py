@@ -70,6 +70,7 @@ def compare(
     methods: Iterable[str],
     seeds: Iterable[int],
     progress: Callable[[str, int], None],
+    held: int | None = None,
 ) -> tuple[Outcomes, Failures]:
     """Outcomes of every method, one for each seed, and why a method has none.
 
@@ -77,8 +78,9 @@ def compare(
 
     Args:
         progress: hears of each method and seed before they begin.
+        held: rows of features to hold in memory at a time; None for all.
     """
-    prepared = prepare(task)
+    prepared = prepare(task, held)
     outcomes: Outcomes = {name: [] for name in methods}
     failures: Failures = {}
     for seed in seeds:

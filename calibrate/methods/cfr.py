@@ -5,13 +5,17 @@ References:
     its hard negatives from the anchor's own class; here negatives are of other classes.
 """
 
+from collections.abc import Iterator
+from itertools import chain
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int32
+from jaxtyping import Bool, Float, Int, Int32
 
 from calibrate.centroids import initial_centroids
 from calibrate.divergence import refuse_divergence
+from calibrate.errors import SettingsError
 from calibrate.experiment import Experiment
 from calibrate.head import Head
 from calibrate.methods.fitted import Fitted, trained_heads
@@ -26,7 +30,11 @@ from calibrate.sampling import (
     random_positives,
 )
 from calibrate.settings import Settings, nns_pool_rows
-from calibrate.train import Stage, Watch, evaluation_steps, train
+from calibrate.train import Leg, Stage, Watch, evaluation_steps, in_parts, train
+from calibrate.windows import Window
+
+# A watched stage runs in so many parts.
+WATCHED_PARTS = 10
 
 
 def fit(experiment: Experiment, watch: Watch | None = None) -> Fitted:
@@ -40,34 +48,47 @@ def fit(experiment: Experiment, watch: Watch | None = None) -> Fitted:
     """
     settings = experiment.settings
     objective = CfrObjective(settings.holistic, settings.cross_entropy, settings.num_negatives)
-    points = evaluation_steps(settings.steps, settings.evaluations)
-    trained = train(objective, stage_of(experiment), points, experiment.prepared.data, watch)
+    legs = stage_legs(experiment)
+    if watch is not None:
+        legs = chain.from_iterable(in_parts(leg, WATCHED_PARTS) for leg in legs)
+    trained = train(objective, legs, watch)
     refuse_divergence(trained, "CFR", "--lr", settings.lr)
     return trained_heads(trained)
 
 
-def stage_of(experiment: Experiment) -> Stage:
-    """What the CFR stage of an experiment depends on."""
-    settings, weights = experiment.settings, row_weights(experiment)
+def stage_legs(experiment: Experiment) -> Iterator[Leg]:
+    """The CFR stage of an experiment: one leg a window."""
+    settings, rng = experiment.settings, experiment.rng("cfr")
     head = experiment.erm.last if settings.init == "erm" else experiment.start()
-    return Stage(
-        head,
-        centroids(experiment, head, weights) if settings.positive == "dps" else None,
-        draw_batches(experiment),
-        experiment.sgd_settings(settings.lr),
-        CfrWeights(
-            jnp.float32(settings.temperature),
-            jnp.float32(settings.holistic_weight),
-            jnp.float32(settings.supcon_temperature),
-            jnp.float32(settings.dropout),
-            jnp.float32(settings.dps_momentum),
-            jnp.asarray(weights),
-        ),
-        experiment.key("cfr"),
+    row_weights = centroid_weights(experiment)
+    memory = centroids(experiment, head, row_weights) if settings.positive == "dps" else None
+    points = evaluation_steps(settings.steps, settings.evaluations)
+    for window in experiment.windows(rng, points, experiment.calibration_set.rows):
+        stage = Stage(
+            head,
+            memory,
+            draw_batches(rng, experiment, window),
+            experiment.sgd_settings(settings.lr),
+            cfr_weights(settings, window.take(row_weights)),
+            experiment.key("cfr"),
+            window.points[0],
+        )
+        yield Leg(stage, experiment.prepared.data(window), window.points)
+
+
+def cfr_weights(settings: Settings, row_weights: Float[np.ndarray, " held"]) -> CfrWeights:
+    """What the settings make of CFR's loss."""
+    return CfrWeights(
+        jnp.float32(settings.temperature),
+        jnp.float32(settings.holistic_weight),
+        jnp.float32(settings.supcon_temperature),
+        jnp.float32(settings.dropout),
+        jnp.float32(settings.dps_momentum),
+        jnp.asarray(row_weights),
     )
 
 
-def row_weights(experiment: Experiment) -> Float[np.ndarray, " n"]:
+def centroid_weights(experiment: Experiment) -> Float[np.ndarray, " n"]:
     """How much each row counts in its class centroid: 0 unless the source head gets it right.
 
     `confidence` weighs by the probability of the label, `entropy` by one less the entropy of the
@@ -86,68 +107,80 @@ def row_weights(experiment: Experiment) -> Float[np.ndarray, " n"]:
     return weights
 
 
-def centroids(experiment: Experiment, head: Head, weights):
+def centroids(experiment: Experiment, head: Head, row_weights):
     """Class centroids over the training split, to start from."""
     task, rows = experiment.task, experiment.task.rows("train")
-    features = experiment.prepared.data.features
     return initial_centroids(
-        head, features, rows, task.labels[rows], weights[rows], task.num_classes
+        head,
+        experiment.prepared.features,
+        rows,
+        task.labels[rows],
+        row_weights[rows],
+        task.num_classes,
     )
 
 
-def draw_batches(experiment: Experiment) -> CfrBatch:
-    """The rows of every step."""
-    settings, labels, rng = experiment.settings, experiment.task.labels, experiment.rng("cfr")
-    train_rows, wrong = experiment.task.rows("train"), experiment.calibration_set.rows
-    places = minibatches(
-        rng, np.arange(len(wrong)), settings.steps, settings.calibration_batch_size
-    )
-    anchors = wrong[places]
-    positives = None
+def draw_batches(rng: np.random.Generator, experiment: Experiment, window: Window) -> CfrBatch:
+    """The rows of every step of a window, as places among those that it holds."""
+    settings, steps = experiment.settings, window.capacity
+    labels, wrong = window.take(experiment.task.labels), window.wrong
+    chosen = minibatches(rng, np.arange(len(wrong)), steps, settings.calibration_batch_size)
+    anchors, positives = wrong[chosen], None
     if settings.positive == "rps":
-        eligible = train_rows if settings.positive_source == "all" else correct_rows(experiment)
+        eligible = window.train_rows
+        if settings.positive_source == "correct":
+            eligible = eligible[window.take(erm_is_right(experiment))[eligible]]
         size, count = settings.positive_pool, settings.num_positives
         positives = random_positives(rng, anchors, labels, eligible, size, count)
-    return CfrBatch(
-        anchors,
-        minibatches(rng, train_rows, settings.steps, settings.batch_size),
-        positives,
-        draw_negatives(rng, experiment, places),
-        alphas(settings),
-    )
+    training = minibatches(rng, window.train_rows, steps, settings.batch_size)
+    negatives = draw_negatives(rng, experiment, window, chosen)
+    return CfrBatch(anchors, training, positives, negatives, alphas(settings, window.steps))
 
 
-def correct_rows(experiment: Experiment) -> Int32[np.ndarray, " rows"]:
-    """Training rows that the ERM head gets right."""
-    rows = experiment.task.rows("train")
-    found = experiment.train_logits("erm").argmax(axis=1)
-    return rows[found == experiment.task.labels[rows]]
+def erm_is_right(experiment: Experiment) -> Bool[np.ndarray, " n"]:
+    """Whether the ERM head gets a row right: of the training rows, and false for the others."""
+    task, rows = experiment.task, experiment.task.rows("train")
+    right = np.zeros(len(task.labels), bool)
+    right[rows] = experiment.train_logits("erm").argmax(axis=1) == task.labels[rows]
+    return right
 
 
-def draw_negatives(rng, experiment: Experiment, places) -> Pool | None:
-    """The negatives of every step; `places` are the anchors' places in the calibration set."""
-    settings, labels = experiment.settings, experiment.task.labels
-    train_rows, wrong = experiment.task.rows("train"), experiment.calibration_set.rows
-    count = settings.num_negatives
+def draw_negatives(rng, experiment: Experiment, window: Window, chosen) -> Pool | None:
+    """The negatives of every step; `chosen` are the anchors' places in the calibration set."""
+    settings, count = experiment.settings, experiment.settings.num_negatives
+    labels, train_rows = window.take(experiment.task.labels), window.train_rows
     if settings.negative == "rns":
-        return random_negatives(
-            rng, wrong[places], labels, train_rows, settings.negative_pool, count
-        )
+        anchors = window.wrong[chosen]
+        return random_negatives(rng, anchors, labels, train_rows, settings.negative_pool, count)
     if settings.nns_pool == "minibatch":
         return None
     if settings.nns_pool == "all":
-        features = experiment.prepared.data.features
-        nearest = nearest_negatives(experiment.erm.last, features, labels, wrong, train_rows, count)
-        return pool_of(nearest[places])
-    rows, _ = balanced_rows(rng, train_rows, labels, settings.steps, nns_pool_rows(settings))
-    return Pool(rows, None)
+        return pool_of(nearest_rows(experiment, window)[chosen])
+    size = nns_pool_rows(settings)
+    return Pool(balanced_rows(rng, train_rows, labels, window.capacity, size)[0], None)
 
 
-def alphas(settings: Settings) -> Float[np.ndarray, " steps"]:
-    """The weight alpha of each step; the cosine schedule counts evaluations as epochs."""
+def nearest_rows(experiment: Experiment, window: Window) -> Int32[np.ndarray, "wrong count"]:
+    """Under the ERM head the nearest rows of other classes, for each row of the calibration set.
+
+    Raises:
+        SettingsError: not all rows are held.
+    """
+    if window.rows is not None:
+        raise SettingsError(
+            "nns_pool is 'all', which needs all rows in memory; expected minibatch or a number of "
+            "rows where only some are held at a time"
+        )
+    features, count = experiment.prepared.features, experiment.settings.num_negatives
+    labels, rows = experiment.task.labels, window.train_rows
+    return nearest_negatives(experiment.erm.last, features, labels, window.wrong, rows, count)
+
+
+def alphas(settings: Settings, steps: Int[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
+    """The weight alpha of these steps; the cosine schedule counts evaluations as epochs."""
     if settings.alpha_schedule == "constant":
-        return np.full(settings.steps, settings.alpha, np.float32)
+        return np.full(len(steps), settings.alpha, np.float32)
     points = evaluation_steps(settings.steps, settings.evaluations)
-    epochs = np.searchsorted(points, np.arange(settings.steps), side="right") - 1
+    epochs = np.searchsorted(points, steps, side="right") - 1
     turns = epochs / (len(points) - 1)
     return (settings.alpha * (1 + np.cos(2 * np.pi * turns) / 2)).astype(np.float32)

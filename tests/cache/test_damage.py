@@ -11,7 +11,7 @@ import pytest
 from cache.encoding import encode_text
 from cache.errors import CacheError
 from cache.info import content_digest, read_info
-from cache.reader import read_cache, verify
+from cache.reader import opened_cache, read_cache, verify
 from cache.writer import write_cache
 from tests.cache.examples import make_cache, same
 
@@ -54,6 +54,12 @@ def test_a_flipped_byte_is_reported_or_harmless(path):
     assert reported > 0.9 * len(positions(len(good)))
 
 
+def read_row_1500(path):
+    with opened_cache(path) as cache:
+        cache.features[np.array([3])]  # of another chunk, and sound
+        cache.features[np.array([3, 1500])]
+
+
 def test_a_flipped_bit_of_features_names_the_rows(tmp_path):
     path, cache = tmp_path / "a.h5", make_cache(n=3000, dim=512)
     write_cache(path, cache)
@@ -61,7 +67,7 @@ def test_a_flipped_bit_of_features_names_the_rows(tmp_path):
     good[good.index(cache.features[2000].tobytes()) + 7] ^= 1
     path.write_bytes(good)
     expected = "features, rows 1024 to 2047: expected bytes that match their checksum, found "
-    for read in (read_cache, verify):
+    for read in (read_cache, verify, read_row_1500):
         assert message_of(read, path) == expected + "damaged ones" + DAMAGED
     # What does not need features can still be told.
     assert read_info(path)["features"] == {"shape": [3000, 512], "dtype": "float16"}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from cache.errors import CacheError
 from cache.info import content_digest
-from cache.reader import read_cache, verify
+from cache.reader import opened_cache, read_cache, verify
 from cache.schema import FeatureCache
 from cache.writer import write_cache
 from tests.cache.examples import ROOT, caches, make_cache, run_python, same, unit
@@ -34,6 +34,26 @@ def test_many_chunks_are_read_back(tmp_path):
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["features"].chunks == (2048, 256)
     assert same(read_cache(tmp_path / "a.h5"), cache)
+
+
+def test_features_begin_at_a_cache_line(tmp_path):
+    """Then JAX takes them without a copy."""
+    for n in (1, 3, 5000):
+        write_cache(tmp_path / "a.h5", make_cache(n=n, dim=7), overwrite=True)
+        assert read_cache(tmp_path / "a.h5").features.ctypes.data % 64 == 0
+
+
+def test_rows_are_read_out_of_an_open_file(tmp_path):
+    rng, cache = np.random.default_rng(0), make_cache(n=5000, dim=256, width=2)
+    write_cache(tmp_path / "a.h5", cache)
+    with opened_cache(tmp_path / "a.h5") as stored:
+        assert (stored.features.shape, stored.features.dtype) == ((5000, 256), np.float16)
+        assert same(replace(stored, features=cache.features), cache)
+        for rows in (np.arange(5000), np.array([2047]), np.array([4999]), np.zeros(0, int)):
+            assert (stored.features[rows] == cache.features[rows]).all()
+        for count in (3, 100, 4000):
+            rows = np.sort(rng.choice(5000, count, replace=False))
+            assert (stored.features[rows] == cache.features[rows]).all()
 
 
 def test_long_provenance_is_read_back(tmp_path):

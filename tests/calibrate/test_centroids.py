@@ -7,7 +7,7 @@ import pytest
 
 from calibrate.centroids import initial_centroids, update_centroids
 from calibrate.head import embed
-from calibrate.methods.cfr import row_weights
+from calibrate.methods.cfr import centroid_weights
 from tests.calibrate import reference
 from tests.calibrate.synthetic import quick_settings, unit
 
@@ -67,8 +67,8 @@ class TestUpdate:
 
 def test_the_first_centroids_are_means_over_all_rows_that_count(experiment, task):
     rows = task.rows("train")
-    weights = row_weights(experiment)[rows]
-    head, features = experiment.start(), experiment.prepared.data.features
+    weights = centroid_weights(experiment)[rows]
+    head, features = experiment.start(), experiment.prepared.features
     found = initial_centroids(head, features, rows, task.labels[rows], weights, 2)
     embeddings = np.asarray(embed(head, features.gather(jnp.asarray(rows))))
     expected = reference.moved_centroids(
@@ -88,6 +88,6 @@ def test_only_rows_that_the_source_gets_right_count(experiment, task, weighting,
         reference.row_weight(row, label, weighting)
         for row, label in zip(found, task.labels[rows], strict=True)
     ]
-    weights = row_weights(own)
+    weights = centroid_weights(own)
     assert weights[rows] == pytest.approx(np.array(expected), abs=1e-4)
     assert not np.delete(weights, rows).any()

@@ -19,7 +19,7 @@ from calibrate.head import (
     logits,
     measure_units,
     normalise,
-    scaled_features,
+    on_device,
 )
 from tests.calibrate import reference
 from tests.calibrate.synthetic import make_task, quick_settings, unit
@@ -94,7 +94,7 @@ class TestUnits:
         rows = task.rows("val")
         found = all_logits(
             clip_head(task, units, 100.0),
-            scaled_features(task, units),
+            on_device(task.features, units),
             jnp.asarray(task.class_embeddings),
             rows,
         )
@@ -115,7 +115,8 @@ class TestUnits:
     def test_mean_norms_are_one_in_the_units_of_training(self, bias):
         task = make_task(bias=bias, sizes=(60, 30, 30), unreadable=3)
         units = measure_units(task)
-        features = np.asarray(scaled_features(task, units).gather(jnp.asarray(task.rows("train"))))
+        rows = jnp.asarray(task.rows("train"))
+        features = np.asarray(on_device(task.features, units).gather(rows))
         head = clip_head(task, units, 1.0)
         projected = features @ np.asarray(head.weight).T + (np.asarray(head.bias) if bias else 0)
         norms = [np.linalg.norm(each, axis=1).mean() for each in (features, projected)]

@@ -14,7 +14,7 @@ from calibrate.methods import cfr, fit
 from calibrate.sampling import minibatches
 from calibrate.selection import criteria_values
 from calibrate.settings import CRITERIA
-from calibrate.train import advance, evaluation_steps, parts_of
+from calibrate.train import Leg, advance, evaluation_steps, in_parts
 from tests.calibrate.synthetic import make_task, quick_settings
 
 
@@ -135,7 +135,7 @@ class TestErm:
         half = make_task(dtype=np.float16)
         trained = Experiment(prepare(half), experiment.settings, 0).erm
         found, expected = (np.asarray(each.last.weight) for each in (trained, experiment.erm))
-        assert prepare(half).data.features.values.dtype == jnp.float16
+        assert prepare(half).features.values.dtype == jnp.float16
         assert found == pytest.approx(expected, abs=5e-3)
         assert np.asarray(trained.info.criteria) == pytest.approx(
             np.asarray(experiment.erm.info.criteria), abs=0.03
@@ -284,7 +284,7 @@ class TestWatch:
         for name, classifier in alone.classifiers.items():
             assert leaves_equal(watched.classifiers[name].head, classifier.head)
         points = evaluation_steps(47, 23)
-        assert [step for step, _ in heard] == points[3:-1:3].tolist()
+        assert [step for step, _ in heard] == [*points[3:-1:3].tolist(), 47]
         for step, values in heard:
             done = alone.history["step"] <= step
             best = {name: alone.history[f"val {name}"][done].max() for name in CRITERIA}
@@ -299,11 +299,8 @@ class TestWatch:
 
     @given(number=st.integers(2, 60), parts=st.integers(1, 12))
     def test_parts_join_and_all_but_the_last_are_equally_long(self, number, parts):
-        points = np.arange(number)
-        found = parts_of(points, parts)
-        assert [(part[0], part[-1]) for part in found[1:]] == [
-            (left[-1], right[-1]) for left, right in pairwise(found)
-        ]
+        found = [leg.points for leg in in_parts(Leg(None, None, np.arange(number)), parts)]
+        assert all(left[-1] == right[0] for left, right in pairwise(found))
         assert (found[0][0], found[-1][-1]) == (0, number - 1)
         assert len(found) <= parts
         assert len({len(part) for part in found[:-1]}) <= 1

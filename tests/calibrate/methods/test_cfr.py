@@ -8,7 +8,7 @@ import pytest
 from calibrate.comparison.compare import run
 from calibrate.experiment import Experiment, prepare
 from calibrate.head import embed
-from calibrate.methods.cfr import alphas, draw_batches
+from calibrate.methods.cfr import alphas, stage_legs
 from calibrate.sampling import NONE
 from tests.calibrate.synthetic import make_task, quick_settings
 
@@ -77,7 +77,7 @@ class TestBatches:
 
     def draw(self, experiment, **changes):
         """Batches of other settings on the shared ERM stage."""
-        return draw_batches(Experiment(experiment.prepared, quick_settings(**changes), 0))
+        return next(stage_legs(experiment.with_settings(quick_settings(**changes)))).stage.batches
 
     def test_anchors_are_the_calibration_set_in_turn(self, experiment, wrong):
         batches = self.draw(experiment)
@@ -114,7 +114,7 @@ class TestBatches:
     @pytest.mark.parametrize("init", ["erm", "clip"])
     def test_the_nearest_negatives_are_those_of_the_erm_head(self, experiment, task, init):
         pool = (batches := self.draw(experiment, negative="nns", init=init)).negatives
-        features = experiment.prepared.data.features
+        features = experiment.prepared.features
         vectors = np.asarray(embed(experiment.erm.last, features.gather(jnp.arange(1000))))
         chosen = np.take_along_axis(pool.rows[:, None, :], pool.slots, axis=2)
         for place, anchor in enumerate(batches.anchors[0]):
@@ -135,10 +135,10 @@ class TestBatches:
 
 class TestAlpha:
     def test_is_constant_unless_asked_for(self):
-        assert alphas(quick_settings(alpha=1.5)) == pytest.approx(np.full(60, 1.5))
+        assert alphas(quick_settings(alpha=1.5), np.arange(60)) == pytest.approx(np.full(60, 1.5))
 
     def test_cosine_counts_evaluations_as_epochs(self):
         """Six evaluations of ten steps: alpha (1 + cos(2 pi e / 6) / 2)."""
-        found = alphas(quick_settings(alpha=2.0, alpha_schedule="cosine"))
+        found = alphas(quick_settings(alpha=2.0, alpha_schedule="cosine"), np.arange(60))
         expected = [2 * (1 + np.cos(2 * np.pi * (step // 10) / 6) / 2) for step in range(60)]
         assert found == pytest.approx(np.array(expected), rel=1e-6)

@@ -1,0 +1,70 @@
+"""The features of a cache, chunk by chunk, each checked before anyone sees it."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from cache.errors import FieldError
+from cache.invariants import check_feature_block
+from cache.opening import intact
+from cache.schema import FeatureCache
+
+LINE = 64  # bytes
+
+
+def read_features(cache: FeatureCache) -> np.ndarray:
+    """All features (n, D) of a cache in an open file.
+
+    The array begins where a cache line of the processor does: JAX takes such without a copy.
+    """
+    shape, dtype = cache.features.shape, cache.features.dtype
+    size = int(np.prod(shape)) * dtype.itemsize
+    buffer = np.empty(size + LINE, np.uint8)
+    start = -buffer.ctypes.data % LINE
+    features = buffer[start : start + size].view(dtype).reshape(shape)
+    for first, block in feature_blocks(cache):
+        features[first : first + len(block)] = block
+    return features
+
+
+class StoredRows:
+    """The features (n, D) of a cache in an open file, read when they are asked for."""
+
+    def __init__(self, cache: FeatureCache):
+        self._cache, self._length = cache, _chunk_length(cache)
+        self.shape, self.dtype = cache.features.shape, cache.features.dtype
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Features (rows, D) of the rows of these numbers, which must ascend."""
+        found = np.empty((len(rows), self.shape[1]), self.dtype)
+        starts = np.unique(rows // self._length) * self._length
+        cuts = np.searchsorted(rows, np.append(starts, self.shape[0]))
+        for start, (first, stop) in zip(starts.tolist(), pairwise(cuts), strict=True):
+            block = _feature_block(self._cache, start, self._length)
+            found[first:stop] = block[rows[first:stop] - start]
+        return found
+
+
+def feature_blocks(cache: FeatureCache) -> Iterator[tuple[int, np.ndarray]]:
+    """First row and features of one chunk after the other."""
+    length = _chunk_length(cache)
+    for start in range(0, len(cache.features), length):
+        yield start, _feature_block(cache, start, length)
+
+
+def _chunk_length(cache: FeatureCache) -> int:
+    """Rows of a chunk."""
+    data = cache.features
+    if data.chunks is None or not data.fletcher32:
+        raise FieldError("features", "chunks with checksums (fletcher32)", "none")
+    return data.chunks[0]
+
+
+def _feature_block(cache: FeatureCache, start: int, length: int) -> np.ndarray:
+    """The features of the chunk that begins at a row."""
+    stop = min(start + length, len(cache.features))
+    with intact(f"features, rows {start} to {stop - 1}"):
+        block = cache.features[start:stop]
+    check_feature_block(block, cache.valid[start:stop], start)
+    return block
