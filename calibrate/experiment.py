@@ -163,15 +163,20 @@ class Experiment:
             CalibrationError: it diverged.
         """
         if "erm" not in self.shared:
-            self.shared["erm"] = self._train_erm()
+            self.keep_erm(train(ErmObjective(), self.erm_legs()))
         return self.shared["erm"]
 
-    def _train_erm(self) -> Trained:
-        trained = train(ErmObjective(), self._erm_legs())
-        refuse_divergence(trained, "ERM", "--erm-lr", self.settings.erm_lr)
-        return trained
+    def keep_erm(self, trained: Trained) -> None:
+        """Takes what the ERM stage came to.
 
-    def _erm_legs(self) -> Iterator[Leg]:
+        Raises:
+            CalibrationError: it diverged.
+        """
+        refuse_divergence(trained, "ERM", "--erm-lr", self.settings.erm_lr)
+        self.shared["erm"] = trained
+
+    def erm_legs(self) -> Iterator[Leg]:
+        """The ERM stage: one leg a window."""
         settings, rng = self.settings, self.rng("erm")
         points, size = (
             evaluation_steps(settings.erm_steps, settings.evaluations),

@@ -1,7 +1,8 @@
 """The compiled training loop: scans over steps and evaluations, and knows nothing of the loss."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -152,6 +153,27 @@ def in_parts(leg: Leg, parts: int) -> Iterator[Leg]:
     length = -(-(len(leg.points) - 1) // parts)
     for start in range(0, len(leg.points) - 1, length):
         yield leg._replace(points=leg.points[start : start + length + 1])
+
+
+def train_together(objective: Objective, legs: Sequence[Leg]) -> list[Trained]:
+    """Trains several heads in one program, whose products become batches of products.
+
+    Args:
+        objective: the loss.
+        legs: one for each head, its whole stage; of equal shapes, on the same data and points.
+    """
+    stages = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(leg.stage for leg in legs))
+    progress, info = advance_together(objective, stages, legs[0].points, legs[0].data)
+    trained = Trained(progress.best, progress.state.head, jax.tree.map(np.asarray, info))
+    return [jax.tree.map(itemgetter(number), trained) for number in range(len(legs))]
+
+
+@partial(jax.jit, static_argnames=("objective",))
+def advance_together(
+    objective: Objective, stages: Stage, points: Int[Array, " points"], data: Data
+) -> tuple[Progress, Info]:
+    """Every stage from its start to the last of the points; stages and results are stacked."""
+    return jax.vmap(lambda stage: advance(objective, stage, None, points, data))(stages)
 
 
 @partial(jax.jit, static_argnames=("objective",))

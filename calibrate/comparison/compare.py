@@ -8,6 +8,7 @@ from calibrate.errors import CalibrationError
 from calibrate.experiment import Experiment, prepare
 from calibrate.methods import fit
 from calibrate.methods.fitted import Classifier, Fitted
+from calibrate.methods.together import fit_each
 from calibrate.metrics import Predictions, evaluate
 from calibrate.settings import Settings
 from calibrate.task import Task
@@ -37,8 +38,13 @@ Failures = dict[str, str]
 
 
 def run(name: str, experiment: Experiment) -> Outcome:
-    """Fits a method and evaluates every selection on val and test."""
-    fitted, task = fit(name, experiment), experiment.task
+    """Fits a method and evaluates it."""
+    return outcome_of(experiment, fit(name, experiment))
+
+
+def outcome_of(experiment: Experiment, fitted: Fitted) -> Outcome:
+    """A fitted method, with every selection evaluated on val and test."""
+    task = experiment.task
     # One classifier may serve several selections: each predicts and is measured once.
     distinct = {id(each): each for each in fitted.classifiers.values()}
     predicted = {key: predict(experiment, each) for key, each in distinct.items()}
@@ -81,14 +87,19 @@ def compare(
         held: rows of features to hold in memory at a time; None for all.
     """
     prepared = prepare(task, held)
-    outcomes: Outcomes = {name: [] for name in methods}
+    experiments = [Experiment(prepared, settings, seed) for seed in seeds]
+    outcomes: Outcomes = {}
     failures: Failures = {}
-    for seed in seeds:
-        experiment = Experiment(prepared, settings, seed)
-        for name in [each for each in outcomes if each not in failures]:
-            progress(name, seed)
-            try:
-                outcomes[name].append(run(name, experiment))
-            except CalibrationError as error:
-                failures[name] = str(error)
-    return {name: done for name, done in outcomes.items() if name not in failures}, failures
+    for name in methods:
+        fits = fit_each(name, experiments)
+        outcomes[name] = []
+        for experiment in experiments:
+            progress(name, experiment.seed)
+            match next(fits):
+                case CalibrationError() as reason:
+                    failures[name] = str(reason)
+                    del outcomes[name]
+                    break
+                case fitted:
+                    outcomes[name].append(outcome_of(experiment, fitted))
+    return outcomes, failures

@@ -30,7 +30,7 @@ from calibrate.sampling import (
     random_positives,
 )
 from calibrate.settings import Settings, nns_pool_rows
-from calibrate.train import Leg, Stage, Watch, evaluation_steps, in_parts, train
+from calibrate.train import Leg, Stage, Trained, Watch, evaluation_steps, in_parts, train
 from calibrate.windows import Window
 
 # A watched stage runs in so many parts.
@@ -46,14 +46,25 @@ def fit(experiment: Experiment, watch: Watch | None = None) -> Fitted:
     Raises:
         CalibrationError: it diverged, or the calibration set is too small.
     """
-    settings = experiment.settings
-    objective = CfrObjective(settings.holistic, settings.cross_entropy, settings.num_negatives)
     legs = stage_legs(experiment)
     if watch is not None:
         legs = chain.from_iterable(in_parts(leg, WATCHED_PARTS) for leg in legs)
-    trained = train(objective, legs, watch)
-    refuse_divergence(trained, "CFR", "--lr", settings.lr)
+    return fitted(experiment, train(objective_of(experiment.settings), legs, watch))
+
+
+def fitted(experiment: Experiment, trained: Trained) -> Fitted:
+    """The heads that the stage came to.
+
+    Raises:
+        CalibrationError: it diverged.
+    """
+    refuse_divergence(trained, "CFR", "--lr", experiment.settings.lr)
     return trained_heads(trained)
+
+
+def objective_of(settings: Settings) -> CfrObjective:
+    """The loss that the settings ask for."""
+    return CfrObjective(settings.holistic, settings.cross_entropy, settings.num_negatives)
 
 
 def stage_legs(experiment: Experiment) -> Iterator[Leg]:

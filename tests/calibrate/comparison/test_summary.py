@@ -45,7 +45,7 @@ def result(summary):
 
 class TestCompare:
     def test_runs_every_method_with_every_seed(self, outcomes, heard):
-        assert heard == [(name, seed) for seed in SEEDS for name in NAMES]
+        assert heard == [(name, seed) for name in NAMES for seed in SEEDS]
         seeds = {name: [each.experiment.seed for each in found] for name, found in outcomes.items()}
         assert seeds == dict.fromkeys(NAMES, SEEDS)
 

@@ -1,0 +1,85 @@
+"""Experiments fitted together: the same as one by one, and each with its own fate."""
+
+import numpy as np
+import pytest
+
+from calibrate.errors import CalibrationError
+from calibrate.experiment import Experiment, prepare
+from calibrate.methods.fitted import Fitted
+from calibrate.methods.together import (
+    bytes_of_stage,
+    fit_alone,
+    fit_each,
+    fit_together,
+    stages_at_once,
+)
+from calibrate.train import advance, advance_together
+from tests.calibrate.synthetic import make_task, quick_settings
+
+# Two programs' worth of points, in an order that mixes them, with two ERM stages.
+POINTS = [
+    {"lr": 1e-3},
+    {"lr": 1e-2, "positive": "rps"},
+    {"temperature": 1.0, "calibration_size": 5.0},
+    {"erm_lr": 1e-2, "positive": "rps"},
+    {"dropout": 0.0, "init": "clip", "erm_lr": 1e-2},
+]
+
+
+def experiments_of(prepared, seeds=(0, 1)):
+    """Fresh experiments, whose ERM stages nobody has trained."""
+    return [Experiment(prepared, quick_settings(**each), seed) for seed in seeds for each in POINTS]
+
+
+def test_heads_are_those_of_one_by_one(prepared):
+    together = fit_together(experiments_of(prepared))
+    for found, experiment in zip(together, experiments_of(prepared), strict=True):
+        expected = fit_alone("cfr", experiment)
+        for name, classifier in expected.classifiers.items():
+            weight = np.asarray(found.classifiers[name].head.weight)
+            assert weight == pytest.approx(np.asarray(classifier.head.weight), abs=2e-5)
+        assert found.selected_steps == expected.selected_steps
+        for name, column in expected.history.items():
+            assert found.history[name] == pytest.approx(column, abs=1e-3), name
+
+
+def test_one_program_serves_all_points_of_equal_shapes(prepared):
+    points = [{"lr": lr, "temperature": t} for lr in (1e-3, 1e-2) for t in (0.1, 1.0)]
+
+    def fits(seed):
+        fit_together([Experiment(prepared, quick_settings(**p), seed) for p in points])
+
+    fits(0)
+    before = advance_together._cache_size(), advance._cache_size()
+    fits(1)
+    assert (advance_together._cache_size(), advance._cache_size()) == before
+
+
+def test_one_that_fails_leaves_the_others(prepared):
+    points = [{}, {"lr": 1e30}, {"calibration_minimum": 900}, {"erm_lr": 1e30}, {"lr": 1e-2}]
+    experiments = [Experiment(prepared, quick_settings(**each), 0) for each in points]
+    found = fit_together(experiments)
+    assert [type(each) for each in found] == [
+        Fitted,
+        CalibrationError,
+        CalibrationError,
+        CalibrationError,
+        Fitted,
+    ]
+    alone = list(fit_each("cfr", experiments))
+    assert [str(each) for each in found[1:4]] == [str(each) for each in alone[1:4]]
+
+
+def test_stages_follow_each_other_on_a_cpu(prepared):
+    if prepared.class_embeddings.device.platform == "cpu":
+        assert stages_at_once("cfr", Experiment(prepared, quick_settings(), 0)) == 1
+
+
+def test_larger_stages_take_more_memory(task):
+    sizes = [
+        bytes_of_stage(prepare(each), settings)
+        for each in (task, make_task(dim=48))
+        for settings in (quick_settings(), quick_settings(steps=600))
+    ]
+    assert sizes[0] < sizes[1]
+    assert sizes[0] < sizes[2] < sizes[3]
