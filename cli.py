@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -23,6 +24,9 @@ PAPER_MODEL = "openai/clip-vit-large-patch14-336"
 DATASETS_HELP = "digits, waterbirds, celeba, metashift, chexpert, cmnist, or folder for your own."
 # What JAX and scikit-learn take.
 SEED = click.IntRange(0, 2**31 - 1)
+DEVICE = "Where JAX runs."
+HOLD = "Features to hold in memory at a time, in rows; by default all if half of it holds them."
+PRESET = "Start from the values of the authors' release; options given beside it win."
 SMALLER = "take fewer steps, smaller batches or pools, or fewer rows"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -119,8 +123,57 @@ def task_of(cache):
     )
 
 
+@contextmanager
+def task_in(path: Path, hold_rows: int | None):
+    """A block with a cache, its task, and how many rows of features to hold in memory at a time.
+
+    All are held where that is None; otherwise the features stay in the file.
+    """
+    from dataclasses import replace
+
+    from cache.reader import opened_cache
+    from calibrate.runtime import rows_to_hold
+
+    with opened_cache(path) as cache:
+        rows, width = cache.features.shape
+        held = hold_rows or rows_to_hold(rows, width * cache.features.dtype.itemsize)
+        if held is None or held >= rows:
+            cache, held = replace(cache, features=cache.features.in_memory()), None
+        else:
+            click.echo(f"{path}: {held} of {rows} rows are held in memory at a time", err=True)
+        yield cache, task_of(cache), held
+
+
+def start_jax(device: str) -> str:
+    """The platform that JAX computes on, set up; says so, and what that means for the order."""
+    from calibrate import runtime
+
+    platform = runtime.start(device)
+    order = "one after the other" if platform == "cpu" else "at once as far as memory goes"
+    click.echo(f"on {platform}: stages of training run {order}", err=True)
+    return platform
+
+
+def training_options(command):
+    """The options of every command that trains on a cache."""
+    cache = click.option("--cache", "path", type=PATH, required=True, help="The cache to train on.")
+    options = (
+        click.option("--seeds", type=click.IntRange(min=1), default=1, help="Seeds to average."),
+        click.option("--seed", type=SEED, default=0, help="The first seed."),
+        click.option(
+            "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help=DEVICE
+        ),
+        click.option("--hold-rows", type=click.IntRange(min=1), help=HOLD),
+        click.option("--preset", type=click.Choice(sorted(PRESETS)), help=PRESET),
+        json_option,
+        setting_options,
+    )
+    for each in reversed(options):
+        command = each(command)
+    return cache(command)
+
+
 @main.command()
-@click.option("--cache", "path", type=PATH, required=True, help="The cache to train on.")
 @click.option(
     "--method",
     "methods",
@@ -129,22 +182,13 @@ def task_of(cache):
     default=("zeroshot", "erm", "cfr"),
     help="What to compare; may be given several times.",
 )
-@click.option("--seeds", type=click.IntRange(min=1), default=1, help="How many seeds to average.")
-@click.option("--seed", type=SEED, default=0, help="The first seed.")
 @click.option("--out", type=PATH, help="The run's folder; by default runs/NAME-TIME.")
 @click.option("--overwrite", is_flag=True, help="Replace a finished run.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help="Where JAX runs."
-)
-@click.option(
-    "--preset",
-    type=click.Choice(sorted(PRESETS)),
-    help="Start from the values of the authors' release; options given beside it win.",
-)
-@json_option
-@setting_options
+@training_options
 @click.pass_context
-def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, as_json, **values):
+def calibrate(
+    ctx, path, methods, seeds, seed, out, overwrite, device, hold_rows, preset, as_json, **values
+):
     """Train and compare heads on a cache, and recommend one.
 
     \b
@@ -155,7 +199,6 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
     started = perf_counter()
     settings = make_settings(ctx, preset, values)
 
-    from cache.reader import read_cache
     from cache.runs import default_run_directory, refuse_finished_run
     from calibrate import runtime
     from calibrate.comparison.compare import compare
@@ -164,14 +207,15 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
 
     out = out or default_run_directory(path.stem)
     refuse_finished_run(out, overwrite)
-    device = runtime.start(device)
-    with interruptible("interrupted; nothing was written"):
-        cache = read_cache(path)
-        task, seed_range = task_of(cache), range(seed, seed + seeds)
+    device = start_jax(device)
+    imported = perf_counter()
+    message = "interrupted; nothing was written"
+    with interruptible(message), task_in(path, hold_rows) as (cache, task, held):
+        seed_range = range(seed, seed + seeds)
         loaded = perf_counter()
         with runtime.compile_seconds() as compiling:
             outcomes, failures = compare(
-                task, settings, dict.fromkeys(methods), seed_range, tell_progress
+                task, settings, dict.fromkeys(methods), seed_range, tell_progress, held
             )
         if not outcomes:
             refuse_failures(failures)
@@ -179,13 +223,15 @@ def calibrate(ctx, path, methods, seeds, seed, out, overwrite, device, preset, a
         result = described(path, cache) | summarise(task, settings, outcomes, seed_range)
         result["failures"] = failures
         result["seconds"] = {
-            "load": loaded - started,
+            "import": imported - started,
+            "load": loaded - imported,
             "compile": compiling.seconds,
             "train": trained - loaded - compiling.seconds,
             "total": perf_counter() - started,
         }
         try:
-            keep_run(out, path, cache, settings, outcomes, result, device, overwrite)
+            config = {"cache": str(path), "settings": asdict(settings), "held_rows": held}
+            keep_run(out, path, cache, config, settings, outcomes, result, device, overwrite)
         finally:  # What took long to find out is shown even where the disk is full.
             for warning in result["warnings"]:
                 click.echo(f"warning: {warning}", err=True)
@@ -214,7 +260,7 @@ def described(path: Path, cache) -> dict:
     }
 
 
-def keep_run(out, path, cache, settings, outcomes, result, device, overwrite) -> None:
+def keep_run(out, path, cache, config, settings, outcomes, result, device, overwrite) -> None:
     """Writes the run folder."""
     from cache.info import content_digest
     from cache.runs import write_run
@@ -222,7 +268,7 @@ def keep_run(out, path, cache, settings, outcomes, result, device, overwrite) ->
 
     write_run(
         out,
-        config={"cache": str(path), "methods": list(outcomes), "settings": asdict(settings)},
+        config={**config, "methods": list(outcomes)},
         provenance={
             "cache_sha256": content_digest(path),
             "cache": cache.provenance,
@@ -259,6 +305,125 @@ def interruptible(message: str):
     except KeyboardInterrupt:
         click.echo(message, err=True)
         raise SystemExit(130) from None
+
+
+@main.command()
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="A setting to vary: VALUE,VALUE,.. or, to sample from, LOW:HIGH, on a log scale where "
+    "numbers that are not whole begin above 0 and span tenfold. May be given several times.",
+)
+@click.option("--settings", "file", type=PATH, help="YAML or JSON: setting to value or list.")
+@click.option("--method", type=click.Choice(METHODS), default="cfr", help="What to fit.")
+@click.option(
+    "--sampler",
+    type=click.Choice(["grid", "tpe", "random"]),
+    default="grid",
+    help="Every combination, or --trials points that Optuna proposes.",
+)
+@click.option("--trials", type=click.IntRange(min=1), help="Points to propose (tpe, random).")
+@click.option("--prune", is_flag=True, help="Stop points that the first seed shows to be hopeless.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes that fit.")
+@click.option("--storage", metavar="URL", help="Optuna storage; by default OUT/study.db.")
+@click.option("--out", type=PATH, help="The grid's folder; by default runs/NAME-grid-DIGEST.")
+@click.option("--overwrite", is_flag=True, help="Start anew where OUT/study.db is.")
+@training_options
+@click.pass_context
+def grid(
+    ctx,
+    path,
+    sets,
+    file,
+    method,
+    sampler,
+    trials,
+    prune,
+    workers,
+    storage,
+    out,
+    overwrite,
+    seeds,
+    seed,
+    device,
+    hold_rows,
+    preset,
+    as_json,
+    **values,
+):
+    """Fit every combination of settings, and rank them by the validation split.
+
+    Killed or interrupted, the same command goes on from where it was; finished, it shows the
+    leaderboard again. Processes and machines that share a --storage share the work.
+
+    \b
+    Example:
+      python cli.py grid --cache celeba.h5 --set lr=1e-4,1e-3 --set positive=dps,rps --seeds 3
+      python cli.py grid --cache celeba.h5 --set lr=1e-5:1e-2 --sampler tpe --trials 50 --prune
+    """
+    settings = make_settings(ctx, preset, values)
+
+    from cache.grids import STUDY, make_grid_folder, refuse_other_grid, write_grid
+    from cache.info import read_info
+    from calibrate.grid.leaderboard import columns, leaderboard
+    from calibrate.grid.plan import Plan
+    from calibrate.grid.result import refuse_no_result, summarise
+    from calibrate.grid.run import run_grid
+    from calibrate.grid.space import read_space
+    from calibrate.grid.study import OWN_STUDY, check_url, shown, url_of_file
+    from calibrate.grid.table import render
+
+    space = read_space(sets, file, settings, given_settings(ctx))
+    if storage:
+        check_url(storage)
+        if overwrite:
+            raise click.UsageError("--overwrite removes OUT/study.db alone; leave out --storage")
+    found = read_info(path)
+    seed_range = tuple(range(seed, seed + seeds))
+    fitting = {"seeds": seed_range, "method": method, "prune": prune, "hold_rows": hold_rows}
+    plan = Plan(found["sha256"], space, settings, **fitting, sampler=sampler, trials=trials)
+    out = out or Path("runs") / f"{path.stem}-grid-{plan.digest}"
+    make_grid_folder(out, overwrite)
+    if storage:
+        refuse_other_grid(out, plan.digest)
+    url, name = (storage, out.resolve().name) if storage else (url_of_file(out / STUDY), OWN_STUDY)
+    kept = f"{out}: interrupted; what is finished is kept, and the same command goes on from there"
+    with interruptible(kept):
+        load = partial(load_prepared, path, device, hold_rows)
+        done = run_grid(plan, url, name, load, workers)
+    rows = leaderboard(plan, done)
+    result = {
+        "cache": str(path),
+        "cache_sha256": plan.cache,
+        "dataset": found["dataset"],
+        "model": found["provenance"]["model"],
+        "digest": plan.digest,
+        **summarise(plan, rows, str(path), shown(url), name),
+    }
+    write_grid(out, result, columns(plan, rows))
+    emit(result, as_json, render)
+    if result["best"] and not as_json:  # In one piece, so that it can be pasted.
+        click.echo(f"Calibrate with the best point:\n{result['best']['command']}")
+    click.echo(f"grid written to {out}", err=True)
+    refuse_no_result(result)
+
+
+def given_settings(ctx: click.Context) -> set[str]:
+    """The settings that have a value on the command line."""
+    given = click.core.ParameterSource.COMMANDLINE
+    return {each.name for each in fields(Settings) if ctx.get_parameter_source(each.name) == given}
+
+
+@contextmanager
+def load_prepared(path: Path, device: str, hold_rows: int | None):
+    """A block with the task of a cache on a device; in any process, for JAX is set up here."""
+    from calibrate.experiment import prepare
+
+    start_jax(device)
+    with task_in(path, hold_rows) as (_, task, held):
+        yield prepare(task, held)
 
 
 @main.command()
@@ -486,20 +651,27 @@ def bench():
 
 @bench.command("train")
 @click.option("--repeats", type=click.IntRange(min=1), default=5, help="Medians are over these.")
+@click.option("--quick", is_flag=True, help="Tiny sizes, to see that it runs; figures say nothing.")
 @json_option
-def bench_train(repeats, as_json):
-    """Time the training core at Waterbirds size, as a share of the machine's own rate.
+def bench_train(repeats, quick, as_json):
+    """Time training at Waterbirds size, next to this machine's matrix product and to PyTorch.
 
     \b
     Example:
-      python cli.py bench train --json
+      python cli.py bench train
+      python cli.py bench train --repeats 3 --json
     """
-    from calibrate import runtime
-    from calibrate.bench import bench_train as run
-    from calibrate.bench import render
+    from calibrate.bench.run import bench_train as run
+    from calibrate.bench.sizes import FULL, QUICK
+    from calibrate.bench.table import render
 
-    runtime.start("auto")
-    emit(run(repeats), as_json, render)
+    words = (sys.executable, __file__)
+    emit(run(words, QUICK if quick else FULL, repeats, tell_measured), as_json, render)
+
+
+def tell_measured(what: str) -> None:
+    """Says what is measured now."""
+    click.echo(f"measuring {what}", err=True)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,10 @@ class StoredRows:
         self._cache, self._length = cache, _chunk_length(cache)
         self.shape, self.dtype = cache.features.shape, cache.features.dtype
 
+    def in_memory(self) -> np.ndarray:
+        """All features, as `read_features` has them."""
+        return read_features(self._cache)
+
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """Features (rows, D) of the rows of these numbers, which must ascend."""
         found = np.empty((len(rows), self.shape[1]), self.dtype)

@@ -17,6 +17,7 @@ from cache.writer import write_cache
 from cli import main
 
 ROOT = Path(__file__).parents[1]
+ON_CPU = "on cpu: stages of training run one after the other\n"
 QUICK = ["--steps", "200", "--erm-steps", "200", "--erm-lr", "3e-4"]
 
 
@@ -74,7 +75,7 @@ def test_json_has_all_that_the_contract_names(cache_file, tmp_path):
     assert result["dataset"] == "toy"
     assert result["selection"] == "worst-class"
     assert set(result["methods"]) == {"zeroshot", "erm", "cfr"}
-    assert set(result["seconds"]) == {"load", "compile", "train", "total"}
+    assert set(result["seconds"]) == {"import", "load", "compile", "train", "total"}
     assert sum(result["calibration_set"]["per_class"]) == result["calibration_set"]["size"]
     assert sum(result["calibration_set"]["per_group"]) == result["calibration_set"]["size"]
     assert set(result["recommendation"]) >= {"method", "criterion", "margin", "interval"}
@@ -258,4 +259,4 @@ def test_without_a_folder_for_compiled_programs_nothing_is_said(cache_file, tmp_
     arguments = ["--out", tmp_path / "run", "--method", "erm", "--erm-steps", "2"]
     homeless = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "file")}
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=homeless)
-    assert done.stderr == f"seed 0: erm\nrun written to {tmp_path / 'run'}\n"
+    assert done.stderr == f"{ON_CPU}seed 0: erm\nrun written to {tmp_path / 'run'}\n"

@@ -1,0 +1,99 @@
+"""Search spaces in YAML and JSON files, sound ones and all kinds of others."""
+
+import json
+
+import pytest
+
+from calibrate.errors import CalibrationError, SettingsError
+from calibrate.grid.axes import Choices, Interval
+from calibrate.grid.space import read_space
+from calibrate.settings import Settings
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text, *sets, name="space.yaml"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_space(sets, path, Settings(), ())
+
+    return read
+
+
+def test_yaml_is_read_as_the_command_line_is(read):
+    text = "# a search\nlr: [1e-4, 1e-3]\nerm-lr: 1e-4\npositive:\n  - dps\n  - rps\nsteps: 16:32\n"
+    assert read(text) == {
+        "erm_lr": Choices((1e-4,)),
+        "lr": Choices((1e-4, 1e-3)),
+        "steps": Interval(16, 32),  # no number to the base of 60
+        "positive": Choices(("dps", "rps")),
+    }
+
+
+@pytest.mark.parametrize("indent", [None, 2, "\t"])
+def test_json_is_read_too(read, indent):
+    values = {"lr": [1e-4, 1], "freeze_logit_scale": [True, False], "calibration_size": [None, 5]}
+    assert read(json.dumps(values, indent=indent), name="space.json") == {
+        "freeze_logit_scale": Choices((True, False)),
+        "lr": Choices((1e-4, 1.0)),
+        "calibration_size": Choices((None, 5.0)),
+    }
+
+
+def test_options_add_to_the_file(read):
+    assert set(read("lr: [1, 2]", "steps=3")) == {"lr", "steps"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sets", "message"),
+    [
+        ("lr: 1\nlr: 2\n", (), "line 2, lr: lr is varied already"),
+        ("lr: 1\n", ("lr=2",), "line 1, lr: lr is varied already"),
+        ("steps: 5\ntemprature: 1\n", (), "line 2, temprature: there is no setting 'temprature'"),
+        ("steps: 5\nlr:\n  - 0.1\n  - -1\n", (), "line 2, lr: lr is -1.0, expected above 0"),
+        ("lr: []\n", (), "line 1, lr: a value is missing"),
+        ("lr:\n", (), "line 1, lr: a value is missing"),
+    ],
+)
+def test_wrong_settings_are_named_with_their_line(read, text, sets, message):
+    with pytest.raises(SettingsError) as error:
+        read(text, *sets)
+    assert f"space.yaml, {message}" in str(error.value)
+
+
+EXPECTED = "expected a mapping of settings to a value or a list of values"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", f": {EXPECTED}, found nothing"),
+        ("# nothing\n", f": {EXPECTED}, found nothing"),
+        ("- lr\n", f": {EXPECTED}, found a list"),
+        ("lr\n", f": {EXPECTED}, found a single value"),
+        ("steps: 1\nlr: {a: 1}\n", f", line 2: {EXPECTED}, found a mapping"),
+        ("lr: [[1], 2]\n", f", line 1: {EXPECTED}, found a list"),
+        ("? [a, b]\n: 1\n", f", line 1: {EXPECTED}, found a list"),
+        ("lr: [1, 2\nsteps: 1\n", f", line 2: expected ',' or ']', but got ':'; {EXPECTED}"),
+        ("lr: &a [*a]\n", f", line 1: {EXPECTED}, found a list"),
+        ("lr: *a\n", f", line 1: found undefined alias 'a'; {EXPECTED}"),
+        (b"lr: \xff\n", ": expected text in UTF-8, found other bytes"),
+    ],
+)
+def test_what_is_no_mapping_is_refused(read, tmp_path, text, message):
+    with pytest.raises(CalibrationError) as error:
+        read(text)
+    assert str(error.value) == f"{tmp_path / 'space.yaml'}{message}"
+    assert not isinstance(error.value, SettingsError)
+
+
+def test_control_characters_are_refused(read):
+    with pytest.raises(CalibrationError, match=r"space\.yaml: unacceptable character"):
+        read("lr: \x00\n")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CalibrationError) as error:
+        read_space((), tmp_path / "none.yaml", Settings(), ())
+    missing = tmp_path / "none.yaml"
+    assert str(error.value) == f"{missing}: cannot be read: No such file or directory"
