@@ -48,7 +48,10 @@ def refuse_other_grid(directory: Path, digest: str) -> None:
     with located(path, "name another folder with --out"):
         found = parse_json(RESULT, path.read_bytes()).get("digest")
     if found != digest:
-        raise CacheError(f"{path}: is of another grid ({found}, this is {digest}); name another")
+        raise CacheError(
+            f"{path}: is of another grid ({found}, this is {digest}); "
+            "name another folder with --out"
+        )
 
 
 def write_grid(directory: Path, result: dict[str, Any], board: Mapping[str, np.ndarray]) -> None:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 from calibrate.grid.axes import settings_text
+from calibrate.grid.liveness import SECONDS_OF_SILENCE
 from calibrate.grid.plan import Plan
 from calibrate.grid.trials import REASON
 
@@ -30,6 +31,7 @@ class Progress:
         self.plan = plan
         self.told = set(finished)
         self.before = len(finished)
+        self.waited = False
         self.began = time.monotonic()
         if finished:
             self.say(f"{len(finished)} of {plan.num_points} points are finished already")
@@ -39,6 +41,15 @@ class Progress:
         for point in sorted(finished.keys() - self.told):
             self.told.add(point)
             self.say(self.line(point, finished[point]))
+
+    def wait(self) -> None:
+        """Tells, once, why nothing happens here."""
+        if not self.waited and len(self.told) < self.plan.num_points:
+            self.waited = True
+            self.say(
+                "waiting for the last points, which other processes run; those of a process that "
+                f"died elsewhere are run here after {SECONDS_OF_SILENCE:.0f} s"
+            )
 
     def line(self, point: int, trial: FrozenTrial) -> str:
         """What is said of a point, and when the last one will be done."""

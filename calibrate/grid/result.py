@@ -54,6 +54,8 @@ def command(plan: Plan, values: dict[str, Value], cache: str) -> str:
     for name, value in asdict(plan.settings(values)).items():
         if value != FIELDS[name].default:
             words += option(name, value)
+    if plan.hold_rows:
+        words += ["--hold-rows", str(plan.hold_rows)]
     if plan.seeds[0]:
         words += ["--seed", str(plan.seeds[0])]
     return shlex.join([*words, "--seeds", str(len(plan.seeds))])

@@ -39,9 +39,11 @@ def run_grid(plan: Plan, url: str, name: str, load: Load, workers: int) -> dict[
         return standing_trials(study)
 
 
-def show(study: Study, progress: Progress) -> None:
-    """Shows what is finished by now."""
+def show(study: Study, progress: Progress, waits: bool = False) -> None:
+    """Shows what is finished by now, and that others are waited for."""
     progress.update(finished_trials(study))
+    if waits:
+        progress.wait()
 
 
 def watch_workers(
@@ -89,7 +91,7 @@ def work_alone(plan: Plan, url: str, name: str, load: Load, errors) -> None:
     """What a worker process does: the same as one alone, and its error goes to who started it."""
     try:
         with opened_study(url, name, plan) as study:
-            work(study, plan, load, lambda: None)
+            work(study, plan, load, lambda _: None)
     except Exception as error:
         errors.put(error)
         raise SystemExit(1) from error

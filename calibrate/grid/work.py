@@ -33,14 +33,15 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 # Opens a block with the task, prepared: its features may stay in a file.
 Load = Callable[[], AbstractContextManager[Prepared]]
+Look = Callable[[bool], None]
 
 
-def work(study: Study, plan: Plan, load: Load, look: Callable[[], None]) -> None:
+def work(study: Study, plan: Plan, load: Load, look: Look) -> None:
     """Fits points until all are finished, here or elsewhere.
 
     Args:
         load: the task; asked for only where something is left to do.
-        look: called whenever something may have changed.
+        look: called whenever something may have changed, and told whether others are waited for.
     """
     if all_finished(study, plan):
         return
@@ -48,7 +49,7 @@ def work(study: Study, plan: Plan, load: Load, look: Callable[[], None]) -> None
         fit_the_rest(study, plan, prepared, look)
 
 
-def fit_the_rest(study: Study, plan: Plan, prepared: Prepared, look: Callable[[], None]) -> None:
+def fit_the_rest(study: Study, plan: Plan, prepared: Prepared, look: Look) -> None:
     """Fits points until none is left, here or elsewhere."""
     together = points_at_once(plan, prepared)
     experiments = Experiments(prepared, max(STAGES_KEPT, len(plan.seeds) * together))
@@ -58,7 +59,7 @@ def fit_the_rest(study: Study, plan: Plan, prepared: Prepared, look: Callable[[]
             run_trials(study, plan, experiments, trials)
         else:  # Others run the last points; should they die, somebody has to do them.
             time.sleep(SECONDS_BETWEEN_LOOKS)
-        look()
+        look(not trials)
 
 
 def all_finished(study: Study, plan: Plan) -> bool:

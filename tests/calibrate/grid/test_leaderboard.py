@@ -139,6 +139,7 @@ class TestResult:
                 {"fixed": Settings(freeze_logit_scale=True, calibration_size=0.5)},
                 ["--lr", "0.1", "--freeze-logit-scale", "--calibration-size", "0.5"],
             ),
+            ({"hold_rows": 500}, ["--lr", "0.1", "--hold-rows", "500", "--seeds", "2"]),
             ({"method": "dfr"}, ["--method", "dfr", "--lr", "0.1"]),
         ],
     )

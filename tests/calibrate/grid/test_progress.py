@@ -44,6 +44,16 @@ def test_the_last_point_leaves_no_time(capsys):
     assert lines(capsys) == ["1 of 1: lr 0.0001: val worst-class 62.5"]
 
 
+def test_waiting_for_others_is_said_once(capsys):
+    progress = Progress(make_plan(), {})
+    for _ in range(2):
+        progress.wait()
+    assert lines(capsys) == [
+        "waiting for the last points, which other processes run; those of a process that died "
+        "elsewhere are run here after 90 s"
+    ]
+
+
 def test_a_terminal_shows_a_bar():
     console = Console(file=StringIO(), force_terminal=True, width=80)
     with RichProgress(console=console) as bars:
