@@ -1,0 +1,61 @@
+"""What the turns come to: medians of ratios, by the names that `bench train --json` prints."""
+
+from statistics import median
+
+from calibrate.bench.sizes import Sizes
+from calibrate.bench.timing import Turn, middle, ratio
+from calibrate.bench.training import PRODUCT_ROWS, STEPS_AN_EVALUATION
+from calibrate.settings import Settings
+
+GIGA = 1e9
+
+
+def training_figures(sizes: Sizes, settings: Settings, turns: list[Turn]) -> dict[str, float]:
+    """Rates and shares of the stages of training.
+
+    `gemm_fraction` counts 4 * rows * dim * embedding operations a step of CFR: the product of the
+    rows with the projection and the gradient of it, for the rows that a step must project. The
+    time counts the whole stage: drawing rows, centroids, steps, evaluations.
+    `gemm_fraction_loop` leaves the drawing out: it is the compiled program's alone.
+    """
+    rows = settings.batch_size + settings.calibration_batch_size + settings.negative_pool
+    area = sizes.dim * sizes.embedding
+    product_flops, step_flops = 2 * PRODUCT_ROWS * area, 4 * rows * area
+    share = step_flops / product_flops
+    return {
+        "gemm_gflops": product_flops / GIGA / middle(turns, "product"),
+        "erm_step_seconds": middle(turns, "erm_step"),
+        "cfr_step_seconds": middle(turns, "cfr_step"),
+        "cfr_loop_step_seconds": middle(turns, "loop_step"),
+        "gemm_fraction": share * ratio(turns, "product", "cfr_step"),
+        "gemm_fraction_loop": share * ratio(turns, "product", "loop_step"),
+        "validation_fraction": median(
+            validation_fraction(sizes, settings.evaluations, turn) for turn in turns
+        ),
+    }
+
+
+def validation_fraction(sizes: Sizes, few: int, turn: Turn) -> float:
+    """Seconds of evaluations over seconds of steps, at 100 evaluations in 4,000 steps.
+
+    Two loops of as many steps differ in their evaluations alone: `few` and many.
+    """
+    more = (sizes.many_evaluations - few) / sizes.steps
+    evaluation = (turn["evaluated_step"] - turn["loop_step"]) / more
+    step = turn["loop_step"] - evaluation * few / sizes.steps
+    return evaluation / (STEPS_AN_EVALUATION * step)
+
+
+def peer_figures(names: list[str], turns: list[Turn]) -> dict[str, float]:
+    """Seconds of a step of other loops, and how many times as fast the compiled one is.
+
+    Both get the rows of every step ready drawn; ours evaluates too.
+    """
+    return {
+        key: value
+        for name in names
+        for key, value in (
+            (f"{name}_step_seconds", middle(turns, name)),
+            (f"speedup_vs_{name}", ratio(turns, name, "loop_step")),
+        )
+    }

@@ -1,0 +1,59 @@
+"""Times grids through the machinery that the `grid` command uses."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from statistics import median
+
+import jax
+import numpy as np
+
+from calibrate.bench.timing import seconds
+from calibrate.bench.training import Training
+from calibrate.grid.axes import Choices
+from calibrate.grid.plan import Plan
+from calibrate.grid.run import run_grid
+from calibrate.grid.study import OWN_STUDY, url_of_file
+from calibrate.methods import fit
+
+GPU_POINTS = 64
+NO_GPU = "there is no GPU here; on a CPU the points of a grid are fitted one after the other"
+
+
+def grid_figures(training: Training, folder: Path) -> dict[str, float]:
+    """Seconds of a point of a grid, over those of the CFR stage of one run with as many steps.
+
+    The grid's seconds are all of its: the ERM stage that its points share, predictions, metrics,
+    and the database.
+    """
+    before = stage_seconds(training)
+    points = training.sizes.grid_points
+    point = grid_seconds(training, points, folder) / points
+    after = stage_seconds(training)
+    return {"grid_point_seconds": point, "grid_point_ratio": point / median(before + after)}
+
+
+def gpu_figures(training: Training, folder: Path) -> dict[str, float]:
+    """Seconds of a grid of many points over those of one point, all programs compiled before."""
+    if jax.default_backend() == "cpu":
+        return {}
+    one, many = (
+        [grid_seconds(training, points, folder) for _ in range(2)][1] for points in (1, GPU_POINTS)
+    )
+    return {"gpu_grid_ratio": many / one}
+
+
+def stage_seconds(training: Training) -> list[float]:
+    """Seconds of the CFR stage, a few times, after what it shares with others is there."""
+    experiment = training.experiment()
+    fit("cfr", experiment)
+    return [seconds(lambda: fit("cfr", experiment).history["loss"]) for _ in range(3)]
+
+
+def grid_seconds(training: Training, points: int, folder: Path) -> float:
+    """Seconds of a grid over so many learning rates."""
+    rates = tuple(float(rate) for rate in np.geomspace(1e-4, 1e-2, points))
+    plan = Plan("0" * 64, {"lr": Choices(rates)}, training.settings, seeds=(0,))
+    study = folder / "study.db"
+    study.unlink(missing_ok=True)
+    url, prepared = url_of_file(study), training.prepared
+    return seconds(lambda: run_grid(plan, url, OWN_STUDY, lambda: nullcontext(prepared), workers=1))

@@ -1,0 +1,84 @@
+"""Times the stages of training in this process: ERM, CFR, and CFR's compiled loop alone."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from calibrate.bench.sizes import Sizes
+from calibrate.bench.synthetic import synthetic_task
+from calibrate.bench.timing import Turn, seconds
+from calibrate.experiment import Experiment, Prepared, prepare
+from calibrate.methods import cfr, fit
+from calibrate.settings import Settings
+from calibrate.train import Leg, Trained, evaluation_steps, train
+
+PRODUCT_ROWS = 4096
+# As in a stage of 4,000 steps with 100 evaluations.
+STEPS_AN_EVALUATION = 40
+
+
+@dataclass(frozen=True)
+class Training:
+    """A task, the settings that it is trained with, and how much of that is timed."""
+
+    sizes: Sizes
+    prepared: Prepared
+    settings: Settings
+
+    def experiment(self) -> Experiment:
+        """One whose ERM stage has not run."""
+        return Experiment(self.prepared, self.settings, seed=0)
+
+    def cfr_leg(self, experiment: Experiment) -> Leg:
+        """The CFR stage with all rows drawn and on the device."""
+        [leg] = cfr.stage_legs(experiment)
+        return leg._replace(stage=jax.device_put(leg.stage))
+
+    def run(self, leg: Leg) -> Trained:
+        """What the compiled loop makes of a leg."""
+        return train(cfr.objective_of(self.settings), [leg])
+
+    def measure(self) -> Turn:
+        """Seconds of a matrix product, and of a step of each stage and of CFR's loop alone."""
+        steps, experiment = self.sizes.steps, self.experiment()
+        erm = seconds(lambda: experiment.erm.last)
+        product = seconds_of_product(self.sizes)
+        stage = seconds(lambda: fit("cfr", experiment).history["loss"])
+        leg = self.cfr_leg(experiment)
+        evaluated = leg._replace(points=evaluation_steps(steps, self.sizes.many_evaluations))
+        return {
+            "product": product,
+            "erm_step": erm / steps,
+            "cfr_step": stage / steps,
+            "loop_step": seconds(lambda: self.run(leg)) / steps,
+            "evaluated_step": seconds(lambda: self.run(evaluated)) / steps,
+        }
+
+
+def set_up(sizes: Sizes) -> Training:
+    """Synthetic data on the device, and the default settings with fewer steps."""
+    steps = sizes.steps
+    evaluations = max(1, steps // STEPS_AN_EVALUATION)
+    settings = Settings(steps=steps, erm_steps=steps, evaluations=evaluations)
+    task = synthetic_task(sizes.rows, sizes.dim, sizes.embedding)
+    return Training(sizes, prepare(task), settings)
+
+
+def first_losses(training: Training, leg: Leg, steps: int) -> np.ndarray:
+    """The loss of each of the first steps, without dropout."""
+    weights = leg.stage.weights._replace(dropout=jnp.float32(0))
+    stage = leg.stage._replace(weights=weights)
+    trained = training.run(leg._replace(stage=stage, points=np.arange(steps + 1, dtype=np.int32)))
+    return np.asarray(trained.info.logged["loss"])
+
+
+def seconds_of_product(sizes: Sizes) -> float:
+    """The least seconds of 20 products in float32, (4096, dim) by (dim, embedding)."""
+    keys = jax.random.split(jax.random.key(0))
+    left = jax.random.normal(keys[0], (PRODUCT_ROWS, sizes.dim))
+    right = jax.random.normal(keys[1], (sizes.dim, sizes.embedding))
+    product = jax.jit(jnp.matmul)
+    jax.block_until_ready(product(left, right))
+    return min(seconds(lambda: product(left, right)) for _ in range(20))

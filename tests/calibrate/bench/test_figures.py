@@ -1,0 +1,70 @@
+"""Turns, medians of ratios, and what is computed from them; no test asserts a speed."""
+
+import pytest
+
+from calibrate.bench.figures import peer_figures, training_figures
+from calibrate.bench.sizes import FULL
+from calibrate.bench.timing import middle, ratio, seconds, take_turns
+from calibrate.settings import Settings
+
+PRODUCT_FLOPS = 2 * 4096 * 1024 * 768
+STEP_FLOPS = 4 * (128 + 128 + 256) * 1024 * 768
+# Each turn on a machine half as fast as in the one before.
+TURNS = [
+    {
+        "product": 0.02 * slow,
+        "erm_step": 1e-3 * slow,
+        "cfr_step": 6e-3 * slow,
+        "loop_step": 5e-3 * slow,
+        "evaluated_step": 5.475e-3 * slow,
+        "pytorch_loop": 0.1 * slow,
+    }
+    for slow in (1, 2, 4)
+]
+
+
+def test_everything_is_measured_once_a_turn():
+    order = []
+
+    def measure(name):
+        order.append(name)
+        return {name: float(len(order))}
+
+    turns = take_turns([lambda: measure("ours"), lambda: measure("theirs")], 2)
+    assert order == ["ours", "theirs"] * 2
+    assert turns == [{"ours": 1, "theirs": 2}, {"ours": 3, "theirs": 4}]
+
+
+def test_a_ratio_is_taken_within_a_turn():
+    turns = [{"a": 1, "b": 2}, {"a": 30, "b": 10}, {"a": 8, "b": 8}]
+    assert middle(turns, "a") == 8
+    assert ratio(turns, "a", "b") == 1
+
+
+def test_seconds_are_those_of_one_call():
+    calls = []
+    assert seconds(lambda: calls.append(1)) > 0
+    assert calls == [1]
+
+
+def test_shares_do_not_depend_on_how_fast_the_machine_is():
+    found = training_figures(FULL, Settings(steps=400, evaluations=10), TURNS)
+    rate = PRODUCT_FLOPS / 0.02
+    assert found["gemm_gflops"] == pytest.approx(rate / 2 / 1e9)
+    assert found["gemm_fraction"] == pytest.approx(STEP_FLOPS / 6e-3 / rate)
+    assert found["gemm_fraction_loop"] == pytest.approx(STEP_FLOPS / 5e-3 / rate)
+    assert found["cfr_step_seconds"] == 12e-3
+    assert found["erm_step_seconds"] == 2e-3
+
+
+def test_evaluations_are_told_from_steps():
+    """190 more evaluations take 0.19 s more, so one takes 1 ms, and a step 2 s - 10 ms over 400."""
+    found = training_figures(FULL, Settings(steps=400, evaluations=10), TURNS)
+    assert found["validation_fraction"] == pytest.approx(1e-3 / (40 * 1.99 / 400))
+
+
+def test_peers_are_compared_with_the_loop():
+    assert peer_figures([], TURNS) == {}
+    found = peer_figures(["pytorch_loop"], TURNS)
+    assert found["pytorch_loop_step_seconds"] == 0.2
+    assert found["speedup_vs_pytorch_loop"] == pytest.approx(20)

@@ -1,0 +1,68 @@
+"""PyTorch loops train what we train, or are not compared with."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from calibrate.bench import peers
+from calibrate.bench.sizes import QUICK
+from calibrate.bench.training import first_losses, set_up
+
+NAMES = {"pytorch_loop", "pytorch_vectorised"}
+
+
+@pytest.fixture(scope="module")
+def training():
+    return set_up(QUICK)
+
+
+@pytest.fixture(scope="module")
+def leg(training):
+    return training.cfr_leg(training.experiment())
+
+
+@pytest.fixture(scope="module")
+def losses(training, leg):
+    return first_losses(training, leg, peers.CHECKED_STEPS)
+
+
+def test_both_loops_compute_our_losses(leg, losses, tmp_path):
+    assert np.ptp(losses) > 100 * peers.TOLERANCE  # equal ones would prove little
+    found = peers.invite(QUICK, leg, losses, tmp_path)
+    assert found.excuses == {}
+    assert {peer.name for peer in found.taking_part} == NAMES
+
+
+def test_a_loop_with_other_losses_is_refused(leg, losses, tmp_path):
+    stage, peer = tmp_path / "stage.npz", peers.Peer("pytorch_vectorised", steps=4)
+    np.savez(stage, **peers.as_arrays(leg))
+    assert peers.objection(peer, stage, losses + np.float32(0.25)) == (
+        "its losses differ from ours by up to 0.25 in the first 20 steps"
+    )
+
+
+def test_a_loop_that_fails_says_why(leg, losses, tmp_path, monkeypatch):
+    for name in NAMES:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('out of luck')")
+    monkeypatch.setattr(peers, "FOLDER", tmp_path)
+    found = peers.invite(QUICK, leg, losses, tmp_path)
+    assert found.excuses == {
+        name: f"{name}.py ended with exit code 1: out of luck" for name in NAMES
+    }
+
+
+def test_without_pytorch_there_is_nothing_to_compare_with(leg, losses, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = peers.invite(QUICK, leg, losses, tmp_path)
+    assert found.taking_part == []
+    assert found.measure() == {}
+    expected = "PyTorch is not installed: pip install 'clip-cfr[extract]'"
+    assert found.excuses == dict.fromkeys(NAMES, expected)
+
+
+def test_an_installed_package_has_no_loops(leg, losses, tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "FOLDER", tmp_path / "tests")
+    found = peers.invite(QUICK, leg, losses, tmp_path)
+    expected = f"{tmp_path / 'tests'} is not there: run this from a checkout"
+    assert found.excuses == dict.fromkeys(NAMES, expected)
