@@ -4,7 +4,9 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from calibrate.comparison.table import NAMES, per_cent
 from calibrate.grid.axes import settings_text, value_text
@@ -17,7 +19,8 @@ def render(result: dict[str, Any]) -> Group:
     rows = result["points"]
     complete = [row for row in rows if row["state"] == "complete"]
     lines = [*left_out(result, len(complete)), *map(failure, rows), result["note"]]
-    return Group(board(result, complete[:SHOWN]), "\n".join(filter(None, lines)))
+    # As text: names in brackets are no markup.
+    return Group(board(result, complete[:SHOWN]), Text("\n".join(filter(None, lines))))
 
 
 def board(result: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
@@ -25,7 +28,7 @@ def board(result: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
     seeds = len(result["seeds"])
     over = "" if seeds == 1 else f"\nmean ± standard deviation over {seeds} seeds"
     title = f"{result['dataset']}: {NAMES[result['method']]}, accuracy in per cent{over}"
-    table = Table(box=SIMPLE_HEAD, title=title)
+    table = Table(box=SIMPLE_HEAD, title=escape(title))
     names = [name for name, axis in result["space"].items() if len(axis) > 1]
     table.add_column("")
     for name in names:

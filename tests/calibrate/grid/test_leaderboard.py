@@ -195,6 +195,14 @@ class TestTable:
         assert "Not shown: 1 pruned; all are in leaderboard.csv." in text
         assert "Failed: lr 0.0001: seed 0: CFR diverged" in text
 
+    def test_takes_names_in_brackets_as_they_are(self):
+        reason = "the erm head gets 0 training rows wrong ([/b] 0, [red]dog 0)"
+        trials = {0: make_trial(0, TrialState.FAIL, reason=reason)}
+        result = summarise(make_plan(), leaderboard(make_plan(), trials), "", "", "")
+        text = text_of({"dataset": "[/set]", **result})
+        assert reason in text
+        assert "[/set]: CFR, accuracy in per cent" in text
+
     def test_is_cut_after_the_first_points(self):
         trials = {
             point: make_trial(point, val=(0.5, 0.5), test=(0.5, 0.5), lr=(point + 1) / 100)
