@@ -164,15 +164,11 @@ class Experiment:
         """
         if "erm" not in self.shared:
             self.keep_erm(train(ErmObjective(), self.erm_legs()))
+        refuse_divergence(self.shared["erm"], "ERM", "--erm-lr", self.settings.erm_lr)
         return self.shared["erm"]
 
     def keep_erm(self, trained: Trained) -> None:
-        """Takes what the ERM stage came to.
-
-        Raises:
-            CalibrationError: it diverged.
-        """
-        refuse_divergence(trained, "ERM", "--erm-lr", self.settings.erm_lr)
+        """Takes what the ERM stage came to, for all who share it."""
         self.shared["erm"] = trained
 
     def erm_legs(self) -> Iterator[Leg]:
