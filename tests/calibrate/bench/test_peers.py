@@ -1,5 +1,6 @@
 """PyTorch loops train what we train, or are not compared with."""
 
+import json
 import sys
 
 import numpy as np
@@ -34,12 +35,15 @@ def test_both_loops_compute_our_losses(leg, losses, tmp_path):
     assert {peer.name for peer in found.taking_part} == NAMES
 
 
-def test_a_loop_with_other_losses_is_refused(leg, losses, tmp_path):
-    stage, peer = tmp_path / "stage.npz", peers.Peer("pytorch_vectorised", steps=4)
-    np.savez(stage, **peers.as_arrays(leg))
-    assert peers.objection(peer, stage, losses + np.float32(0.25)) == (
-        "its losses differ from ours by up to 0.25 in the first 20 steps"
-    )
+def test_a_loop_with_other_losses_is_refused(leg, losses, tmp_path, monkeypatch):
+    printed = {"losses": [float(loss) + 0.25 for loss in losses], "seconds": 1.0}
+    for name in NAMES:
+        (tmp_path / f"{name}.py").write_text(f"print({json.dumps(json.dumps(printed))})")
+    monkeypatch.setattr(peers, "FOLDER", tmp_path)
+    found = peers.invite(QUICK, leg, losses, tmp_path)
+    assert found.taking_part == []
+    expected = "its losses differ from ours by up to 0.25 in the first 20 steps"
+    assert found.excuses == dict.fromkeys(NAMES, expected)
 
 
 def test_a_loop_that_fails_says_why(leg, losses, tmp_path, monkeypatch):
