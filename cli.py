@@ -230,8 +230,7 @@ def calibrate(
             "total": perf_counter() - started,
         }
         try:
-            config = {"cache": str(path), "settings": asdict(settings), "held_rows": held}
-            keep_run(out, path, cache, config, settings, outcomes, result, device, overwrite)
+            keep_run(out, path, cache, held, settings, outcomes, result, device, overwrite)
         finally:  # What took long to find out is shown even where the disk is full.
             for warning in result["warnings"]:
                 click.echo(f"warning: {warning}", err=True)
@@ -260,7 +259,7 @@ def described(path: Path, cache) -> dict:
     }
 
 
-def keep_run(out, path, cache, config, settings, outcomes, result, device, overwrite) -> None:
+def keep_run(out, path, cache, held, settings, outcomes, result, device, overwrite) -> None:
     """Writes the run folder."""
     from cache.info import content_digest
     from cache.runs import write_run
@@ -268,7 +267,12 @@ def keep_run(out, path, cache, config, settings, outcomes, result, device, overw
 
     write_run(
         out,
-        config={**config, "methods": list(outcomes)},
+        config={
+            "cache": str(path),
+            "methods": list(outcomes),
+            "settings": asdict(settings),
+            "held_rows": held,
+        },
         provenance={
             "cache_sha256": content_digest(path),
             "cache": cache.provenance,

@@ -174,15 +174,12 @@ class Experiment:
     def erm_legs(self) -> Iterator[Leg]:
         """The ERM stage: one leg a window."""
         settings, rng = self.settings, self.rng("erm")
-        points, size = (
-            evaluation_steps(settings.erm_steps, settings.evaluations),
-            settings.batch_size,
-        )
+        points = evaluation_steps(settings.erm_steps, settings.evaluations)
         for window in self.windows(rng, points, np.zeros(0, np.int32)):
             stage = Stage(
                 head=self.start(),
                 memory=None,
-                batches=minibatches(rng, window.train_rows, window.capacity, size),
+                batches=minibatches(rng, window.train_rows, window.capacity, settings.batch_size),
                 sgd=self.sgd_settings(settings.erm_lr),
                 weights=jnp.float32(settings.dropout),
                 key=self.key("erm"),

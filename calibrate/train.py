@@ -118,6 +118,15 @@ def evaluation_steps(steps: int, evaluations: int) -> Int[np.ndarray, " points"]
     return np.round(np.linspace(0, steps, points)).astype(np.int32)
 
 
+def cut(points: Int[np.ndarray, " points"], evaluations: int) -> list[Int[np.ndarray, " of_part"]]:
+    """The points in parts of so many evaluations, the last maybe of fewer.
+
+    Each part begins where the one before ends.
+    """
+    starts = range(0, len(points) - 1, evaluations)
+    return [points[start : start + evaluations + 1] for start in starts]
+
+
 def sgd(settings: SgdSettings, head: Head) -> optax.GradientTransformation:
     """SGD with momentum; weight decay acts on the projection, never on the logit scale."""
     decayed = Head(weight=True, bias=None if head.bias is None else True, log_scale=False)
@@ -150,9 +159,8 @@ def train(objective: Objective, legs: Iterable[Leg], watch: Watch | None = None)
 
 def in_parts(leg: Leg, parts: int) -> Iterator[Leg]:
     """A leg cut into so many, with as many evaluations in all but the last."""
-    length = -(-(len(leg.points) - 1) // parts)
-    for start in range(0, len(leg.points) - 1, length):
-        yield leg._replace(points=leg.points[start : start + length + 1])
+    for points in cut(leg.points, -(-(len(leg.points) - 1) // parts)):
+        yield leg._replace(points=points)
 
 
 def train_together(objective: Objective, legs: Sequence[Leg]) -> list[Trained]:

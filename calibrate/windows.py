@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int, Int32, Shaped
 
 from calibrate.errors import CalibrationError
 from calibrate.task import RowSource, Task
+from calibrate.train import cut
 
 # Rows that lie together are read together; blocks of them are shuffled over the split.
 BLOCK = 512
@@ -51,7 +52,7 @@ class Window:
 
     def places(self, rows: Int[np.ndarray, " some"]) -> Int[np.ndarray, " some"]:
         """Where rows of the task stand among the held ones, which they must be among."""
-        return rows if self.rows is None else np.searchsorted(self.rows, rows).astype(np.int32)
+        return rows if self.rows is None else places_in(self.rows, rows)
 
 
 def windows(
@@ -84,23 +85,21 @@ def windows(
             f"--hold-rows {held}: expected at least {len(val) + 4 * batch_size}, for the "
             f"{len(val)} rows of the validation split and four batches of training rows"
         )
-    sizes = [room - min(len(wrong), room // 4), min(len(wrong), room // 4)]
-    draws = zip(
-        in_turn(rng, train, sizes[0], BLOCK), in_turn(rng, wrong, sizes[1], 1), strict=False
-    )
-    bounds = cut(points, sizes[0] / batch_size)
+    anchors = min(len(wrong), room // 4)
+    steps, between = (room - anchors) / batch_size, points[-1] / (len(points) - 1)
+    bounds = cut(points, max(1, round(steps / between)))
     capacity = max(int(each[-1] - each[0]) for each in bounds)
-    for each, parts in zip(bounds, draws, strict=False):
+    draws = in_turn(rng, train, room - anchors, BLOCK), in_turn(rng, wrong, anchors, 1)
+    for each, *parts in zip(bounds, *draws, strict=False):
         rows = np.unique(np.concatenate([val, *parts]))
-        places = (np.searchsorted(rows, part).astype(np.int32) for part in parts)
-        yield Window(rows, held, *places, each, capacity)
+        yield Window(rows, held, *(places_in(rows, part) for part in parts), each, capacity)
 
 
-def cut(points: Int[np.ndarray, " points"], steps: float) -> list[Int[np.ndarray, " of_part"]]:
-    """The points in parts of about so many steps, all but the last with as many points."""
-    between = points[-1] / (len(points) - 1)
-    length = max(1, round(steps / between))
-    return [points[start : start + length + 1] for start in range(0, len(points) - 1, length)]
+def places_in(
+    held: Int[np.ndarray, " held"], rows: Int[np.ndarray, " some"]
+) -> Int32[np.ndarray, " some"]:
+    """Where rows stand among the held ones, which they must be among."""
+    return np.searchsorted(held, rows).astype(np.int32)
 
 
 def in_turn(

@@ -1,7 +1,7 @@
 """Fits points and measures them; the only part of a search that computes."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +10,13 @@ from optuna import TrialPruned
 from calibrate.comparison.compare import predict
 from calibrate.errors import CalibrationError
 from calibrate.experiment import Experiment, Prepared, erm_settings
-from calibrate.methods import fit
+from calibrate.methods import cfr, fit
 from calibrate.methods.fitted import Fitted
-from calibrate.methods.together import fit_each, stages_at_once
+from calibrate.methods.together import fit_each
 from calibrate.metrics import evaluate
 from calibrate.settings import Settings
+from calibrate.train import Watch
 
-Watch = Callable[[int, dict[str, float]], None]
 Measured = dict[str, Any]
 METRICS = ("worst_group", "average", "train_weighted_average", "group_mean", "worst_class")
 # A stage takes 12 MB at the size of ViT-L.
@@ -73,12 +73,8 @@ def fit_points(
 def fit_all(
     method: str, chosen: Sequence[Experiment], fits: Sequence[Fit]
 ) -> Iterable[Fitted | Exception]:
-    """The fitted method of each experiment, or the reason why there is none.
-
-    At once where the device gains by it and nobody watches, else one after the other.
-    """
-    watched = any(each.watch for each in fits)
-    if len(fits) > 1 and not watched and stages_at_once(method, chosen[0]) > 1:
+    """The fitted method of each experiment, or the reason why there is none."""
+    if len(fits) > 1 and not any(each.watch for each in fits):
         return fit_each(method, chosen)
     return (
         fit_watched(method, experiment, each.watch)
@@ -87,9 +83,9 @@ def fit_all(
 
 
 def fit_watched(method: str, experiment: Experiment, watch: Watch | None) -> Fitted | Exception:
-    """The fitted method, or the reason why there is none."""
+    """The fitted method, or the reason why there is none; only CFR can be watched."""
     try:
-        return fit(method, experiment, *(() if watch is None else (watch,)))
+        return fit(method, experiment) if watch is None else cfr.fit(experiment, watch)
     except (CalibrationError, TrialPruned, MemoryError) as reason:
         return reason
 

@@ -1,12 +1,11 @@
 """Stops points that the first seed shows to be hopeless, by Optuna's successive halving."""
 
-from collections.abc import Callable
-
 from optuna import Study, Trial, TrialPruned
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import FrozenTrial
 
 from calibrate.grid.trials import was_cut_short
+from calibrate.train import Watch
 
 # In per cent of the first seed's steps: the better half goes on at 30, of those the better at 60.
 FIRST_LOOK, REDUCTION = 30, 2
@@ -36,7 +35,7 @@ def make_pruner(prune: bool) -> BasePruner:
     return Halving(min_resource=FIRST_LOOK, reduction_factor=REDUCTION)
 
 
-def watch(trial: Trial, criterion: str, steps: int) -> Callable[[int, dict[str, float]], None]:
+def watch(trial: Trial, criterion: str, steps: int) -> Watch:
     """Reports to a trial how its first seed does, and ends what is hopeless.
 
     Raises:

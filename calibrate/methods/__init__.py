@@ -7,6 +7,6 @@ GROUP_LABELS = {"zeroshot": "none", "erm": "none", "cfr": "none", "dfr": "val"}
 METHODS = tuple(GROUP_LABELS)
 
 
-def fit(name: str, experiment, *watch):
-    """The fitted method of that name; CFR takes a `watch` too."""
-    return import_module(f"calibrate.methods.{name}").fit(experiment, *watch)
+def fit(name: str, experiment):
+    """The fitted method of that name."""
+    return import_module(f"calibrate.methods.{name}").fit(experiment)

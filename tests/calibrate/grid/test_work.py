@@ -37,10 +37,10 @@ def erm_stages(monkeypatch):
     """Learning rate and seed of each ERM stage that was trained, by the stage, in their order."""
     trained = []
 
-    def note(method, experiment, *watch):
+    def note(method, experiment):
         if not any(experiment.erm is each for each, _, _ in trained):
             trained.append((experiment.erm, experiment.settings.erm_lr, experiment.seed))
-        return fit(method, experiment, *watch)
+        return fit(method, experiment)
 
     monkeypatch.setattr(points, "fit", note)
     return trained
