@@ -503,9 +503,9 @@ def extract(
     message = f"{out}: interrupted; what is done is kept, and the same command goes on from there"
     with interruptible(message):
         from cache.places import refuse_finished
-        from extract.clip.encoder import ClipEncoder
         from extract.datasets import load_dataset
         from extract.datasets.options import DatasetOptions
+        from extract.encoder import EncoderSpec, load_encoder
         from extract.progress import progress_on_stderr
         from extract.run import ExtractOptions
         from extract.run import extract as run
@@ -516,7 +516,7 @@ def extract(
         values["skip_unreadable"] = on_error == "skip"
         manifest = load_dataset(name, root or Path("data") / name, taken(DatasetOptions, values))
         click.echo(f"loading {model}", err=True)
-        encoder = ClipEncoder.load(model, revision, device, dtype)
+        encoder = load_encoder(EncoderSpec(model, revision, device, dtype))
         with progress_on_stderr() as progress:
             summary = run(manifest, encoder, out, taken(ExtractOptions, values), progress)
     emit(asdict(summary), as_json, lambda _: render(summary))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, UInt8
 
 from cache.growing import GrowingCache
-from extract.clip.encoder import ClipEncoder
+from extract.encoder import Encoder
 from extract.errors import ExtractError
 from extract.images import read_image
 from extract.limit import limited
@@ -23,7 +23,7 @@ from extract.prompts import embed_texts
 from extract.summary import Summary, summarise
 from extract.templates import TEMPLATES
 
-Pixels = Float32[np.ndarray, "3 side side"]
+Pixels = UInt8[np.ndarray, "side side 3"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ExtractOptions:
 
 def extract(
     manifest: Manifest,
-    encoder: ClipEncoder,
+    encoder: Encoder,
     out: Path,
     options: ExtractOptions,
     progress: Progress,
@@ -91,7 +91,7 @@ def extract(
     return summary
 
 
-def described(manifest: Manifest, encoder: ClipEncoder, options: ExtractOptions) -> dict[str, Any]:
+def described(manifest: Manifest, encoder: Encoder, options: ExtractOptions) -> dict[str, Any]:
     """What the cache was made of and how, in JSON types."""
     return encoder.provenance() | {
         "manifest_sha256": manifest.sha256(),
@@ -114,7 +114,7 @@ def tell_start(manifest: Manifest, provenance: dict[str, Any], progress: Progres
 def grow(
     growing: GrowingCache,
     manifest: Manifest,
-    encoder: ClipEncoder,
+    encoder: Encoder,
     options: ExtractOptions,
     progress: Progress,
 ) -> None:
@@ -122,7 +122,7 @@ def grow(
 
     def read(row: int) -> Pixels | ExtractError:
         try:
-            return encoder.preprocess(read_image(manifest.images, row, manifest.rows.ids[row]))
+            return encoder.view.pixels(read_image(manifest.images, row, manifest.rows.ids[row]))
         except ExtractError as error:
             return error
 
@@ -146,14 +146,14 @@ def is_error(item: Pixels | ExtractError) -> bool:
 
 
 def encode(
-    encoder: ClipEncoder, batch: Sequence[Pixels | ExtractError]
+    encoder: Encoder, batch: Sequence[Pixels | ExtractError]
 ) -> tuple[Float32[np.ndarray, "n dim"], Bool[np.ndarray, " n"]]:
     """The features of a batch, and which of its rows are valid.
 
     A blank image stands in for one that could not be read: the batch keeps its shape, and with it
     the rounding of the other rows.
     """
-    blank = encoder.preprocess(encoder.blank())
+    blank = np.zeros((encoder.view.side, encoder.view.side, 3), np.uint8)
     valid = np.array([not is_error(item) for item in batch])
     pixels = np.stack([blank if is_error(item) else item for item in batch])
     return encoder.encode(pixels), valid

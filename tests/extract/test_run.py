@@ -7,9 +7,9 @@ import pytest
 
 from cache.errors import CacheError
 from cache.reader import read_cache, verify
-from extract.clip.encoder import ClipEncoder
 from extract.datasets import load_dataset
 from extract.datasets.options import DatasetOptions
+from extract.encoder import EncoderSpec, load_encoder
 from extract.errors import ExtractError
 from extract.images import REMEDY
 from extract.limit import limited
@@ -41,7 +41,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def encoder(small_clip):
-    return ClipEncoder.load(str(small_clip), device="cpu")
+    return load_encoder(EncoderSpec(str(small_clip), device="cpu"))
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_cache_holds_every_row_in_its_place(manifest, encoder, out):
     for column in ("labels", "attributes", "splits"):
         np.testing.assert_array_equal(getattr(cache.rows, column), getattr(manifest.rows, column))
     assert cache.valid.all()
-    images = [encoder.preprocess(decoded(manifest, row)) for row in range(NUM_PHOTOS)]
+    images = [encoder.view.pixels(decoded(manifest, row)) for row in range(NUM_PHOTOS)]
     np.testing.assert_allclose(cache.features, encoder.encode(np.stack(images)), rtol=1e-3)
     np.testing.assert_array_equal(cache.head.projection, encoder.head().projection)
     assert (told.started, told.saved) == ((0, NUM_PHOTOS), [8] * 5)
@@ -268,7 +268,7 @@ def test_it_does_not_go_on_with_other_weights_or_processing(
     path = other / "preprocessor_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"resample": 2}))
     with pytest.raises(CacheError, match=r"image_processor\.configuration\.resample was 3, now 2"):
-        extract(manifest, ClipEncoder.load(str(other), device="cpu"), out, OPTIONS, Told())
+        extract(manifest, load_encoder(EncoderSpec(str(other), device="cpu")), out, OPTIONS, Told())
 
 
 def test_it_goes_on_with_other_prompts(manifest, encoder, out):
@@ -302,7 +302,7 @@ def test_a_feature_that_half_precision_cannot_hold_is_an_error(manifest, small_c
     weights = load_file(folder / "model.safetensors")
     weights["vision_model.post_layernorm.bias"] += 70_000
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    large = ClipEncoder.load(str(folder), device="cpu")
+    large = load_encoder(EncoderSpec(str(folder), device="cpu"))
     with pytest.raises(CacheError, match="float16"):
         extract(manifest, large, out, OPTIONS, Told())
     extract(manifest, large, out, replace(OPTIONS, features_dtype="float32"), Told())
