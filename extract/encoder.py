@@ -1,7 +1,7 @@
 """What extraction asks of a model, whichever library it comes from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,10 @@ Pixels = UInt8[np.ndarray, "batch side side 3"] | UInt8[torch.Tensor, "batch sid
 Features = Float32[np.ndarray, "batch dim"]
 
 
+# What the journal of a job calls the settings that decide its bits.
+RECORDED = {"dtype": "compute_dtype", "compile": "compile", "channels_last": "channels_last"}
+
+
 @dataclass(frozen=True)
 class EncoderSpec:
     """Which model to load and how it computes; picklable, so that any process can load it.
@@ -24,16 +28,30 @@ class EncoderSpec:
         revision: branch, tag or commit of a hub id.
         device: `auto`, `cpu` or `cuda`.
         dtype: what the image tower computes in: `auto`, `float32`, `bfloat16` or `float16`.
-        compile: translate the image tower by torch.compile.
-        channels_last: keep the pixels' three colours side by side in memory.
+        compile: translate the image tower by torch.compile; None does not.
+        channels_last: keep the three colours of a pixel side by side in memory; None does not.
     """
 
     model: str
     revision: str | None = None
     device: str = "auto"
     dtype: str = "auto"
-    compile: bool = False
-    channels_last: bool = False
+    compile: bool | None = None
+    channels_last: bool | None = None
+
+
+def settled(spec: EncoderSpec, job: dict[str, Any]) -> EncoderSpec:
+    """The spec with what it leaves open taken from the job of the same model that is gone on with.
+
+    `job` is what the journal holds, empty where nothing is gone on with.
+    """
+    if job.get("model") != spec.model:
+        return spec
+    open_settings = {name for name in RECORDED if getattr(spec, name) in ("auto", None)}
+    found = {name: job[RECORDED[name]] for name in open_settings if RECORDED[name] in job}
+    if spec.device == "auto":
+        found["device"] = job["device"].split()[0]
+    return replace(spec, **found)
 
 
 class Encoder(Protocol):

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float32
 
 from extract.encoder import Features, Pixels
+from extract.errors import ExtractError
 from extract.views import View
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -45,7 +46,7 @@ class ImageTower:
         network = network.to(device)
         if channels_last:
             network = network.to(memory_format=torch.channels_last)
-        called = torch.compile(network) if compile else network
+        called = compiled(network) if compile else network
         return cls(called, view, device, dtype, compile, channels_last)
 
     def encode(self, pixels: Pixels) -> Features:
@@ -59,8 +60,7 @@ class ImageTower:
         # Autocast knows no float32: then it stays off.
         dtype = None if self.dtype == "float32" else DTYPES[self.dtype]
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
-            features = self.network(images)
-        return fetched(features.float())
+            return fetched(self.network(images).float())
 
     def normalised(self, pixels: torch.Tensor) -> Float32[torch.Tensor, "batch 3 side side"]:
         """The images that the network takes, computed in the order that transformers has."""
@@ -79,6 +79,25 @@ class ImageTower:
             "compile": self.compile,
             "channels_last": self.channels_last,
         }
+
+
+def compiled(network: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The network translated by torch.compile, at its first call."""
+    from torch._dynamo.exc import TorchDynamoException  # Takes 3 s to import.
+
+    translated = torch.compile(network)
+
+    def call(images: torch.Tensor) -> torch.Tensor:
+        try:
+            return translated(images)
+        except TorchDynamoException as error:
+            first_line = (str(error).splitlines() or [""])[0]
+            raise ExtractError(
+                f"torch.compile fails here ({type(error).__name__}: {first_line}); it needs a C++ "
+                "compiler on a CPU and Triton on a GPU: install that, or leave out --compile"
+            ) from error
+
+    return call
 
 
 def fetched(features: torch.Tensor) -> Callable[[], Float32[np.ndarray, "batch dim"]]:

@@ -31,11 +31,11 @@ class View:
     def pixels(self, image: Image.Image) -> UInt8[np.ndarray, "side side 3"]:
         """The pixels of an RGB image; black where the image does not fill the square."""
         if self.shorter_side is None:
-            return np.asarray(image.resize((self.side, self.side), self.resample))
+            return np.array(image.resize((self.side, self.side), self.resample))
         image = image.resize(scaled(*image.size, self.shorter_side), self.resample)
         # Rounded down, and black beyond the border, as transformers does.
         left, top = ((length - self.side) // 2 for length in image.size)
-        return np.asarray(image.crop((left, top, left + self.side, top + self.side)))
+        return np.array(image.crop((left, top, left + self.side, top + self.side)))
 
 
 def scaled(width: int, height: int, shorter: int) -> tuple[int, int]:

@@ -56,7 +56,9 @@ class ClipEncoder:
         view = view_for(files, processor, network.config.vision_config)
         tokenizer = load_tokenizer(files, network.config.text_config)
         pooled = PooledFeatures(network.vision_model)
-        tower = ImageTower.make(pooled, view, device, dtype, spec.compile, spec.channels_last)
+        tower = ImageTower.make(
+            pooled, view, device, dtype, bool(spec.compile), bool(spec.channels_last)
+        )
         return cls(files, network, tower, described(processor), tokenizer)
 
     @property

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+import torch
 
 from cache.errors import CacheError
 from cache.reader import read_cache, verify
+from extract.batch_size import CPU_SIZE
 from extract.datasets import load_dataset
 from extract.datasets.options import DatasetOptions
 from extract.encoder import EncoderSpec, load_encoder
@@ -120,8 +122,8 @@ def test_features_are_stored_as_asked(manifest, encoder, tmp_path):
 
 def test_the_number_of_workers_does_not_touch_the_bits(manifest, encoder, tmp_path):
     one, many = tmp_path / "one.h5", tmp_path / "many.h5"
-    extract(manifest, encoder, one, replace(OPTIONS, workers=1), Told())
-    extract(manifest, encoder, many, replace(OPTIONS, workers=16), Told())
+    extract(manifest, encoder, one, replace(OPTIONS, workers=0), Told())
+    extract(manifest, encoder, many, replace(OPTIONS, workers=3), Told())
     assert verify(one) == verify(many)
 
 
@@ -315,3 +317,75 @@ def test_a_prompt_that_is_too_long_is_found_before_the_first_image(manifest, enc
         extract(long, encoder, out, OPTIONS, told)
     assert told.lines == []
     assert not list(out.parent.glob("photos.h5*"))
+
+
+class OutOfMemoryAt:
+    """An encoder whose memory holds only `holds` images from its n-th launch on."""
+
+    def __init__(self, encoder, launches: int, holds: int):
+        self.encoder, self.left, self.holds = encoder, launches, holds
+
+    def __getattr__(self, name):
+        return getattr(self.encoder, name)
+
+    def launch(self, pixels):
+        self.left -= 1
+        if self.left < 0 and len(pixels) > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.encoder.launch(pixels)
+
+
+def test_out_of_memory_goes_on_in_smaller_batches_and_the_file_says_so(
+    manifest, encoder, out, tmp_path
+):
+    whole, told = tmp_path / "whole.h5", Told()
+    options = replace(OPTIONS, features_dtype="float32")
+    extract(manifest, encoder, whole, options, Told())
+    extract(manifest, OutOfMemoryAt(encoder, 2, holds=3), out, options, told)
+    found, expected = read_cache(out), read_cache(whole)
+    assert [line for line in told.lines if "memory" in line] == [
+        "out of GPU memory with batches of 8: going on with 4",
+        "out of GPU memory with batches of 4: going on with 2",
+    ]
+    assert found.provenance["batch_size_halved"] == [[16, 2]]
+    assert found.provenance["batch_size"] == 8
+    assert "batch_size_halved" not in expected.provenance
+    np.testing.assert_array_equal(found.features[:16], expected.features[:16])
+    np.testing.assert_allclose(found.features, expected.features, rtol=1e-5, atol=1e-5)
+
+
+def test_the_smaller_batches_outlive_an_interruption(manifest, encoder, out):
+    narrow = OutOfMemoryAt(encoder, 1, holds=4)
+    stop(manifest, narrow, out, after=2)
+    told, watched = Told(), OutOfMemoryAt(encoder, 0, holds=4)
+    extract(manifest, watched, out, replace(OPTIONS, batch_size=None), told)
+    assert not any("memory" in line for line in told.lines)
+    assert read_cache(out).provenance["batch_size_halved"] == [[8, 4]]
+
+
+def test_a_batch_size_that_is_left_open_is_that_of_the_begun_job(manifest, encoder, out, tmp_path):
+    stop(manifest, encoder, out)
+    told = Told()
+    extract(manifest, encoder, out, replace(OPTIONS, batch_size=None), told)
+    assert "resuming at row 16" in told.lines
+    assert read_cache(out).provenance["batch_size"] == 8
+    new = tmp_path / "new.h5"
+    extract(manifest, encoder, new, replace(OPTIONS, batch_size=None), Told())
+    assert read_cache(new).provenance["batch_size"] == CPU_SIZE
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("bfloat16", 2**-5)])
+def test_the_batch_size_touches_features_by_rounding_alone(
+    manifest, small_clip, tmp_path, dtype, bound
+):
+    """Relative to the largest feature: some units in the last place, of which bfloat16 has 2^-8."""
+    encoder = load_encoder(EncoderSpec(str(small_clip), device="cpu", dtype=dtype))
+    found = []
+    for size in (1, 7, 40):
+        out = tmp_path / f"{size}.h5"
+        extract(manifest, encoder, out, replace(OPTIONS, batch_size=size), Told())
+        found.append(read_cache(out).features.astype(np.float32))
+    scale = np.abs(found[0]).max()
+    # What float16 adds as it is stored.
+    stored = 2**-11
+    assert max(np.abs(found[0] - each).max() for each in found) <= (bound + stored) * scale
