@@ -19,7 +19,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class ImageTower:
     """What every encoder of images in torch has in common; `make` moves a network to its device.
 
-    Parameters are float32 and stay so; `dtype` is what is computed in, by autocast.
+    `dtype` is what is computed in, by autocast.
 
     Attributes:
         network: takes float32 images (batch, 3, side, side), gives features (batch, dim).
@@ -79,6 +79,19 @@ class ImageTower:
             "compile": self.compile,
             "channels_last": self.channels_last,
         }
+
+
+def lowered(network: torch.nn.Module, dtype: str) -> torch.nn.Module:
+    """The network with the weights of its matrix products in `dtype`, in place.
+
+    Autocast would give the same bits, but cast all of them anew for every batch: a tenth of the
+    time of 32 images through ViT-B/32 on a CPU that multiplies bfloat16.
+    """
+    if dtype != "float32":
+        for module in network.modules():
+            if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
+                module.to(DTYPES[dtype])
+    return network
 
 
 def compiled(network: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -3,12 +3,14 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from multiprocessing.connection import wait
+from typing import Any
 
 import numpy as np
 import torch
@@ -176,6 +178,7 @@ def start_context() -> multiprocessing.context.BaseContext:
 def begin_worker(number: int) -> None:
     """Leaves Ctrl-C to the parent, and ends this worker with it however that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = quiet_when_left
     parent = multiprocessing.parent_process()
 
     def follow() -> None:
@@ -183,6 +186,12 @@ def begin_worker(number: int) -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+def quiet_when_left(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Passes over the error of a worker that a parent leaves in the middle of a portion."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def chosen_workers(workers: int | None, device: torch.device, num_rows: int) -> int:

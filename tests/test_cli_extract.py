@@ -222,14 +222,14 @@ def test_what_is_left_open_is_what_the_job_was_begun_with(small_clip, tmp_path):
 
 
 def test_ctrl_c_with_workers_is_as_quiet_as_without(small_clip, tmp_path):
-    photos = save_photos(tmp_path / "photos", NUM_PHOTOS)
+    photos = save_photos(tmp_path / "photos", 200)
     out = tmp_path / "out.h5"
     args = arguments(photos, small_clip, out, "--batch-size", "2", "--workers", "2")
     growing = Growing(args, out)
     growing.wait_for(3)
     assert growing.end(signal.SIGINT) == 130
     assert len(growing.log.read_text().splitlines()) == 3
-    assert "resuming at row" in run(*args).stderr
+    assert "resuming at row" in run(*args[:-1], "0").stderr
 
 
 def test_help_is_quick_and_ends_with_an_example():

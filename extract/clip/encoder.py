@@ -16,7 +16,7 @@ from extract.clip.view import described, view_for
 from extract.devices import chosen_device, chosen_dtype, device_name, limit_threads
 from extract.encoder import EncoderSpec, Features, Pixels
 from extract.errors import ExtractError
-from extract.image_tower import ImageTower
+from extract.image_tower import ImageTower, lowered
 from extract.versions import versions
 from extract.views import View
 
@@ -55,7 +55,7 @@ class ClipEncoder:
         processor = load_processor(files)
         view = view_for(files, processor, network.config.vision_config)
         tokenizer = load_tokenizer(files, network.config.text_config)
-        pooled = PooledFeatures(network.vision_model)
+        pooled = PooledFeatures(lowered(network.vision_model, dtype))
         tower = ImageTower.make(
             pooled, view, device, dtype, bool(spec.compile), bool(spec.channels_last)
         )
