@@ -20,6 +20,8 @@ class View:
             None scales width and height to `side`, whatever the image's shape.
         resample: one of Pillow's filters, as a number.
         mean, std: of the red, green and blue values of the tower's training.
+        even_centre: where the centre lies between two pixels, the cut starts at the even one, as
+            torchvision has it; otherwise at the lower one, as transformers has it.
     """
 
     side: int
@@ -27,15 +29,21 @@ class View:
     resample: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    even_centre: bool = False
 
     def pixels(self, image: Image.Image) -> UInt8[np.ndarray, "side side 3"]:
         """The pixels of an RGB image; black where the image does not fill the square."""
         if self.shorter_side is None:
             return np.array(image.resize((self.side, self.side), self.resample))
         image = image.resize(scaled(*image.size, self.shorter_side), self.resample)
-        # Rounded down, and black beyond the border, as transformers does.
-        left, top = ((length - self.side) // 2 for length in image.size)
+        # Black beyond the border, as transformers has it.
+        left, top = (self.start(length) for length in image.size)
         return np.array(image.crop((left, top, left + self.side, top + self.side)))
+
+    def start(self, length: int) -> int:
+        """Where the cut begins in a side of that length."""
+        beyond = length - self.side
+        return round(beyond / 2) if self.even_centre else beyond // 2
 
 
 def scaled(width: int, height: int, shorter: int) -> tuple[int, int]:

@@ -1,7 +1,5 @@
 """Loads a CLIP's parts through transformers, and says in one line what is wrong with one."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,6 +13,7 @@ from transformers.utils import logging
 
 from extract.clip.model_files import ModelFiles
 from extract.errors import ExtractError
+from extract.explained import explained
 
 # `local_files_only`: the files are there, nothing is asked of the hub a second time.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -28,7 +27,7 @@ def load_network(files: ModelFiles) -> CLIPModel:
         ExtractError: the weights are damaged, or some are missing or of another shape.
     """
     quieten()
-    with explained(files, "weights"):
+    with explained(files.model, "weights", files.folder):
         network, report = CLIPModel.from_pretrained(
             files.folder,
             dtype=torch.float32,
@@ -59,7 +58,7 @@ def load_processor(files: ModelFiles) -> Any:
     Raises:
         ExtractError: it is damaged or missing.
     """
-    with explained(files, "image processor"):
+    with explained(files.model, "image processor", files.folder):
         return AutoImageProcessor.from_pretrained(files.folder, backend="pil", **LOCAL)
 
 
@@ -75,7 +74,7 @@ def load_tokenizer(files: ModelFiles, tower: CLIPTextConfig) -> Any:
             f"model {files.model} holds no tokenizer: expected tokenizer.json, or vocab.json and "
             f"merges.txt, in {files.folder}"
         )
-    with explained(files, "tokenizer"):
+    with explained(files.model, "tokenizer", files.folder):
         tokenizer = AutoTokenizer.from_pretrained(files.folder, **LOCAL)
         end = tokenizer("")["input_ids"][-1]
     # The tower takes its output from where the end token stands; a 2, in old configurations,
@@ -94,17 +93,3 @@ def quieten() -> None:
     """Turns off transformers' progress bars and its log below errors."""
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-
-
-@contextlib.contextmanager
-def explained(files: ModelFiles, part: str) -> Iterator[None]:
-    """Turns what the libraries raise over a damaged file into an ExtractError."""
-    try:
-        yield
-    # transformers, torch, safetensors and tokenizers each have their own, down to bare Exception.
-    except Exception as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        raise ExtractError(
-            f"model {files.model}: the {part} in {files.folder} cannot be loaded "
-            f"({type(error).__name__}: {first_line}); fetch the model again"
-        ) from error
