@@ -21,11 +21,14 @@ PATH = click.Path(path_type=Path, readable=False)
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 PAPER_MODEL = "openai/clip-vit-large-patch14-336"
 DATASETS_HELP = "digits, waterbirds, celeba, metashift, chexpert, cmnist, or folder for your own."
+MODEL_HELP = "A hub id or a local folder; or open-clip:ARCHITECTURE/TAG_OR_FILE, open-clip:FOLDER."
 # What JAX and scikit-learn take.
 SEED = click.IntRange(0, 2**31 - 1)
 DEVICE = "Where JAX runs."
 HOLD = "Features to hold in memory at a time, in rows; by default all if half of it holds them."
 PRESET = "Start from the values of the authors' release; options given beside it win."
+# Which extras bring a package, where it is not `extract` alone.
+EXTRAS = dict.fromkeys(("open_clip", "torchvision", "timm", "ftfy"), "extract,open-clip")
 SMALLER = "take fewer steps, smaller batches or pools, or fewer rows"
 
 COMPUTE = (
@@ -74,8 +77,23 @@ class Commands(click.Group):
 
 
 def missing_extra(error: ModuleNotFoundError) -> str:
-    """The line that names the install command for a missing optional package."""
-    return f"the package {error.name} is missing; install it with: pip install 'clip-cfr[extract]'"
+    """The line that names the install command for an optional package."""
+    if error.name is None:  # How transformers reports that a package is there and broken.
+        return broken_package(error)
+    extra = EXTRAS.get(error.name.partition(".")[0], "extract")
+    return f"the package {error.name} is missing; install it with: pip install 'clip-cfr[{extra}]'"
+
+
+def broken_package(error: BaseException) -> str:
+    """The line that names what an import failed of in the end."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    first_line = str(error).partition("\n")[0]
+    return (
+        f"an installed package cannot be imported ({type(error).__name__}: {first_line}); install "
+        "torch and torchvision together, of one release and one build, or remove torchvision where "
+        "no model of open_clip is used"
+    )
 
 
 @click.group(cls=Commands, context_settings=CONTEXT)
@@ -450,7 +468,7 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
 @click.option("--dataset", "name", metavar="NAME", required=True, help=DATASETS_HELP)
 @click.option("--root", type=PATH, help="Where the data set lies; by default data/NAME.")
 @click.option("--out", type=PATH, help="The cache to write; by default NAME.h5.")
-@click.option("--model", default=PAPER_MODEL, help="A CLIP: a hub id or a local folder.")
+@click.option("--model", default=PAPER_MODEL, help=MODEL_HELP)
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where it runs."
@@ -534,6 +552,7 @@ def extract(
     Example:
       python cli.py extract --dataset waterbirds --root data/waterbirds
       python cli.py extract --dataset digits --model extract/tiny_clip
+      python cli.py extract --dataset celeba --model open-clip:RN50/openai
       python cli.py extract --dataset folder --root photos --metadata photos/list.csv --limit 200
     """
     out = out or Path(f"{name}.h5")

@@ -24,7 +24,8 @@ class EncoderSpec:
     """Which model to load and how it computes; picklable, so that any process can load it.
 
     Attributes:
-        model: a hub id or a local folder of a transformers model.
+        model: a hub id or a local folder of a transformers model; or `open-clip:` and an
+            architecture with a tag or a weights file, or a folder.
         revision: branch, tag or commit of a hub id.
         device: `auto`, `cpu` or `cuda`.
         dtype: what the image tower computes in: `auto`, `float32`, `bfloat16` or `float16`.
@@ -99,6 +100,10 @@ def load_encoder(spec: EncoderSpec) -> Encoder:
     Raises:
         ExtractError: no such model, device or type; damaged weights; a head that is not linear.
     """
+    if spec.model.startswith("open-clip:"):
+        from extract.openclip.encoder import OpenClipEncoder
+
+        return OpenClipEncoder.load(spec)
     from extract.clip.encoder import ClipEncoder
 
     return ClipEncoder.load(spec)

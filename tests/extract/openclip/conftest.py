@@ -1,0 +1,83 @@
+"""open_clip, whatever torchvision there is, and small models of it on disk."""
+
+import importlib
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+# Where `make setup` puts open_clip and what it needs, apart from all else: a torchvision whose
+# compiled part does not load would break every import of transformers.
+APART = Path(sys.prefix) / "open-clip"
+TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+RESNET = {"layers": [1, 1, 1, 1], "width": 8, "head_width": 64, "image_size": 64}
+VIT = {"layers": 2, "width": 48, "head_width": 24, "patch_size": 16, "image_size": 64}
+
+
+@pytest.fixture(scope="session")
+def open_clip():
+    """The library."""
+    if importlib.util.find_spec("open_clip") is None and APART.is_dir():
+        sys.path.append(str(APART))
+        importlib.invalidate_caches()
+    if importlib.util.find_spec("open_clip") is None:
+        pytest.skip(f"open_clip is neither installed nor in {APART}, where `make setup` puts it")
+    declared = declare_operators()
+    yield importlib.import_module("open_clip")
+    del declared
+
+
+def declare_operators() -> torch.library.Library | None:
+    """Declares what torchvision's compiled part would, where that was built for another torch.
+
+    Its part in Python, which is all that open_clip needs, then loads; fit for tests alone.
+    """
+    (folder,) = importlib.util.find_spec("torchvision").submodule_search_locations
+    try:
+        torch.ops.load_library(str(next(Path(folder).glob("_C*.so"))))
+        return None
+    except OSError:
+        text = (Path(folder) / "_meta_registrations.py").read_text()
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in set(re.findall(r'"torchvision::(\w+)"', text)):
+            library.define(f"{name}(Tensor x) -> Tensor")
+        return library
+
+
+@pytest.fixture(scope="session")
+def save_model(open_clip, tmp_path_factory) -> Callable[..., Path]:
+    """Saves a model of random weights as open_clip's own folder, from its two configurations."""
+
+    def save(vision: dict, preprocessing: dict | None = None, **options) -> Path:
+        folder = tmp_path_factory.mktemp("open_clip")
+        model_cfg = {"embed_dim": 40, "vision_cfg": vision, "text_cfg": TEXT, **options}
+        configuration = {"model_cfg": model_cfg, "preprocess_cfg": preprocessing or {}}
+        (folder / "open_clip_config.json").write_text(json.dumps(configuration))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+            # A ResNet begins with all its branches shut off, and running means of nothing.
+            for parameter in model.parameters():
+                if parameter.ndim == 1:
+                    torch.nn.init.uniform_(parameter, 0.5, 1.5)
+        torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def small_resnet(save_model) -> Path:
+    """The folder of a small CLIP-ResNet; a test that changes it works on a copy."""
+    return save_model(RESNET)
+
+
+@pytest.fixture(scope="session")
+def small_vit(save_model) -> Path:
+    """The folder of a small CLIP-ViT."""
+    return save_model(VIT)
