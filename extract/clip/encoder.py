@@ -34,7 +34,7 @@ class ClipEncoder:
     """
 
     files: ModelFiles
-    network: transformers.CLIPModel
+    network: transformers.PreTrainedModel
     tower: ImageTower
     image_processor: dict[str, Any]
     tokenizer: Any
@@ -98,15 +98,14 @@ class ClipEncoder:
         """Unit-length embeddings of sentences that go through the text tower together."""
         self.check_lengths(sentences)
         tokens = self.tokenizer(sentences, padding=True, return_tensors="pt").to(self.device)
-        pooled = self.network.text_model(
+        embeddings = self.network.get_text_features(
             input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
         ).pooler_output
-        embeddings = self.network.text_projection(pooled)
         return torch.nn.functional.normalize(embeddings, dim=-1).cpu().numpy()
 
     def check_lengths(self, sentences: list[str]) -> None:
         """Raises ExtractError where a sentence is longer than the text tower takes."""
-        limit = self.network.config.text_config.max_position_embeddings
+        limit = longest_text(self.network.config.text_config)
         for sentence, ids in zip(sentences, self.tokenizer(sentences)["input_ids"], strict=True):
             if len(ids) > limit:
                 raise ExtractError(
@@ -134,6 +133,13 @@ class ClipEncoder:
         }
 
 
+def longest_text(config: transformers.PreTrainedConfig) -> int:
+    """How many tokens a text tower takes."""
+    # RoBERTa's, which AltCLIP has, counts places from behind the number of the filling.
+    skipped = config.pad_token_id + 1 if config.model_type == "altclip_text_model" else 0
+    return config.max_position_embeddings - skipped
+
+
 class PooledFeatures(torch.nn.Module):
     """What an image tower pools, as a module of its own that torch.compile can take whole."""
 
@@ -145,7 +151,7 @@ class PooledFeatures(torch.nn.Module):
         return self.tower(pixel_values=images).pooler_output
 
 
-def architecture(network: transformers.CLIPModel) -> dict[str, Any]:
+def architecture(network: transformers.PreTrainedModel) -> dict[str, Any]:
     """The class of the model, the shape of its image tower, and how that attends."""
     config = network.config.vision_config
     names = (

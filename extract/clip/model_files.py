@@ -19,6 +19,9 @@ from extract.errors import ExtractError
 SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 DESCRIPTIONS = ("*.json", "*.txt")
+# Types of models whose image head is one linear map of what the image tower pools. SigLIP's tower,
+# for one, has none: what it pools is the embedding.
+LINEAR_HEADS = ("clip", "altclip", "chinese_clip", "metaclip_2")
 REMEDY = (
     "name a local folder of a transformers CLIP with --model, for example the embedded "
     "extract/tiny_clip, or fetch the model once where the hub can be reached"
@@ -114,7 +117,7 @@ def found_weights(model: str, folder: Path) -> tuple[Path, ...]:
 
 
 def check_clip(model: str, folder: Path) -> None:
-    """Raises ExtractError where the folder's configuration is not that of a CLIP."""
+    """Raises ExtractError where the folder's configuration is not that of a CLIP or its like."""
     path = folder / "config.json"
     try:
         model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
@@ -122,8 +125,9 @@ def check_clip(model: str, folder: Path) -> None:
         raise ExtractError(f"model {model} holds no config.json in {folder}; {REMEDY}") from error
     except (ValueError, AttributeError) as error:
         raise ExtractError(f"{path}: expected a JSON object, found none ({error})") from error
-    if model_type != "clip":
+    if model_type not in LINEAR_HEADS:
         raise ExtractError(
-            f"model {model} is of type {model_type!r}; expected 'clip', whose image head is one "
-            "linear map"
+            f"model {model} is of type {model_type!r}; expected one of {', '.join(LINEAR_HEADS)}, "
+            "whose image head is one linear map; its embeddings, made elsewhere, can be taken with "
+            "the command import"
         )

@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from transformers import (
     AutoImageProcessor,
+    AutoModel,
     AutoTokenizer,
-    CLIPModel,
-    CLIPTextConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
 )
 from transformers.utils import logging
 
@@ -17,10 +18,15 @@ from extract.explained import explained
 
 # `local_files_only`: the files are there, nothing is asked of the hub a second time.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
-TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+TOKENIZERS = (
+    ("tokenizer.json",),
+    ("vocab.json", "merges.txt"),
+    ("vocab.txt",),
+    ("sentencepiece.bpe.model",),
+)
 
 
-def load_network(files: ModelFiles) -> CLIPModel:
+def load_network(files: ModelFiles) -> PreTrainedModel:
     """The model in float32, ready for inference.
 
     Raises:
@@ -28,7 +34,7 @@ def load_network(files: ModelFiles) -> CLIPModel:
     """
     quieten()
     with explained(files.model, "weights", files.folder):
-        network, report = CLIPModel.from_pretrained(
+        network, report = AutoModel.from_pretrained(
             files.folder,
             dtype=torch.float32,
             attn_implementation="sdpa",
@@ -38,7 +44,7 @@ def load_network(files: ModelFiles) -> CLIPModel:
             # numbers; the report names both, and both are refused.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            local_files_only=True,
+            **LOCAL,
         )
     lacking = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
     if lacking:
@@ -62,7 +68,7 @@ def load_processor(files: ModelFiles) -> Any:
         return AutoImageProcessor.from_pretrained(files.folder, backend="pil", **LOCAL)
 
 
-def load_tokenizer(files: ModelFiles, tower: CLIPTextConfig) -> Any:
+def load_tokenizer(files: ModelFiles, tower: PreTrainedConfig) -> Any:
     """The tokenizer.
 
     Raises:
@@ -77,16 +83,23 @@ def load_tokenizer(files: ModelFiles, tower: CLIPTextConfig) -> Any:
     with explained(files.model, "tokenizer", files.folder):
         tokenizer = AutoTokenizer.from_pretrained(files.folder, **LOCAL)
         end = tokenizer("")["input_ids"][-1]
-    # The tower takes its output from where the end token stands; a 2, in old configurations,
-    # makes it take the place of the highest token.
-    wanted = tower.vocab_size - 1 if tower.eos_token_id == 2 else tower.eos_token_id
-    if len(tokenizer) > tower.vocab_size or end != wanted:
+    wanted = end_token(tower)
+    if len(tokenizer) > tower.vocab_size or wanted not in (None, end):
+        looks = "" if wanted is None else f" and looks for {wanted}"
         raise ExtractError(
             f"model {files.model}: its tokenizer has {len(tokenizer)} tokens and ends with {end}, "
-            f"its text tower takes {tower.vocab_size} and looks for {wanted}; put the tokenizer "
-            "there that the model was trained with"
+            f"its text tower takes {tower.vocab_size}{looks}; put the tokenizer there that the "
+            "model was trained with"
         )
     return tokenizer
+
+
+def end_token(tower: PreTrainedConfig) -> int | None:
+    """The token from whose place a text tower takes its output; None where it is the first one."""
+    if tower.model_type == "clip_text_model" and tower.eos_token_id == 2:
+        return tower.vocab_size - 1  # In old configurations a 2 stands for the highest token.
+    causal = ("clip_text_model", "metaclip_2_text_model")
+    return tower.eos_token_id if tower.model_type in causal else None
 
 
 def quieten() -> None:

@@ -60,8 +60,9 @@ class OpenClipEncoder:
                 "linear map, as that of RN50 or of a ViT does; its embeddings, made elsewhere, can "
                 "be taken with the command import"
             )
+        headless = Headless(model.visual)
         tower = ImageTower.make(
-            Headless(model.visual), view, device, dtype, spec.compile, spec.channels_last
+            headless, view, device, dtype, bool(spec.compile), bool(spec.channels_last)
         )
         return cls(files, model, projection, tower, load_tokenizer(files))
 
