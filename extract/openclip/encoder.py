@@ -13,7 +13,7 @@ from cache.schema import Head
 from extract.devices import chosen_device, chosen_dtype, device_name, limit_threads
 from extract.encoder import EncoderSpec, Features, Pixels
 from extract.errors import ExtractError
-from extract.image_tower import ImageTower
+from extract.image_tower import ImageTower, lowered
 from extract.openclip import library
 from extract.openclip.loading import check_lengths, load_model, load_tokenizer
 from extract.openclip.model_files import OpenClipFiles, locate
@@ -60,7 +60,7 @@ class OpenClipEncoder:
                 "linear map, as that of RN50 or of a ViT does; its embeddings, made elsewhere, can "
                 "be taken with the command import"
             )
-        headless = Headless(model.visual)
+        headless = Headless(lowered(model.visual, dtype))
         tower = ImageTower.make(
             headless, view, device, dtype, bool(spec.compile), bool(spec.channels_last)
         )

@@ -6,7 +6,10 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -19,19 +22,25 @@ RESNET = {"layers": [1, 1, 1, 1], "width": 8, "head_width": 64, "image_size": 64
 VIT = {"layers": 2, "width": 48, "head_width": 24, "patch_size": 16, "image_size": 64}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_clip():
-    """The library."""
-    if importlib.util.find_spec("open_clip") is None and APART.is_dir():
-        sys.path.append(str(APART))
-        importlib.invalidate_caches()
+    """The library; processes that later tests start do not inherit where it lies."""
+    with pytest.MonkeyPatch.context() as patch:
+        if PathFinder.find_spec("open_clip") is None and APART.is_dir():
+            patch.setattr(sys, "path", [*sys.path, str(APART)])
+            importlib.invalidate_caches()
+        yield imported()
+
+
+def imported() -> ModuleType:
+    """The library, or the reason to skip what needs it."""
     if importlib.util.find_spec("open_clip") is None:
         pytest.skip(f"open_clip is neither installed nor in {APART}, where `make setup` puts it")
-    declared = declare_operators()
-    yield importlib.import_module("open_clip")
-    del declared
+    declare_operators()
+    return importlib.import_module("open_clip")
 
 
+@cache
 def declare_operators() -> torch.library.Library | None:
     """Declares what torchvision's compiled part would, where that was built for another torch.
 
@@ -49,7 +58,7 @@ def declare_operators() -> torch.library.Library | None:
         return library
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def save_model(open_clip, tmp_path_factory) -> Callable[..., Path]:
     """Saves a model of random weights as open_clip's own folder, from its two configurations."""
 
@@ -71,13 +80,13 @@ def save_model(open_clip, tmp_path_factory) -> Callable[..., Path]:
     return save
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def small_resnet(save_model) -> Path:
     """The folder of a small CLIP-ResNet; a test that changes it works on a copy."""
     return save_model(RESNET)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def small_vit(save_model) -> Path:
     """The folder of a small CLIP-ViT."""
     return save_model(VIT)

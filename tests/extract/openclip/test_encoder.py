@@ -8,6 +8,7 @@ from PIL import Image
 
 from extract.encoder import EncoderSpec, load_encoder
 from extract.errors import ExtractError
+from extract.openclip.projection import taken_out
 from tests.extract.openclip.conftest import RESNET, TEXT, VIT
 
 SENTENCES = ["a photo of a dog.", "a cat", "St. Bernard"]
@@ -136,26 +137,29 @@ def test_a_bias_of_the_logits_changes_no_probability(open_clip, save_model):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-def test_bfloat16_is_close(encoder, small_resnet):
-    exact = features_of(encoder, photos(3))
-    rounded = features_of(load(small_resnet, dtype="bfloat16"), photos(3))
-    cosine = (exact * rounded).sum(1) / np.linalg.norm(exact, axis=1)
+@pytest.mark.parametrize("tower", ["resnet", "vit", "timm, linear"])
+def test_bfloat16_is_close(save_model, tower):
+    folder = save_model(TOWERS[tower][0])
+    exact, low = load(folder, dtype="float32"), load(folder, dtype="bfloat16")
+    features, rounded = features_of(exact, photos(3)), features_of(low, photos(3))
+    cosine = (features * rounded).sum(1) / np.linalg.norm(features, axis=1)
     np.testing.assert_allclose(cosine / np.linalg.norm(rounded, axis=1), 1, atol=1e-3)
-    assert (exact != rounded).any()
+    assert (features != rounded).any()
+    np.testing.assert_array_equal(exact.head().projection, low.head().projection)
+    np.testing.assert_array_equal(exact.embed_texts(SENTENCES), low.embed_texts(SENTENCES))
 
 
-def test_the_real_rn50_has_2048_features_before_1024(open_clip, tmp_path):
-    """Its weights are random; OpenAI's were trained with QuickGELU, which the name does not say."""
+def test_channels_last_is_close(small_resnet):
+    expected = features_of(load(small_resnet), photos(3))
+    found = features_of(load(small_resnet, channels_last=True), photos(3))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_real_rn50_has_2048_features_before_1024(open_clip):
     with torch.random.fork_rng(devices=[]):
-        model = open_clip.create_model("RN50", precision="fp16", load_weights=False)
-    torch.save(model.state_dict(), tmp_path / "rn50.pt")
-    encoder = load(f"RN50/{tmp_path / 'rn50.pt'}")
-    assert features_of(encoder, photos(1)).shape == (1, 2048)
-    assert encoder.head().projection.shape == (2048, 1024)
-    assert encoder.head().bias.shape == (1024,)
-    assert encoder.view.side == 224
-    assert encoder.provenance()["architecture"]["configuration"]["quick_gelu"] is True
-    assert type(encoder.model.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
+        model = open_clip.create_model("RN50", load_weights=False).eval()
+    projection = taken_out(model, 224)
+    assert (projection.weight.shape, projection.bias.shape) == ((2048, 1024), (1024,))
 
 
 def test_provenance_names_all_that_decides_the_bits(encoder, small_resnet):

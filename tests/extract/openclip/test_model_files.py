@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 
 from extract.encoder import EncoderSpec, load_encoder
 from extract.errors import ExtractError
+from extract.openclip.loading import load_model
 from extract.openclip.model_files import EXPECTED, locate
 from tests.extract.openclip.conftest import RESNET, TEXT
 
@@ -67,6 +69,13 @@ def test_quickgelu_is_meant_where_all_published_weights_have_it(open_clip, tmp_p
     assert not locate(f"open-clip:ViT-B-32/{path}", None).quick_gelu
     quick = locate(f"open-clip:ViT-B-32-quickgelu/{path}", None)
     assert quick.configuration()["quick_gelu"] is True
+
+
+def test_quickgelu_is_what_the_model_then_has(small_resnet):
+    files = locate(f"open-clip:{small_resnet}", None)
+    for quick, activation in ((False, "GELU"), (True, "QuickGELU")):
+        model = load_model(replace(files, quick_gelu=quick))
+        assert type(model.transformer.resblocks[0].mlp.gelu).__name__ == activation
 
 
 def test_a_tag_brings_its_activation_and_its_preprocessing(open_clip, monkeypatch, tmp_path):
