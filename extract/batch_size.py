@@ -23,7 +23,10 @@ def fitting_batch_size(encoder: Encoder) -> int:
     """
     if encoder.device.type != "cuda":
         return CPU_SIZE
-    probes = [memory_taken(encoder, size) for size in (SMALLEST_PROBE, 2 * SMALLEST_PROBE)]
+    try:
+        probes = [memory_taken(encoder, size) for size in (SMALLEST_PROBE, 2 * SMALLEST_PROBE)]
+    except torch.OutOfMemoryError:
+        return SMALLEST_PROBE  # Which is halved if even that does not fit.
     free, _ = torch.cuda.mem_get_info(encoder.device)
     an_image = max(1, (probes[1] - probes[0]) // SMALLEST_PROBE)
     return size_within(int(SHARE_OF_MEMORY * free), an_image)

@@ -44,9 +44,9 @@ def chosen_dtype(dtype: str, device: torch.device, num_parameters: int) -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware: AVX-512, AMX, or BF16 of an ARM."""
+    """Whether this CPU says that it multiplies bfloat16: by AVX-512, by AMX, or an ARM's."""
     found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def device_name(device: torch.device) -> str:

@@ -118,5 +118,5 @@ def test_the_number_of_workers_follows_the_device():
     cores = len(os.sched_getaffinity(0))
     assert chosen_workers(None, cpu, FEW_ROWS) == chosen_workers(None, cuda, FEW_ROWS) == 0
     assert chosen_workers(None, cuda, FEW_ROWS + 1) == cores
-    assert chosen_workers(None, cpu, FEW_ROWS + 1) == max(1, cores // 8)
+    assert chosen_workers(None, cpu, FEW_ROWS + 1) == max(1, cores // 4)
     assert chosen_workers(7, cpu, 1) == 7
