@@ -483,9 +483,9 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
 @click.option(
     "--workers",
     type=click.IntRange(min=0),
-    show_default="by device and size",
+    show_default="by device and work",
     help="Processes that decode images; 0 decodes in this one. By default one a core for a GPU, "
-    "one for four cores otherwise, and 0 for up to 1,000 images, which take less than a start.",
+    "one for four cores otherwise, and 0 where decoding takes less than the 4 s of their start.",
 )
 @click.option("--compile/--no-compile", default=None, show_default="no", help=COMPILE)
 @click.option("--channels-last/--no-channels-last", default=None, show_default="no", help=LAYOUT)

@@ -17,7 +17,7 @@ from extract.batch_size import Fitting, fitting_batch_size
 from extract.encoder import Encoder, Features
 from extract.errors import ExtractError
 from extract.limit import limited
-from extract.loading import Loaded, batches, chosen_workers
+from extract.loading import Loaded, batches, seconds_to_decode, suitable_workers
 from extract.manifest import Manifest
 from extract.progress import Progress
 from extract.prompts import embed_texts
@@ -133,7 +133,9 @@ def grow(
         progress.say(f"resuming at row {todo.start}")
     progress.start(todo.start, todo.stop)
     device, size = encoder.device, growing.encoded_in or batch_size
-    workers = chosen_workers(options.workers, device, len(todo))
+    workers = options.workers
+    if workers is None:
+        workers = suitable_workers(device, seconds_to_decode(manifest, encoder.view, todo))
     on_gpu = device.type == "cuda"
     fitting = Fitting(encoder, size, progress.say)
     loaded = batches(manifest, encoder.view, todo, batch_size, workers, pinned=on_gpu)
