@@ -2,7 +2,6 @@
 
 import errno
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -28,6 +27,29 @@ DEVICE = "Where JAX runs."
 HOLD = "Features to hold in memory at a time, in rows; by default all if half of it holds them."
 PRESET = "Start from the values of the authors' release; options given beside it win."
 SMALLER = "take fewer steps, smaller batches or pools, or fewer rows"
+
+COMPUTE = (
+    "What the image tower computes in. auto: float16 on a GPU, bfloat16 on a CPU that has it in "
+    "hardware, else float32, which small models keep everywhere."
+)
+COMPILE = (
+    "Translate the image tower by torch.compile: ViT-B/32 then ran a tenth faster on two cores, "
+    "but it takes half a minute at every start, and a C++ compiler."
+)
+LAYOUT = (
+    "Keep the colours of a pixel side by side in memory: no gain for ViT-B/32 on a CPU, whose one "
+    "convolution is small."
+)
+
+
+class SizeOrAuto(click.ParamType):
+    """A whole number from 1, or `auto`."""
+
+    name = "auto|N"
+
+    def convert(self, value, param, ctx):
+        return value if value == "auto" else click.IntRange(min=1).convert(value, param, ctx)
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -441,9 +463,9 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
 )
 @click.option(
     "--dtype",
-    type=click.Choice(["float32", "bfloat16", "float16"]),
-    default="float32",
-    help="What the image tower computes in.",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    help=COMPUTE,
 )
 @click.option(
     "--features-dtype",
@@ -451,14 +473,22 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
     default="float16",
     help="How features are stored.",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, help="Images in a batch.")
+@click.option(
+    "--batch-size",
+    type=SizeOrAuto(),
+    default="auto",
+    help="Images in a batch. auto: what the GPU's memory holds, halved when it runs out; 32 on a "
+    "CPU.",
+)
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
-    default=os.cpu_count() or 4,
-    show_default="one a core",
-    help="Threads that decode images.",
+    type=click.IntRange(min=0),
+    show_default="by device and work",
+    help="Processes that decode images; 0 decodes in this one. By default one a core for a GPU, "
+    "one for four cores otherwise, and 0 where decoding takes less than the 4 s of their start.",
 )
+@click.option("--compile/--no-compile", default=None, show_default="no", help=COMPILE)
+@click.option("--channels-last/--no-channels-last", default=None, show_default="no", help=LAYOUT)
 @click.option(
     "--on-error",
     type=click.Choice(["fail", "skip"]),
@@ -487,11 +517,24 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
 @click.option("--overwrite", is_flag=True, help="Replace a cache that exists.")
 @json_option
 def extract(
-    name, root, out, model, revision, device, dtype, on_error, class_names, as_json, **values
+    name,
+    root,
+    out,
+    model,
+    revision,
+    device,
+    dtype,
+    compile,
+    channels_last,
+    on_error,
+    class_names,
+    as_json,
+    **values,
 ):
     """Encode the images of a data set once, into a cache that calibrate trains on.
 
-    Killed or interrupted, the same command goes on from where it was.
+    Killed or interrupted, the same command goes on from where it was, with the device, type and
+    batch size that it was begun with.
 
     \b
     Example:
@@ -502,10 +545,11 @@ def extract(
     out = out or Path(f"{name}.h5")
     message = f"{out}: interrupted; what is done is kept, and the same command goes on from there"
     with interruptible(message):
+        from cache.journal import begun_job
         from cache.places import refuse_finished
-        from extract.clip.encoder import ClipEncoder
         from extract.datasets import load_dataset
         from extract.datasets.options import DatasetOptions
+        from extract.encoder import EncoderSpec, load_encoder, settled
         from extract.progress import progress_on_stderr
         from extract.run import ExtractOptions
         from extract.run import extract as run
@@ -514,9 +558,12 @@ def extract(
         refuse_finished(out, values["overwrite"])
         values["class_names"] = tuple(class_names.split(",")) if class_names else None
         values["skip_unreadable"] = on_error == "skip"
+        if values["batch_size"] == "auto":
+            values["batch_size"] = None
         manifest = load_dataset(name, root or Path("data") / name, taken(DatasetOptions, values))
         click.echo(f"loading {model}", err=True)
-        encoder = ClipEncoder.load(model, revision, device, dtype)
+        spec = EncoderSpec(model, revision, device, dtype, compile, channels_last)
+        encoder = load_encoder(settled(spec, begun_job(out)))
         with progress_on_stderr() as progress:
             summary = run(manifest, encoder, out, taken(ExtractOptions, values), progress)
     emit(asdict(summary), as_json, lambda _: render(summary))

@@ -30,6 +30,9 @@ class GrowingCache:
 
     Attributes:
         next_row: how many rows are committed; the next batch begins there.
+        encoded_in: how many rows of the last batch were encoded together, where that is fewer than
+            the job's batch size.
+        halvings: a pair of first row and size for each time that it became fewer.
 
     Raises:
         CacheError: on entering, where another process writes the file, a finished file would be
@@ -47,6 +50,8 @@ class GrowingCache:
     ):
         self.path = Path(path)
         self.next_row = 0
+        self.encoded_in: int | None = None
+        self.halvings: list[list[int]] = []
         self._job = job | {"num_rows": num_rows, "dim": dim, "dtype": dtype}
         self._overwrite = overwrite
         self._stored = FlatRows(beside(self.path, "partial"), (num_rows, dim), np.dtype(dtype))
@@ -75,12 +80,15 @@ class GrowingCache:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def append(self, features: np.ndarray, valid: np.ndarray) -> None:
+    def append(
+        self, features: np.ndarray, valid: np.ndarray, encoded_in: int | None = None
+    ) -> None:
         """Commits the next rows: once this returns, no kill can lose them.
 
         Args:
             features: (b, dim), converted to the stored type.
             valid: (b,) bool; rows that are not valid are stored as zeros, whatever they hold.
+            encoded_in: how many were encoded together, where fewer than the job's batch size.
 
         Raises:
             CacheError: a number is not finite, or does not fit the stored type; or the disk is
@@ -89,13 +97,14 @@ class GrowingCache:
         data = self._to_stored(features, valid).tobytes()
         stop = self.next_row + len(valid)
         invalid = tuple((np.flatnonzero(~valid) + self.next_row).tolist())
-        batch = Batch(stop, invalid, batch_checksum(data, stop, invalid))
+        checksum = batch_checksum(data, stop, invalid, encoded_in)
+        batch = Batch(stop, invalid, checksum, encoded_in)
         try:
             self._commit(data, batch_line(batch))
         except OSError as error:
             raise self._unwritable(error) from error
         self._valid[self.next_row : stop] = valid
-        self.next_row = stop
+        self._count(batch)
 
     def finish(
         self, dataset: str, rows: Rows, head: Head, texts: Texts, provenance: dict[str, Any]
@@ -124,13 +133,20 @@ class GrowingCache:
         beside(self.path, "tmp").unlink(missing_ok=True)
         self._stored.path.touch()
         batches = recovered(self._stored, self._journal_path, self._job, self._overwrite)
-        self.next_row = batches[-1].rows if batches else 0
+        for batch in batches:
+            self._count(batch)
         self._valid[: self.next_row] = True
         self._valid[[row for batch in batches for row in batch.invalid]] = False
         os.truncate(self._stored.path, self.next_row * self._stored.row_bytes)
         temporary = beside(self._journal_path, "tmp")
         write_synced(temporary, Journal(self._job, batches).to_bytes())
         move_into_place(temporary, self._journal_path)
+
+    def _count(self, batch: Batch) -> None:
+        """Goes on behind a batch that is committed."""
+        if batch.encoded_in != self.encoded_in:
+            self.halvings.append([self.next_row, batch.encoded_in])
+        self.next_row, self.encoded_in = batch.rows, batch.encoded_in
 
     def _to_stored(self, features: np.ndarray, valid: np.ndarray) -> np.ndarray:
         num_rows, dim = self._stored.shape

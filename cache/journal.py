@@ -11,17 +11,19 @@ from cache.places import beside
 
 FORMAT = "clip-cfr-journal"
 VERSION = 1
-NOT_A_LINE = (ValueError, TypeError, KeyError, OverflowError)
+NOT_A_LINE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)
 class Batch:
     """A committed batch: rows stored with it and before it, those of its own that are not valid
-    (numbered within the whole data set), and its checksum."""
+    (numbered within the whole data set), its checksum, and how many rows were encoded together
+    where memory allowed fewer than the job's `batch_size`."""
 
     rows: int
     invalid: tuple[int, ...]
     crc32: int
+    encoded_in: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,15 @@ class Journal:
         return job_line(self.job) + b"".join(map(batch_line, self.batches))
 
 
-def batch_checksum(data: bytes, rows: int, invalid: tuple[int, ...]) -> int:
-    """CRC-32 of `[rows, [invalid]]` as JSON, followed by the bytes of the batch's features."""
-    return zlib.crc32(data, zlib.crc32(json.dumps([rows, list(invalid)]).encode()))
+def batch_checksum(
+    data: bytes, rows: int, invalid: tuple[int, ...], encoded_in: int | None = None
+) -> int:
+    """CRC-32 of `[rows, [invalid]]` as JSON, followed by the bytes of the batch's features.
+
+    Where there is an `encoded_in`, it is the third in that list.
+    """
+    head = [rows, list(invalid)] if encoded_in is None else [rows, list(invalid), encoded_in]
+    return zlib.crc32(data, zlib.crc32(json.dumps(head).encode()))
 
 
 def job_line(job: dict[str, Any]) -> bytes:
@@ -48,7 +56,7 @@ def job_line(job: dict[str, Any]) -> bytes:
 
 def batch_line(batch: Batch) -> bytes:
     """The line that commits a batch."""
-    return _line(asdict(batch))
+    return _line({key: value for key, value in asdict(batch).items() if value is not None})
 
 
 def _line(value: dict[str, Any]) -> bytes:
@@ -91,9 +99,27 @@ def _read_job(path: Path, line: bytes) -> dict[str, Any]:
 def _read_batch(line: bytes) -> Batch | None:
     try:
         values = json.loads(line)
-        return Batch(int(values["rows"]), tuple(values["invalid"]), int(values["crc32"]))
+        size = values.get("encoded_in")
+        return Batch(
+            int(values["rows"]),
+            tuple(values["invalid"]),
+            int(values["crc32"]),
+            None if size is None else int(size),
+        )
     except NOT_A_LINE:
         return None
+
+
+def begun_job(path: Path) -> dict[str, Any]:
+    """The job of the cache that grows at a path; empty where none has committed a row.
+
+    What a user leaves open is taken from there, so that the same command goes on.
+    """
+    try:
+        journal = read_journal(beside(path, "journal"))
+    except CacheError:  # Whoever goes on with it says so.
+        return {}
+    return journal.job if journal and journal.batches else {}
 
 
 def describe_growing(path: Path) -> str | None:

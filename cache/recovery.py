@@ -44,7 +44,7 @@ def _good(stored: FlatRows, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
         if not start <= batch.rows <= num_whole:
             break
         data = stored[start : batch.rows].tobytes()
-        if batch_checksum(data, batch.rows, batch.invalid) != batch.crc32:
+        if batch_checksum(data, batch.rows, batch.invalid, batch.encoded_in) != batch.crc32:
             break
         good.append(batch)
         start = batch.rows

@@ -2,28 +2,27 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
 from cache.growing import GrowingCache
-from extract.clip.encoder import ClipEncoder
+from cache.journal import begun_job
+from extract.batch_size import Fitting, fitting_batch_size
+from extract.encoder import Encoder, Features
 from extract.errors import ExtractError
-from extract.images import read_image
 from extract.limit import limited
+from extract.loading import Loaded, batches, seconds_to_decode, suitable_workers
 from extract.manifest import Manifest
-from extract.prefetch import batches
 from extract.progress import Progress
 from extract.prompts import embed_texts
 from extract.summary import Summary, summarise
 from extract.templates import TEMPLATES
-
-Pixels = Float32[np.ndarray, "3 side side"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,10 @@ class ExtractOptions:
     """How to extract.
 
     Attributes:
-        batch_size: rows that are encoded together, and saved together.
-        workers: threads that read and decode images.
+        batch_size: rows that are encoded together, and saved together; None takes that of the job
+            that is gone on with, or what fits.
+        workers: processes that read and decode images, 0 for none beside this one; None takes
+            what suits the device.
         skip_unreadable: keep the row of an image that cannot be read as not valid; otherwise stop
             there.
         features_dtype: how features are stored, `float16` or `float32`.
@@ -41,8 +42,8 @@ class ExtractOptions:
         overwrite: replace a file that exists.
     """
 
-    batch_size: int = 64
-    workers: int = 4
+    batch_size: int | None = None
+    workers: int | None = None
     skip_unreadable: bool = False
     features_dtype: str = "float16"
     templates: str = "imagenet"
@@ -52,7 +53,7 @@ class ExtractOptions:
 
 def extract(
     manifest: Manifest,
-    encoder: ClipEncoder,
+    encoder: Encoder,
     out: Path,
     options: ExtractOptions,
     progress: Progress,
@@ -68,7 +69,9 @@ def extract(
     """
     manifest = manifest if options.limit is None else limited(manifest, options.limit)
     texts = embed_texts(manifest, TEMPLATES[options.templates], encoder.embed_texts)
-    provenance = described(manifest, encoder, options)
+    batch_size = options.batch_size or begun_job(out).get("batch_size")
+    batch_size = batch_size or fitting_batch_size(encoder)
+    provenance = described(manifest, encoder, options, batch_size)
     tell_start(manifest, provenance, progress)
     began = time.monotonic()
     with GrowingCache(
@@ -81,22 +84,26 @@ def extract(
         overwrite=options.overwrite,
     ) as growing:
         first_row = growing.next_row
-        grow(growing, manifest, encoder, options, progress)
+        grow(growing, manifest, encoder, options, batch_size, progress)
         seconds = time.monotonic() - began
-        created = {"created": datetime.now(UTC).isoformat(timespec="seconds")}
-        growing.finish(manifest.dataset, manifest.rows, encoder.head(), texts, provenance | created)
+        provenance |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
+        if growing.halvings:
+            provenance |= {"batch_size_halved": growing.halvings}
+        growing.finish(manifest.dataset, manifest.rows, encoder.head(), texts, provenance)
     summary = summarise(out, manifest, growing.valid, provenance, first_row, seconds)
     for warning in summary.warnings[len(manifest.warnings) :]:
         progress.say(f"warning: {warning}")
     return summary
 
 
-def described(manifest: Manifest, encoder: ClipEncoder, options: ExtractOptions) -> dict[str, Any]:
+def described(
+    manifest: Manifest, encoder: Encoder, options: ExtractOptions, batch_size: int
+) -> dict[str, Any]:
     """What the cache was made of and how, in JSON types."""
     return encoder.provenance() | {
         "manifest_sha256": manifest.sha256(),
         "limit": options.limit,
-        "batch_size": options.batch_size,
+        "batch_size": batch_size,
         "templates": options.templates,
     }
 
@@ -107,53 +114,68 @@ def tell_start(manifest: Manifest, provenance: dict[str, Any], progress: Progres
         progress.say(f"warning: {warning}")
     progress.say(
         f"{len(manifest.rows):,} images of {manifest.dataset}: {provenance['model']} in "
-        f"{provenance['compute_dtype']} on {provenance['device']}"
+        f"{provenance['compute_dtype']} on {provenance['device']}, in batches of "
+        f"{provenance['batch_size']}"
     )
 
 
 def grow(
     growing: GrowingCache,
     manifest: Manifest,
-    encoder: ClipEncoder,
+    encoder: Encoder,
     options: ExtractOptions,
+    batch_size: int,
     progress: Progress,
 ) -> None:
     """Encodes and appends the rows that are still to do."""
-
-    def read(row: int) -> Pixels | ExtractError:
-        try:
-            return encoder.preprocess(read_image(manifest.images, row, manifest.rows.ids[row]))
-        except ExtractError as error:
-            return error
-
     todo = range(growing.next_row, len(manifest.rows))
     if todo.start:
         progress.say(f"resuming at row {todo.start}")
     progress.start(todo.start, todo.stop)
-    with contextlib.closing(batches(read, todo, options.batch_size, options.workers)) as loaded:
+    device, size = encoder.device, growing.encoded_in or batch_size
+    workers = options.workers
+    if workers is None:
+        workers = suitable_workers(device, seconds_to_decode(manifest, encoder.view, todo))
+    on_gpu = device.type == "cuda"
+    fitting = Fitting(encoder, size, progress.say)
+    loaded = batches(manifest, encoder.view, todo, batch_size, workers, pinned=on_gpu)
+    # On a GPU, a batch is fetched only once the next is launched, so that it never waits.
+    launched = deque()
+    with contextlib.closing(loaded):
         for batch in loaded:
-            for error in filter(is_error, batch):
-                if not options.skip_unreadable:
-                    raise ExtractError(f"{error} (the {growing.next_row} rows before are kept)")
-                progress.say(f"skipped: {error}")
-            growing.append(*encode(encoder, batch))
-            progress.advance(len(batch))
+            while launched and batch.errors:  # All before an error is kept.
+                commit(growing, *launched.popleft(), batch_size, progress)
+            check_errors(batch, growing.next_row, options.skip_unreadable, progress)
+            launched.append((batch, fitting.launch(batch.pixels)))
+            if len(launched) > on_gpu:
+                commit(growing, *launched.popleft(), batch_size, progress)
+        while launched:
+            commit(growing, *launched.popleft(), batch_size, progress)
 
 
-def is_error(item: Pixels | ExtractError) -> bool:
-    """Whether an image could not be read."""
-    return isinstance(item, ExtractError)
+def check_errors(batch: Loaded, kept: int, skip: bool, progress: Progress) -> None:
+    """Tells which images could not be read; an ExtractError where they are not to be skipped."""
+    for error in batch.errors.values():
+        if not skip:
+            raise ExtractError(f"{error} (the {kept} rows before are kept)")
+        progress.say(f"skipped: {error}")
 
 
-def encode(
-    encoder: ClipEncoder, batch: Sequence[Pixels | ExtractError]
-) -> tuple[Float32[np.ndarray, "n dim"], Bool[np.ndarray, " n"]]:
-    """The features of a batch, and which of its rows are valid.
+def commit(
+    growing: GrowingCache,
+    batch: Loaded,
+    fetch: Callable[[], tuple[Features, int]],
+    batch_size: int,
+    progress: Progress,
+) -> None:
+    """Appends the features of a batch.
 
-    A blank image stands in for one that could not be read: the batch keeps its shape, and with it
+    A blank image stood in for one that could not be read: the batch keeps its shape, and with it
     the rounding of the other rows.
     """
-    blank = encoder.preprocess(encoder.blank())
-    valid = np.array([not is_error(item) for item in batch])
-    pixels = np.stack([blank if is_error(item) else item for item in batch])
-    return encoder.encode(pixels), valid
+    features, size = fetch()
+    valid = np.array(
+        [row not in batch.errors for row in range(batch.start, batch.start + len(features))]
+    )
+    growing.append(features, valid, size if size < batch_size else None)
+    progress.advance(len(valid))

@@ -195,6 +195,43 @@ def test_ctrl_c_loses_nothing_and_a_second_writer_is_refused(small_clip, tmp_pat
     assert verify(out) == verify(whole)
 
 
+def test_what_is_left_open_is_what_the_job_was_begun_with(small_clip, tmp_path):
+    photos = save_photos(tmp_path / "photos", 40)
+    whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
+    begun = ("--batch-size", "4", "--dtype", "bfloat16", "--channels-last")
+    run(*arguments(photos, small_clip, whole, *begun))
+    bad = photos / "0021.png"
+    good = bad.read_bytes()
+    bad.write_bytes(b"")
+    message = error_of(*arguments(photos, small_clip, out, *begun))
+    assert message.startswith("Error: 0021.png: the file is empty; ")
+    assert message.endswith(" (the 20 rows before are kept)")
+    bad.write_bytes(good)
+    other = arguments(photos, small_clip, out, "--dtype", "float32", "--no-channels-last")
+    assert (
+        "belongs to another job: channels_last was true, now false; compute_dtype was "
+        '"bfloat16", now "float32"; run again'
+    ) in error_of(*other)
+    lines = run(*arguments(photos, small_clip, out)).stderr.splitlines()
+    assert " in bfloat16 on cpu (" in lines[1]
+    assert lines[1].endswith(", in batches of 4")
+    assert lines[2] == "resuming at row 20"
+    assert verify(out) == verify(whole)
+    provenance = read_cache(out).provenance
+    assert (provenance["channels_last"], provenance["compile"]) == (True, False)
+
+
+def test_ctrl_c_with_workers_is_as_quiet_as_without(small_clip, tmp_path):
+    photos = save_photos(tmp_path / "photos", 200)
+    out = tmp_path / "out.h5"
+    args = arguments(photos, small_clip, out, "--batch-size", "2", "--workers", "2")
+    growing = Growing(args, out)
+    growing.wait_for(3)
+    assert growing.end(signal.SIGINT) == 130
+    assert len(growing.log.read_text().splitlines()) == 3
+    assert "resuming at row" in run(*args[:-1], "0").stderr
+
+
 def test_help_is_quick_and_ends_with_an_example():
     began = time.monotonic()
     done = subprocess.run(

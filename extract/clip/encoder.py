@@ -1,85 +1,88 @@
-"""A CLIP with its image processor and tokenizer: images and sentences in, numpy arrays out."""
+"""A CLIP that transformers loads: pixels and sentences in, numpy arrays out."""
 
-import json
-import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import PIL
 import torch
 import transformers
 from jaxtyping import Float32
-from PIL import Image
 
 from cache.schema import Head
-from extract.clip.devices import chosen_device, device_name, limit_threads
 from extract.clip.model_files import ModelFiles, locate
 from extract.clip.pretrained import load_network, load_processor, load_tokenizer
+from extract.clip.view import described, view_for
+from extract.devices import chosen_device, chosen_dtype, device_name, limit_threads
+from extract.encoder import EncoderSpec, Features, Pixels
 from extract.errors import ExtractError
+from extract.image_tower import ImageTower, lowered
+from extract.versions import versions
+from extract.views import View
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TEXT_BATCH = 64
 
 
 @dataclass(frozen=True)
 class ClipEncoder:
-    """The two towers of a CLIP; `load` makes one.
+    """The two towers of a CLIP, an `Encoder`; `load` makes one.
 
-    Parameters are float32 and stay so. `dtype` is what the image tower computes in, by autocast;
-    sentences are few, and embedded in float32.
+    Sentences are few, and embedded in float32 whatever the image tower computes in.
+
+    Attributes:
+        image_processor: class and configuration of the one whose pixels the view gives.
     """
 
     files: ModelFiles
     network: transformers.CLIPModel
-    processor: Any
+    tower: ImageTower
+    image_processor: dict[str, Any]
     tokenizer: Any
-    device: torch.device
-    dtype: str
 
     @classmethod
-    def load(
-        cls, model: str, revision: str | None = None, device: str = "auto", dtype: str = "float32"
-    ) -> "ClipEncoder":
-        """An encoder from a hub id or a local folder, on `auto`, `cpu` or `cuda`.
+    def load(cls, spec: EncoderSpec) -> "ClipEncoder":
+        """An encoder from a hub id or a local folder.
 
         Raises:
-            ExtractError: no such model, device or type; damaged weights; no CLIP.
+            ExtractError: no such model, device or type; damaged weights; no CLIP; images are
+                prepared in a way that is not reproduced.
         """
-        place = chosen_device(device, dtype)
-        files = locate(model, revision)
-        network = load_network(files)
+        device = chosen_device(spec.device, spec.dtype)
+        files = locate(spec.model, spec.revision)
+        network = load_network(files).to(device)
         limit_threads(network.num_parameters())
-        processor = load_processor(files, network.config.vision_config)
+        dtype = chosen_dtype(spec.dtype, device, network.num_parameters())
+        processor = load_processor(files)
+        view = view_for(files, processor, network.config.vision_config)
         tokenizer = load_tokenizer(files, network.config.text_config)
-        return cls(files, network.to(place), processor, tokenizer, place, dtype)
+        pooled = PooledFeatures(lowered(network.vision_model, dtype))
+        tower = ImageTower.make(
+            pooled, view, device, dtype, bool(spec.compile), bool(spec.channels_last)
+        )
+        return cls(files, network, tower, described(processor), tokenizer)
 
     @property
     def dim(self) -> int:
         """The width of the features."""
         return self.network.visual_projection.in_features
 
-    def blank(self) -> Image.Image:
-        """A black image of the size that the image tower takes."""
-        side = self.network.config.vision_config.image_size
-        return Image.new("RGB", (side, side))
+    @property
+    def view(self) -> View:
+        """How an image becomes the pixels that `encode` takes."""
+        return self.tower.view
 
-    def preprocess(self, image: Image.Image) -> Float32[np.ndarray, "3 side side"]:
-        """The pixels of an RGB image as the image tower takes them; safe to call in threads."""
-        return self.processor(images=image, return_tensors="np")["pixel_values"][0]
+    @property
+    def device(self) -> torch.device:
+        """Where the image tower runs."""
+        return self.tower.device
 
-    @torch.inference_mode()
-    def encode(
-        self, pixels: Float32[np.ndarray, "batch 3 side side"]
-    ) -> Float32[np.ndarray, "batch dim"]:
+    def encode(self, pixels: Pixels) -> Features:
         """Pooled image features, before the projection and not normalised."""
-        on_device = torch.from_numpy(pixels).to(self.device)
-        # Autocast knows no float32: then it stays off.
-        dtype = None if self.dtype == "float32" else DTYPES[self.dtype]
-        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
-            pooled = self.network.vision_model(pixel_values=on_device).pooler_output
-        return pooled.float().cpu().numpy()
+        return self.tower.encode(pixels)
+
+    def launch(self, pixels: Pixels) -> Callable[[], Features]:
+        """Starts what `encode` does; the features come from a call of the result."""
+        return self.tower.launch(pixels)
 
     @torch.inference_mode()
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
@@ -124,18 +127,26 @@ class ClipEncoder:
             "revision": self.files.commit,
             "weights_sha256": self.files.weights_sha256(),
             "architecture": architecture(self.network),
-            "image_processor": {
-                "class": type(self.processor).__name__,
-                "configuration": json.loads(self.processor.to_json_string()),
-            },
-            "compute_dtype": self.dtype,
+            "image_processor": self.image_processor,
+            **self.tower.provenance(),
             "device": device_name(self.device),
-            "versions": versions(),
+            "versions": versions("transformers"),
         }
 
 
+class PooledFeatures(torch.nn.Module):
+    """What an image tower pools, as a module of its own that torch.compile can take whole."""
+
+    def __init__(self, tower: torch.nn.Module):
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.tower(pixel_values=images).pooler_output
+
+
 def architecture(network: transformers.CLIPModel) -> dict[str, Any]:
-    """The class of the model and the shape of its image tower."""
+    """The class of the model, the shape of its image tower, and how that attends."""
     config = network.config.vision_config
     names = (
         "image_size",
@@ -147,15 +158,5 @@ def architecture(network: transformers.CLIPModel) -> dict[str, Any]:
         "hidden_act",
         "layer_norm_eps",
     )
-    return {"class": type(network).__name__} | {name: getattr(config, name) for name in names}
-
-
-def versions() -> dict[str, str]:
-    """The versions of the libraries that a feature passes through."""
-    return {
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "pillow": PIL.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
+    shape = {name: getattr(config, name) for name in names}
+    return {"class": type(network).__name__, "attention": config._attn_implementation} | shape

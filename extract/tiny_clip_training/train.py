@@ -17,6 +17,7 @@ from extract.clip.encoder import ClipEncoder
 from extract.clip.pretrained import quieten
 from extract.coloured_digits import COLOURS, division, handwritten, render
 from extract.datasets.digit_words import DIGIT_WORDS
+from extract.encoder import EncoderSpec
 from extract.prompts import class_embeddings
 from extract.tiny_clip_training.captions import Example, draw_examples, truth, vocabulary
 from extract.tiny_clip_training.card import CARD
@@ -88,7 +89,7 @@ def digit_accuracy(encoder: ClipEncoder) -> float:
     held_out = division().held_out.ravel()
     rng = np.random.RandomState(0)
     pictures = [render(rng, inks[index], rng.choice(list(COLOURS))) for index in held_out]
-    pixels = np.stack([encoder.preprocess(Image.fromarray(picture)) for picture in pictures])
+    pixels = np.stack([encoder.view.pixels(Image.fromarray(picture)) for picture in pictures])
     sentences = [prompt.format(word) for word in DIGIT_WORDS for prompt in PROMPTS]
     classes = class_embeddings(encoder.embed_texts(sentences), [len(PROMPTS)] * len(DIGIT_WORDS))
     embeddings = encoder.encode(pixels) @ encoder.head().projection
@@ -137,7 +138,7 @@ def main(out: Path, seed: int, steps: int) -> None:
     quieten()
     for part in (network, tokenizer, make_processor()):
         part.save_pretrained(out)
-    write_card(out, ClipEncoder.load(str(out)), seed, steps, seconds)
+    write_card(out, ClipEncoder.load(EncoderSpec(str(out))), seed, steps, seconds)
 
 
 if __name__ == "__main__":

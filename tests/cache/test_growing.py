@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cache.errors import CacheError
 from cache.growing import GrowingCache
-from cache.journal import Batch, batch_checksum, batch_line
+from cache.journal import Batch, batch_checksum, batch_line, begun_job
 from cache.reader import read_cache
 from cache.schema import FeatureCache
 from cache.writer import write_cache
@@ -81,6 +81,40 @@ def test_what_is_committed_is_known_again(tmp_path):
     with grow(tmp_path / "a.h5") as growing:
         assert growing.next_row == 4
         assert growing.valid.tolist() == [True, False, True, True]
+
+
+def test_batches_of_fewer_rows_are_remembered_over_a_kill(tmp_path):
+    features, valid = CACHE.features, CACHE.valid
+    with grow(tmp_path / "a.h5") as growing:
+        append(growing, 8)
+        growing.append(features[8:12], valid[8:12], encoded_in=4)
+        growing.append(features[12:16], valid[12:16], encoded_in=4)
+        assert growing.halvings == [[8, 4]]
+    with grow(tmp_path / "a.h5") as growing:
+        assert (growing.next_row, growing.encoded_in) == (16, 4)
+        growing.append(features[16:20], valid[16:20], encoded_in=1)
+        assert growing.halvings == [[8, 4], [16, 1]]
+    lines = (tmp_path / "a.h5.journal").read_text().splitlines()
+    assert [json.loads(line).get("encoded_in") for line in lines[1:]] == [None, 4, 4, 1]
+
+
+def test_a_size_that_was_changed_by_hand_is_not_believed(tmp_path):
+    with grow(tmp_path / "a.h5") as growing:
+        growing.append(CACHE.features[:8], CACHE.valid[:8], encoded_in=4)
+    journal = tmp_path / "a.h5.journal"
+    journal.write_text(journal.read_text().replace('"encoded_in": 4', '"encoded_in": 2'))
+    with grow(tmp_path / "a.h5") as growing:
+        assert (growing.next_row, growing.halvings) == (0, [])
+
+
+def test_the_job_that_was_begun_is_told_once_a_row_is_committed(tmp_path):
+    path = tmp_path / "a.h5"
+    with grow(path) as growing:
+        assert begun_job(path) == {}
+        append(growing, 4)
+    assert begun_job(path) == JOB | {"num_rows": 23, "dim": 3, "dtype": "float32"}
+    (tmp_path / "a.h5.journal").write_text("no JSON\n")
+    assert begun_job(path) == {}
 
 
 stages = st.lists(

@@ -13,9 +13,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-from extract.clip.encoder import ClipEncoder
 from extract.clip.model_files import REMEDY, locate
+from extract.devices import chosen_dtype
+from extract.encoder import Encoder, EncoderSpec, load_encoder, settled
 from extract.errors import ExtractError
+from extract.image_tower import fetched
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = ["a photo of a dog.", "a cat", "St. Bernard"]
@@ -23,7 +25,7 @@ SENTENCES = ["a photo of a dog.", "a cat", "St. Bernard"]
 
 @pytest.fixture(scope="module")
 def encoder(small_clip):
-    return ClipEncoder.load(str(small_clip), device="cpu")
+    return load_encoder(EncoderSpec(str(small_clip), device="cpu"))
 
 
 @pytest.fixture
@@ -38,13 +40,13 @@ def photos(num: int) -> list[Image.Image]:
     return [Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8)) for h, w in sizes]
 
 
-def pixels_of(encoder: ClipEncoder, images: list[Image.Image]) -> np.ndarray:
-    return np.stack([encoder.preprocess(image) for image in images])
+def pixels_of(encoder: Encoder, images: list[Image.Image]) -> np.ndarray:
+    return np.stack([encoder.view.pixels(image) for image in images])
 
 
 def message_of(*args, **options) -> str:
     with pytest.raises(ExtractError) as caught:
-        ClipEncoder.load(*args, **options)
+        load_encoder(EncoderSpec(*args, **options))
     return str(caught.value)
 
 
@@ -85,14 +87,117 @@ def test_sentences_have_unit_length_whatever_batch_they_are_in(encoder):
     np.testing.assert_allclose(rows[66:67], encoder.embed_texts(many[66:67]), atol=1e-6)
 
 
-def test_bfloat16_is_close_and_leaves_the_parameters_alone(encoder, small_clip):
-    low = ClipEncoder.load(str(small_clip), device="cpu", dtype="bfloat16")
+def test_bfloat16_is_autocast_and_leaves_head_and_texts_alone(encoder, small_clip):
+    low = load_encoder(EncoderSpec(str(small_clip), device="cpu", dtype="bfloat16"))
     pixels = pixels_of(encoder, photos(3))
     exact, rounded = encoder.encode(pixels), low.encode(pixels)
     assert rounded.dtype == np.float32
     assert 0 < np.abs(exact - rounded).max() < 0.05
-    assert {parameter.dtype for parameter in low.network.parameters()} == {torch.float32}
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        images = encoder.tower.normalised(torch.from_numpy(pixels))
+        expected = encoder.network.vision_model(pixel_values=images).pooler_output.float()
+    np.testing.assert_array_equal(rounded, expected.numpy())
+    np.testing.assert_array_equal(encoder.head().projection, low.head().projection)
     np.testing.assert_array_equal(encoder.embed_texts(SENTENCES), low.embed_texts(SENTENCES))
+
+
+def test_channels_last_touches_features_by_rounding_alone(encoder, small_clip):
+    other = load_encoder(EncoderSpec(str(small_clip), device="cpu", channels_last=True))
+    pixels = pixels_of(encoder, photos(3))
+    np.testing.assert_allclose(other.encode(pixels), encoder.encode(pixels), rtol=1e-5, atol=1e-5)
+    assert other.provenance()["channels_last"] is True
+
+
+def test_a_compiled_tower_gives_the_same_features(encoder, small_clip, monkeypatch):
+    """With torch's own backend for tests, which needs no C++ compiler."""
+    plain = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda network: plain(network, backend="eager"))
+    other = load_encoder(EncoderSpec(str(small_clip), device="cpu", compile=True))
+    pixels = pixels_of(encoder, photos(3))
+    np.testing.assert_allclose(other.encode(pixels), encoder.encode(pixels), rtol=1e-5, atol=1e-5)
+    assert other.provenance()["compile"] is True
+
+
+def test_what_compile_lacks_is_one_line(encoder, small_clip, monkeypatch):
+    from torch._dynamo.exc import InternalTorchDynamoError
+
+    def no_compiler(network):
+        def call(images):
+            raise InternalTorchDynamoError("no C++ compiler\nand much more")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    other = load_encoder(EncoderSpec(str(small_clip), device="cpu", compile=True))
+    with pytest.raises(ExtractError) as caught:
+        other.encode(pixels_of(encoder, photos(1)))
+    assert str(caught.value) == (
+        "torch.compile fails here (InternalTorchDynamoError: no C++ compiler); it needs a C++ "
+        "compiler on a CPU and Triton on a GPU: install that, or leave out --compile"
+    )
+
+
+LARGE = 100_000_000
+
+
+def test_the_type_follows_the_hardware_and_the_size(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    for capabilities, expected in (
+        ({}, "float32"),
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, "float32"),
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": True}, "bfloat16"),
+    ):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        assert chosen_dtype("auto", cpu, LARGE) == expected
+    assert chosen_dtype("auto", cuda, LARGE) == "float16"
+    assert chosen_dtype("auto", cuda, 400_000) == "float32"
+    assert chosen_dtype("bfloat16", cuda, LARGE) == "bfloat16"
+
+
+def test_what_is_left_open_is_taken_from_the_job_of_the_same_model():
+    job = {
+        "model": "m",
+        "device": "cuda (NVIDIA H100)",
+        "compute_dtype": "float16",
+        "compile": True,
+        "channels_last": False,
+    }
+    assert settled(EncoderSpec("m"), job) == EncoderSpec("m", None, "cuda", "float16", True, False)
+    given = EncoderSpec("m", None, "cpu", "float32", False, True)
+    assert settled(given, job) == given
+    assert settled(EncoderSpec("m"), {}) == EncoderSpec("m")
+    assert settled(EncoderSpec("other"), job) == EncoderSpec("other")
+
+
+class OnGpu:
+    """Features that seem to lie on a GPU; notes what is done with them."""
+
+    device = torch.device("cuda")
+
+    def __init__(self, done: list):
+        self.done = done
+
+    def to(self, device: str, non_blocking: bool):
+        self.done.append(f"copy to {device}, non-blocking {non_blocking}")
+        return torch.ones(2, 3)
+
+
+def test_features_on_a_gpu_are_waited_for_only_when_they_are_fetched(monkeypatch):
+    done = []
+
+    class Event:
+        def record(self):
+            done.append("record")
+
+        def synchronize(self):
+            done.append("wait")
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    fetch = fetched(OnGpu(done))
+    assert done == ["copy to cpu, non-blocking True", "record"]
+    np.testing.assert_array_equal(fetch(), np.ones((2, 3)))
+    assert done[-1] == "wait"
 
 
 def test_provenance_names_all_that_decides_the_bits(encoder, small_clip):
@@ -114,7 +219,7 @@ def test_provenance_names_all_that_decides_the_bits(encoder, small_clip):
     assert set(provenance["versions"]) == {"torch", "transformers", "pillow", "numpy", "python"}
 
 
-def test_a_preprocessor_file_of_the_old_kind_is_read(folder):
+def test_a_preprocessor_file_of_the_old_kind_is_read(encoder, folder):
     """As the hub has it for the models of OpenAI: no processor class, and sizes as numbers."""
     (folder / "preprocessor_config.json").write_text(
         json.dumps(
@@ -131,13 +236,9 @@ def test_a_preprocessor_file_of_the_old_kind_is_read(folder):
             }
         )
     )
-    old = ClipEncoder.load(str(folder), device="cpu")
-    assert type(old.processor) is CLIPImageProcessorPil
-    image = photos(1)[0]
-    expected = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32)
-    np.testing.assert_array_equal(
-        old.preprocess(image), expected(images=image, return_tensors="np")["pixel_values"][0]
-    )
+    old = load_encoder(EncoderSpec(str(folder), device="cpu"))
+    assert old.image_processor["class"] == "CLIPImageProcessorPil"
+    assert old.view == encoder.view
 
 
 def test_pickled_weights_give_the_same_features(encoder, folder):
@@ -146,7 +247,7 @@ def test_pickled_weights_give_the_same_features(encoder, folder):
     weights["vision_model.embeddings.position_ids"] = torch.arange(17)
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
-    pickled = ClipEncoder.load(str(folder), device="cpu")
+    pickled = load_encoder(EncoderSpec(str(folder), device="cpu"))
     pixels = pixels_of(encoder, photos(2))
     np.testing.assert_array_equal(pickled.encode(pixels), encoder.encode(pixels))
     digest = hashlib.sha256((folder / "pytorch_model.bin").read_bytes()).hexdigest()
@@ -239,8 +340,8 @@ def test_a_missing_tokenizer_is_not_made_up(folder):
 def test_a_processor_that_makes_other_sizes_is_refused(folder):
     edit_json(folder / "preprocessor_config.json", crop_size={"height": 24, "width": 24})
     assert message_of(str(folder)) == (
-        f"model {folder}: its image processor makes pixels of shape (3, 24, 24), its image tower "
-        "takes (3, 32, 32); correct preprocessor_config.json"
+        f"model {folder}: its image processor makes 24 x 24 pixels, its image tower takes "
+        "32 x 32; correct preprocessor_config.json"
     )
 
 

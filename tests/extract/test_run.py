@@ -1,18 +1,22 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from cache.errors import CacheError
 from cache.reader import read_cache, verify
-from extract.clip.encoder import ClipEncoder
+from extract.batch_size import CPU_SIZE
 from extract.datasets import load_dataset
 from extract.datasets.options import DatasetOptions
+from extract.encoder import EncoderSpec, load_encoder
 from extract.errors import ExtractError
 from extract.images import REMEDY
 from extract.limit import limited
+from extract.loading import batches
 from extract.manifest import Manifest
 from extract.run import ExtractOptions, extract
 from tests.samples import save_photos
@@ -41,7 +45,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def encoder(small_clip):
-    return ClipEncoder.load(str(small_clip), device="cpu")
+    return load_encoder(EncoderSpec(str(small_clip), device="cpu"))
 
 
 @pytest.fixture
@@ -72,7 +76,7 @@ def test_the_cache_holds_every_row_in_its_place(manifest, encoder, out):
     for column in ("labels", "attributes", "splits"):
         np.testing.assert_array_equal(getattr(cache.rows, column), getattr(manifest.rows, column))
     assert cache.valid.all()
-    images = [encoder.preprocess(decoded(manifest, row)) for row in range(NUM_PHOTOS)]
+    images = [encoder.view.pixels(decoded(manifest, row)) for row in range(NUM_PHOTOS)]
     np.testing.assert_allclose(cache.features, encoder.encode(np.stack(images)), rtol=1e-3)
     np.testing.assert_array_equal(cache.head.projection, encoder.head().projection)
     assert (told.started, told.saved) == ((0, NUM_PHOTOS), [8] * 5)
@@ -120,8 +124,8 @@ def test_features_are_stored_as_asked(manifest, encoder, tmp_path):
 
 def test_the_number_of_workers_does_not_touch_the_bits(manifest, encoder, tmp_path):
     one, many = tmp_path / "one.h5", tmp_path / "many.h5"
-    extract(manifest, encoder, one, replace(OPTIONS, workers=1), Told())
-    extract(manifest, encoder, many, replace(OPTIONS, workers=16), Told())
+    extract(manifest, encoder, one, replace(OPTIONS, workers=0), Told())
+    extract(manifest, encoder, many, replace(OPTIONS, workers=3), Told())
     assert verify(one) == verify(many)
 
 
@@ -268,7 +272,7 @@ def test_it_does_not_go_on_with_other_weights_or_processing(
     path = other / "preprocessor_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"resample": 2}))
     with pytest.raises(CacheError, match=r"image_processor\.configuration\.resample was 3, now 2"):
-        extract(manifest, ClipEncoder.load(str(other), device="cpu"), out, OPTIONS, Told())
+        extract(manifest, load_encoder(EncoderSpec(str(other), device="cpu")), out, OPTIONS, Told())
 
 
 def test_it_goes_on_with_other_prompts(manifest, encoder, out):
@@ -302,7 +306,7 @@ def test_a_feature_that_half_precision_cannot_hold_is_an_error(manifest, small_c
     weights = load_file(folder / "model.safetensors")
     weights["vision_model.post_layernorm.bias"] += 70_000
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    large = ClipEncoder.load(str(folder), device="cpu")
+    large = load_encoder(EncoderSpec(str(folder), device="cpu"))
     with pytest.raises(CacheError, match="float16"):
         extract(manifest, large, out, OPTIONS, Told())
     extract(manifest, large, out, replace(OPTIONS, features_dtype="float32"), Told())
@@ -315,3 +319,130 @@ def test_a_prompt_that_is_too_long_is_found_before_the_first_image(manifest, enc
         extract(long, encoder, out, OPTIONS, told)
     assert told.lines == []
     assert not list(out.parent.glob("photos.h5*"))
+
+
+class OutOfMemoryAt:
+    """An encoder whose memory holds only `holds` images from its n-th launch on."""
+
+    def __init__(self, encoder, launches: int, holds: int):
+        self.encoder, self.left, self.holds = encoder, launches, holds
+
+    def __getattr__(self, name):
+        return getattr(self.encoder, name)
+
+    def launch(self, pixels):
+        self.left -= 1
+        if self.left < 0 and len(pixels) > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.encoder.launch(pixels)
+
+
+def test_out_of_memory_goes_on_in_smaller_batches_and_the_file_says_so(
+    manifest, encoder, out, tmp_path
+):
+    whole, told = tmp_path / "whole.h5", Told()
+    options = replace(OPTIONS, features_dtype="float32")
+    extract(manifest, encoder, whole, options, Told())
+    extract(manifest, OutOfMemoryAt(encoder, 2, holds=3), out, options, told)
+    found, expected = read_cache(out), read_cache(whole)
+    assert [line for line in told.lines if "memory" in line] == [
+        "out of GPU memory with batches of 8: going on with 4",
+        "out of GPU memory with batches of 4: going on with 2",
+    ]
+    assert found.provenance["batch_size_halved"] == [[16, 2]]
+    assert found.provenance["batch_size"] == 8
+    assert "batch_size_halved" not in expected.provenance
+    np.testing.assert_array_equal(found.features[:16], expected.features[:16])
+    np.testing.assert_allclose(found.features, expected.features, rtol=1e-5, atol=1e-5)
+
+
+def test_the_smaller_batches_outlive_an_interruption(manifest, encoder, out):
+    narrow = OutOfMemoryAt(encoder, 1, holds=4)
+    stop(manifest, narrow, out, after=2)
+    told, watched = Told(), OutOfMemoryAt(encoder, 0, holds=4)
+    extract(manifest, watched, out, replace(OPTIONS, batch_size=None), told)
+    assert not any("memory" in line for line in told.lines)
+    assert read_cache(out).provenance["batch_size_halved"] == [[8, 4]]
+
+
+def test_a_batch_size_that_is_left_open_is_that_of_the_begun_job(manifest, encoder, out, tmp_path):
+    stop(manifest, encoder, out)
+    told = Told()
+    extract(manifest, encoder, out, replace(OPTIONS, batch_size=None), told)
+    assert "resuming at row 16" in told.lines
+    assert read_cache(out).provenance["batch_size"] == 8
+    new = tmp_path / "new.h5"
+    extract(manifest, encoder, new, replace(OPTIONS, batch_size=None), Told())
+    assert read_cache(new).provenance["batch_size"] == CPU_SIZE
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("bfloat16", 2**-5)])
+def test_the_batch_size_touches_features_by_rounding_alone(
+    manifest, small_clip, tmp_path, dtype, bound
+):
+    """Relative to the largest feature: some units in the last place, of which bfloat16 has 2^-8."""
+    encoder = load_encoder(EncoderSpec(str(small_clip), device="cpu", dtype=dtype))
+    found = []
+    for size in (1, 7, 40):
+        out = tmp_path / f"{size}.h5"
+        extract(manifest, encoder, out, replace(OPTIONS, batch_size=size), Told())
+        found.append(read_cache(out).features.astype(np.float32))
+    scale = np.abs(found[0]).max()
+    # What float16 adds as it is stored.
+    stored = 2**-11
+    assert max(np.abs(found[0] - each).max() for each in found) <= (bound + stored) * scale
+
+
+class OnGpu:
+    """An encoder that seems to be on a GPU, and notes when what is launched and fetched."""
+
+    device = SimpleNamespace(type="cuda")
+
+    def __init__(self, encoder):
+        self.encoder, self.done = encoder, []
+
+    def __getattr__(self, name):
+        return getattr(self.encoder, name)
+
+    def launch(self, pixels):
+        number = sum(what.startswith("launch") for what in self.done)
+        self.done.append(f"launch {number}")
+        fetch = self.encoder.launch(pixels)
+
+        def noted():
+            self.done.append(f"fetch {number}")
+            return fetch()
+
+        return noted
+
+
+@pytest.fixture
+def gpu(encoder, monkeypatch) -> OnGpu:
+    found = OnGpu(encoder)
+
+    def unpinned(*args, pinned):
+        found.pinned = pinned
+        return batches(*args)
+
+    monkeypatch.setattr("extract.run.batches", unpinned)
+    return found
+
+
+def test_on_a_gpu_a_batch_is_fetched_once_the_next_is_launched(
+    manifest, encoder, gpu, out, tmp_path
+):
+    whole = tmp_path / "whole.h5"
+    extract(manifest, encoder, whole, OPTIONS, Told())
+    extract(manifest, gpu, out, OPTIONS, Told())
+    assert gpu.pinned
+    assert gpu.done == [
+        *("launch 0", "launch 1", "fetch 0", "launch 2", "fetch 1"),
+        *("launch 3", "fetch 2", "launch 4", "fetch 3", "fetch 4"),
+    ]
+    assert verify(out) == verify(whole)
+
+
+def test_on_a_gpu_all_before_an_unreadable_image_is_kept(manifest, gpu, photos, out):
+    (photos / "0021.png").write_bytes(b"")
+    with pytest.raises(ExtractError, match=r"\(the 16 rows before are kept\)$"):
+        extract(manifest, gpu, out, OPTIONS, Told())

@@ -14,9 +14,9 @@ from transformers import (
     CLIPTokenizer,
 )
 
-from extract.clip.encoder import ClipEncoder
 from extract.coloured_digits import COLOURS, handwritten, render
 from extract.datasets.digit_words import DIGIT_WORDS
+from extract.encoder import EncoderSpec, load_encoder
 from extract.templates import TEMPLATES
 from extract.tiny_clip_training.captions import Example, draw_examples, truth
 from extract.tiny_clip_training.train import FOLDER, contrastive_loss, digit_accuracy, inputs, main
@@ -26,7 +26,7 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 
 @pytest.fixture(scope="module")
 def encoder():
-    return ClipEncoder.load(str(FOLDER), device="cpu")
+    return load_encoder(EncoderSpec(str(FOLDER), device="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +121,10 @@ def test_other_words_fall_into_bytes(tokenizer):
 
 def test_the_pixels_of_training_are_those_of_the_image_processor(encoder, tokenizer):
     examples = draw_examples(np.random.RandomState(0), 8)
-    pixels = [encoder.preprocess(Image.fromarray(example.pixels)) for example in examples]
+    pixels = [encoder.view.pixels(Image.fromarray(example.pixels)) for example in examples]
     in_training = inputs(tokenizer, examples)["pixel_values"]
-    np.testing.assert_allclose(in_training.numpy(), np.stack(pixels), atol=1e-6)
+    in_extraction = encoder.tower.normalised(torch.from_numpy(np.stack(pixels)))
+    np.testing.assert_allclose(in_training.numpy(), in_extraction.numpy(), atol=1e-6)
 
 
 def test_a_caption_is_true_of_every_picture_that_it_fits():
