@@ -371,6 +371,7 @@ def grid(
 
     from cache.grids import STUDY, make_grid_folder, refuse_other_grid, write_grid
     from cache.info import read_info
+    from cache.shards import refuse_shard
     from calibrate.grid.leaderboard import columns, leaderboard
     from calibrate.grid.plan import Plan
     from calibrate.grid.result import refuse_no_result, summarise
@@ -385,6 +386,7 @@ def grid(
         if overwrite:
             raise click.UsageError("--overwrite removes OUT/study.db alone; leave out --storage")
     found = read_info(path)
+    refuse_shard(path, found["provenance"], found["features"]["shape"][0])
     seed_range = tuple(range(seed, seed + seeds))
     fitting = {"seeds": seed_range, "method": method, "prune": prune, "hold_rows": hold_rows}
     plan = Plan(found["sha256"], space, settings, **fitting, sampler=sampler, trials=trials)
@@ -597,6 +599,38 @@ def info(file, as_json):
 
 
 @main.command()
+@click.argument("shards", nargs=-1, required=True, type=PATH, metavar="SHARD...")
+@click.option("--out", type=PATH, required=True, help="The cache to write.")
+@click.option(
+    "--virtual",
+    is_flag=True,
+    help="Copy no features but refer to the shards; folders with all files can be moved.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a cache that exists.")
+@json_option
+def merge(shards, out, virtual, overwrite, as_json):
+    """Join the shards of a data set, which extract --shard wrote, into one cache.
+
+    \b
+    Example:
+      python cli.py merge celeba.*-of-8.h5 --out celeba.h5
+      python cli.py merge shards/celeba.*-of-64.h5 --out celeba.h5 --virtual
+    """
+    from cache.info import read_info
+    from cache.merging import merge as run
+    from cache.table import render
+
+    if out.resolve() in {shard.resolve() for shard in shards}:
+        raise click.UsageError(f"--out {out} is one of the shards to read; name another")
+    with interruptible(f"{out}: interrupted; nothing was written"):
+        warnings = run(shards, out, overwrite, virtual)
+    found = read_info(out)
+    emit({**found, "warnings": warnings}, as_json, render)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+@main.command()
 @click.argument("file", type=PATH)
 @json_option
 def verify(file, as_json):
@@ -606,15 +640,17 @@ def verify(file, as_json):
     Example:
       python cli.py verify celeba.h5
     """
-    from cache.info import content_digest
+    from cache.info import read_info
     from cache.reader import verify as run
+    from cache.shards import Shard
 
-    digests = run(file)
-    result = {"cache": str(file), "sha256": content_digest(file), "datasets": digests}
+    digests, found = run(file), read_info(file)
+    result = {key: found[key] for key in ("cache", "sha256", "shard")} | {"datasets": digests}
     if as_json:
         click.echo(json.dumps(result))
     else:
-        click.echo(f"{file}: sound: {len(digests)} data sets, SHA-256 {result['sha256']}")
+        part = f"{Shard(**found['shard'])}, " if found["shard"] else ""
+        click.echo(f"{file}: sound: {part}{len(digests)} data sets, SHA-256 {result['sha256']}")
 
 
 @main.command()
