@@ -435,7 +435,7 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
 @main.command()
 @click.option("--dataset", "name", metavar="NAME", required=True, help=DATASETS_HELP)
 @click.option("--root", type=PATH, help="Where the data set lies; by default data/NAME.")
-@click.option("--out", type=PATH, help="The cache to write; by default NAME.h5.")
+@click.option("--out", type=PATH, help="The cache to write; by default NAME.h5, NAME.I-of-N.h5.")
 @click.option("--model", default=PAPER_MODEL, help="A CLIP: a hub id or a local folder.")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option(
@@ -473,6 +473,11 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
     help="Take only so many images, spread over splits and groups.",
 )
 @click.option(
+    "--shard",
+    metavar="I/N",
+    help="Take only the I-th of N parts of the rows, I from 1 to N; merge joins them.",
+)
+@click.option(
     "--templates",
     type=click.Choice(["imagenet", "simple"]),
     default="imagenet",
@@ -489,19 +494,25 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
 @click.option("--overwrite", is_flag=True, help="Replace a cache that exists.")
 @json_option
 def extract(
-    name, root, out, model, revision, device, dtype, on_error, class_names, as_json, **values
+    name, root, out, model, revision, device, dtype, on_error, shard, class_names, as_json, **values
 ):
     """Encode the images of a data set once, into a cache that calibrate trains on.
 
-    Killed or interrupted, the same command goes on from where it was.
+    Killed or interrupted, the same command goes on from where it was. On many machines each does
+    one --shard, and merge joins them; under SLURM, for example, with --array=1-64:
+    --shard $SLURM_ARRAY_TASK_ID/64.
 
     \b
     Example:
       python cli.py extract --dataset waterbirds --root data/waterbirds
       python cli.py extract --dataset digits --model extract/tiny_clip
       python cli.py extract --dataset folder --root photos --metadata photos/list.csv --limit 200
+      python cli.py extract --dataset celeba --root data/celeba --shard 3/8
     """
-    out = out or Path(f"{name}.h5")
+    from extract.shards import default_name, parse_shard
+
+    values["shard"] = parse_shard(shard) if shard else None
+    out = out or Path(default_name(name, values["shard"]))
     message = f"{out}: interrupted; what is done is kept, and the same command goes on from there"
     with interruptible(message):
         from cache.places import refuse_finished
