@@ -17,7 +17,8 @@ from cache.shards import KEY as SHARD
 ROUNDING = ("device", "versions", "batch_size", "compile", "channels_last")
 # Names of a model, which a machine may keep in a folder of its own: the weights' digest decides.
 NAMES = ("model", "revision")
-OWN = ("created", SHARD)
+# What is about a shard's own rows or its own run.
+OWN = ("created", SHARD, "batch_size_halved")
 # Texts are embedded on each machine anew; other sentences or weights are much further off.
 EMBEDDING_TOLERANCE = 1e-3
 SCALE_TOLERANCE = 1e-5

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cache.agreement import check_agreement, check_contents, differing, warnings_of
+from cache.agreement import OWN, check_agreement, check_contents, differing, warnings_of
 from cache.errors import CacheError, FieldError, located
 from cache.opening import REMEDY, opened, read_text, stored_digest
 from cache.pieces import Piece, check_coverage, read_piece
@@ -123,11 +123,11 @@ def merged_provenance(out: Path, pieces: Sequence[Piece]) -> dict[str, Any]:
             "file": relative(out, piece.path),
             "sha256": piece.sha256,
             "num_rows": len(piece.shard),
-            "created": piece.provenance.get("created"),
         }
+        | {key: piece.provenance[key] for key in OWN if key in piece.provenance and key != SHARD}
         | {key: values[number] for key, values in own.items()}
         for number, piece in enumerate(pieces)
     ]
-    kept = {key: value for key, value in pieces[0].provenance.items() if key != SHARD}
+    kept = {key: value for key, value in pieces[0].provenance.items() if key not in OWN}
     created = datetime.now(UTC).isoformat(timespec="seconds")
     return kept | {"created": created, MERGED: entries}

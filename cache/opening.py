@@ -75,8 +75,8 @@ def stored_fields(file: h5py.File) -> dict[str, h5py.Dataset]:
     found = {}
     for field in FIELDS:
         with intact(field.name):
-            if field.name in file and isinstance(file[field.name], h5py.Dataset):
-                found[field.name] = file[field.name]
+            if field.name in file and isinstance(data := file[field.name], h5py.Dataset):
+                found[field.name] = data
     return found
 
 

@@ -173,6 +173,7 @@ def test_other_contents_are_named(shards, out, tmp_path):
 
 def test_what_differs_by_rounding_is_said_and_recorded(shards, out, tmp_path):
     made = {"device": "cuda (b)", "versions": {"torch": "2.14.0"}, "model": "/scratch/tiny"}
+    made["batch_size_halved"] = [[3, 32]]  # Of the shard's own rows: recorded beside it alone.
     texts = WHOLE.texts
     nearly = replace(texts, class_embeddings=texts.class_embeddings * np.float32(1 + 1e-6))
     write_shard(tmp_path, shard_cache(replace(WHOLE, texts=nearly), 2, 3, **made))
@@ -182,6 +183,8 @@ def test_what_differs_by_rounding_is_said_and_recorded(shards, out, tmp_path):
         "rounding alone",
         'versions.torch differs between shards: "2.13.0" in 2, "2.14.0" in 1; features agree to '
         "rounding alone",
+        "batch_size_halved differs between shards: null in 2, [[3, 32]] in 1; features agree to "
+        "rounding alone",
     ]
     found = read_cache(out)
     assert (found.texts.class_embeddings == texts.class_embeddings).all()
@@ -190,6 +193,8 @@ def test_what_differs_by_rounding_is_said_and_recorded(shards, out, tmp_path):
         "cuda (b)",
         "cpu (a)",
     ]
+    assert "batch_size_halved" not in found.provenance
+    assert found.provenance["merged"][1]["batch_size_halved"] == [[3, 32]]
 
 
 @pytest.mark.parametrize("virtual", [False, True])
