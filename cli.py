@@ -494,13 +494,14 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
 @click.option("--overwrite", is_flag=True, help="Replace a cache that exists.")
 @json_option
 def extract(
-    name, root, out, model, revision, device, dtype, on_error, shard, class_names, as_json, **values
+    name, root, out, model, revision, device, dtype, on_error, class_names, as_json, **values
 ):
     """Encode the images of a data set once, into a cache that calibrate trains on.
 
-    Killed or interrupted, the same command goes on from where it was. On many machines each does
-    one --shard, and merge joins them; under SLURM, for example, with --array=1-64:
-    --shard $SLURM_ARRAY_TASK_ID/64.
+    Killed or interrupted, the same command goes on from where it was.
+
+    On many machines each does one --shard, and merge joins them; under SLURM, for example, with
+    --array=1-64: --shard $SLURM_ARRAY_TASK_ID/64.
 
     \b
     Example:
@@ -511,7 +512,7 @@ def extract(
     """
     from extract.shards import default_name, parse_shard
 
-    values["shard"] = parse_shard(shard) if shard else None
+    values["shard"] = parse_shard(values["shard"]) if values["shard"] else None
     out = out or Path(default_name(name, values["shard"]))
     message = f"{out}: interrupted; what is done is kept, and the same command goes on from there"
     with interruptible(message):
