@@ -8,20 +8,17 @@ import pytest
 from cache.errors import CacheError
 from cache.reader import read_cache
 from cache.shards import make_shard
-from extract.clip.encoder import ClipEncoder
 from extract.datasets import load_dataset
 from extract.datasets.options import DatasetOptions
 from extract.errors import OptionError
 from extract.manifest import Manifest
 from extract.run import ExtractOptions, extract
 from extract.shards import default_name, parse_shard, part
+from tests.extract import test_run
 from tests.extract.test_run import Told, stop
 from tests.samples import save_photos
 
-
-@pytest.fixture(scope="module")
-def encoder(small_clip):
-    return ClipEncoder.load(str(small_clip), device="cpu")
+encoder = test_run.encoder
 
 
 @pytest.fixture
