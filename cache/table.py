@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cache.shards import Shard
+from cache.virtual import KEY as MERGED
 
 # So many names and prompts are shown; `--json` shows all.
 MOST_SHOWN = 5
@@ -63,6 +64,8 @@ def _groups(info: dict[str, Any]) -> Table:
 def _provenance(info: dict[str, Any]) -> Table:
     table = _two_columns("provenance")
     for key, value in info["provenance"].items():
+        if key == MERGED:
+            value = f"{len(value):,} shards: {_few([shard['file'] for shard in value])}"
         _add(table, key, value if isinstance(value, str) else json.dumps(value))
     return table
 

@@ -83,6 +83,7 @@ def test_merge_shows_what_is_in_the_merged_cache(shards, tmp_path):
     assert found["sources"] == [str(shard) for shard in shards]
     shown = run("merge", *shards, "--out", out, "--virtual", "--overwrite").stdout
     assert "23 x 6 float16" in shown
+    assert "3 shards: a.1-of-3.h5, a.2-of-3.h5, a.3-of-3.h5" in shown
 
 
 def test_merge_refuses_in_one_line(shards, tmp_path):
