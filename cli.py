@@ -393,6 +393,7 @@ def grid(
 
     from cache.grids import STUDY, make_grid_folder, refuse_other_grid, write_grid
     from cache.info import read_info
+    from cache.shards import refuse_shard
     from calibrate.grid.leaderboard import columns, leaderboard
     from calibrate.grid.plan import Plan
     from calibrate.grid.result import refuse_no_result, summarise
@@ -407,6 +408,7 @@ def grid(
         if overwrite:
             raise click.UsageError("--overwrite removes OUT/study.db alone; leave out --storage")
     found = read_info(path)
+    refuse_shard(path, found["provenance"], found["features"]["shape"][0])
     seed_range = tuple(range(seed, seed + seeds))
     fitting = {"seeds": seed_range, "method": method, "prune": prune, "hold_rows": hold_rows}
     plan = Plan(found["sha256"], space, settings, **fitting, sampler=sampler, trials=trials)
@@ -455,7 +457,7 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
 @main.command()
 @click.option("--dataset", "name", metavar="NAME", required=True, help=DATASETS_HELP)
 @click.option("--root", type=PATH, help="Where the data set lies; by default data/NAME.")
-@click.option("--out", type=PATH, help="The cache to write; by default NAME.h5.")
+@click.option("--out", type=PATH, help="The cache to write; by default NAME.h5, NAME.I-of-N.h5.")
 @click.option("--model", default=PAPER_MODEL, help="A CLIP: a hub id or a local folder.")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option(
@@ -501,6 +503,11 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
     help="Take only so many images, spread over splits and groups.",
 )
 @click.option(
+    "--shard",
+    metavar="I/N",
+    help="Take only the I-th of N parts of the rows, I from 1 to N; merge joins them.",
+)
+@click.option(
     "--templates",
     type=click.Choice(["imagenet", "simple"]),
     default="imagenet",
@@ -536,13 +543,20 @@ def extract(
     Killed or interrupted, the same command goes on from where it was, with the device, type and
     batch size that it was begun with.
 
+    On many machines each does one --shard, and merge joins them; under SLURM, for example, with
+    --array=1-64: --shard $SLURM_ARRAY_TASK_ID/64.
+
     \b
     Example:
       python cli.py extract --dataset waterbirds --root data/waterbirds
       python cli.py extract --dataset digits --model extract/tiny_clip
       python cli.py extract --dataset folder --root photos --metadata photos/list.csv --limit 200
+      python cli.py extract --dataset celeba --root data/celeba --shard 3/8
     """
-    out = out or Path(f"{name}.h5")
+    from extract.shards import default_name, parse_shard
+
+    values["shard"] = parse_shard(values["shard"]) if values["shard"] else None
+    out = out or Path(default_name(name, values["shard"]))
     message = f"{out}: interrupted; what is done is kept, and the same command goes on from there"
     with interruptible(message):
         from cache.journal import begun_job
@@ -644,6 +658,38 @@ def info(file, as_json):
 
 
 @main.command()
+@click.argument("shards", nargs=-1, required=True, type=PATH, metavar="SHARD...")
+@click.option("--out", type=PATH, required=True, help="The cache to write.")
+@click.option(
+    "--virtual",
+    is_flag=True,
+    help="Copy no features but refer to the shards; folders with all files can be moved.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a cache that exists.")
+@json_option
+def merge(shards, out, virtual, overwrite, as_json):
+    """Join the shards of a data set, which extract --shard wrote, into one cache.
+
+    \b
+    Example:
+      python cli.py merge celeba.*-of-8.h5 --out celeba.h5
+      python cli.py merge shards/celeba.*-of-64.h5 --out celeba.h5 --virtual
+    """
+    from cache.info import read_info
+    from cache.merging import merge as run
+    from cache.table import render
+
+    if out.resolve() in {shard.resolve() for shard in shards}:
+        raise click.UsageError(f"--out {out} is one of the shards to read; name another")
+    with interruptible(f"{out}: interrupted; nothing was written"):
+        warnings = run(shards, out, overwrite, virtual)
+    found = read_info(out)
+    emit({**found, "warnings": warnings}, as_json, render)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+@main.command()
 @click.argument("file", type=PATH)
 @json_option
 def verify(file, as_json):
@@ -653,15 +699,17 @@ def verify(file, as_json):
     Example:
       python cli.py verify celeba.h5
     """
-    from cache.info import content_digest
+    from cache.info import read_info
     from cache.reader import verify as run
+    from cache.shards import Shard
 
-    digests = run(file)
-    result = {"cache": str(file), "sha256": content_digest(file), "datasets": digests}
+    digests, found = run(file), read_info(file)
+    result = {key: found[key] for key in ("cache", "sha256", "shard")} | {"datasets": digests}
     if as_json:
         click.echo(json.dumps(result))
     else:
-        click.echo(f"{file}: sound: {len(digests)} data sets, SHA-256 {result['sha256']}")
+        part = f"{Shard(**found['shard'])}, " if found["shard"] else ""
+        click.echo(f"{file}: sound: {part}{len(digests)} data sets, SHA-256 {result['sha256']}")
 
 
 @main.command()
