@@ -9,6 +9,7 @@ from cache.errors import FieldError
 from cache.invariants import check_feature_block
 from cache.opening import intact
 from cache.schema import FeatureCache
+from cache.virtual import SourceRows
 
 LINE = 64  # bytes
 
@@ -32,8 +33,9 @@ class StoredRows:
     """The features (n, D) of a cache in an open file, read when they are asked for."""
 
     def __init__(self, cache: FeatureCache):
-        self._cache, self._length = cache, _chunk_length(cache)
         self.shape, self.dtype = cache.features.shape, cache.features.dtype
+        self._cache, self._starts = cache, _block_starts(cache)
+        self._stops = np.append(self._starts[1:], self.shape[0])
 
     def in_memory(self) -> np.ndarray:
         """All features, as `read_features` has them."""
@@ -42,32 +44,36 @@ class StoredRows:
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """Features (rows, D) of the rows of these numbers, which must ascend."""
         found = np.empty((len(rows), self.shape[1]), self.dtype)
-        starts = np.unique(rows // self._length) * self._length
+        blocks = np.unique(np.searchsorted(self._starts, rows, side="right")) - 1
+        starts, stops = self._starts[blocks], self._stops[blocks]
         cuts = np.searchsorted(rows, np.append(starts, self.shape[0]))
-        for start, (first, stop) in zip(starts.tolist(), pairwise(cuts), strict=True):
-            block = _feature_block(self._cache, start, self._length)
+        for start, end, (first, stop) in zip(
+            starts.tolist(), stops.tolist(), pairwise(cuts), strict=True
+        ):
+            block = _feature_block(self._cache, start, end)
             found[first:stop] = block[rows[first:stop] - start]
         return found
 
 
 def feature_blocks(cache: FeatureCache) -> Iterator[tuple[int, np.ndarray]]:
     """First row and features of one chunk after the other."""
-    length = _chunk_length(cache)
-    for start in range(0, len(cache.features), length):
-        yield start, _feature_block(cache, start, length)
+    starts = _block_starts(cache).tolist()
+    for start, stop in pairwise([*starts, len(cache.features)]):
+        yield start, _feature_block(cache, start, stop)
 
 
-def _chunk_length(cache: FeatureCache) -> int:
-    """Rows of a chunk."""
+def _block_starts(cache: FeatureCache) -> np.ndarray:
+    """The first row of each chunk."""
     data = cache.features
+    if isinstance(data, SourceRows):
+        return data.chunk_starts
     if data.chunks is None or not data.fletcher32:
         raise FieldError("features", "chunks with checksums (fletcher32)", "none")
-    return data.chunks[0]
+    return np.arange(0, len(data), data.chunks[0])
 
 
-def _feature_block(cache: FeatureCache, start: int, length: int) -> np.ndarray:
-    """The features of the chunk that begins at a row."""
-    stop = min(start + length, len(cache.features))
+def _feature_block(cache: FeatureCache, start: int, stop: int) -> np.ndarray:
+    """The features of the chunk of rows start to stop - 1."""
     with intact(f"features, rows {start} to {stop - 1}"):
         block = cache.features[start:stop]
     check_feature_block(block, cache.valid[start:stop], start)

@@ -1,17 +1,16 @@
 """What is in a cache, told without loading its features."""
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from cache.layout import VERSION, type_name
-from cache.opening import opened, read_text, stored_fields
+from cache.opening import opened, stored_digest
 from cache.reader import read_all_but_features
 from cache.schema import SPLIT_NAMES, FeatureCache
+from cache.shards import KEY as SHARD
+from cache.virtual import SourceRows, resolved
 
 
 def content_digest(path: str | Path) -> str:
@@ -24,7 +23,7 @@ def content_digest(path: str | Path) -> str:
         CacheError: the file is no whole cache.
     """
     with opened(Path(path)) as file:
-        return _digest(file)
+        return stored_digest(file)
 
 
 def read_info(path: str | Path) -> dict[str, Any]:
@@ -34,18 +33,19 @@ def read_info(path: str | Path) -> dict[str, Any]:
         CacheError: the file is missing, still growing, damaged, no cache, or breaks a rule.
     """
     path = Path(path)
-    with opened(path) as file:
-        cache = read_all_but_features(file)
+    with opened(path) as file, resolved(path, read_all_but_features(file)) as cache:
         return {
             "cache": str(path),
             "version": VERSION,
-            "sha256": _digest(file),
+            "sha256": stored_digest(file),
             "bytes": path.stat().st_size,
             "dataset": cache.dataset,
+            "shard": cache.provenance.get(SHARD),
             "features": {
                 "shape": list(cache.features.shape),
                 "dtype": type_name(cache.features.dtype),
             },
+            "sources": _sources(cache),
             "invalid_rows": [
                 {"row": row, "id": cache.rows.ids[row]}
                 for row in np.flatnonzero(~cache.valid).tolist()
@@ -57,10 +57,10 @@ def read_info(path: str | Path) -> dict[str, Any]:
         }
 
 
-def _digest(file: h5py.File) -> str:
-    digests = {name: read_text(data, "sha256") for name, data in stored_fields(file).items()}
-    digests["metadata"] = read_text(file, "metadata_sha256")
-    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+def _sources(cache: FeatureCache) -> list[str] | None:
+    """The files that features are read from, where they are not in the cache itself."""
+    rows = cache.features
+    return [str(each.path) for each in rows.sources] if isinstance(rows, SourceRows) else None
 
 
 def _count(cache: FeatureCache, code: int) -> dict[str, Any]:

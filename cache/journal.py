@@ -136,7 +136,7 @@ def describe_growing(path: Path) -> str | None:
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """One phrase for each setting that differs, nested ones named with dots."""
-    old, new = _flat(old), _flat(new)
+    old, new = flat(old), flat(new)
     return [
         f"{key} was {_shown(old, key)}, now {_shown(new, key)}"
         for key in sorted(old.keys() | new.keys())
@@ -144,14 +144,15 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings with nested ones named with dots."""
+    found = {}
     for key, value in settings.items():
         if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = value
-    return flat
+            found[prefix + key] = value
+    return found
 
 
 def _shown(settings: dict[str, Any], key: str) -> str:

@@ -1,5 +1,7 @@
 """Opens a finished cache, or says why it cannot be one."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,9 +75,16 @@ def stored_fields(file: h5py.File) -> dict[str, h5py.Dataset]:
     found = {}
     for field in FIELDS:
         with intact(field.name):
-            if field.name in file and isinstance(file[field.name], h5py.Dataset):
-                found[field.name] = file[field.name]
+            if field.name in file and isinstance(data := file[field.name], h5py.Dataset):
+                found[field.name] = data
     return found
+
+
+def stored_digest(file: h5py.File) -> str:
+    """SHA-256, in hex, over the stored digests of all contents: see `content_digest`."""
+    digests = {name: read_text(data, "sha256") for name, data in stored_fields(file).items()}
+    digests["metadata"] = read_text(file, "metadata_sha256")
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
 def _check_signature(path: Path) -> None:

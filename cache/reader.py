@@ -17,24 +17,26 @@ from cache.invariants import check_values
 from cache.layout import check_layout
 from cache.opening import intact, opened, read_metadata, read_text, stored_fields
 from cache.schema import FeatureCache
+from cache.shards import refuse_shard, shard_in
+from cache.virtual import resolved
 
 
-def read_cache(path: str | Path) -> FeatureCache:
+def read_cache(path: str | Path, whole: bool = True) -> FeatureCache:
     """The cache at `path`, every rule of the format checked; features in their stored type.
 
     Features are vouched for by HDF5's checksums, everything else by SHA-256 too. Memory never
     holds much more than the result.
 
     Raises:
-        CacheError: the file is missing, still growing, damaged, no cache, or breaks a rule.
+        CacheError: the file is missing, still growing, damaged, no cache, or breaks a rule; or it
+            is a shard, unless `whole` is false.
     """
-    with opened(Path(path)) as file:
-        cache = read_all_but_features(file)
+    with _opened_all(Path(path), whole) as cache:
         return replace(cache, features=read_features(cache))
 
 
 @contextmanager
-def opened_cache(path: str | Path) -> Iterator[FeatureCache]:
+def opened_cache(path: str | Path, whole: bool = True) -> Iterator[FeatureCache]:
     """A block with the cache at `path` whose features stay in the file.
 
     `features[rows]` reads those chunks that hold the rows, which must ascend, and checks them.
@@ -42,8 +44,7 @@ def opened_cache(path: str | Path) -> Iterator[FeatureCache]:
     Raises:
         CacheError: as `read_cache` does; for the features when they are read.
     """
-    with opened(Path(path)) as file:
-        cache = read_all_but_features(file)
+    with _opened_all(Path(path), whole) as cache:
         yield replace(cache, features=StoredRows(cache))
 
 
@@ -53,12 +54,12 @@ def verify(path: str | Path) -> dict[str, str]:
     Raises:
         CacheError: names the first data set, and where it can the row, that is not as it should.
     """
-    with opened(Path(path)) as file:
-        cache = read_all_but_features(file)
+    path = Path(path)
+    with opened(path) as file, resolved(path, read_all_but_features(file)) as cache:
         digest = hashlib.sha256()
         for _, block in feature_blocks(cache):
             digest.update(block)
-        _check_digest(cache.features, "features", digest.hexdigest())
+        _check_digest(stored_fields(file)["features"], "features", digest.hexdigest())
         return {name: read_text(data, "sha256") for name, data in stored_fields(file).items()}
 
 
@@ -70,7 +71,17 @@ def read_all_but_features(file: h5py.File) -> FeatureCache:
     _check_owners(small, values)
     cache = decode_fields(values, small | {"features": fields["features"]})
     check_values(cache)
+    shard_in(cache.provenance, len(cache.rows))
     return cache
+
+
+@contextmanager
+def _opened_all(path: Path, whole: bool) -> Iterator[FeatureCache]:
+    """A block with a cache whose features are read from where they are."""
+    with opened(path) as file, resolved(path, read_all_but_features(file)) as cache:
+        if whole:
+            refuse_shard(path, cache.provenance, len(cache.rows))
+        yield cache
 
 
 def _read_small(name: str, data: h5py.Dataset) -> np.ndarray:

@@ -7,6 +7,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from cache.shards import Shard
+from cache.virtual import KEY as MERGED
+
 # So many names and prompts are shown; `--json` shows all.
 MOST_SHOWN = 5
 
@@ -23,7 +26,11 @@ def _contents(info: dict[str, Any]) -> Table:
     _add(table, "format", f"version {info['version']}, {info['bytes']:,} bytes")
     _add(table, "sha256", info["sha256"])
     _add(table, "data set", info["dataset"])
+    if info["shard"]:
+        _add(table, "part", str(Shard(**info["shard"])))
     _add(table, "features", f"{rows:,} x {dim:,} {info['features']['dtype']}")
+    if info["sources"]:
+        _add(table, "in", _few(info["sources"]))
     _add(table, "not readable", _few([f"row {x['row']} {x['id']}" for x in info["invalid_rows"]]))
     bias = "with bias" if head["bias"] else "no bias"
     shape = " x ".join(map(str, head["projection"]))
@@ -57,6 +64,8 @@ def _groups(info: dict[str, Any]) -> Table:
 def _provenance(info: dict[str, Any]) -> Table:
     table = _two_columns("provenance")
     for key, value in info["provenance"].items():
+        if key == MERGED:
+            value = f"{len(value):,} shards: {_few([shard['file'] for shard in value])}"
         _add(table, key, value if isinstance(value, str) else json.dumps(value))
     return table
 

@@ -45,10 +45,11 @@ def write_cache(path: str | Path, cache: FeatureCache, overwrite: bool = False) 
             raise unwritable(path, error, f"{total_bytes(cache):,} bytes are needed") from error
 
 
-def place(path: Path, cache: FeatureCache) -> None:
+def place(path: Path, cache: FeatureCache, virtual: h5py.VirtualLayout | None = None) -> None:
     """Assembles the file at a temporary name and renames it; the caller holds the lock.
 
-    `cache.features` may be anything with a shape, a dtype and slices of rows.
+    `cache.features` may be anything with a shape, a dtype and slices of rows. With `virtual` they
+    are read for their digest alone, and the file refers to where they are.
 
     Raises:
         CacheError: the cache breaks a rule of the format.
@@ -57,7 +58,7 @@ def place(path: Path, cache: FeatureCache) -> None:
     temporary = beside(path, "tmp")
     try:
         with located(path, "nothing was written"):
-            _assemble(temporary, cache)
+            _assemble(temporary, cache, virtual)
         move_into_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -74,14 +75,14 @@ def feature_chunk(shape: tuple[int, int], itemsize: int) -> tuple[int, int]:
     return max(1, min(shape[0], CHUNK_BYTES // (shape[1] * itemsize))), shape[1]
 
 
-def _assemble(path: Path, cache: FeatureCache) -> None:
+def _assemble(path: Path, cache: FeatureCache, virtual: h5py.VirtualLayout | None) -> None:
     metadata, fields = encode_metadata(cache), encode_fields(cache)
     check_layout(fields, axis_sizes(decode_metadata(metadata)))
     check_values(cache)
     with open(path, "wb+", buffering=0) as raw, Sink(raw) as sink:
         with h5py.File(path, "w", libver=LIBRARY, driver="fileobj", fileobj=sink) as file:
             _write_metadata(file, metadata)
-            _write_features(file, fields.pop("features"), cache.valid, sink)
+            _write_features(file, fields.pop("features"), cache.valid, sink, virtual)
             for name, array in fields.items():
                 _write_field(file, name, array)
         sink.check()
@@ -96,15 +97,25 @@ def _write_metadata(file: h5py.File, metadata: dict[str, str]) -> None:
     _write_text(file, "metadata_sha256", metadata_digest(metadata))
 
 
-def _write_features(file: h5py.File, features: Stored, valid: np.ndarray, sink: Sink) -> None:
+def _write_features(
+    file: h5py.File,
+    features: Stored,
+    valid: np.ndarray,
+    sink: Sink,
+    virtual: h5py.VirtualLayout | None,
+) -> None:
     chunks = feature_chunk(features.shape, features.dtype.itemsize)
-    data = file.create_dataset(
-        "features", features.shape, features.dtype, chunks=chunks, fletcher32=True
-    )
+    if virtual is None:
+        data = file.create_dataset(
+            "features", features.shape, features.dtype, chunks=chunks, fletcher32=True
+        )
+    else:
+        data = file.create_virtual_dataset("features", virtual)
     digest = hashlib.sha256()
     for start, block in _blocks(features, chunks[0]):
         check_feature_block(block, valid[start : start + len(block)], start)
-        data[start : start + len(block)] = block
+        if virtual is None:
+            data[start : start + len(block)] = block
         digest.update(block)
         sink.check()
     _write_text(data, "sha256", digest.hexdigest())

@@ -37,9 +37,8 @@ class CfrBatch(NamedTuple):
     Attributes:
         anchors: rows of the calibration set.
         training: a minibatch of the training split.
-        positives: pool and slots of random positives; None with centroids.
-        negatives: pool, and slots where they are drawn or known before; None where the nearest
-            rows of the training minibatch serve.
+        positives: the pool of random positives; None with centroids.
+        negatives: their pool; None where the nearest rows of the training minibatch serve.
         alpha: weight of cross-entropy and contrast.
     """
 
@@ -146,7 +145,10 @@ class CfrObjective:
 
 def project_once(head: Head, batch: CfrBatch, data: Data) -> list[Part | None]:
     """Anchors, training rows, positives and negatives, out of one product for all of them."""
-    pools = [None if pool is None else pool.rows for pool in (batch.positives, batch.negatives)]
+    pools = [
+        None if pool is None else pool.rows.reshape(-1)
+        for pool in (batch.positives, batch.negatives)
+    ]
     groups = [batch.anchors, batch.training, *pools]
     rows = [group for group in groups if group is not None]
     cuts = list(accumulate(len(each) for each in rows))[:-1]

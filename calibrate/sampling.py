@@ -4,24 +4,30 @@ All draws come from a numpy generator on the host, so that their number may depe
 (how many rows the calibration set has) while the compiled program does not.
 """
 
+from math import gcd
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Int32
 
 NONE = -1  # a slot that holds nothing
+PART_ROWS = 32  # the products of smaller parts cost more than they save
 
 
 class Pool(NamedTuple):
     """Rows that a step projects once, and which of them each anchor uses.
 
+    A pool has parts, and as many parts have the anchors of a step, in their order: those of one
+    use rows of the same one alone, so that no anchor is multiplied with the rows of another.
+
     Attributes:
         rows: row numbers, for each step.
-        slots: for each anchor the places of its rows in `rows`, -1 where it has fewer.
+        slots: for each anchor the places of its rows in its part, -1 where it has fewer. None
+            where they are not known before the step.
     """
 
-    rows: Int32[np.ndarray, "steps pool"]
-    slots: Int32[np.ndarray, "steps anchors chosen"]
+    rows: Int32[np.ndarray, "steps parts places"]
+    slots: Int32[np.ndarray, "steps parts anchors chosen"] | None
 
 
 def minibatches(
@@ -85,6 +91,40 @@ def window_slots(
     return slots
 
 
+def part_slots(
+    rng: np.random.Generator,
+    anchor_labels: Int[np.ndarray, "steps anchors"],
+    place_classes: Int[np.ndarray, " pool"],
+    count: int,
+    *,
+    same_class: bool,
+) -> Int32[np.ndarray, "steps parts part_anchors count"]:
+    """The slots of anchors in a pool that is cut into as many parts as `num_parts` says."""
+    parts = num_parts(place_classes, anchor_labels.shape[1], count, same_class=same_class)
+    places = np.split(place_classes, parts)
+    labels = np.split(anchor_labels, parts, axis=1)
+    slots = [
+        window_slots(rng, *each, count, same_class=same_class)
+        for each in zip(labels, places, strict=True)
+    ]
+    return np.stack(slots, axis=1)
+
+
+def num_parts(
+    place_classes: Int[np.ndarray, " pool"], anchors: int, count: int, *, same_class: bool
+) -> int:
+    """The most parts that leave each class `count` places in every part; 1 if the pool does not."""
+    size, classes = len(place_classes), np.unique(place_classes)
+    common = gcd(size, anchors)
+    for parts in range(size // PART_ROWS, 1, -1):
+        if common % parts:
+            continue
+        members = place_classes.reshape(parts, -1)[..., None] == classes
+        if ((members == same_class).sum(axis=1) >= count).all():
+            return parts
+    return 1
+
+
 def random_negatives(
     rng: np.random.Generator,
     anchors: Int[np.ndarray, "steps anchors"],
@@ -96,8 +136,8 @@ def random_negatives(
     """Random negative sampling: a pool balanced over classes, and rows of other classes in it."""
     steps = len(anchors)
     rows, place_classes = balanced_rows(rng, train_rows, labels, steps, pool_size)
-    slots = window_slots(rng, labels[anchors], place_classes, count, same_class=False)
-    return Pool(rows, slots)
+    slots = part_slots(rng, labels[anchors], place_classes, count, same_class=False)
+    return Pool(rows.reshape(steps, slots.shape[1], -1), slots)
 
 
 def random_positives(
@@ -114,17 +154,18 @@ def random_positives(
     """
     steps = len(anchors)
     if not len(eligible_rows):
-        return Pool(
-            np.zeros((steps, 1), np.int32), np.full((*anchors.shape, count), NONE, np.int32)
-        )
+        slots = np.full((steps, 1, anchors.shape[1], count), NONE, np.int32)
+        return Pool(np.zeros((steps, 1, 1), np.int32), slots)
     rows, place_classes = balanced_rows(rng, eligible_rows, labels, steps, pool_size)
-    slots = window_slots(rng, labels[anchors], place_classes, count, same_class=True)
-    chosen = np.take_along_axis(rows[:, None, :], slots, axis=2)
-    return Pool(rows, np.where(chosen == anchors[:, :, None], NONE, slots))
+    slots = part_slots(rng, labels[anchors], place_classes, count, same_class=True)
+    rows = rows.reshape(steps, slots.shape[1], -1)
+    chosen = np.take_along_axis(rows[:, :, None], slots, axis=3)
+    itself = chosen == anchors.reshape(slots.shape[:3])[..., None]
+    return Pool(rows, np.where(itself, NONE, slots))
 
 
 def pool_of(chosen: Int[np.ndarray, "steps anchors count"]) -> Pool:
-    """The different rows among those chosen for each step's anchors; -1 stays -1.
+    """The different rows among those chosen for each step's anchors, in one part; -1 stays -1.
 
     Pools are filled up to a multiple of 256 rows, so that few sizes, and compilations, occur.
     """
@@ -133,4 +174,5 @@ def pool_of(chosen: Int[np.ndarray, "steps anchors count"]) -> Pool:
     size = -(-longest // 256) * 256
     rows = np.stack([np.resize(each, size) for each, _ in uniques])
     slots = np.stack([inverse.reshape(chosen.shape[1:]) for _, inverse in uniques])
-    return Pool(np.maximum(rows, 0).astype(np.int32), np.where(chosen == NONE, NONE, slots))
+    slots = np.where(chosen == NONE, NONE, slots)
+    return Pool(np.maximum(rows, 0).astype(np.int32)[:, None], slots[:, None])

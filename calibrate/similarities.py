@@ -22,11 +22,17 @@ def with_centroids(
 def with_slots(
     anchors: Float[Array, "anchors embedding"],
     pool: Float[Array, "pool embedding"],
-    slots: Int[Array, "anchors chosen"],
+    slots: Int[Array, "parts part_anchors chosen"],
 ) -> Similarities:
-    """Similarities with the rows of a pool that the slots name; an empty slot does not count."""
-    similarities = jnp.take_along_axis(anchors @ pool.T, jnp.maximum(slots, 0), axis=1)
-    return similarities, slots != NONE
+    """Similarities with the rows of a pool that the slots name; an empty slot does not count.
+
+    Anchors and pool are cut into parts, and only rows of equal parts are multiplied.
+    """
+    parts, chosen = slots.shape[0], slots.shape[-1]
+    anchors, pool = (rows.reshape(parts, -1, rows.shape[-1]) for rows in (anchors, pool))
+    products = jnp.einsum("pae,pre->par", anchors, pool)  # (parts, anchors, places)
+    similarities = jnp.take_along_axis(products, jnp.maximum(slots, 0), axis=2)
+    return similarities.reshape(-1, chosen), (slots != NONE).reshape(-1, chosen)
 
 
 def with_nearest(

@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from calibrate.head import Data, Head
+from calibrate.memory import memory_errors
 from calibrate.selection import Best, accuracies, criteria_values, group_hits, keep_best, no_best
 from calibrate.settings import CRITERIA
 
@@ -143,12 +144,16 @@ def train(objective: Objective, legs: Iterable[Leg], watch: Watch | None = None)
         objective: the loss.
         legs: one after the other; the first says where to start.
         watch: hears of the best validation values after each leg, and may raise to end the stage.
+
+    Raises:
+        MemoryError: a leg does not fit into the memory of the device.
     """
     progress, infos = None, []
     for leg in legs:
-        progress, info = advance(objective, leg.stage, progress, leg.points, leg.data)
-        # Now in numpy: done with the leg, whose rows make room for those of the next one.
-        infos.append(jax.tree.map(np.asarray, info))
+        with memory_errors():
+            progress, info = advance(objective, leg.stage, progress, leg.points, leg.data)
+            # Now in numpy: done with the leg, whose rows make room for those of the next one.
+            infos.append(jax.tree.map(np.asarray, info))
         del leg
         if watch is not None:
             values = map(float, progress.best.values)
@@ -169,10 +174,14 @@ def train_together(objective: Objective, legs: Sequence[Leg]) -> list[Trained]:
     Args:
         objective: the loss.
         legs: one for each head, its whole stage; of equal shapes, on the same data and points.
+
+    Raises:
+        MemoryError: together they do not fit into the memory of the device.
     """
-    stages = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(leg.stage for leg in legs))
-    progress, info = advance_together(objective, stages, legs[0].points, legs[0].data)
-    trained = Trained(progress.best, progress.state.head, jax.tree.map(np.asarray, info))
+    with memory_errors():
+        stages = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(leg.stage for leg in legs))
+        progress, info = advance_together(objective, stages, legs[0].points, legs[0].data)
+        trained = Trained(progress.best, progress.state.head, jax.tree.map(np.asarray, info))
     return [jax.tree.map(itemgetter(number), trained) for number in range(len(legs))]
 
 

@@ -84,8 +84,8 @@ class ImageTower:
 def lowered(network: torch.nn.Module, dtype: str) -> torch.nn.Module:
     """The network with the weights of its matrix products in `dtype`, in place.
 
-    Autocast would give the same bits, but cast all of them anew for every batch: a tenth of the
-    time of 32 images through ViT-B/32 on a CPU that multiplies bfloat16.
+    Autocast would give the same bits, but cast all of them anew for every batch: 0.2 s for the 85
+    million of ViT-B/32 on two busy cores, where AMX encodes 32 images in 0.65 s.
     """
     if dtype != "float32":
         for module in network.modules():

@@ -17,10 +17,11 @@ from extract.batch_size import Fitting, fitting_batch_size
 from extract.encoder import Encoder, Features
 from extract.errors import ExtractError
 from extract.limit import limited
-from extract.loading import Loaded, batches, chosen_workers
+from extract.loading import Loaded, batches, seconds_to_decode, suitable_workers
 from extract.manifest import Manifest
 from extract.progress import Progress
 from extract.prompts import embed_texts
+from extract.shards import part
 from extract.summary import Summary, summarise
 from extract.templates import TEMPLATES
 
@@ -39,6 +40,7 @@ class ExtractOptions:
         features_dtype: how features are stored, `float16` or `float32`.
         templates: a name in `TEMPLATES`.
         limit: take only so many rows, spread over splits and groups.
+        shard: index, from 1, and count: take only this one of so many equal parts of the rows.
         overwrite: replace a file that exists.
     """
 
@@ -48,6 +50,7 @@ class ExtractOptions:
     features_dtype: str = "float16"
     templates: str = "imagenet"
     limit: int | None = None
+    shard: tuple[int, int] | None = None
     overwrite: bool = False
 
 
@@ -64,14 +67,18 @@ def extract(
     the same bits.
 
     Raises:
-        ExtractError: an image cannot be read and is not to be skipped; a prompt is too long.
+        ExtractError: an image cannot be read and is not to be skipped; a prompt is too long;
+            there are more shards than rows.
         CacheError: `out` is finished or in use, or was begun with other settings.
     """
     manifest = manifest if options.limit is None else limited(manifest, options.limit)
     texts = embed_texts(manifest, TEMPLATES[options.templates], encoder.embed_texts)
     batch_size = options.batch_size or begun_job(out).get("batch_size")
     batch_size = batch_size or fitting_batch_size(encoder)
+    # The manifest's digest is that of the whole in every shard, so that shards can be joined.
     provenance = described(manifest, encoder, options, batch_size)
+    manifest, shard = part(manifest, options.shard)
+    provenance |= shard
     tell_start(manifest, provenance, progress)
     began = time.monotonic()
     with GrowingCache(
@@ -133,7 +140,9 @@ def grow(
         progress.say(f"resuming at row {todo.start}")
     progress.start(todo.start, todo.stop)
     device, size = encoder.device, growing.encoded_in or batch_size
-    workers = chosen_workers(options.workers, device, len(todo))
+    workers = options.workers
+    if workers is None:
+        workers = suitable_workers(device, seconds_to_decode(manifest, encoder.view, todo))
     on_gpu = device.type == "cuda"
     fitting = Fitting(encoder, size, progress.say)
     loaded = batches(manifest, encoder.view, todo, batch_size, workers, pinned=on_gpu)

@@ -68,6 +68,8 @@ def test_info_tells_everything_as_json(path):
         "sha256": content_digest(path),
         "bytes": path.stat().st_size,
         "dataset": "examples",
+        "shard": None,
+        "sources": None,
         "features": {"shape": [12, 6], "dtype": "float16"},
         "invalid_rows": [{"row": 1, "id": "images/é 1.png"}],
         "head": {"projection": [6, 4], "bias": True, "logit_scale": 100.0},
@@ -126,6 +128,7 @@ def test_verify_says_that_a_file_is_sound(path):
     assert json.loads(run("verify", path, "--json").stdout) == {
         "cache": str(path),
         "sha256": digest,
+        "shard": None,
         "datasets": verify(path),
     }
 

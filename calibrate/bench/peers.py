@@ -106,6 +106,9 @@ def as_arrays(leg: Leg) -> dict[str, np.ndarray]:
     """All that a step of the default stage needs: centroids, and random negatives out of a pool."""
     stage, data = leg.stage, leg.data
     batches, weights = stage.batches, stage.weights
+    rows, slots = map(np.asarray, batches.negatives)
+    steps, parts, places = rows.shape
+    in_pool = slots + places * np.arange(parts)[:, None, None]
     arrays = {
         "features": data.features.values,
         "feature_scale": data.features.scale,
@@ -117,8 +120,8 @@ def as_arrays(leg: Leg) -> dict[str, np.ndarray]:
         "row_weights": weights.row_weights,
         "anchors": batches.anchors,
         "training": batches.training,
-        "pool": batches.negatives.rows,
-        "slots": batches.negatives.slots,
+        "pool": rows.reshape(steps, -1),
+        "slots": in_pool.reshape(steps, -1, slots.shape[-1]),
         "alpha": batches.alpha,
         "lr": stage.sgd.lr,
         "momentum": stage.sgd.momentum,

@@ -168,7 +168,8 @@ def draw_negatives(rng, experiment: Experiment, window: Window, chosen) -> Pool 
     if settings.nns_pool == "all":
         return pool_of(nearest_rows(experiment, window)[chosen])
     size = nns_pool_rows(settings)
-    return Pool(balanced_rows(rng, train_rows, labels, window.capacity, size)[0], None)
+    rows, _ = balanced_rows(rng, train_rows, labels, window.capacity, size)
+    return Pool(rows[:, None], None)
 
 
 def nearest_rows(experiment: Experiment, window: Window) -> Int32[np.ndarray, "wrong count"]:

@@ -26,11 +26,25 @@ Job = tuple[Objective, Leg]
 
 
 def fit_each(name: str, experiments: Sequence[Experiment]) -> Iterator[Fitted | CalibrationError]:
-    """The fitted method of each experiment, or the reason why there is none, in their order."""
+    """The fitted method of each experiment, or the reason why there is none, in their order.
+
+    Where stages at once do not fit into memory, half as many are tried from there on.
+
+    Raises:
+        MemoryError: not even one does.
+    """
     at_once = stages_at_once(name, experiments[0]) if len(experiments) > 1 else 1
-    for start in range(0, len(experiments), at_once):
-        batch = experiments[start : start + at_once]
-        yield from fit_together(batch) if len(batch) > 1 else [fit_alone(name, *batch)]
+    done = 0
+    while batch := experiments[done : done + at_once]:
+        try:
+            found = fit_together(batch) if len(batch) > 1 else [fit_alone(name, *batch)]
+        except MemoryError:
+            if len(batch) == 1:
+                raise
+            at_once = len(batch) // 2
+            continue
+        yield from found
+        done += len(batch)
 
 
 def fit_alone(name: str, experiment: Experiment) -> Fitted | CalibrationError:

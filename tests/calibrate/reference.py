@@ -102,8 +102,19 @@ def nearest(anchor, label, candidates, candidate_labels, count) -> list[float]:
 
 
 def pick(rows, slots) -> list[list[int]]:
-    """The rows that each anchor's slots name; -1 names none."""
-    return [[int(rows[slot]) for slot in own if slot >= 0] for own in slots]
+    """The rows that each anchor's slots name in its part of a pool; -1 names none."""
+    return [
+        [int(part[slot]) for slot in own if slot >= 0]
+        for part, anchors in zip(rows, slots, strict=True)
+        for own in anchors
+    ]
+
+
+def chosen_rows(pool) -> np.ndarray:
+    """The rows that each anchor's slots name, (steps, anchors, chosen); -1 names none."""
+    rows = np.take_along_axis(pool.rows[:, :, None], np.maximum(pool.slots, 0), axis=3)
+    rows = np.where(pool.slots < 0, -1, rows)
+    return rows.reshape(len(rows), -1, rows.shape[-1])
 
 
 def cfr_terms(embedded, logits_of, batch, labels, rules):

@@ -16,7 +16,8 @@ from tests.calibrate.synthetic import unit
 CLASSES, DIM, EMBEDDING, ROWS = 3, 5, 4, 24
 ALPHA, LAMBDA, MOMENTUM, SCALE = 1.3, 0.7, 0.8, 0.25
 LABELS = (np.arange(ROWS) * 7 % CLASSES).astype(np.int32)
-ANCHORS = np.arange(5, dtype=np.int32)
+ANCHORS = np.arange(6, dtype=np.int32)
+PARTS = 2
 TRAINING = np.array([5, 6, 7, 8, 9, 10, 11, 5], np.int32)
 POOL = np.array([12, 13, 14, 15, 16, 17, 18, 19], np.int32)
 CANDIDATES = np.array([12, 15, 19, 20, 21, 22, 23, 3], np.int32)
@@ -47,13 +48,16 @@ def head():
 
 
 def slots(rng, pool, *, same_class: bool, count: int = 3):
-    """Random places in a pool for each anchor; the last place of the first anchor is empty."""
+    """Random places in its part of a pool for each anchor; the first anchor's last is empty."""
     chosen = [
-        rng.choice(np.flatnonzero((LABELS[pool] == LABELS[anchor]) == same_class), count)
-        for anchor in ANCHORS
+        [
+            rng.choice(np.flatnonzero((LABELS[part] == LABELS[anchor]) == same_class), count)
+            for anchor in anchors
+        ]
+        for anchors, part in zip(ANCHORS.reshape(PARTS, -1), pool, strict=True)
     ]
     chosen = np.array(chosen, np.int32)
-    chosen[0, -1] = -1
+    chosen[0, 0, -1] = -1
     return chosen
 
 
@@ -66,10 +70,11 @@ def weights_of(rate: float = 0.0, row_weights=None) -> CfrWeights:
 
 def make_batch(positive: str, negative: str) -> CfrBatch:
     rng = np.random.default_rng(6)
-    positives = Pool(POOL, slots(rng, POOL, same_class=True))
+    pool, candidates = (rows.reshape(PARTS, -1) for rows in (POOL, CANDIDATES))
+    positives = Pool(pool, slots(rng, pool, same_class=True))
     negatives = {
-        "slots": Pool(CANDIDATES, slots(rng, CANDIDATES, same_class=False)),
-        "pool": Pool(CANDIDATES, None),
+        "slots": Pool(candidates, slots(rng, candidates, same_class=False)),
+        "pool": Pool(CANDIDATES[None], None),
         "minibatch": None,
     }[negative]
     batch = (ANCHORS, TRAINING, positives if positive == "rps" else None, negatives)
@@ -203,12 +208,12 @@ class TestDegenerateBatches:
         return logged
 
     def test_no_positives(self, head, data):
-        empty = Pool(jnp.asarray(POOL), jnp.full((5, 3), -1, jnp.int32))
+        empty = Pool(jnp.asarray(POOL[None]), jnp.full((1, 6, 3), -1, jnp.int32))
         logged = self.check(VARIANTS[3], head, data, positives=empty)
         assert logged["contrastive"] == 0
 
     def test_no_negatives(self, head, data):
-        empty = Pool(jnp.asarray(CANDIDATES), jnp.full((5, 3), -1, jnp.int32))
+        empty = Pool(jnp.asarray(CANDIDATES[None]), jnp.full((1, 6, 3), -1, jnp.int32))
         logged = self.check(VARIANTS[0], head, data, negatives=empty)
         assert logged["contrastive"] == 0
 
@@ -219,7 +224,7 @@ class TestDegenerateBatches:
         self.check(variant, head, of_one, nothing, weights)
 
     def test_one_row_all_over(self, head, data):
-        alone = {"anchors": jnp.zeros(5, jnp.int32), "training": jnp.zeros(8, jnp.int32)}
+        alone = {"anchors": jnp.zeros(6, jnp.int32), "training": jnp.zeros(8, jnp.int32)}
         self.check(VARIANTS[0], head, data, **alone)
 
     def test_embeddings_of_length_zero(self, head, data):

@@ -9,22 +9,19 @@ from calibrate.sampling import (
     NONE,
     balanced_rows,
     minibatches,
+    num_parts,
+    part_slots,
     pool_of,
     random_negatives,
     random_positives,
     window_slots,
 )
+from tests.calibrate.reference import chosen_rows
 
 
 def make_labels(classes: int, rows: int = 90):
     """Labels of which class 0 is rare."""
     return np.where(np.arange(rows) % 10 == 0, 0, np.arange(rows) % classes).astype(np.int32)
-
-
-def chosen_rows(pool):
-    """The rows that each anchor's slots name, (steps, anchors, chosen); -1 names none."""
-    rows = np.take_along_axis(pool.rows[:, None, :], np.maximum(pool.slots, 0), axis=2)
-    return np.where(pool.slots == NONE, NONE, rows)
 
 
 def without_empty(row):
@@ -121,12 +118,50 @@ class TestWindowSlots:
         assert slots.tolist() == [[[NONE] * 3]]
 
 
+class TestParts:
+    @pytest.mark.parametrize(
+        ("classes", "size", "anchors", "count", "same_class", "parts"),
+        [
+            (2, 256, 128, 16, False, 8),
+            (2, 256, 128, 17, False, 4),
+            (2, 256, 96, 16, False, 8),
+            (2, 256, 100, 16, False, 4),
+            (2, 256, 127, 16, False, 1),
+            (5, 256, 128, 16, False, 8),
+            (5, 256, 128, 16, True, 2),
+            (2, 256, 128, 200, False, 1),
+            (2, 30, 128, 2, False, 1),
+        ],
+    )
+    def test_are_as_many_as_leave_every_class_its_count(
+        self, classes, size, anchors, count, same_class, parts
+    ):
+        place_classes = np.arange(size) % classes
+        assert num_parts(place_classes, anchors, count, same_class=same_class) == parts
+
+    def test_the_anchors_of_a_part_are_served_by_it_as_by_a_pool(self, rng):
+        labels, place_classes = rng.integers(3, size=(50, 8)), np.arange(64) % 3
+        slots = part_slots(rng, labels, place_classes, 5, same_class=False)
+        assert slots.shape == (50, 2, 4, 5)
+        found = np.take_along_axis(place_classes.reshape(1, 2, 1, -1), slots, axis=3)
+        assert (found != labels.reshape(50, 2, 4, 1)).all()
+        assert all(len(set(each)) == 5 for each in slots.reshape(-1, 5))
+
+    def test_every_place_of_a_part_is_as_likely_as_any_other(self, rng):
+        slots = part_slots(rng, np.zeros((2000, 4), int), np.arange(64) % 2, 7, same_class=False)
+        for part in range(2):
+            counts = np.bincount(slots[:, part].reshape(-1), minlength=32)
+            assert not counts[::2].any()
+            assert is_even(counts[1::2], 1 / 16)
+
+
 @pytest.mark.parametrize("classes", [2, 3, 5])
 class TestRandomNegatives:
     def draw(self, rng, classes, count: int = 6):
         labels = make_labels(classes)
         anchors = minibatches(rng, np.arange(90), 400, 8)
-        pool = random_negatives(rng, anchors, labels, np.arange(80), 60, count)
+        pool = random_negatives(rng, anchors, labels, np.arange(80), 120, count)
+        assert pool.rows.shape == (400, 2, 60)
         return labels, anchors, pool
 
     def test_none_is_of_the_anchor_s_class(self, rng, classes):
@@ -158,7 +193,7 @@ class TestRandomPositives:
         labels = make_labels(classes)
         eligible = np.arange(80) if eligible is None else eligible
         anchors = minibatches(rng, np.arange(90), 400, 8)
-        pool = random_positives(rng, anchors, labels, eligible, 60, 5)
+        pool = random_positives(rng, anchors, labels, eligible, 64, 5)
         return labels, anchors, chosen_rows(pool)
 
     def test_all_are_of_the_anchor_s_class_and_never_the_anchor(self, rng, classes):
@@ -192,7 +227,7 @@ class TestPoolOf:
     @pytest.mark.parametrize(("rows", "size"), [(10, 256), (256, 256), (257, 512)])
     def test_sizes_are_multiples_of_256(self, rows, size):
         pool = pool_of(np.arange(rows).reshape(1, 1, rows))
-        assert pool.rows.shape == (1, size)
+        assert pool.rows.shape == (1, 1, size)
         assert (chosen_rows(pool)[0, 0] == np.arange(rows)).all()
 
     def test_of_nothing_is_a_pool_of_valid_rows(self):

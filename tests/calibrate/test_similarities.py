@@ -21,6 +21,13 @@ def test_a_centroid_of_zeros_does_not_count():
 
 def test_slots_name_rows_of_the_pool_and_empty_ones_do_not_count():
     pool = jnp.array([[1.0, 0.0], [0.0, 1.0]])
-    found, mask = with_slots(ANCHORS, pool, jnp.array([[1, 0], [0, -1]]))
+    found, mask = with_slots(ANCHORS, pool, jnp.array([[[1, 0], [0, -1]]]))
     assert mask.tolist() == [[True, True], [True, False]]
     assert jnp.allclose(found[mask], jnp.array([0, 1, 0.6]))
+
+
+def test_slots_of_a_part_name_rows_of_that_part():
+    pool = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    found, mask = with_slots(ANCHORS, pool, jnp.array([[[1, 0]], [[0, 1]]]))
+    assert mask.all()
+    assert jnp.allclose(found, jnp.array([[0, 1], [-0.6, -0.8]]))

@@ -72,3 +72,23 @@ def test_the_size_is_what_fits(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100_000, 200_000))
     monkeypatch.setattr(batch_size, "memory_taken", lambda encoder, size: 5000 + 400 * size)
     assert fitting_batch_size(gpu) == 128
+
+    def no_memory(encoder, size):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(batch_size, "memory_taken", no_memory)
+    assert fitting_batch_size(gpu) == 8
+
+
+def test_memory_is_what_a_batch_takes_at_its_peak(monkeypatch):
+    device = torch.device("cuda")
+    taken = {"now": 700}
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda where: taken["now"])
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda where: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda where: taken["peak"])
+
+    def encode(pixels):
+        taken["peak"] = 700 + 10 * len(pixels)
+
+    encoder = SimpleNamespace(device=device, view=SimpleNamespace(side=4), encode=encode)
+    assert batch_size.memory_taken(encoder, 8) == 80

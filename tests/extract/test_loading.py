@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from extract import loading
 from extract.errors import ExtractError
-from extract.loading import FEW_ROWS, PORTION, batches, chosen_workers
+from extract.loading import PORTION, START_SECONDS, batches, seconds_to_decode, suitable_workers
 from extract.manifest import Manifest, make_rows
 from extract.views import View
 from tests.growing import FORKS
@@ -113,10 +114,19 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     assert all(map(gone, pids))
 
 
-def test_the_number_of_workers_follows_the_device():
+def test_the_number_of_workers_follows_the_device_and_the_work():
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     cores = len(os.sched_getaffinity(0))
-    assert chosen_workers(None, cpu, FEW_ROWS) == chosen_workers(None, cuda, FEW_ROWS) == 0
-    assert chosen_workers(None, cuda, FEW_ROWS + 1) == cores
-    assert chosen_workers(None, cpu, FEW_ROWS + 1) == max(1, cores // 8)
-    assert chosen_workers(7, cpu, 1) == 7
+    little, much = START_SECONDS - 1, START_SECONDS + 1
+    assert suitable_workers(cpu, little) == suitable_workers(cuda, little) == 0
+    assert suitable_workers(cuda, much) == cores
+    assert suitable_workers(cpu, much) == max(1, cores // 4)
+
+
+def test_the_time_to_decode_goes_with_the_rows(monkeypatch):
+    """With a clock that ticks a second at each look, whatever the images."""
+    monkeypatch.setattr(loading.time, "perf_counter", iter(range(99)).__next__)
+    images = manifest(Shades(unreadable=(0,)))
+    assert seconds_to_decode(images, VIEW, range(100)) == 25
+    assert seconds_to_decode(images, VIEW, range(98, 100)) == 1
+    assert seconds_to_decode(images, VIEW, range(100, 100)) == 0

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from extract.encoder import EncoderSpec, load_encoder
 from extract.errors import ExtractError
 from extract.images import REMEDY
 from extract.limit import limited
+from extract.loading import batches
 from extract.manifest import Manifest
 from extract.run import ExtractOptions, extract
 from tests.samples import save_photos
@@ -389,3 +391,58 @@ def test_the_batch_size_touches_features_by_rounding_alone(
     # What float16 adds as it is stored.
     stored = 2**-11
     assert max(np.abs(found[0] - each).max() for each in found) <= (bound + stored) * scale
+
+
+class OnGpu:
+    """An encoder that seems to be on a GPU, and notes when what is launched and fetched."""
+
+    device = SimpleNamespace(type="cuda")
+
+    def __init__(self, encoder):
+        self.encoder, self.done = encoder, []
+
+    def __getattr__(self, name):
+        return getattr(self.encoder, name)
+
+    def launch(self, pixels):
+        number = sum(what.startswith("launch") for what in self.done)
+        self.done.append(f"launch {number}")
+        fetch = self.encoder.launch(pixels)
+
+        def noted():
+            self.done.append(f"fetch {number}")
+            return fetch()
+
+        return noted
+
+
+@pytest.fixture
+def gpu(encoder, monkeypatch) -> OnGpu:
+    found = OnGpu(encoder)
+
+    def unpinned(*args, pinned):
+        found.pinned = pinned
+        return batches(*args)
+
+    monkeypatch.setattr("extract.run.batches", unpinned)
+    return found
+
+
+def test_on_a_gpu_a_batch_is_fetched_once_the_next_is_launched(
+    manifest, encoder, gpu, out, tmp_path
+):
+    whole = tmp_path / "whole.h5"
+    extract(manifest, encoder, whole, OPTIONS, Told())
+    extract(manifest, gpu, out, OPTIONS, Told())
+    assert gpu.pinned
+    assert gpu.done == [
+        *("launch 0", "launch 1", "fetch 0", "launch 2", "fetch 1"),
+        *("launch 3", "fetch 2", "launch 4", "fetch 3", "fetch 4"),
+    ]
+    assert verify(out) == verify(whole)
+
+
+def test_on_a_gpu_all_before_an_unreadable_image_is_kept(manifest, gpu, photos, out):
+    (photos / "0021.png").write_bytes(b"")
+    with pytest.raises(ExtractError, match=r"\(the 16 rows before are kept\)$"):
+        extract(manifest, gpu, out, OPTIONS, Told())

@@ -10,6 +10,7 @@ from calibrate.experiment import Experiment, prepare
 from calibrate.head import embed
 from calibrate.methods.cfr import alphas, stage_legs
 from calibrate.sampling import NONE
+from tests.calibrate.reference import chosen_rows
 from tests.calibrate.synthetic import make_task, quick_settings
 
 # Structures of the program and terms of its loss; terms are added up, so that not every combination
@@ -94,8 +95,8 @@ class TestBatches:
         changes = {"positive_source": source, "dps_source": "zeroshot"}
         batches = self.draw(experiment, positive="rps", **changes)
         labels, pool = experiment.task.labels, batches.positives
-        rows = np.take_along_axis(pool.rows[:, None, :], np.maximum(pool.slots, 0), axis=2)
-        used, anchors = pool.slots != NONE, batches.anchors[..., None]
+        rows, anchors = chosen_rows(pool), batches.anchors[..., None]
+        used = rows != NONE
         assert ((labels[rows] == labels[anchors]) & (rows != anchors))[used].all()
         assert (experiment.task.splits[rows] == 0)[used].all()
         everything = np.arange(len(labels))
@@ -107,7 +108,7 @@ class TestBatches:
         batches = self.draw(experiment, **changes)
         labels, pool = experiment.task.labels, batches.negatives
         assert (pool.slots != NONE).all()
-        rows = np.take_along_axis(pool.rows[:, None, :], pool.slots, axis=2)
+        rows = chosen_rows(pool)
         assert (labels[rows] != labels[batches.anchors[..., None]]).all()
         assert (experiment.task.splits[rows] == 0).all()
 
@@ -116,7 +117,7 @@ class TestBatches:
         pool = (batches := self.draw(experiment, negative="nns", init=init)).negatives
         features = experiment.prepared.features
         vectors = np.asarray(embed(experiment.erm.last, features.gather(jnp.arange(1000))))
-        chosen = np.take_along_axis(pool.rows[:, None, :], pool.slots, axis=2)
+        chosen = chosen_rows(pool)
         for place, anchor in enumerate(batches.anchors[0]):
             others = np.flatnonzero(task.labels[:1000] != task.labels[anchor])
             cosines = vectors[others] @ vectors[anchor]
@@ -124,9 +125,10 @@ class TestBatches:
 
     def test_a_pool_of_nearest_candidates_is_as_large_as_asked_for(self, experiment):
         batches = self.draw(experiment, negative="nns", nns_pool="40")
-        assert batches.negatives.rows.shape == (60, 40)
+        assert batches.negatives.rows.shape == (60, 1, 40)
         assert batches.negatives.slots is None
-        assert np.bincount(experiment.task.labels[batches.negatives.rows[0]]).tolist() == [20, 20]
+        labels = experiment.task.labels[batches.negatives.rows[0, 0]]
+        assert np.bincount(labels).tolist() == [20, 20]
 
     def test_the_minibatch_as_pool_draws_nothing(self, experiment):
         batches = self.draw(experiment, negative="nns", nns_pool="minibatch")

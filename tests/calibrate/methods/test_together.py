@@ -83,3 +83,30 @@ def test_larger_stages_take_more_memory(task):
     ]
     assert sizes[0] < sizes[1]
     assert sizes[0] < sizes[2] < sizes[3]
+
+
+class TestTooLittleMemory:
+    """Stages at once, of a device that holds fewer than it seemed."""
+
+    def fit(self, monkeypatch, prepared, fits: int):
+        tried = []
+
+        def together(experiments):
+            tried.append(len(experiments))
+            if len(experiments) > fits:
+                raise MemoryError("Out of memory allocating 1 bytes.")
+            return [each.seed for each in experiments]
+
+        monkeypatch.setattr("calibrate.methods.together.stages_at_once", lambda *_: 8)
+        monkeypatch.setattr("calibrate.methods.together.fit_together", together)
+        monkeypatch.setattr("calibrate.methods.together.fit_alone", lambda _, each: each.seed)
+        experiments = [Experiment(prepared, quick_settings(), seed) for seed in range(9)]
+        return list(fit_each("cfr", experiments)), tried
+
+    def test_halves_what_is_fitted_at_once(self, monkeypatch, prepared):
+        found, tried = self.fit(monkeypatch, prepared, fits=3)
+        assert found == list(range(9))
+        assert tried == [8, 4, 2, 2, 2, 2]
+
+    def test_ends_at_one_by_one(self, monkeypatch, prepared):
+        assert self.fit(monkeypatch, prepared, fits=0) == (list(range(9)), [8, 4, 2])

@@ -1,0 +1,296 @@
+"""Shards joined: the same file as one extraction would write, or a refusal that says what to do."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cache.errors import CacheError
+from cache.info import read_info
+from cache.merging import merge
+from cache.places import locked
+from cache.reader import opened_cache, read_cache, verify
+from cache.writer import write_cache
+from tests.cache.examples import ROOT, run_python, same
+from tests.cache.shard_files import make_whole, shard_cache, write_shard, write_shards
+
+WHOLE = make_whole()
+AGAIN = ", with --shard 2/3 --overwrite"
+
+
+@pytest.fixture
+def shards(tmp_path) -> list[Path]:
+    return write_shards(tmp_path, WHOLE)
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "a.h5"
+
+
+def refusal(paths: list[Path], out: Path, **settings) -> str:
+    """Why shards are not joined; nothing is written then."""
+    before = sorted(out.parent.iterdir())
+    with pytest.raises(CacheError) as error:
+        merge(paths, out, **settings)
+    assert sorted(out.parent.iterdir()) == before
+    return str(error.value)
+
+
+@pytest.mark.parametrize("virtual", [False, True])
+@pytest.mark.parametrize("count", [1, 3, 23])
+def test_shards_in_any_order_make_what_one_extraction_makes(count, virtual, tmp_path, out):
+    write_cache(tmp_path / "whole.h5", WHOLE)
+    shards = write_shards(tmp_path, WHOLE, count)
+    assert merge(shards[::-1], out, virtual=virtual) == []
+    assert verify(out) == verify(tmp_path / "whole.h5")
+    found = read_cache(out)
+    assert same(replace(found, provenance=WHOLE.provenance), WHOLE)
+    assert set(found.provenance) == {*WHOLE.provenance, "merged"}
+    assert [each["file"] for each in found.provenance["merged"]] == [x.name for x in shards]
+
+
+def test_many_chunks_are_joined_and_read_back(tmp_path, out):
+    whole = make_whole(n=5000, dim=256, width=2, subjects=False)
+    for virtual in (False, True):
+        merge(write_shards(tmp_path, whole), out, overwrite=True, virtual=virtual)
+        with opened_cache(out) as cache:
+            for rows in (np.arange(5000), np.array([1665, 1666, 4999]), np.zeros(0, int)):
+                assert (cache.features[rows] == whole.features[rows]).all()
+
+
+def test_a_shard_is_refused_where_a_whole_cache_is_expected(shards):
+    for read in (read_cache, lambda path: opened_cache(path).__enter__()):
+        with pytest.raises(CacheError) as error:
+            read(shards[1])
+        assert str(error.value) == (
+            f"{shards[1]}: expected a whole cache, found shard 2 of 3 (rows 7 to 14 of 23); join "
+            "all 3 shards with merge SHARD... --out FILE.h5"
+        )
+    assert read_info(shards[1])["shard"]["first_row"] == 7
+    assert len(verify(shards[1])) == 14
+
+
+def test_a_shard_that_cannot_be_is_refused(tmp_path):
+    for entry in ({"index": 1}, {"index": 4, "count": 3}, "1/3", {"index": 1, "count": 0}):
+        cache = shard_cache(WHOLE, 1, 3, shard=entry)
+        write_cache(tmp_path / "a.h5", cache, overwrite=True)
+        with pytest.raises(CacheError, match="provenance, shard: expected a shard of 7 rows, f"):
+            read_cache(tmp_path / "a.h5", whole=False)
+
+
+def test_missing_shards_are_named_with_what_makes_them(shards, out):
+    assert refusal(shards[1:2], out) == (
+        f"{out}: expected all 3 shards, found 1; name the files of the others too, or make them "
+        "with extract --shard 1/3, --shard 3/3"
+    )
+
+
+def test_a_shard_given_twice_is_refused(shards, out, tmp_path):
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(shards[1].read_bytes())
+    assert refusal([*shards, copy], out) == (
+        f"{copy}: shard 2 of 3 (rows 7 to 14 of 23) is given twice, {shards[1]} is it too; leave "
+        "one out"
+    )
+
+
+def test_a_whole_cache_or_no_file_is_no_shard(shards, out, tmp_path):
+    whole = tmp_path / "whole.h5"
+    write_cache(whole, WHOLE)
+    assert refusal([*shards, whole], out) == (
+        f"{whole}: expected a shard, found a whole cache; merge joins the files that extract "
+        "--shard I/N writes"
+    )
+    assert refusal([tmp_path / "none.h5"], out).startswith(f"{tmp_path / 'none.h5'}: no such file")
+
+
+def test_a_shard_of_another_count_is_refused(shards, out, tmp_path):
+    other = write_shard(tmp_path, shard_cache(WHOLE, 2, 4))
+    assert refusal([shards[0], other, shards[2]], out) == (
+        f"{other}: expected one of 3 shards of 23 rows as {shards[0]} is, found shard 2 of 4 (rows "
+        "5 to 10 of 23); name shards of one count alone"
+    )
+
+
+OTHER_MODEL = {"model": "other", "weights_sha256": "00" * 32}
+MADE_OTHERWISE = [
+    (OTHER_MODEL, 'provenance, model: expected "tiny" as in {first}, found "other"'),
+    (
+        {"weights_sha256": "00"},
+        f'provenance, weights_sha256: expected "{"ab" * 32}" as in {{first}}, found "00"',
+    ),
+    (
+        {"compute_dtype": "bfloat16"},
+        'provenance, compute_dtype: expected "float32" as in {first}, found "bfloat16"',
+    ),
+    (
+        {"image_processor": {"class": "P", "configuration": {"size": 336}}},
+        "provenance, image_processor.configuration.size: expected 224 as in {first}, found 336",
+    ),
+    (
+        {"manifest_sha256": "00"},
+        f"provenance, manifest_sha256: expected {'cd' * 32} as in {{first}}, found 00; the data "
+        "set's images, labels or splits changed between the two, or --limit did: extract again "
+        "whichever is out of date, this one",
+    ),
+    ({"templates": "simple"}, 'provenance, templates: expected "none" as in {first}, found "sim'),
+]
+
+
+@pytest.mark.parametrize(("made", "message"), MADE_OTHERWISE)
+def test_a_shard_made_otherwise_is_named(made, message, shards, out, tmp_path):
+    write_shard(tmp_path, shard_cache(WHOLE, 2, 3, **made))
+    found = refusal(shards, out)
+    assert found.startswith(f"{shards[1]}: {message.format(first=shards[0])}")
+    assert found.endswith(AGAIN)
+
+
+def test_other_contents_are_named(shards, out, tmp_path):
+    texts, head = WHOLE.texts, WHOLE.head
+    turned = texts.attribute_embeddings[::-1].copy()
+    others = {
+        "dataset: expected examples": {"dataset": "other"},
+        "features, dtype: expected float16": {"features": WHOLE.features.astype(np.float32)},
+        "class_names: expected ('class 0'": {"texts": replace(texts, class_names=("x", "y"))},
+        "text/attribute_embeddings: expected the same numbers": {
+            "texts": replace(texts, attribute_embeddings=turned)
+        },
+        "head/projection: expected the same": {"head": replace(head, projection=-head.projection)},
+        "head/bias: expected shape (4,)": {"head": replace(head, bias=None)},
+        "head/logit_scale: expected 100.0": {"head": replace(head, logit_scale=14.0)},
+        "subjects: expected one": {"rows": replace(WHOLE.rows, subjects=None)},
+    }
+    for message, change in others.items():
+        write_shard(tmp_path, shard_cache(replace(WHOLE, **change), 2, 3))
+        assert refusal(shards, out).startswith(f"{shards[1]}: {message}"), message
+
+
+def test_what_differs_by_rounding_is_said_and_recorded(shards, out, tmp_path):
+    made = {"device": "cuda (b)", "versions": {"torch": "2.14.0"}, "model": "/scratch/tiny"}
+    made["batch_size_halved"] = [[3, 32]]  # Of the shard's own rows: recorded beside it alone.
+    texts = WHOLE.texts
+    nearly = replace(texts, class_embeddings=texts.class_embeddings * np.float32(1 + 1e-6))
+    write_shard(tmp_path, shard_cache(replace(WHOLE, texts=nearly), 2, 3, **made))
+    assert merge(shards, out) == [
+        'model differs between shards: "tiny" in 2, "/scratch/tiny" in 1; the weights are the same',
+        'device differs between shards: "cpu (a)" in 2, "cuda (b)" in 1; features agree to '
+        "rounding alone",
+        'versions.torch differs between shards: "2.13.0" in 2, "2.14.0" in 1; features agree to '
+        "rounding alone",
+        "batch_size_halved differs between shards: null in 2, [[3, 32]] in 1; features agree to "
+        "rounding alone",
+    ]
+    found = read_cache(out)
+    assert (found.texts.class_embeddings == texts.class_embeddings).all()
+    assert [each["device"] for each in found.provenance["merged"]] == [
+        "cpu (a)",
+        "cuda (b)",
+        "cpu (a)",
+    ]
+    assert "batch_size_halved" not in found.provenance
+    assert found.provenance["merged"][1]["batch_size_halved"] == [[3, 32]]
+
+
+@pytest.mark.parametrize("virtual", [False, True])
+def test_a_damaged_shard_is_named(virtual, shards, out):
+    data = bytearray(shards[1].read_bytes())
+    data[data.index(WHOLE.features[9].tobytes())] ^= 1
+    shards[1].write_bytes(data)
+    assert refusal(shards, out, virtual=virtual) == (
+        f"{shards[1]}: features, rows 0 to 7: expected bytes that match their checksum, found "
+        "damaged ones; the file is damaged: restore it, or write it again with --overwrite"
+    )
+
+
+def test_a_shard_whose_digest_is_wrong_is_named(shards, out, monkeypatch):
+    """What fletcher32 lets through, SHA-256 finds."""
+    monkeypatch.setattr("cache.merging.read_text", lambda *_: "00")
+    found = refusal(shards, out)
+    assert found.startswith(f"{shards[0]}: features: expected SHA-256 00, found ")
+
+
+def test_a_finished_file_is_kept_and_a_writer_is_alone(shards, out):
+    with locked(out):
+        assert "another process is writing this file" in refusal(shards, out)
+    merge(shards, out)
+    before = out.read_bytes()
+    assert refusal(shards, out) == (
+        f"{out}: the file exists; replace it with --overwrite or name another"
+    )
+    assert out.read_bytes() == before
+    merge(shards, out, overwrite=True)
+
+
+FILL_DISK = """
+import resource, sys
+from cache.errors import CacheError
+from cache.merging import merge
+out, limit, *shards = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
+try:
+    merge(shards, out)
+except CacheError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+merge(shards, out)
+"""
+
+
+def test_a_full_disk_is_reported_and_nothing_is_left(tmp_path, out):
+    whole = make_whole(n=3000, dim=512, width=2)
+    shards = write_shards(tmp_path / "shards", whole)
+    done = run_python(FILL_DISK, out, 1_500_000, *shards)
+    assert (done.stderr, done.stdout) == (
+        "",
+        f"{out}: cannot be written: File too large; 3,172,176 bytes are needed; make room and run "
+        "the same command again\n",
+    )
+    assert same(replace(read_cache(out), provenance=whole.provenance), whole)
+    assert sorted(tmp_path.iterdir()) == [out, tmp_path / "shards"]
+
+
+MERGE = """
+import sys
+from cache.merging import merge
+merge(sys.argv[2:], sys.argv[1])
+"""
+
+
+def test_a_killed_merge_leaves_nothing_under_the_final_name(tmp_path, out):
+    whole = make_whole(n=60_000, dim=512, width=2, subjects=False)
+    shards = write_shards(tmp_path / "shards", whole)
+    command = [sys.executable, "-c", MERGE, str(out), *map(str, shards)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    temporary = out.with_name("a.h5.tmp")
+    while not (temporary.exists() and temporary.stat().st_size > 1 << 20):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    merge(shards, out)
+    assert len(verify(out)) == 13
+    assert not temporary.exists()
+
+
+MEASURE_MEMORY = """
+import sys, tracemalloc
+from cache.merging import merge
+tracemalloc.start()
+merge(sys.argv[2:], sys.argv[1])
+print(tracemalloc.get_traced_memory()[1])
+"""
+
+
+def test_merging_holds_metadata_and_a_chunk(tmp_path, out):
+    whole = make_whole(n=20_000, dim=1024, width=2, subjects=False)
+    shards = write_shards(tmp_path / "shards", whole)
+    peak = int(run_python(MEASURE_MEMORY, out, *shards).stdout)
+    assert whole.features.nbytes == 40_960_000
+    assert peak < 20e6, peak
