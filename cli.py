@@ -549,11 +549,6 @@ def extract(
         from cache.places import refuse_finished
         from extract.datasets import load_dataset
         from extract.datasets.options import DatasetOptions
-        from extract.encoder import EncoderSpec, load_encoder, settled
-        from extract.progress import progress_on_stderr
-        from extract.run import ExtractOptions
-        from extract.run import extract as run
-        from extract.summary import render
 
         refuse_finished(out, values["overwrite"])
         values["class_names"] = tuple(class_names.split(",")) if class_names else None
@@ -562,6 +557,14 @@ def extract(
             values["batch_size"] = None
         manifest = load_dataset(name, root or Path("data") / name, taken(DatasetOptions, values))
         click.echo(f"loading {model}", err=True)
+
+        # Torch takes seconds to import: what is wrong with the data set is said before.
+        from extract.encoder import EncoderSpec, load_encoder, settled
+        from extract.progress import progress_on_stderr
+        from extract.run import ExtractOptions
+        from extract.run import extract as run
+        from extract.summary import render
+
         spec = EncoderSpec(model, revision, device, dtype, compile, channels_last)
         encoder = load_encoder(settled(spec, begun_job(out)))
         with progress_on_stderr() as progress:

@@ -18,7 +18,8 @@ SHARE_OF_MEMORY = 0.6
 def fitting_batch_size(encoder: Encoder) -> int:
     """A size that fits the encoder's device, a power of two.
 
-    A CPU gains nothing by more than CPU_SIZE images, and loses less to a kill. A GPU takes what
+    A CPU gains nothing by more than CPU_SIZE images (ViT-B/32 in float32, two cores: 27, 25 and 23
+    images/s in batches of 16, 32 and 64), and loses less to a kill. A GPU takes what
     its free memory holds, by what two small batches take; beyond LARGEST no GPU gains.
     """
     if encoder.device.type != "cuda":

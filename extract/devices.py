@@ -31,7 +31,7 @@ def chosen_dtype(dtype: str, device: torch.device, num_parameters: int) -> str:
     gives infinite features, which no cache takes: the message then names --dtype float32.
 
     A CPU computes in bfloat16 only where it multiplies it in hardware: elsewhere that was slower
-    than float32 (ViT-B/32, two cores with AVX-512 alone: 6 against 8 images/s; with AMX 49 against
+    than float32 (ViT-B/32, two cores with AVX-512 alone: 6 against 24 images/s; with AMX 49 against
     18). A small model stays in float32, as casting costs it more than it saves.
     """
     if dtype != "auto":
