@@ -19,6 +19,7 @@ from calibrate.settings import NOT_REPRODUCED, PRESETS, Settings
 # Whoever opens a file says what is wrong with it, with exit code 1; click would say it with 2.
 PATH = click.Path(path_type=Path, readable=False)
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
+COMMAND_LINE = (sys.executable, __file__)
 PAPER_MODEL = "openai/clip-vit-large-patch14-336"
 DATASETS_HELP = "digits, waterbirds, celeba, metashift, chexpert, cmnist, or folder for your own."
 MODEL_HELP = "A hub id or a local folder; or open-clip:ARCHITECTURE/TAG_OR_FILE, open-clip:FOLDER."
@@ -582,11 +583,6 @@ def extract(
         from cache.places import refuse_finished
         from extract.datasets import load_dataset
         from extract.datasets.options import DatasetOptions
-        from extract.encoder import EncoderSpec, load_encoder, settled
-        from extract.progress import progress_on_stderr
-        from extract.run import ExtractOptions
-        from extract.run import extract as run
-        from extract.summary import render
 
         refuse_finished(out, values["overwrite"])
         values["class_names"] = tuple(class_names.split(",")) if class_names else None
@@ -595,6 +591,14 @@ def extract(
             values["batch_size"] = None
         manifest = load_dataset(name, root or Path("data") / name, taken(DatasetOptions, values))
         click.echo(f"loading {model}", err=True)
+
+        # Torch takes seconds to import: what is wrong with the data set is said before.
+        from extract.encoder import EncoderSpec, load_encoder, settled
+        from extract.progress import progress_on_stderr
+        from extract.run import ExtractOptions
+        from extract.run import extract as run
+        from extract.summary import render
+
         spec = EncoderSpec(model, revision, device, dtype, compile, channels_last)
         encoder = load_encoder(settled(spec, begun_job(out)))
         with progress_on_stderr() as progress:
@@ -764,6 +768,7 @@ def bench():
     \b
     Example:
       python cli.py bench train
+      python cli.py bench extract
     """
 
 
@@ -781,10 +786,59 @@ def bench_train(repeats, quick, as_json):
     """
     from calibrate.bench.run import bench_train as run
     from calibrate.bench.sizes import FULL, QUICK
-    from calibrate.bench.table import render
+    from calibrate.bench.table import ROWS, title
 
-    words = (sys.executable, __file__)
-    emit(run(words, QUICK if quick else FULL, repeats, tell_measured), as_json, render)
+    result = run(COMMAND_LINE, QUICK if quick else FULL, repeats, tell_measured)
+    emit(result, as_json, partial(figures_table, ROWS, title))
+
+
+@bench.command("extract")
+@click.option("--repeats", type=click.IntRange(min=1), default=3, help="Means are over these.")
+@click.option("--quick", is_flag=True, help="Tiny sizes, to see that it runs; figures say nothing.")
+@json_option
+def bench_extract(repeats, quick, as_json):
+    """Time extraction next to its encoder alone and to a loop over transformers.
+
+    Also what a kill costs, and how time, memory and file grow from 1,000 to 100,000 images.
+
+    \b
+    Example:
+      python cli.py bench extract
+      python cli.py bench extract --repeats 1 --json
+    """
+    from extract.bench.run import bench_extract as run
+    from extract.bench.sizes import FULL, QUICK
+    from extract.bench.table import ROWS, render_scale, title
+
+    def render(result):
+        from rich.console import Group
+
+        return Group(figures_table(ROWS, title, result), render_scale(result))
+
+    emit(run(COMMAND_LINE, QUICK if quick else FULL, repeats, tell_measured), as_json, render)
+
+
+def figures_table(rows, title, result: dict):
+    """The figures of a benchmark with their meaning and unit, and why some are missing.
+
+    Each of `rows`: a name, what it is, its unit, and how many decimals say something.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, title=title(result))
+    table.add_column("figure")
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("what it is")
+    for name, meaning, unit, decimals in rows:
+        value = result[name]
+        scaled = value if value is None or unit != "ms" else value * 1e3
+        shown = "-" if scaled is None else f"{scaled:.{decimals}f} {unit}"
+        table.add_row(name, shown.rstrip(), meaning)
+    reasons = [f"{name}: not measured: {why}" for name, why in result["not_measured"].items()]
+    notes = [f"{name}: {note}" for name, note in result.get("notes", {}).items()]
+    return Group(table, "\n".join([*reasons, *notes]))
 
 
 def tell_measured(what: str) -> None:

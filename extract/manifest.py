@@ -1,7 +1,10 @@
 """A data set as the rest of the package sees it: rows, names, and a way to read each image."""
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +30,16 @@ class FileSource:
     paths: tuple[str, ...]
 
     def read(self, row: int) -> bytes:
-        return (self.root / self.paths[row]).read_bytes()
+        path = self.root / self.paths[row]
+        with open(path, "rb", opener=opened_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is a pipe or a device, not a file of images", path)
+            return file.read()
+
+
+def opened_at_once(path: str, flags: int) -> int:
+    """The descriptor of a file, also where that is a pipe that nobody writes to."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 @dataclass(frozen=True)

@@ -73,10 +73,12 @@ def extract(
     """
     manifest = manifest if options.limit is None else limited(manifest, options.limit)
     texts = embed_texts(manifest, TEMPLATES[options.templates], encoder.embed_texts)
-    batch_size = options.batch_size or begun_job(out).get("batch_size")
-    batch_size = batch_size or fitting_batch_size(encoder)
+    begun = begun_job(out)
+    batch_size = options.batch_size or begun.get("batch_size") or fitting_batch_size(encoder)
     # The manifest's digest is that of the whole in every shard, so that shards can be joined.
     provenance = described(manifest, encoder, options, batch_size)
+    if begun and not options.overwrite:
+        refuse_changed(out, begun, provenance)
     manifest, shard = part(manifest, options.shard)
     provenance |= shard
     tell_start(manifest, provenance, progress)
@@ -113,6 +115,18 @@ def described(
         "batch_size": batch_size,
         "templates": options.templates,
     }
+
+
+def refuse_changed(out: Path, begun: dict[str, Any], provenance: dict[str, Any]) -> None:
+    """Raises ExtractError where the job that is gone on with is one of another list of rows."""
+    asked = ("limit", "manifest_sha256")
+    same_limit, same_rows = (begun.get(name) == provenance[name] for name in asked)
+    if same_limit and not same_rows:
+        raise ExtractError(
+            f"{out}: the data set is not the one that this was begun with: an image, a label, an "
+            "attribute, a split, a name or the order has changed; put it back and run the same "
+            "command again, for what is done is kept, or start anew with --overwrite"
+        )
 
 
 def tell_start(manifest: Manifest, provenance: dict[str, Any], progress: Progress) -> None:

@@ -1,5 +1,6 @@
 """Extractions in processes of their own, to be killed."""
 
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -45,3 +46,36 @@ class Growing:
         os.kill(self.process.pid, how)
         self.process.join(timeout=60)
         return self.process.exitcode
+
+    def family(self) -> list[int]:
+        """The processes that this one has started, and those that they have."""
+        return descendants(self.process.pid)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, at any depth."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # One that has ended meanwhile.
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found, left = [], [pid]
+    while left:
+        parent = left.pop()
+        children = [each for each, its_parent in parents.items() if its_parent == parent]
+        found += children
+        left += children
+    return found
+
+
+def gone(pid: int, seconds: float = 10) -> bool:
+    """Whether a process has ended within so many seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from cache.reader import read_cache, verify
 from cli import main
-from tests.growing import Growing
+from tests.growing import Growing, gone
 from tests.samples import save_photos
 
 ROOT = Path(__file__).parents[1]
@@ -110,6 +110,21 @@ def test_a_missing_root_is_named(small_clip, tmp_path):
     assert str(root) in message
 
 
+def test_what_is_wrong_with_the_data_set_is_said_before_torch_is_imported(tmp_path):
+    args = arguments(tmp_path / "nowhere", Path("extract/tiny_clip"), tmp_path / "out.h5")
+    code = f"""
+import sys
+from cli import main
+try:
+    main({args})
+except SystemExit as done:
+    print(done.code, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.startswith(f"Error: no folder {tmp_path / 'nowhere'}; give --root a folder")
+    assert done.stdout == "1 False\n"
+
+
 def test_a_finished_file_is_seen_before_the_model_is_loaded(photos, small_clip, tmp_path):
     out = tmp_path / "photos.h5"
     run(*arguments(photos, small_clip, out))
@@ -159,19 +174,23 @@ def test_a_full_disk_loses_nothing_and_says_how_much_is_missing(photos, small_cl
     assert verify(out) == verify(whole)
 
 
-def test_killed_again_and_again_it_ends_with_the_same_bits(small_clip, tmp_path):
+@pytest.mark.parametrize(("workers", "rounds"), [("0", 5), ("2", 3)])
+def test_killed_again_and_again_it_ends_with_the_same_bits(small_clip, tmp_path, workers, rounds):
     photos = save_photos(tmp_path / "photos", NUM_PHOTOS)
     whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
     run(*arguments(photos, small_clip, whole, "--batch-size", "2"))
-    args = arguments(photos, small_clip, out, "--batch-size", "2")
-    saved = 0
-    for _ in range(5):
+    args = arguments(photos, small_clip, out, "--batch-size", "2", "--workers", workers)
+    saved, family = 0, []
+    for _ in range(rounds):
         growing = Growing(args, out)
         growing.wait_for(saved + 8)
         time.sleep(random.uniform(0, 0.02))
+        family += growing.family()
         assert growing.end(signal.SIGKILL) == -signal.SIGKILL
         saved = growing.num_batches()
     assert saved < NUM_PHOTOS // 2
+    assert len(family) >= rounds * int(workers)
+    assert all(map(gone, family))
     assert f"resuming at row {2 * saved}\n" in run(*args).stderr
     assert verify(out) == verify(whole)
     assert sorted(path.name for path in tmp_path.glob("out.h5*")) == ["out.h5"]

@@ -1,10 +1,6 @@
-"""The figures of the benchmark as a table for people."""
+"""The figures of the benchmark, for people."""
 
 from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Group
-from rich.table import Table
 
 # Each figure: its name, what it is, its unit, and how many decimals say something.
 ROWS = (
@@ -31,23 +27,10 @@ ROWS = (
     ("gpu_grid_ratio", "time of a grid of 64 points over that of one, on a GPU", "", 2),
 )
 FIGURES = tuple(name for name, *_ in ROWS)
-# What a figure is multiplied by to be in its unit.
-SCALES = {"ms": 1e3}
 
 
-def render(result: dict[str, Any]) -> Group:
-    """The figures with their meaning and unit, and why some are missing."""
-    table = Table(
-        box=SIMPLE_HEAD,
-        title="training with {} rows, {} of validation, {} of test; ".format(*result["rows"])
-        + f"medians of {result['repeats']} turns",
+def title(result: dict[str, Any]) -> str:
+    """What the figures are about."""
+    return "training with {} rows, {} of validation, {} of test; ".format(*result["rows"]) + (
+        f"medians of {result['repeats']} turns"
     )
-    table.add_column("figure")
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("what it is")
-    for name, meaning, unit, decimals in ROWS:
-        value = result[name]
-        shown = "-" if value is None else f"{value * SCALES.get(unit, 1):.{decimals}f} {unit}"
-        table.add_row(name, shown.rstrip(), meaning)
-    reasons = [f"{name}: not measured: {why}" for name, why in result["not_measured"].items()]
-    return Group(table, "\n".join(reasons))

@@ -14,7 +14,7 @@ from extract.errors import ExtractError
 from extract.loading import PORTION, START_SECONDS, batches, seconds_to_decode, suitable_workers
 from extract.manifest import Manifest, make_rows
 from extract.views import View
-from tests.growing import FORKS
+from tests.growing import FORKS, gone
 
 VIEW = View(side=4, shorter_side=4, resample=3, mean=(0.5,) * 3, std=(0.5,) * 3)
 NUM_ROWS = 100
@@ -69,20 +69,6 @@ def test_a_worker_that_is_killed_is_one_clear_error():
     message = str(caught.value)
     assert message.startswith("a worker process that decodes images has died (")
     assert "run the same command again, with fewer --workers" in message
-
-
-def gone(pid: int, seconds: float = 10) -> bool:
-    """Whether a process has ended within so many seconds."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_workers_end_when_the_batches_are_closed(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from calibrate.bench.table import FIGURES, ROWS, render
-from cli import main
+from calibrate.bench.table import FIGURES, ROWS, title
+from cli import figures_table, main
 
 # Differences of times, and what a machine or an installation may lack.
 MAY_BE_NULL = {"gpu_grid_ratio"}
@@ -52,7 +52,7 @@ def test_the_table_shows_every_figure_with_its_unit_and_meaning(capsys):
     values = dict.fromkeys(FIGURES, 0.0125) | {"gpu_grid_ratio": None}
     missing = {"gpu_grid_ratio": "there is no GPU here"}
     about = {"rows": [4795, 1199, 5794], "repeats": 5, "not_measured": missing}
-    Console(width=160).print(render(values | about))
+    Console(width=160).print(figures_table(ROWS, title, values | about))
     shown = capsys.readouterr().out
     assert "training with 4795 rows, 1199 of validation, 5794 of test; medians of 5 turns" in shown
     for name, meaning, unit, _ in ROWS:
