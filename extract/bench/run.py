@@ -25,7 +25,10 @@ Tell = Callable[[str], None]
 FILES = {"224x224": (224, 224), "178x218": (178, 218), "1024x768": (1024, 768)}
 MAIN = next(iter(FILES))
 NO_GPU = "torch finds no CUDA device here"
-NO_CLIP_RETRIEVAL = "clip-retrieval is not installed here"
+NO_CLIP_RETRIEVAL = (
+    "clip-retrieval 2.45 needs numpy below 2 and transformers below 5, and so cannot be installed "
+    "beside this; in an environment of its own it was not brought to run"
+)
 FLOAT32 = "this CPU has no bfloat16 in hardware: float32 against float32"
 
 
