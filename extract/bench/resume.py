@@ -56,7 +56,8 @@ def note(notes: Path, number: int | str) -> None:
 def extract_counted(root: Path, out: Path, notes: Path) -> None:
     """Extracts a folder of pictures through the tiny CLIP; notes row and images given to it."""
     encoder = Counted(load_encoder(EncoderSpec(str(TINY_CLIP), device="cpu")), notes)
-    options = ExtractOptions(batch_size=CHUNK, templates="simple")
+    # Workers change nothing that is counted, and a daemon may not have any.
+    options = ExtractOptions(batch_size=CHUNK, workers=0, templates="simple")
     extract(load_pictures(root), encoder, out, options, Noted(notes))
 
 
