@@ -55,11 +55,11 @@ def settled(spec: EncoderSpec, job: dict[str, Any]) -> EncoderSpec:
     return replace(spec, **found)
 
 
-class Encoder(Protocol):
-    """The two towers of a model whose image head is one linear map.
+class Model(Protocol):
+    """A model whose image head is one linear map, wherever its image tower runs.
 
     Attributes:
-        view: how an image becomes the pixels that `encode` takes.
+        view: how an image becomes the pixels that the image tower takes.
         dim: the width of the features.
         device: where the image tower runs.
     """
@@ -67,18 +67,6 @@ class Encoder(Protocol):
     view: View
     dim: int
     device: torch.device
-
-    def encode(self, pixels: Pixels) -> Features:
-        """Pooled image features, before the head and not normalised."""
-
-    def launch(self, pixels: Pixels) -> Callable[[], Features]:
-        """Starts what `encode` does; the features come from a call of the result.
-
-        On a GPU the next batch can be launched before the features of this one are fetched.
-
-        Raises:
-            torch.OutOfMemoryError: the batch is too large; also from the call of the result.
-        """
 
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
         """Unit-length embeddings of sentences.
@@ -92,6 +80,22 @@ class Encoder(Protocol):
 
     def provenance(self) -> dict[str, Any]:
         """All that decides the bits of the features, in JSON types."""
+
+
+class Encoder(Model, Protocol):
+    """A model in this process, ready to encode."""
+
+    def encode(self, pixels: Pixels) -> Features:
+        """Pooled image features, before the head and not normalised."""
+
+    def launch(self, pixels: Pixels) -> Callable[[], Features]:
+        """Starts what `encode` does; the features come from a call of the result.
+
+        On a GPU the next batch can be launched before the features of this one are fetched.
+
+        Raises:
+            torch.OutOfMemoryError: the batch is too large; also from the call of the result.
+        """
 
 
 def load_encoder(spec: EncoderSpec) -> Encoder:

@@ -13,14 +13,13 @@ from math import ceil
 from multiprocessing.connection import wait
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch.utils.data import DataLoader, Dataset
 
 from extract.errors import ExtractError
-from extract.images import read_image
 from extract.manifest import ImageSource, Manifest
+from extract.pixels import read_pixels
 from extract.views import View
 
 # What a worker does at a time. Small, because portions lie in shared memory until they are taken,
@@ -64,13 +63,7 @@ class Portions(Dataset):
     def __getitem__(
         self, rows: Sequence[tuple[int, str]]
     ) -> tuple[UInt8[torch.Tensor, "n side side 3"], dict[int, str]]:
-        pixels = np.zeros((len(rows), self.view.side, self.view.side, 3), np.uint8)
-        errors = {}
-        for place, (row, name) in enumerate(rows):
-            try:
-                pixels[place] = self.view.pixels(read_image(self.images, row, name))
-            except ExtractError as error:
-                errors[row] = str(error)
+        pixels, errors = read_pixels(self.images, self.view, rows)
         return torch.from_numpy(pixels), errors
 
 

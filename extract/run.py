@@ -2,8 +2,7 @@
 
 import contextlib
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +12,11 @@ import numpy as np
 
 from cache.growing import GrowingCache
 from cache.journal import begun_job
-from extract.batch_size import Fitting, fitting_batch_size
-from extract.encoder import Encoder, Features
+from extract.encoder import Model
+from extract.engine import Encoded, Engine, Work
 from extract.errors import ExtractError
 from extract.limit import limited
-from extract.loading import Loaded, batches, seconds_to_decode, suitable_workers
+from extract.local import LocalEngine
 from extract.manifest import Manifest
 from extract.progress import Progress
 from extract.prompts import embed_texts
@@ -56,12 +55,16 @@ class ExtractOptions:
 
 def extract(
     manifest: Manifest,
-    encoder: Encoder,
+    encoder: Model,
     out: Path,
     options: ExtractOptions,
     progress: Progress,
+    engine: Engine | None = None,
 ) -> Summary:
     """What was done; the cache of the manifest then lies at `out`.
+
+    `encoder` is one that the engine can run: an `Encoder` for that of this machine, which None
+    stands for.
 
     Killed at any moment, the same call goes on behind the last batch that was saved and ends with
     the same bits.
@@ -71,10 +74,12 @@ def extract(
             there are more shards than rows.
         CacheError: `out` is finished or in use, or was begun with other settings.
     """
+    engine = engine or LocalEngine()
     manifest = manifest if options.limit is None else limited(manifest, options.limit)
     texts = embed_texts(manifest, TEMPLATES[options.templates], encoder.embed_texts)
     begun = begun_job(out)
-    batch_size = options.batch_size or begun.get("batch_size") or fitting_batch_size(encoder)
+    batch_size = options.batch_size or begun.get("batch_size")
+    batch_size = batch_size or engine.fitting_batch_size(encoder)
     # The manifest's digest is that of the whole in every shard, so that shards can be joined.
     provenance = described(manifest, encoder, options, batch_size)
     if begun and not options.overwrite:
@@ -93,7 +98,11 @@ def extract(
         overwrite=options.overwrite,
     ) as growing:
         first_row = growing.next_row
-        grow(growing, manifest, encoder, options, batch_size, progress)
+        todo = range(growing.next_row, len(manifest.rows))
+        size = growing.encoded_in or batch_size
+        work = Work(manifest, todo, batch_size, size, options.workers)
+        with contextlib.closing(engine.encoded(encoder, work, progress.say)) as encoded:
+            grow(growing, encoded, work, options.skip_unreadable, progress)
         seconds = time.monotonic() - began
         provenance |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
         if growing.halvings:
@@ -106,7 +115,7 @@ def extract(
 
 
 def described(
-    manifest: Manifest, encoder: Encoder, options: ExtractOptions, batch_size: int
+    manifest: Manifest, encoder: Model, options: ExtractOptions, batch_size: int
 ) -> dict[str, Any]:
     """What the cache was made of and how, in JSON types."""
     return encoder.provenance() | {
@@ -142,61 +151,29 @@ def tell_start(manifest: Manifest, provenance: dict[str, Any], progress: Progres
 
 def grow(
     growing: GrowingCache,
-    manifest: Manifest,
-    encoder: Encoder,
-    options: ExtractOptions,
-    batch_size: int,
+    encoded: Iterator[Encoded],
+    work: Work,
+    skip_unreadable: bool,
     progress: Progress,
 ) -> None:
-    """Encodes and appends the rows that are still to do."""
-    todo = range(growing.next_row, len(manifest.rows))
+    """Appends the rows that are still to do, batch by batch."""
+    todo = work.rows
     if todo.start:
         progress.say(f"resuming at row {todo.start}")
     progress.start(todo.start, todo.stop)
-    device, size = encoder.device, growing.encoded_in or batch_size
-    workers = options.workers
-    if workers is None:
-        workers = suitable_workers(device, seconds_to_decode(manifest, encoder.view, todo))
-    on_gpu = device.type == "cuda"
-    fitting = Fitting(encoder, size, progress.say)
-    loaded = batches(manifest, encoder.view, todo, batch_size, workers, pinned=on_gpu)
-    # On a GPU, a batch is fetched only once the next is launched, so that it never waits.
-    launched = deque()
-    with contextlib.closing(loaded):
-        for batch in loaded:
-            while launched and batch.errors:  # All before an error is kept.
-                commit(growing, *launched.popleft(), batch_size, progress)
-            check_errors(batch, growing.next_row, options.skip_unreadable, progress)
-            launched.append((batch, fitting.launch(batch.pixels)))
-            if len(launched) > on_gpu:
-                commit(growing, *launched.popleft(), batch_size, progress)
-        while launched:
-            commit(growing, *launched.popleft(), batch_size, progress)
+    for batch in encoded:
+        check_errors(batch, growing.next_row, skip_unreadable, progress)
+        num_rows = len(batch.features)
+        rows = range(batch.start, batch.start + num_rows)
+        valid = np.array([row not in batch.errors for row in rows])
+        smaller = batch.size if batch.size < work.batch_size else None
+        growing.append(batch.features, valid, smaller)
+        progress.advance(num_rows)
 
 
-def check_errors(batch: Loaded, kept: int, skip: bool, progress: Progress) -> None:
+def check_errors(batch: Encoded, kept: int, skip: bool, progress: Progress) -> None:
     """Tells which images could not be read; an ExtractError where they are not to be skipped."""
     for error in batch.errors.values():
         if not skip:
             raise ExtractError(f"{error} (the {kept} rows before are kept)")
         progress.say(f"skipped: {error}")
-
-
-def commit(
-    growing: GrowingCache,
-    batch: Loaded,
-    fetch: Callable[[], tuple[Features, int]],
-    batch_size: int,
-    progress: Progress,
-) -> None:
-    """Appends the features of a batch.
-
-    A blank image stood in for one that could not be read: the batch keeps its shape, and with it
-    the rounding of the other rows.
-    """
-    features, size = fetch()
-    valid = np.array(
-        [row not in batch.errors for row in range(batch.start, batch.start + len(features))]
-    )
-    growing.append(features, valid, size if size < batch_size else None)
-    progress.advance(len(valid))

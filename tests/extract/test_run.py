@@ -424,7 +424,7 @@ def gpu(encoder, monkeypatch) -> OnGpu:
         found.pinned = pinned
         return batches(*args)
 
-    monkeypatch.setattr("extract.run.batches", unpinned)
+    monkeypatch.setattr("extract.local.batches", unpinned)
     return found
 
 
