@@ -8,7 +8,7 @@ setup: .venv/installed
 
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[extract,test]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[extract,ray,test]"
 	touch $@
 
 demo: setup
