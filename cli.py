@@ -5,7 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,8 @@ DEVICE = "Where JAX runs."
 HOLD = "Features to hold in memory at a time, in rows; by default all if half of it holds them."
 PRESET = "Start from the values of the authors' release; options given beside it win."
 # Which extras bring a package, where it is not `extract` alone.
-EXTRAS = dict.fromkeys(("open_clip", "torchvision", "timm", "ftfy"), "extract,open-clip")
+OPEN_CLIP = dict.fromkeys(("open_clip", "torchvision", "timm", "ftfy"), "extract,open-clip")
+EXTRAS = {"ray": "extract,ray", **OPEN_CLIP}
 SMALLER = "take fewer steps, smaller batches or pools, or fewer rows"
 
 COMPUTE = (
@@ -43,6 +44,15 @@ COMPILE = (
 LAYOUT = (
     "Keep the colours of a pixel side by side in memory: no gain for ViT-B/32 on a CPU, whose one "
     "convolution is small."
+)
+
+ENGINE = (
+    "Who computes: this machine, or Ray (the extra `ray`), which decodes on CPUs, encodes on all "
+    "GPUs or else on CPUs, and goes on where processes or nodes are lost. Same file."
+)
+RAY_ADDRESS = (
+    "A Ray cluster: HOST:PORT, or auto for the one that this machine is part of. Without it Ray is "
+    "started here. Images and model must lie under the same paths on every node."
 )
 
 
@@ -510,6 +520,8 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
 )
 @click.option("--compile/--no-compile", default=None, show_default="no", help=COMPILE)
 @click.option("--channels-last/--no-channels-last", default=None, show_default="no", help=LAYOUT)
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help=ENGINE)
+@click.option("--ray-address", metavar="ADDRESS", help=RAY_ADDRESS)
 @click.option(
     "--on-error",
     type=click.Choice(["fail", "skip"]),
@@ -552,6 +564,8 @@ def extract(
     dtype,
     compile,
     channels_last,
+    engine,
+    ray_address,
     on_error,
     class_names,
     as_json,
@@ -572,7 +586,9 @@ def extract(
       python cli.py extract --dataset celeba --model open-clip:RN50/openai
       python cli.py extract --dataset folder --root photos --metadata photos/list.csv --limit 200
       python cli.py extract --dataset celeba --root data/celeba --shard 3/8
+      python cli.py extract --dataset celeba --engine ray --ray-address auto
     """
+    check_engine(engine, ray_address, values["workers"])
     from extract.shards import default_name, parse_shard
 
     values["shard"] = parse_shard(values["shard"]) if values["shard"] else None
@@ -593,17 +609,46 @@ def extract(
         click.echo(f"loading {model}", err=True)
 
         # Torch takes seconds to import: what is wrong with the data set is said before.
-        from extract.encoder import EncoderSpec, load_encoder, settled
+        from extract.encoder import EncoderSpec, settled
         from extract.progress import progress_on_stderr
         from extract.run import ExtractOptions
         from extract.run import extract as run
         from extract.summary import render
 
         spec = EncoderSpec(model, revision, device, dtype, compile, channels_last)
-        encoder = load_encoder(settled(spec, begun_job(out)))
-        with progress_on_stderr() as progress:
-            summary = run(manifest, encoder, out, taken(ExtractOptions, values), progress)
+        with ExitStack() as stack:
+            running = started_engine(engine, ray_address, settled(spec, begun_job(out)))
+            encoder, runs = stack.enter_context(running)
+            progress = stack.enter_context(progress_on_stderr())
+            summary = run(manifest, encoder, out, taken(ExtractOptions, values), progress, runs)
     emit(asdict(summary), as_json, lambda _: render(summary))
+
+
+def check_engine(engine: str, ray_address: str | None, workers: int | None) -> None:
+    """Raises where options do not go together."""
+    if engine == "ray" and workers == 0:
+        raise click.UsageError(
+            "--workers 0 decodes in this process; with --engine ray take 1 or more"
+        )
+    if engine != "ray" and ray_address is not None:
+        raise click.UsageError("--ray-address is for --engine ray alone; give that as well")
+
+
+@contextmanager
+def started_engine(engine: str, ray_address: str | None, spec):
+    """A block with the encoder of a spec, and the engine that runs it."""
+    if engine == "local":
+        from extract.encoder import load_encoder
+        from extract.local import LocalEngine
+
+        yield load_encoder(spec), LocalEngine()
+        return
+    from extract.on_ray.cluster import connected
+
+    with connected(ray_address):
+        from extract.on_ray.engine import begin
+
+        yield begin(spec, partial(click.echo, err=True))
 
 
 def taken(kind, values):
