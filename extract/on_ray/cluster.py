@@ -32,6 +32,7 @@ def connected(address: str | None) -> Iterator[None]:
         stack.enter_context(environment(UNWATCHED if address else UNWATCHED | own_instance()))
         import ray  # Reads the environment.
 
+        stack.enter_context(silence())
         stack.callback(ray.shutdown)
         if address:
             join(address)
@@ -50,7 +51,7 @@ def join(address: str) -> None:
     import ray
 
     try:
-        refuse_silence(address)
+        refuse_unheard(address)
         ray.init(address, **QUIET)
     # Ray raises ConnectionError, RuntimeError, ValueError and its own over an address.
     except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
@@ -62,7 +63,23 @@ def join(address: str) -> None:
         ) from error
 
 
-def refuse_silence(address: str) -> None:
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """A block within which Ray prints nothing on standard output, which belongs to --json.
+
+    It tells there of every try that failed, and no setting turns that off.
+    """
+    from ray._private import worker
+
+    printed = worker.print_to_stdstream
+    worker.print_to_stdstream = lambda *args, **more: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printed
+
+
+def refuse_unheard(address: str) -> None:
     """Raises OSError where nothing listens at HOST:PORT; Ray would try for minutes."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in host:

@@ -125,21 +125,23 @@ def test_the_file_is_the_same(manifest, on_ray, whole, out):
     assert len(told.lines) == 1
 
 
-def test_an_encoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out):
+def test_an_encoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out, capfd):
     model, engine = on_ray
     killed = Told(2, lambda: os.kill(model.card.pid, signal.SIGKILL))
     extract(manifest, model, out, OPTIONS, killed, engine)
     assert killed.saved == 11
     assert verify(out) == verify(whole)
+    assert capfd.readouterr().out == ""
 
 
-def test_a_decoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out, tmp_path):
+def test_a_decoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out, tmp_path, capfd):
     model, engine = on_ray
     mark = tmp_path / "killed"
     deadly = OfOtherProcesses(manifest.images, 21, os.getpid(), mark)
     extract(replace(manifest, images=deadly), model, out, OPTIONS, Told(), engine)
     assert mark.exists()
     assert verify(out) == verify(whole)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_unreadable_images_and_resuming_are_as_they_are_without_ray(
