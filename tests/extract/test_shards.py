@@ -10,7 +10,7 @@ from cache.reader import read_cache
 from cache.shards import make_shard
 from extract.datasets import load_dataset
 from extract.datasets.options import DatasetOptions
-from extract.errors import OptionError
+from extract.errors import ExtractError, OptionError
 from extract.manifest import Manifest
 from extract.run import ExtractOptions, extract
 from extract.shards import default_name, parse_shard, part
@@ -113,6 +113,8 @@ def test_a_manifest_that_changed_is_told_of(manifest, encoder, tmp_path):
     listed.write_text(listed.read_text()[: -len("train\n")] + "val\n")
     changed = load_dataset("folder", Path(tmp_path / "photos"), DatasetOptions())
     assert not np.array_equal(changed.rows.splits, manifest.rows.splits)
-    with pytest.raises(CacheError) as error:
+    with pytest.raises(ExtractError) as error:
         extract(changed, encoder, path, options((1, 2)), Told())
-    assert f'manifest_sha256 was "{manifest.sha256()}", now ' in str(error.value)
+    assert str(error.value).startswith(
+        f"{path}: the data set is not the one that this was begun with: "
+    )

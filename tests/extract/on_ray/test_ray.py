@@ -21,7 +21,12 @@ from extract.run import ExtractOptions, extract
 from tests.samples import save_photos
 
 # Not imported yet: ray reads the environment when it is, which `connected` sets before.
-pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
+pytestmark = [
+    pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed"),
+    # Ray forks to start its own processes, which JAX warns of where other tests have started it;
+    # a command loads one of the two.
+    pytest.mark.filterwarnings(r"ignore:os.fork\(\) was called:RuntimeWarning"),
+]
 
 NUM_PHOTOS = 44
 OPTIONS = ExtractOptions(batch_size=4, templates="simple", features_dtype="float32")
