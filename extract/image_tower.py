@@ -81,6 +81,30 @@ class ImageTower:
         }
 
 
+class ThroughTower:
+    """The part of an `Encoder` that its image tower does."""
+
+    tower: ImageTower
+
+    @property
+    def view(self) -> View:
+        """How an image becomes the pixels that `encode` takes."""
+        return self.tower.view
+
+    @property
+    def device(self) -> torch.device:
+        """Where the image tower runs."""
+        return self.tower.device
+
+    def encode(self, pixels: Pixels) -> Features:
+        """Pooled image features, before the head and not normalised."""
+        return self.tower.encode(pixels)
+
+    def launch(self, pixels: Pixels) -> Callable[[], Features]:
+        """Starts what `encode` does; the features come from a call of the result."""
+        return self.tower.launch(pixels)
+
+
 def lowered(network: torch.nn.Module, dtype: str) -> torch.nn.Module:
     """The network with the weights of its matrix products in `dtype`, in place.
 

@@ -1,6 +1,6 @@
 """A CLIP that transformers loads: pixels and sentences in, numpy arrays out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,17 +14,16 @@ from extract.clip.model_files import ModelFiles, locate
 from extract.clip.pretrained import load_network, load_processor, load_tokenizer
 from extract.clip.view import described, view_for
 from extract.devices import chosen_device, chosen_dtype, device_name, limit_threads
-from extract.encoder import EncoderSpec, Features, Pixels
+from extract.encoder import EncoderSpec
 from extract.errors import ExtractError
-from extract.image_tower import ImageTower, lowered
+from extract.image_tower import ImageTower, ThroughTower, lowered
 from extract.versions import versions
-from extract.views import View
 
 TEXT_BATCH = 64
 
 
 @dataclass(frozen=True)
-class ClipEncoder:
+class ClipEncoder(ThroughTower):
     """The two towers of a CLIP, an `Encoder`; `load` makes one.
 
     Sentences are few, and embedded in float32 whatever the image tower computes in.
@@ -65,24 +64,6 @@ class ClipEncoder:
     def dim(self) -> int:
         """The width of the features."""
         return self.network.visual_projection.in_features
-
-    @property
-    def view(self) -> View:
-        """How an image becomes the pixels that `encode` takes."""
-        return self.tower.view
-
-    @property
-    def device(self) -> torch.device:
-        """Where the image tower runs."""
-        return self.tower.device
-
-    def encode(self, pixels: Pixels) -> Features:
-        """Pooled image features, before the projection and not normalised."""
-        return self.tower.encode(pixels)
-
-    def launch(self, pixels: Pixels) -> Callable[[], Features]:
-        """Starts what `encode` does; the features come from a call of the result."""
-        return self.tower.launch(pixels)
 
     @torch.inference_mode()
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:

@@ -1,7 +1,7 @@
 """A model of open_clip: pixels and sentences in, numpy arrays out."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ from jaxtyping import Float32
 
 from cache.schema import Head
 from extract.devices import chosen_device, chosen_dtype, device_name, limit_threads
-from extract.encoder import EncoderSpec, Features, Pixels
+from extract.encoder import EncoderSpec
 from extract.errors import ExtractError
-from extract.image_tower import ImageTower, lowered
+from extract.image_tower import ImageTower, ThroughTower, lowered
 from extract.openclip import library
 from extract.openclip.loading import check_lengths, load_model, load_tokenizer
 from extract.openclip.model_files import OpenClipFiles, locate
@@ -26,7 +26,7 @@ TEXT_BATCH = 64
 
 
 @dataclass(frozen=True)
-class OpenClipEncoder:
+class OpenClipEncoder(ThroughTower):
     """The two towers of a model whose image tower ends in a linear map; `load` makes one.
 
     Sentences are few, and embedded in float32 whatever the image tower computes in.
@@ -70,24 +70,6 @@ class OpenClipEncoder:
     def dim(self) -> int:
         """The width of the features."""
         return len(self.projection.weight)
-
-    @property
-    def view(self) -> View:
-        """How an image becomes the pixels that `encode` takes."""
-        return self.tower.view
-
-    @property
-    def device(self) -> torch.device:
-        """Where the image tower runs."""
-        return self.tower.device
-
-    def encode(self, pixels: Pixels) -> Features:
-        """Pooled image features, before the last linear map and not normalised."""
-        return self.tower.encode(pixels)
-
-    def launch(self, pixels: Pixels) -> Callable[[], Features]:
-        """Starts what `encode` does; the features come from a call of the result."""
-        return self.tower.launch(pixels)
 
     @torch.inference_mode()
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
