@@ -5,23 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from calibrate.head import Features, Head, StoredFeatures, embedded_chunks, normalise
-
-
-def class_sums(
-    embeddings: Float[Array, "rows embedding"],
-    labels: Int[Array, " rows"],
-    weights: Float[Array, " rows"],
-    num_classes: int,
-) -> tuple[Float[Array, "classes embedding"], Float[Array, " classes"]]:
-    """Weighted sum of the embeddings of each class, and the weight of each class."""
-    members = jax.nn.one_hot(labels, num_classes, dtype=embeddings.dtype) * weights[:, None]
-    return members.T @ embeddings, members.sum(axis=0)
+from calibrate.embeddings import Embeddings, normalise
+from calibrate.head import Features, Head, StoredFeatures, embedded_chunks
 
 
 def update_centroids(
     centroids: Float[Array, "classes embedding"],
-    embeddings: Float[Array, "rows embedding"],
+    embeddings: Embeddings,
     labels: Int[Array, " rows"],
     weights: Float[Array, " rows"],
     momentum: Float[Array, ""] | float,
@@ -30,8 +20,9 @@ def update_centroids(
 
     A centroid of zeros stands for a class that has had no row yet; its first rows set it.
     """
-    sums, mass = class_sums(embeddings, labels, weights, len(centroids))
-    means = sums / jnp.where(mass > 0, mass, 1)[:, None]
+    members = jax.nn.one_hot(labels, len(centroids)) * weights[:, None]
+    mass = members.sum(axis=0)
+    means = embeddings.sums(members) / jnp.where(mass > 0, mass, 1)[:, None]
     moved = normalise(momentum * centroids + (1 - momentum) * means)
     return jnp.where(mass[:, None] > 0, moved, centroids)
 
@@ -45,8 +36,8 @@ def initial_centroids(
     num_classes: int,
 ) -> Float[Array, "classes embedding"]:
     """Unit-length weighted mean of each class; zeros where a class has no weight."""
-    total = jnp.zeros((num_classes, head.weight.shape[0]))
+    total = np.zeros((num_classes, head.weight.shape[0]), np.float32)
     for place, embeddings in embedded_chunks(head, features, rows):
-        members = jnp.asarray(labels[place]), jnp.asarray(weights[place])
-        total += class_sums(embeddings, *members, num_classes)[0]
-    return normalise(total)
+        members = np.eye(num_classes, dtype=np.float32)[labels[place]] * weights[place, None]
+        total += members.T @ embeddings
+    return normalise(jnp.asarray(total))

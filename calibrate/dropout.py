@@ -4,21 +4,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt32
 
+from calibrate.embeddings import Embeddings
+
 GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: neighbouring counters land far apart
 
 
-def dropout(
-    key: Array, embeddings: Float[Array, "rows embedding"], rate: Float[Array, ""]
-) -> Float[Array, "rows embedding"]:
+def dropout(key: Array, embeddings: Embeddings, rate: Float[Array, ""]) -> Embeddings:
     """Embeddings with a share `rate` of their entries zero and the others scaled up.
 
     The key gives one seed, and a hash of seed and place decides about each entry: on a CPU,
     JAX's own bits for every entry cost more than all of the loss.
     """
-    places = jax.lax.iota(jnp.uint32, embeddings.size).reshape(embeddings.shape)
+    vectors, factors = embeddings
+    places = jax.lax.iota(jnp.uint32, vectors.size).reshape(vectors.shape)
     bits = mixed(places * jnp.uint32(GOLDEN) + jax.random.bits(key))
     kept = bits >= (rate * 2.0**32).astype(jnp.uint32)
-    return jnp.where(kept, embeddings / (1 - rate), 0)
+    return Embeddings(jnp.where(kept, vectors, 0), factors / (1 - rate))
 
 
 def mixed(words: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:

@@ -1,6 +1,7 @@
 """The head: the one linear map that is trained, and the scale of its logits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from calibrate.embeddings import Embeddings, of_unit_length
 from calibrate.task import RowSource, Task
 
 CHUNK = 1024
@@ -57,44 +59,49 @@ class Data(NamedTuple):
     group_labels: Int[Array, " groups"]
 
 
-def normalise(vectors: Float[Array, "... embedding"]) -> Float[Array, "... embedding"]:
-    """Vectors of unit length; a zero vector stays zero, with a zero gradient."""
-    squares = jnp.sum(vectors**2, axis=-1, keepdims=True)
-    # Infinity has the inverse root 0, with a gradient of 0; a floor would have one of 1e12.
-    return vectors * jax.lax.rsqrt(jnp.where(squares > 1e-24, squares, jnp.inf))
-
-
-def embed(head: Head, features: Float[Array, "rows dim"]) -> Float[Array, "rows embedding"]:
-    """Unit-length embeddings of features."""
+def embed(head: Head, features: Float[Array, "rows dim"]) -> Embeddings:
+    """Embeddings of features."""
     projected = features @ head.weight.T
-    return normalise(projected if head.bias is None else projected + head.bias[None, :])
+    return of_unit_length(projected if head.bias is None else projected + head.bias[None, :])
 
 
 def logits(
-    head: Head,
-    embeddings: Float[Array, "rows embedding"],
-    class_embeddings: Float[Array, "classes embedding"],
+    head: Head, embeddings: Embeddings, class_embeddings: Float[Array, "classes embedding"]
 ) -> Float[Array, "rows classes"]:
     """Scaled cosine similarities of embeddings with the class embeddings."""
-    return jnp.exp(head.log_scale) * embeddings @ class_embeddings.T
+    return jnp.exp(head.log_scale) * embeddings.products(class_embeddings)
 
 
 @jax.jit
-def _embed_rows(head, features, rows):
-    return embed(head, features.gather(rows))
+def _unit_embeddings(head, features, rows):
+    return embed(head, features.gather(rows)).unit
+
+
+@jax.jit
+def _logits(head, class_embeddings, features, rows):
+    return logits(head, embed(head, features.gather(rows)), class_embeddings)
 
 
 def embedded_chunks(
     head: Head, features: Features | StoredFeatures, rows: Int[np.ndarray, " rows"]
-) -> Iterator[tuple[slice, Float[Array, "chunk embedding"]]]:
-    """Unit-length embeddings of many rows, chunk by chunk, each with its place in `rows`.
+) -> Iterator[tuple[slice, Float[np.ndarray, "chunk embedding"]]]:
+    """Unit-length embeddings of many rows, chunk by chunk, each with its place in `rows`."""
+    return in_chunks(partial(_unit_embeddings, head), features, rows)
+
+
+def in_chunks(
+    function: Callable[[Features, Int[np.ndarray, " chunk"]], Array],
+    features: Features | StoredFeatures,
+    rows: Int[np.ndarray, " rows"],
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """What a function makes of many rows, chunk by chunk, each with its place in `rows`.
 
     Every chunk is filled up to one size, so that one compilation serves all.
     """
     for start in range(0, len(rows), CHUNK):
         place = slice(start, min(start + CHUNK, len(rows)))
-        embeddings = _embed_rows(head, *chunk_of(features, rows[place]))
-        yield place, embeddings[: place.stop - start]
+        found = np.asarray(function(*chunk_of(features, rows[place])))
+        yield place, found[: place.stop - start]
 
 
 def chunk_of(
@@ -116,8 +123,8 @@ def all_logits(
 ) -> Float[np.ndarray, "rows classes"]:
     """Logits of many rows."""
     out = np.empty((len(rows), len(class_embeddings)), np.float32)
-    for place, embeddings in embedded_chunks(head, features, rows):
-        out[place] = logits(head, embeddings, class_embeddings)
+    for place, found in in_chunks(partial(_logits, head, class_embeddings), features, rows):
+        out[place] = found
     return out
 
 

@@ -1,16 +1,20 @@
-"""The losses, one pure function each; all embeddings have unit length."""
+"""The losses, one pure function each."""
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from calibrate.embeddings import Embeddings
+
 
 def cross_entropy(
     logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]
 ) -> Float[Array, ""]:
     """Mean cross-entropy of logits against labels, in nats."""
-    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+    # One-hot, for on a CPU the gradient of a choice by number is a scatter, row by row.
+    members = jax.nn.one_hot(labels, logits.shape[1], dtype=logits.dtype)
+    return optax.losses.softmax_cross_entropy(logits, members).mean()
 
 
 def contrastive_loss(
@@ -51,7 +55,7 @@ def masked_mean(
 
 
 def cosine_loss(
-    embeddings: Float[Array, "rows embedding"],
+    embeddings: Embeddings,
     labels: Int[Array, " rows"],
     num_classes: int,
 ) -> Float[Array, ""]:
@@ -63,15 +67,14 @@ def cosine_loss(
     References:
         arXiv 2403.07241, the holistic data integration loss.
     """
-    members = jax.nn.one_hot(labels, num_classes, dtype=embeddings.dtype)
-    class_sums = members.T @ embeddings  # (classes, embedding)
+    class_sums = embeddings.sums(jax.nn.one_hot(labels, num_classes))
     total = class_sums.sum(axis=0)
     # As a float, for the square of 46,341 rows is too large for JAX's integers.
     return (total @ total - 2 * jnp.sum(class_sums**2)) / float(len(labels)) ** 2
 
 
 def supcon_loss(
-    embeddings: Float[Array, "rows embedding"],
+    embeddings: Embeddings,
     labels: Int[Array, " rows"],
     temperature: Float[Array, ""] | float,
 ) -> Float[Array, ""]:
@@ -86,7 +89,7 @@ def supcon_loss(
     """
     itself = jnp.eye(len(labels), dtype=bool)
     positives = (labels[:, None] == labels[None, :]) & ~itself
-    scores = jnp.where(itself, -1e30, embeddings @ embeddings.T / temperature)
+    scores = jnp.where(itself, -1e30, embeddings.cosines(embeddings) / temperature)
     log_probabilities = jax.nn.log_softmax(scores, axis=-1)
     losses = masked_mean(-log_probabilities, positives, axis=-1)
     return masked_mean(losses, positives.any(axis=-1))

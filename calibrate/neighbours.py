@@ -36,7 +36,7 @@ def nearest_negatives(
     -1 stands where there are fewer than `count`. Memory grows with the anchors and one chunk of
     rows, not with all rows.
     """
-    parts = [np.asarray(part) for _, part in embedded_chunks(head, features, anchors)]
+    parts = [part for _, part in embedded_chunks(head, features, anchors)]
     vectors: Float[np.ndarray, "anchors embedding"] = np.concatenate(parts)
     shape = (len(anchors), count)
     best = jnp.full(shape, -jnp.inf), jnp.full(shape, NONE, jnp.int32)

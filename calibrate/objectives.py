@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from calibrate import similarities
 from calibrate.centroids import update_centroids
 from calibrate.dropout import dropout
+from calibrate.embeddings import Embeddings
 from calibrate.head import Data, Head, embed, logits
 from calibrate.losses import contrastive_loss, cosine_loss, cross_entropy, supcon_loss
 from calibrate.sampling import Pool
@@ -66,7 +67,7 @@ class CfrWeights(NamedTuple):
 class Part(NamedTuple):
     """Embeddings of some rows of a step, and their labels."""
 
-    embeddings: Float[Array, "rows embedding"]
+    embeddings: Embeddings
     labels: Int[Array, " rows"]
 
 
@@ -89,8 +90,7 @@ class CfrObjective:
         if memory is not None:
             memory = update_centroids(
                 memory,
-                jax.lax.stop_gradient(training.embeddings),
-                training.labels,
+                *jax.lax.stop_gradient(training),
                 weights.row_weights[batch.training],
                 weights.dps_momentum,
             )
@@ -130,7 +130,7 @@ class CfrObjective:
             "train": [training],
             "both": [anchors, training],
         }[self.cross_entropy]
-        embeddings, labels = (jnp.concatenate(column) for column in zip(*parts, strict=True))
+        embeddings, labels = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
         scores = logits(head, dropout(key, embeddings, rate), data.class_embeddings)
         return cross_entropy(scores, labels)
 
@@ -152,7 +152,8 @@ def project_once(head: Head, batch: CfrBatch, data: Data) -> list[Part | None]:
     groups = [batch.anchors, batch.training, *pools]
     rows = [group for group in groups if group is not None]
     cuts = list(accumulate(len(each) for each in rows))[:-1]
-    embeddings = iter(jnp.split(embed(head, data.features.gather(jnp.concatenate(rows))), cuts))
+    vectors, factors = embed(head, data.features.gather(jnp.concatenate(rows)))
+    embeddings = map(Embeddings, jnp.split(vectors, cuts), jnp.split(factors, cuts))
     return [
         None if group is None else Part(next(embeddings), data.labels[group]) for group in groups
     ]

@@ -4,24 +4,26 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from calibrate.embeddings import Embeddings
 from calibrate.sampling import NONE
 
 Similarities = tuple[Float[Array, "anchors chosen"], Bool[Array, "anchors chosen"]]
 
 
 def with_centroids(
-    anchors: Float[Array, "anchors embedding"],
+    anchors: Embeddings,
     labels: Int[Array, " anchors"],
     centroids: Float[Array, "classes embedding"],
 ) -> Similarities:
     """Similarity with the centroid of the anchor's class; a centroid of zeros does not count."""
-    similarities = jnp.take_along_axis(anchors @ centroids.T, labels[:, None], axis=1)
+    own = jax.nn.one_hot(labels, len(centroids), dtype=bool)
+    similarities = jnp.where(own, anchors.products(centroids), 0).sum(axis=1, keepdims=True)
     return similarities, (centroids != 0).any(axis=1)[labels][:, None]
 
 
 def with_slots(
-    anchors: Float[Array, "anchors embedding"],
-    pool: Float[Array, "pool embedding"],
+    anchors: Embeddings,
+    pool: Embeddings,
     slots: Int[Array, "parts part_anchors chosen"],
 ) -> Similarities:
     """Similarities with the rows of a pool that the slots name; an empty slot does not count.
@@ -29,21 +31,24 @@ def with_slots(
     Anchors and pool are cut into parts, and only rows of equal parts are multiplied.
     """
     parts, chosen = slots.shape[0], slots.shape[-1]
-    anchors, pool = (rows.reshape(parts, -1, rows.shape[-1]) for rows in (anchors, pool))
-    products = jnp.einsum("pae,pre->par", anchors, pool)  # (parts, anchors, places)
-    similarities = jnp.take_along_axis(products, jnp.maximum(slots, 0), axis=2)
+    anchors, pool = jax.tree.map(
+        lambda array: array.reshape(parts, -1, *array.shape[1:]), (anchors, pool)
+    )
+    products = jnp.einsum("pae,pre->par", anchors.vectors, pool.vectors)  # (parts, anchors, places)
+    cosines = products * anchors.factors[:, :, None] * pool.factors[:, None, :]
+    similarities = jnp.take_along_axis(cosines, jnp.maximum(slots, 0), axis=2)
     return similarities.reshape(-1, chosen), (slots != NONE).reshape(-1, chosen)
 
 
 def with_nearest(
-    anchors: Float[Array, "anchors embedding"],
+    anchors: Embeddings,
     labels: Int[Array, " anchors"],
-    pool: Float[Array, "pool embedding"],
+    pool: Embeddings,
     pool_labels: Int[Array, " pool"],
     count: int,
 ) -> Similarities:
     """Similarities with the `count` nearest rows of other classes in a pool, or all it has."""
-    similarities = anchors @ pool.T
+    similarities = anchors.cosines(pool)
     others = labels[:, None] != pool_labels[None, :]
     ranked = jnp.where(others, jax.lax.stop_gradient(similarities), -jnp.inf)
     _, places = jax.lax.top_k(ranked, min(count, len(pool_labels)))

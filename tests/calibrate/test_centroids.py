@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from calibrate.centroids import initial_centroids, update_centroids
+from calibrate.embeddings import of_unit_length
 from calibrate.head import embed
 from calibrate.methods.cfr import centroid_weights
 from tests.calibrate import reference
@@ -27,8 +28,9 @@ def batch(rng, classes: int = 3, rows: int = 9):
 
 def update(centroids, embeddings, labels, weights, momentum):
     """The update, compiled."""
-    args = (centroids, embeddings, labels, weights)
-    return np.asarray(jax.jit(update_centroids)(*map(np.asarray, args), momentum))
+    centroids, vectors, labels, weights = map(np.asarray, (centroids, embeddings, labels, weights))
+    embeddings = of_unit_length(jnp.asarray(vectors))
+    return np.asarray(jax.jit(update_centroids)(centroids, embeddings, labels, weights, momentum))
 
 
 class TestUpdate:
@@ -70,7 +72,7 @@ def test_the_first_centroids_are_means_over_all_rows_that_count(experiment, task
     weights = centroid_weights(experiment)[rows]
     head, features = experiment.start(), experiment.prepared.features
     found = initial_centroids(head, features, rows, task.labels[rows], weights, 2)
-    embeddings = np.asarray(embed(head, features.gather(jnp.asarray(rows))))
+    embeddings = np.asarray(embed(head, features.gather(jnp.asarray(rows))).unit)
     expected = reference.moved_centroids(
         np.zeros((2, 12)), embeddings, task.labels[rows], weights, 0
     )

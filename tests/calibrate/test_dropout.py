@@ -6,27 +6,34 @@ import numpy as np
 import pytest
 
 from calibrate.dropout import dropout
+from calibrate.embeddings import Embeddings, of_unit_length
 
 SHAPE = (400, 256)
 RATES = [0.1, 0.5, 0.99]
 
 
+def of_ones(key, rate: float):
+    """Ones after dropout."""
+    ones = Embeddings(jnp.ones(SHAPE), jnp.ones(SHAPE[0]))
+    return np.asarray(dropout(key, ones, jnp.float32(rate)).unit)
+
+
 def dropped(seed: int, rate: float):
     """Which entries are dropped, as numbers."""
-    found = dropout(jax.random.key(seed), jnp.ones(SHAPE), jnp.float32(rate))
-    return (np.asarray(found) == 0).astype(float)
+    return (of_ones(jax.random.key(seed), rate) == 0).astype(float)
 
 
 @pytest.mark.parametrize("rate", RATES)
 def test_drops_the_share_and_keeps_the_mean(rate):
-    found = np.asarray(dropout(jax.random.key(1), jnp.ones(SHAPE), jnp.float32(rate)))
+    found = of_ones(jax.random.key(1), rate)
     assert np.mean(found == 0) == pytest.approx(rate, abs=0.006)
     assert np.unique(found[found != 0]) == pytest.approx([1 / (1 - rate)], rel=1e-5)
 
 
 def test_of_zero_changes_nothing(rng):
-    embeddings = jnp.asarray(rng.normal(size=(50, 40)))
-    assert (dropout(jax.random.key(1), embeddings, jnp.float32(0)) == embeddings).all()
+    embeddings = of_unit_length(jnp.asarray(rng.normal(size=(50, 40))))
+    found = dropout(jax.random.key(1), embeddings, jnp.float32(0))
+    assert (found.unit == embeddings.unit).all()
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -48,8 +55,8 @@ def test_neighbours_are_independent(rate, shift):
 @pytest.mark.parametrize("rate", RATES)
 def test_steps_are_independent(rate):
     """The keys of a stage are one key folded with the number of the step."""
-    ones, stage = jnp.ones(SHAPE), jax.random.key(0)
+    stage = jax.random.key(0)
     keys = [jax.random.fold_in(stage, number) for number in range(30)]
-    found = [dropout(key, ones, jnp.float32(rate)).reshape(-1) == 0 for key in keys]
+    found = [of_ones(key, rate).reshape(-1) == 0 for key in keys]
     correlations = np.corrcoef(np.asarray(found, float))[np.triu_indices(30, 1)]
-    assert np.abs(correlations).max() < 5 / np.sqrt(ones.size)
+    assert np.abs(correlations).max() < 5 / np.sqrt(np.prod(SHAPE))

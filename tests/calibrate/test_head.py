@@ -1,11 +1,11 @@
-"""Embeddings, their units, and what becomes of a vector that has no direction."""
+"""The head's embeddings and logits, and the units that it trains in."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 
+from calibrate.embeddings import of_unit_length
 from calibrate.experiment import Experiment, prepare
 from calibrate.head import (
     CHUNK,
@@ -18,7 +18,6 @@ from calibrate.head import (
     embedded_chunks,
     logits,
     measure_units,
-    normalise,
     on_device,
 )
 from tests.calibrate import reference
@@ -35,36 +34,18 @@ def expected_probabilities(task, arrays, rows):
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-class TestNormalise:
-    def test_gives_unit_length(self, rng):
-        vectors = rng.normal(size=(5, 3)) * np.array([[1e-6], [1e-3], [1], [1e3], [1e6]])
-        lengths = np.linalg.norm(jax.jit(normalise)(vectors), axis=1)
-        assert lengths == pytest.approx(np.ones(5), rel=1e-5)
-
-    def test_gradients(self, rng):
-        vectors = np.float32(rng.normal(size=(3, 4)))
-        tolerances = {"eps": 1e-2, "atol": 1e-2, "rtol": 1e-2}
-        check_grads(jax.jit(normalise), (vectors,), order=1, modes=["rev"], **tolerances)
-
-    def test_a_zero_vector_stays_zero_with_a_zero_gradient(self):
-        function = jax.jit(jax.value_and_grad(lambda v: normalise(v).sum()))
-        value, gradient = function(np.zeros(3, np.float32))
-        assert float(value) == 0
-        assert gradient.tolist() == [0, 0, 0]
-
-
 class TestEmbed:
     @pytest.mark.parametrize("with_bias", [False, True])
     def test_is_the_formula(self, rng, with_bias):
         features, projection = rng.normal(size=(6, 5)), rng.normal(size=(5, 4))
         bias = rng.normal(size=4) if with_bias else None
         expected = [reference.embed(row, projection, bias) for row in features]
-        found = jax.jit(embed)(Head(projection.T, bias, 0.0), features)
+        found = jax.jit(embed)(Head(projection.T, bias, 0.0), features).unit
         assert np.asarray(found) == pytest.approx(np.array(expected), abs=1e-6)
 
     def test_logits_are_scaled_cosines(self):
         head = Head(jnp.eye(2), None, jnp.log(jnp.float32(5)))
-        found = logits(head, jnp.array([[0.6, 0.8]]), jnp.eye(2))
+        found = logits(head, of_unit_length(jnp.array([[6.0, 8.0]])), jnp.eye(2))
         assert found[0].tolist() == pytest.approx([3, 4])
 
     @pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1])
@@ -73,7 +54,7 @@ class TestEmbed:
         features = Features(jnp.asarray(values), jnp.float32(1))
         head, rows = Head(jnp.eye(3), None, jnp.zeros(())), rng.integers(50, size=count)
         chunks = list(embedded_chunks(head, features, rows))
-        found = np.concatenate([np.asarray(part) for _, part in chunks])
+        found = np.concatenate([part for _, part in chunks])
         assert found == pytest.approx(values[rows], abs=1e-6)
         assert np.concatenate([np.arange(count)[place] for place, _ in chunks]).tolist() == list(
             range(count)
@@ -81,7 +62,7 @@ class TestEmbed:
 
     def test_a_row_of_zeros_gives_zero_gradients(self):
         head = Head(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(()))
-        gradient = jax.jit(jax.grad(lambda head: embed(head, jnp.zeros((1, 2))).sum()))(head)
+        gradient = jax.jit(jax.grad(lambda head: embed(head, jnp.zeros((1, 2))).unit.sum()))(head)
         assert not gradient.bias.any()
         assert not gradient.weight.any()
 

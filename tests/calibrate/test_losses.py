@@ -9,6 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from calibrate import losses
+from calibrate.embeddings import of_unit_length
 from tests.calibrate import reference
 from tests.calibrate.synthetic import unit
 
@@ -16,8 +17,10 @@ from tests.calibrate.synthetic import unit
 cross_entropy = jax.jit(losses.cross_entropy)
 contrastive_loss = jax.jit(losses.contrastive_loss)
 masked_mean = jax.jit(losses.masked_mean)
-cosine_loss = jax.jit(losses.cosine_loss, static_argnums=2)
-supcon_loss = jax.jit(losses.supcon_loss)
+cosine_loss = jax.jit(
+    lambda vectors, *args: losses.cosine_loss(of_unit_length(vectors), *args), static_argnums=2
+)
+supcon_loss = jax.jit(lambda vectors, *args: losses.supcon_loss(of_unit_length(vectors), *args))
 
 
 def check_gradients(loss, *args):

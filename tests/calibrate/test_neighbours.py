@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from calibrate.embeddings import of_unit_length
 from calibrate.head import CHUNK, Features, Head
 from calibrate.neighbours import nearest_negatives
 from calibrate.sampling import NONE
@@ -55,18 +56,23 @@ class TestOverAllRows:
         assert sorted(found) == [NONE] * 4 + [1, 3, 5, 7]
 
 
+def directions(vectors):
+    """Embeddings that know the vectors by their direction alone."""
+    return of_unit_length(jnp.asarray(3 * vectors, jnp.float32))
+
+
 class TestInsideAStep:
     @pytest.mark.parametrize("count", [3, 50])
     def test_are_the_nearest_of_other_classes(self, rng, count):
         anchors, pool = unit(rng.normal(size=(4, 3))), unit(rng.normal(size=(12, 3)))
         labels, pool_labels = rng.integers(3, size=4), rng.integers(3, size=12)
-        step = jax.jit(with_nearest, static_argnums=4)
-        found, mask = step(anchors, labels, pool, pool_labels, count)
+        sides = (directions(anchors), labels, directions(pool), pool_labels)
+        found, mask = jax.jit(with_nearest, static_argnums=4)(*sides, count)
         for place, anchor in enumerate(anchors):
             expected = reference.nearest(anchor, labels[place], pool, pool_labels, count)
             assert np.asarray(found)[place][mask[place]] == pytest.approx(expected, abs=1e-6)
 
     def test_without_another_class_none_counts(self, rng):
-        vectors, labels = unit(rng.normal(size=(4, 3))), np.zeros(4, int)
-        _, mask = jax.jit(with_nearest, static_argnums=4)(vectors, labels, vectors, labels, 3)
+        side = directions(rng.normal(size=(4, 3))), np.zeros(4, int)
+        _, mask = jax.jit(with_nearest, static_argnums=4)(*side, *side, 3)
         assert not mask.any()

@@ -2,9 +2,10 @@
 
 import jax.numpy as jnp
 
+from calibrate.embeddings import of_unit_length
 from calibrate.similarities import with_centroids, with_slots
 
-ANCHORS = jnp.array([[1.0, 0.0], [0.6, 0.8]])
+ANCHORS = of_unit_length(jnp.array([[2.0, 0.0], [0.6, 0.8]]))
 
 
 def test_a_centroid_is_that_of_the_anchor_s_class():
@@ -20,14 +21,14 @@ def test_a_centroid_of_zeros_does_not_count():
 
 
 def test_slots_name_rows_of_the_pool_and_empty_ones_do_not_count():
-    pool = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    pool = of_unit_length(jnp.array([[1.0, 0.0], [0.0, 3.0]]))
     found, mask = with_slots(ANCHORS, pool, jnp.array([[[1, 0], [0, -1]]]))
     assert mask.tolist() == [[True, True], [True, False]]
     assert jnp.allclose(found[mask], jnp.array([0, 1, 0.6]))
 
 
 def test_slots_of_a_part_name_rows_of_that_part():
-    pool = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    pool = of_unit_length(jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]))
     found, mask = with_slots(ANCHORS, pool, jnp.array([[[1, 0]], [[0, 1]]]))
     assert mask.all()
     assert jnp.allclose(found, jnp.array([[0, 1], [-0.6, -0.8]]))

@@ -116,7 +116,7 @@ class TestBatches:
     def test_the_nearest_negatives_are_those_of_the_erm_head(self, experiment, task, init):
         pool = (batches := self.draw(experiment, negative="nns", init=init)).negatives
         features = experiment.prepared.features
-        vectors = np.asarray(embed(experiment.erm.last, features.gather(jnp.arange(1000))))
+        vectors = np.asarray(embed(experiment.erm.last, features.gather(jnp.arange(1000))).unit)
         chosen = chosen_rows(pool)
         for place, anchor in enumerate(batches.anchors[0]):
             others = np.flatnonzero(task.labels[:1000] != task.labels[anchor])
