@@ -15,8 +15,8 @@ def training_figures(sizes: Sizes, settings: Settings, turns: list[Turn]) -> dic
 
     `gemm_fraction` counts 4 * rows * dim * embedding operations a step of CFR: the product of the
     rows with the projection and the gradient of it, for the rows that a step must project. The
-    time counts the whole stage: drawing rows, centroids, steps, evaluations.
-    `gemm_fraction_loop` leaves the drawing out: it is the compiled program's alone.
+    time counts the compiled loop. `gemm_fraction_stage` counts the whole stage: drawing rows,
+    centroids, and an evaluation every 40 steps as well.
     """
     rows = settings.batch_size + settings.calibration_batch_size + settings.negative_pool
     area = sizes.dim * sizes.embedding
@@ -27,22 +27,20 @@ def training_figures(sizes: Sizes, settings: Settings, turns: list[Turn]) -> dic
         "erm_step_seconds": middle(turns, "erm_step"),
         "cfr_step_seconds": middle(turns, "cfr_step"),
         "cfr_loop_step_seconds": middle(turns, "loop_step"),
-        "gemm_fraction": share * ratio(turns, "product", "cfr_step"),
-        "gemm_fraction_loop": share * ratio(turns, "product", "loop_step"),
-        "validation_fraction": median(
-            validation_fraction(sizes, settings.evaluations, turn) for turn in turns
-        ),
+        "gemm_fraction": share * ratio(turns, "loop_step_product", "loop_step"),
+        "gemm_fraction_stage": share * ratio(turns, "cfr_step_product", "cfr_step"),
+        "validation_fraction": median(validation_fraction(sizes, turn) for turn in turns),
     }
 
 
-def validation_fraction(sizes: Sizes, few: int, turn: Turn) -> float:
+def validation_fraction(sizes: Sizes, turn: Turn) -> float:
     """Seconds of evaluations over seconds of steps, at 100 evaluations in 4,000 steps.
 
-    Two loops of as many steps differ in their evaluations alone: `few` and many.
+    Two loops of as many steps differ in their evaluations alone: one a piece, and many.
     """
-    more = (sizes.many_evaluations - few) / sizes.steps
+    more = (sizes.many_evaluations - sizes.loop_pieces) / sizes.steps
     evaluation = (turn["evaluated_step"] - turn["loop_step"]) / more
-    step = turn["loop_step"] - evaluation * few / sizes.steps
+    step = turn["loop_step"] - evaluation * sizes.loop_pieces / sizes.steps
     return evaluation / (STEPS_AN_EVALUATION * step)
 
 

@@ -14,7 +14,8 @@ class Sizes:
         celeba_rows: rows that the memory of a large data set is measured on.
         dim, embedding: widths before and after the projection.
         steps: of a stage that is timed; also of each point of the grid.
-        many_evaluations: of the stage that is timed with many of them.
+        loop_pieces: of the steps, for the compiled loop alone; each ends with one evaluation.
+        many_evaluations: of the loop that is timed with many of them.
         loop_steps, vectorised_steps: of the two PyTorch loops.
         run_options: of the `calibrate` runs on `rows`; none means the default settings.
         grid_points: how many points the grid has.
@@ -25,6 +26,7 @@ class Sizes:
     dim: int
     embedding: int
     steps: int
+    loop_pieces: int
     many_evaluations: int
     loop_steps: int
     vectorised_steps: int
@@ -42,6 +44,7 @@ FULL = Sizes(
     dim=1024,
     embedding=768,
     steps=400,
+    loop_pieces=4,
     many_evaluations=200,
     loop_steps=22,
     vectorised_steps=102,
@@ -55,6 +58,7 @@ QUICK = Sizes(
     dim=48,
     embedding=32,
     steps=40,
+    loop_pieces=4,
     many_evaluations=20,
     loop_steps=4,
     vectorised_steps=4,

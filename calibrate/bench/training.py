@@ -46,25 +46,28 @@ class Training:
     def measure(self) -> Turn:
         """Seconds of a step of each stage and of CFR's loop alone, and of matrix products.
 
-        Products are timed before each stage and after the last, and their mean is taken, as that
-        of the steps is: what slows a shared machine for a while slows both.
+        Products are timed before and after each run, and a mean is taken of them as of the steps:
+        what slows a shared machine for a while slows both.
         """
-        turn, products = {}, []
-        for name, run in self.runs():
-            products.append(seconds_of_product(self.sizes))
-            turn[name] = seconds(run) / self.sizes.steps
-        products.append(seconds_of_product(self.sizes))
+        turn, products = {}, [seconds_of_product(self.sizes)]
+        for name, times, run in self.runs():
+            steps, before = [], len(products) - 1
+            for _ in range(times):
+                steps.append(seconds(run) * times / self.sizes.steps)
+                products.append(seconds_of_product(self.sizes))
+            turn |= {name: mean(steps), f"{name}_product": mean(products[before:])}
         return turn | {"product": mean(products)}
 
-    def runs(self) -> Iterator[tuple[str, Callable[[], object]]]:
-        """What is timed, each with the name of its seconds."""
-        experiment = self.experiment()
-        yield "erm_step", lambda: experiment.erm.last
-        yield "cfr_step", lambda: fit("cfr", experiment).history["loss"]
+    def runs(self) -> Iterator[tuple[str, int, Callable[[], object]]]:
+        """What is timed: the name of its seconds, and how many runs come to all steps."""
+        experiment, sizes = self.experiment(), self.sizes
+        yield "erm_step", 1, lambda: experiment.erm.last
+        yield "cfr_step", 1, lambda: fit("cfr", experiment).history["loss"]
         leg = self.cfr_leg(experiment)
-        yield "loop_step", lambda: self.run(leg)
-        points = evaluation_steps(self.sizes.steps, self.sizes.many_evaluations)
-        yield "evaluated_step", lambda: self.run(leg._replace(points=points))
+        piece = leg._replace(points=evaluation_steps(sizes.steps // sizes.loop_pieces, 1))
+        yield "loop_step", sizes.loop_pieces, lambda: self.run(piece)
+        evaluated = leg._replace(points=evaluation_steps(sizes.steps, sizes.many_evaluations))
+        yield "evaluated_step", 1, lambda: self.run(evaluated)
 
 
 def set_up(sizes: Sizes) -> Training:
