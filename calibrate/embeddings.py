@@ -42,16 +42,6 @@ class Embeddings(NamedTuple):
 
 def of_unit_length(vectors: Float[Array, "rows embedding"]) -> Embeddings:
     """The embeddings that have the directions of the vectors."""
-    return Embeddings(vectors, inverse_lengths(vectors))
-
-
-def normalise(vectors: Float[Array, "... embedding"]) -> Float[Array, "... embedding"]:
-    """Vectors of unit length; a zero vector stays zero, with a zero gradient."""
-    return vectors * inverse_lengths(vectors)[..., None]
-
-
-def inverse_lengths(vectors: Float[Array, "... embedding"]) -> Float[Array, "..."]:
-    """One over the length of each vector; 0 for a zero vector, with a zero gradient."""
-    squares = jnp.sum(vectors**2, axis=-1)
+    squares = jnp.sum(vectors**2, axis=1)
     # Infinity has the inverse root 0, with a gradient of 0; a floor would have one of 1e12.
-    return jax.lax.rsqrt(jnp.where(squares > 1e-24, squares, jnp.inf))
+    return Embeddings(vectors, jax.lax.rsqrt(jnp.where(squares > 1e-24, squares, jnp.inf)))

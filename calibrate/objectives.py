@@ -1,7 +1,6 @@
 """The objectives of the two training stages, as the training loop calls them."""
 
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import NamedTuple
 
 import jax
@@ -150,10 +149,16 @@ def project_once(head: Head, batch: CfrBatch, data: Data) -> list[Part | None]:
         for pool in (batch.positives, batch.negatives)
     ]
     groups = [batch.anchors, batch.training, *pools]
-    rows = [group for group in groups if group is not None]
-    cuts = list(accumulate(len(each) for each in rows))[:-1]
-    vectors, factors = embed(head, data.features.gather(jnp.concatenate(rows)))
-    embeddings = map(Embeddings, jnp.split(vectors, cuts), jnp.split(factors, cuts))
-    return [
-        None if group is None else Part(next(embeddings), data.labels[group]) for group in groups
-    ]
+    rows = jnp.concatenate([group for group in groups if group is not None])
+    everything = Part(embed(head, data.features.gather(rows)), data.labels[rows])
+    parts, start = [], 0
+    for group in groups:
+        stop = start + (0 if group is None else len(group))
+        parts.append(None if group is None else rows_of(everything, start, stop))
+        start = stop
+    return parts
+
+
+def rows_of(part: Part, start: int, stop: int) -> Part:
+    """Some neighbouring rows."""
+    return jax.tree.map(lambda array: array[start:stop], part)

@@ -13,12 +13,12 @@ Similarities = tuple[Float[Array, "anchors chosen"], Bool[Array, "anchors chosen
 def with_centroids(
     anchors: Embeddings,
     labels: Int[Array, " anchors"],
-    centroids: Float[Array, "classes embedding"],
+    centroids: Embeddings,
 ) -> Similarities:
     """Similarity with the centroid of the anchor's class; a centroid of zeros does not count."""
-    own = jax.nn.one_hot(labels, len(centroids), dtype=bool)
-    similarities = jnp.where(own, anchors.products(centroids), 0).sum(axis=1, keepdims=True)
-    return similarities, (centroids != 0).any(axis=1)[labels][:, None]
+    own = jax.nn.one_hot(labels, len(centroids.factors), dtype=bool)
+    similarities = jnp.where(own, anchors.cosines(centroids), 0).sum(axis=1, keepdims=True)
+    return similarities, (centroids.factors > 0)[labels][:, None]
 
 
 def with_slots(

@@ -116,7 +116,7 @@ def as_arrays(leg: Leg) -> dict[str, np.ndarray]:
         "class_embeddings": data.class_embeddings,
         "weight": stage.head.weight,
         "log_scale": stage.head.log_scale,
-        "centroids": stage.memory,
+        "centroids": stage.memory.unit,
         "row_weights": weights.row_weights,
         "anchors": batches.anchors,
         "training": batches.training,

@@ -9,14 +9,15 @@ ANCHORS = of_unit_length(jnp.array([[2.0, 0.0], [0.6, 0.8]]))
 
 
 def test_a_centroid_is_that_of_the_anchor_s_class():
-    centroids = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+    centroids = of_unit_length(jnp.array([[0.0, 1.0], [5.0, 0.0]]))
     found, mask = with_centroids(ANCHORS, jnp.array([1, 0]), centroids)
     assert jnp.allclose(found, jnp.array([[1], [0.8]]))
     assert mask.tolist() == [[True], [True]]
 
 
 def test_a_centroid_of_zeros_does_not_count():
-    _, mask = with_centroids(ANCHORS, jnp.array([1, 0]), jnp.array([[0.0, 0.0], [1.0, 0.0]]))
+    centroids = of_unit_length(jnp.array([[0.0, 0.0], [1.0, 0.0]]))
+    _, mask = with_centroids(ANCHORS, jnp.array([1, 0]), centroids)
     assert mask.tolist() == [[True], [False]]
 
 
