@@ -183,13 +183,13 @@ def task_in(path: Path, hold_rows: int | None):
     from dataclasses import replace
 
     from cache.reader import opened_cache
-    from calibrate.runtime import rows_to_hold
+    from calibrate.holding import rows_to_hold
 
     with opened_cache(path) as cache:
         rows, width = cache.features.shape
-        held = hold_rows or rows_to_hold(rows, width * cache.features.dtype.itemsize)
-        if held is None or held >= rows:
-            cache, held = replace(cache, features=cache.features.in_memory()), None
+        held = rows_to_hold(hold_rows, rows, width * cache.features.dtype.itemsize)
+        if held is None:
+            cache = replace(cache, features=cache.features.in_memory())
         else:
             click.echo(f"{path}: {held} of {rows} rows are held in memory at a time", err=True)
         yield cache, task_of(cache), held
@@ -420,6 +420,8 @@ def grid(
     """
     settings = make_settings(ctx, preset, values)
 
+    import numpy as np
+
     from cache.grids import STUDY, make_grid_folder, refuse_other_grid, write_grid
     from cache.info import read_info
     from cache.shards import refuse_shard
@@ -430,6 +432,7 @@ def grid(
     from calibrate.grid.space import read_space
     from calibrate.grid.study import OWN_STUDY, check_url, shown, url_of_file
     from calibrate.grid.table import render
+    from calibrate.holding import rows_to_hold
 
     space = read_space(sets, file, settings, given_settings(ctx))
     if storage:
@@ -437,9 +440,11 @@ def grid(
         if overwrite:
             raise click.UsageError("--overwrite removes OUT/study.db alone; leave out --storage")
     found = read_info(path)
-    refuse_shard(path, found["provenance"], found["features"]["shape"][0])
+    count, width = found["features"]["shape"]
+    refuse_shard(path, found["provenance"], count)
     seed_range = tuple(range(seed, seed + seeds))
-    fitting = {"seeds": seed_range, "method": method, "prune": prune, "hold_rows": hold_rows}
+    held = rows_to_hold(hold_rows, count, width * np.dtype(found["features"]["dtype"]).itemsize)
+    fitting = {"seeds": seed_range, "method": method, "prune": prune, "hold_rows": held}
     plan = Plan(found["sha256"], space, settings, **fitting, sampler=sampler, trials=trials)
     out = out or Path("runs") / f"{path.stem}-grid-{plan.digest}"
     make_grid_folder(out, overwrite)
@@ -448,7 +453,7 @@ def grid(
     url, name = (storage, out.resolve().name) if storage else (url_of_file(out / STUDY), OWN_STUDY)
     kept = f"{out}: interrupted; what is finished is kept, and the same command goes on from there"
     with interruptible(kept):
-        load = partial(load_prepared, path, device, hold_rows)
+        load = partial(load_prepared, path, device, held)
         done = run_grid(plan, url, name, load, workers)
     rows = leaderboard(plan, done)
     result = {

@@ -1,6 +1,5 @@
 """Sets up JAX for a command: the device, the cache of compiled programs, the seconds compiling."""
 
-import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,14 +50,6 @@ def use_device(name: str) -> str:
             ) from error
         return name
     return jax.default_backend()
-
-
-def rows_to_hold(rows: int, row_bytes: int) -> int | None:
-    """How many rows of features to hold in memory at a time; None where all fit in half of it."""
-    if not hasattr(os, "sysconf"):
-        return None
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None if 2 * rows * row_bytes <= memory else memory // (4 * row_bytes)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from cache.info import content_digest
 from cache.writer import write_cache
+from calibrate import holding
 from cli import main
 from tests.test_cli_calibrate import make_cache
 
@@ -189,6 +190,13 @@ class TestStudy:
             "--out, or start anew with --overwrite"
         )
         assert (out / "study.db").read_bytes() == before
+
+    def test_of_a_machine_that_holds_other_rows_is_refused(self, finished, cache_file, monkeypatch):
+        out, _ = finished
+        monkeypatch.setattr(holding, "rows_that_fit", lambda *_: 400)
+        arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
+        error = invoke(*arguments, code=1).stderr.splitlines()[-1]
+        assert "the study grid is another one: hold_rows is None, here 400;" in error
 
     def test_is_started_anew_when_asked(self, cache_file, tmp_path):
         arguments = ["--cache", cache_file, *QUICK, "--out", tmp_path / "grid", "--json"]

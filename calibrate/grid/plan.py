@@ -32,7 +32,7 @@ class Plan:
         sampler: one of `SAMPLERS`; `grid` stands for every combination.
         prune: whether hopeless points are stopped early.
         trials: how many points to propose; None for `grid`.
-        hold_rows: rows of features that are held in memory at a time, where somebody said so.
+        hold_rows: rows of features that are held in memory at a time; None for all.
 
     Raises:
         SettingsError: the parts do not go together.
