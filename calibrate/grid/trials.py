@@ -81,6 +81,18 @@ def cut_short(study: Study, number: int) -> None:
     study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
+def copy_result(study: Study, trial: Trial) -> bool:
+    """Ends a trial with the result of a point of equal settings, where there is one.
+
+    A sampler may propose what it has proposed before.
+    """
+    for other in finished_trials(study).values():
+        if other.state == TrialState.COMPLETE and other.params == trial.params:
+            finish(study, trial, other.state, other.value, **{RUNS: other.user_attrs[RUNS]})
+            return True
+    return False
+
+
 def finish(study: Study, trial: Trial, state: TrialState, value: float | None, **notes) -> None:
     """Ends a trial with what it came to; nothing where another process took it for dead."""
     try:

@@ -18,6 +18,7 @@ from calibrate.grid.pruning import watch
 from calibrate.grid.trials import (
     REASON,
     RUNS,
+    copy_result,
     cut_short,
     finish,
     finished_trials,
@@ -90,14 +91,15 @@ def take_trials(study: Study, plan: Plan, together: int) -> list[Trial]:
 def run_trials(study: Study, plan: Plan, experiments: Experiments, trials: Sequence[Trial]) -> None:
     """Fits trials together, seed after seed, and tells what they came to; all or nothing."""
     try:
-        settings = [settings_of(trial, plan) for trial in trials]
+        settings = {trial.number: settings_of(trial, plan) for trial in trials}
+        new = [trial for trial in trials if not copy_result(study, trial)]
         with Heartbeat(trials):
-            runs = fit_trials(plan, experiments, trials, settings)
+            runs = fit_trials(plan, experiments, new, [settings[trial.number] for trial in new])
     except BaseException:
         for trial in trials:
             cut_short(study, trial.number)
         raise
-    for trial, found in zip(trials, runs, strict=True):
+    for trial, found in zip(new, runs, strict=True):
         tell(study, plan, trial, found)
 
 

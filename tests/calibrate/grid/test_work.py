@@ -86,6 +86,27 @@ class TestGrid:
         assert [each.params for each in together.values()] == [t.params for t in alone.values()]
 
 
+class TestSampling:
+    @pytest.mark.parametrize("sampler", ["random", "tpe"])
+    def test_a_point_that_comes_up_again_is_not_fitted_again(
+        self, url, prepared, monkeypatch, sampler
+    ):
+        fits, fit_points = [], working.fit_points
+
+        def count(experiments, method, given):
+            fits.extend((each.settings.lr, each.seed) for each in given)
+            return fit_points(experiments, method, given)
+
+        monkeypatch.setattr(working, "fit_points", count)
+        space = {"lr": Choices((1e-4, 1e-3))}
+        plan = quick_plan(space=space, sampler=sampler, trials=6)
+        trials = list(run(url, plan, prepared).values())
+        assert [each.state for each in trials] == [TrialState.COMPLETE] * 6
+        assert sorted(fits) == [(1e-4, 0), (1e-4, 1), (1e-3, 0), (1e-3, 1)]
+        results = {each.params["lr"]: each.user_attrs["runs"] for each in trials}
+        assert all(each.user_attrs["runs"] == results[each.params["lr"]] for each in trials)
+
+
 class TestFailures:
     def test_keep_their_reason_and_the_grid_goes_on(self, url, prepared):
         plan = quick_plan(space={"lr": Choices((1e30, 1e-3))})
