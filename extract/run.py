@@ -162,6 +162,8 @@ def grow(
         progress.say(f"resuming at row {todo.start}")
     progress.start(todo.start, todo.stop)
     for batch in encoded:
+        if batch.errors and skip_unreadable:
+            refuse_vanished(work.manifest, readable_row(batch, growing.valid), growing.next_row)
         check_errors(batch, growing.next_row, skip_unreadable, progress)
         num_rows = len(batch.features)
         rows = range(batch.start, batch.start + num_rows)
@@ -177,3 +179,27 @@ def check_errors(batch: Encoded, kept: int, skip: bool, progress: Progress) -> N
         if not skip:
             raise ExtractError(f"{error} (the {kept} rows before are kept)")
         progress.say(f"skipped: {error}")
+
+
+def readable_row(batch: Encoded, valid: np.ndarray) -> int | None:
+    """A row that could be read: the last one of a batch, else of those before it."""
+    here = set(range(batch.start, batch.start + len(batch.features))) - batch.errors.keys()
+    return max([*np.flatnonzero(valid)[-1:].tolist(), *here], default=None)
+
+
+def refuse_vanished(manifest: Manifest, row: int | None, kept: int) -> None:
+    """Raises ExtractError where a row that could be read cannot any more.
+
+    Then it is not the images that are unreadable: a file system has gone away, and all rows from
+    here on would be skipped.
+    """
+    if row is None:
+        return
+    try:
+        manifest.images.read(row)
+    except OSError as error:
+        raise ExtractError(
+            f"{manifest.rows.ids[row]}: could be read before and cannot now ({error.strerror}), "
+            "so the folder of the images has gone away; bring it back and run the same command "
+            f"again (the {kept} rows before are kept)"
+        ) from error

@@ -112,6 +112,27 @@ def test_an_image_that_fails_after_it_was_listed_costs_its_batch_alone(
     assert verify(out) == digests
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_folder_that_goes_away_is_not_skipped_image_by_image(
+    photos, encoder, digests, tmp_path, workers
+):
+    class Unmounting(Told):
+        def advance(self, num_rows):
+            photos.rename(tmp_path / "elsewhere")
+            self.advance = lambda num_rows: None
+
+    manifest, out = load(photos), tmp_path / "out.h5"
+    options = replace(OPTIONS, workers=workers, skip_unreadable=True)
+    with pytest.raises(ExtractError) as caught:
+        extract(manifest, encoder, out, options, Unmounting())
+    assert "could be read before and cannot now (No such file or directory), so the folder of " in (
+        str(caught.value)
+    )
+    (tmp_path / "elsewhere").rename(photos)
+    assert extract(manifest, encoder, out, options, Told()).unreadable == ()
+    assert verify(out) == digests
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of its own, of 40 kB, which `resize` makes larger or smaller."""
