@@ -47,11 +47,18 @@ def calibration_set(
         rows: their numbers in the cache.
 
     Raises:
-        CalibrationError: fewer than `calibration_minimum` rows are wrong, and no fallback is set.
+        CalibrationError: fewer than `calibration_minimum` rows are wrong, and no fallback is set;
+            or `calibration_size` leaves fewer.
     """
     wrong = np.flatnonzero(logits.argmax(axis=1) != labels)
     if len(wrong) >= settings.calibration_minimum:
         chosen = subset(rng, wrong, margins(logits, labels), settings)
+        if len(chosen) < settings.calibration_minimum:
+            raise CalibrationError(
+                f"--calibration-size {settings.calibration_size:g} takes {len(chosen)} of the "
+                f"{len(wrong)} rows that the {settings.calibration_source} head gets wrong, "
+                f"expected at least {settings.calibration_minimum} (--calibration-minimum)"
+            )
         return CalibrationSet(rows[np.sort(chosen)])
     if settings.calibration_fallback == "none":
         raise CalibrationError(too_few(labels[wrong], settings, class_names))

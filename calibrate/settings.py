@@ -159,6 +159,7 @@ class Settings:
     def __post_init__(self):
         for each in fields(self):
             check(each.name, getattr(self, each.name), each.metadata)
+        check_calibration_size(self.calibration_size)
         nns_pool_rows(self)
 
 
@@ -168,7 +169,16 @@ def check(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
     if choices is not None and value not in choices:
         raise SettingsError(f"{name} is {value!r}, expected one of: {', '.join(choices)}")
     if within is not None and value is not None and value not in within:
-        raise SettingsError(f"{name} is {value}, expected {within}")
+        finite = "" if isfinite(value) else "a finite number "
+        raise SettingsError(f"{name} is {value}, expected {finite}{within}")
+
+
+def check_calibration_size(size: float | None) -> None:
+    """Raises where it is neither a fraction nor a number of rows."""
+    if size is not None and 1 < size < 2:
+        raise SettingsError(
+            f"calibration_size is {size:g}, expected a fraction up to 1, or a number of rows from 2"
+        )
 
 
 def nns_pool_rows(settings: Settings) -> int | None:

@@ -50,9 +50,9 @@ def overfitted(history: dict[str, np.ndarray]) -> str | None:
         return None
     step = int(history["step"][best])
     return (
-        f"after step {step} accuracy on the calibration set rose from {share(on_set[best])} to "
-        f"{share(on_set[-1])} while val worst-class fell from {share(on_val[best])} to "
-        f"{share(on_val[-1])}: over-fitting the calibration set"
+        f"after step {step} accuracy on minibatches of the calibration set rose from "
+        f"{share(on_set[best])} to {share(on_set[-1])} while val worst-class fell from "
+        f"{share(on_val[best])} to {share(on_val[-1])}: over-fitting the calibration set"
     )
 
 

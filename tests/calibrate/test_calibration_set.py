@@ -54,6 +54,14 @@ class TestRows:
         assert set(found) <= {11, 13, 15, 16}
         assert sorted(found) == found.tolist()
 
+    def test_can_not_be_fewer_than_the_minimum(self):
+        with pytest.raises(CalibrationError) as error:
+            choose(calibration_size=0.5, calibration_minimum=3)
+        assert str(error.value) == (
+            "--calibration-size 0.5 takes 2 of the 4 rows that the erm head gets wrong, expected "
+            "at least 3 (--calibration-minimum)"
+        )
+
     def test_of_a_random_choice_differ_between_seeds(self):
         chosen = {tuple(choose(seed, calibration_size=2).rows) for seed in range(20)}
         assert len(chosen) == 6  # all pairs of four

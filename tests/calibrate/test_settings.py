@@ -42,7 +42,9 @@ def test_no_number_may_be_negative(name):
 @pytest.mark.parametrize("name", [name for name in RANGES if FIELDS[name].type is float])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_every_number_is_finite(name, value):
-    with pytest.raises(SettingsError, match=rf"^{name} is {value}, expected (above|at least) \d"):
+    with pytest.raises(
+        SettingsError, match=rf"^{name} is {value}, expected a finite number (above|at)"
+    ):
         Settings(**{name: value})
 
 
@@ -54,6 +56,7 @@ def test_every_number_is_finite(name, value):
         ("temperature", 0, "above 0"),
         ("logit_scale", 0, "above 0"),
         ("calibration_size", 0, "above 0"),
+        ("calibration_size", 1.5, "a fraction up to 1, or a number of rows from 2"),
         ("steps", 0, "at least 1"),
         ("evaluations", 0, "at least 1"),
         ("num_negatives", 0, "at least 1"),

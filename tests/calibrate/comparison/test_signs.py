@@ -59,8 +59,9 @@ class TestOfCfr:
         history = {**HISTORY, "val worst-class": np.array([0.5, 0.7, 0.6])}
         found = signs.of_cfr(FINE, {"worst_group": 0.1, "average": 0.8}, history)
         assert found == [
-            "after step 20 accuracy on the calibration set rose from 60.0 % to 90.0 % while val "
-            "worst-class fell from 70.0 % to 60.0 %: over-fitting the calibration set"
+            "after step 20 accuracy on minibatches of the calibration set rose from 60.0 % to "
+            "90.0 % while val worst-class fell from 70.0 % to 60.0 %: over-fitting the calibration "
+            "set"
         ]
 
     def test_a_fall_of_both_is_no_over_fitting(self):
