@@ -22,6 +22,15 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_con
 COMMAND_LINE = (sys.executable, __file__)
 PAPER_MODEL = "openai/clip-vit-large-patch14-336"
 DATASETS_HELP = "digits, waterbirds, celeba, metashift, chexpert, cmnist, or folder for your own."
+CLASS_NAMES = (
+    "Other names for the classes, which are also their prompts: in the order of their numbers; for "
+    "labels that are words in a CSV file, those words in another order."
+)
+PROMPTS = (
+    'JSON file such as {"classes": [["dog", "puppy"], ["a photo of a cat."]]}, or with an object '
+    "from class name to list; attributes likewise. Names go into the templates, what ends with a "
+    "full stop stays as it is."
+)
 MODEL_HELP = "A hub id or a local folder; or open-clip:ARCHITECTURE/TAG_OR_FILE, open-clip:FOLDER."
 # What JAX and scikit-learn take.
 SEED = click.IntRange(0, 2**31 - 1)
@@ -62,25 +71,40 @@ class SizeOrAuto(click.ParamType):
     name = "auto|N"
 
     def convert(self, value, param, ctx):
-        return value if value == "auto" else click.IntRange(min=1).convert(value, param, ctx)
+        if value == "auto" or isinstance(value, int) or value.isdecimal():
+            return value if value == "auto" else click.IntRange(min=1).convert(value, param, ctx)
+        self.fail(f"{value!r} is neither auto nor a whole number", param, ctx)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
+class Command(click.Command):
+    """Shows how it is used where an option is refused, with exit code 2."""
+
+    def invoke(self, ctx: click.Context):
+        from calibrate.errors import SettingsError
+        from extract.errors import OptionError
+
+        try:
+            return super().invoke(ctx)
+        except (OptionError, SettingsError) as error:
+            raise click.UsageError(str(error), ctx) from error
+
+
 class Commands(click.Group):
-    """Turns the errors that a user can meet into one line and exit code 1."""
+    """Turns the other errors that a user can meet into one line and exit code 1."""
+
+    command_class = Command
 
     def invoke(self, ctx: click.Context):
         from cache.errors import CacheError
-        from calibrate.errors import CalibrationError, SettingsError
-        from extract.errors import ExtractError, OptionError
+        from calibrate.errors import CalibrationError
+        from extract.errors import ExtractError
 
         try:
             with interruptible("interrupted"):
                 return super().invoke(ctx)
-        except (OptionError, SettingsError) as error:
-            raise click.UsageError(str(error), ctx) from error
         except (CacheError, ExtractError, CalibrationError) as error:
             raise click.ClickException(str(error)) from error
         except ModuleNotFoundError as error:
@@ -434,7 +458,7 @@ def grid(
     from calibrate.grid.table import render
     from calibrate.holding import rows_to_hold
 
-    space = read_space(sets, file, settings, given_settings(ctx))
+    space = read_space(sets, file, settings, given_settings(ctx), method)
     if storage:
         check_url(storage)
         if overwrite:
@@ -550,8 +574,8 @@ def load_prepared(path: Path, device: str, hold_rows: int | None):
     help="What class names are put into: CLIP's 80 sentences, or one.",
 )
 @click.option("--metadata", type=PATH, help="CSV file that lists the images.")
-@click.option("--class-names", metavar="A,B,..", help="Other class names, in their order.")
-@click.option("--prompts", type=PATH, help="JSON file of names and sentences for the classes.")
+@click.option("--class-names", metavar="A,B,..", help=CLASS_NAMES)
+@click.option("--prompts", type=PATH, help=PROMPTS)
 @click.option("--target", help="celeba: the attribute that is the label.")
 @click.option("--spurious", help="celeba: the attribute that is the spurious one.")
 @click.option("--split-by", help="chexpert: patient or image.")

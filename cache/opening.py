@@ -98,7 +98,8 @@ def _check_signature(path: Path) -> None:
     except OSError as error:
         raise CacheError(f"{path}: cannot be read: {error.strerror}") from error
     if found != SIGNATURE:
-        raise CacheError(f"{path}: expected an HDF5 file, found one that begins with {found!r}")
+        kind = f"one that begins with {found!r}" if found else "an empty one"
+        raise CacheError(f"{path}: expected an HDF5 file, found {kind}")
 
 
 def _check_format(path: Path, file: h5py.File) -> None:

@@ -15,6 +15,7 @@ from cache.journal import begun_job
 from extract.encoder import Model
 from extract.engine import Encoded, Engine, Work
 from extract.errors import ExtractError
+from extract.images import REMEDY
 from extract.limit import limited
 from extract.local import LocalEngine
 from extract.manifest import Manifest
@@ -178,7 +179,7 @@ def check_errors(batch: Encoded, kept: int, skip: bool, progress: Progress) -> N
     for error in batch.errors.values():
         if not skip:
             raise ExtractError(f"{error} (the {kept} rows before are kept)")
-        progress.say(f"skipped: {error}")
+        progress.say(f"skipped: {error.removesuffix(f'; {REMEDY}')}")
 
 
 def readable_row(batch: Encoded, valid: np.ndarray) -> int | None:

@@ -157,6 +157,7 @@ def test_a_finished_run_is_not_replaced_unasked(cache_file, tmp_path):
 )
 def test_wrong_values_are_usage_errors(cache_file, tmp_path, arguments, message):
     result = invoke("--cache", cache_file, "--out", tmp_path / "run", *arguments, code=2)
+    assert "calibrate --help' for help." in result.stderr
     assert message in result.stderr
 
 

@@ -78,6 +78,8 @@ def parse_axis(given: Given, fixed: Settings) -> Axis:
         low, high = (parse_value(given.name, text, fixed) for text in bounds[0].split(":"))
         if not low < high:
             raise SettingsError(f"the range {bounds[0]} is empty, expected LOW:HIGH")
+        if given.name == "calibration_size" and low <= 1 < high:
+            raise SettingsError(f"the range {bounds[0]} mixes fractions with numbers of rows")
         return Interval(low, high)
     except SettingsError as error:
         raise SettingsError(f"{given.origin}: {error}") from error

@@ -24,27 +24,35 @@ def parse_option(text: str) -> Given:
 
 
 def read_space(
-    sets: Iterable[str], file: Path | None, fixed: Settings, options: Collection[str]
+    sets: Iterable[str], file: Path | None, fixed: Settings, options: Collection[str], method: str
 ) -> Space:
     """The axes that `--set` options and a settings file give together."""
     entries = [parse_option(each) for each in sets]
     if file is not None:
         entries += read_settings_file(file)
-    return make_space(entries, fixed, options)
+    return make_space(entries, fixed, options, method)
 
 
-def make_space(entries: Iterable[Given], fixed: Settings, options: Collection[str] = ()) -> Space:
+def make_space(
+    entries: Iterable[Given],
+    fixed: Settings,
+    options: Collection[str] = (),
+    method: str = "cfr",
+) -> Space:
     """The axes by name; those that the ERM stage depends on come first, to vary slowest.
 
     Args:
         fixed: the other settings.
         options: settings that have an option of their own on the command line.
+        method: what is fitted.
 
     Raises:
-        SettingsError: a name is no setting or occurs twice, a value is refused, or there is none.
+        SettingsError: a name is no setting, none of the method's or occurs twice, a value is
+            refused, or there is none.
     """
     space: Space = {}
     for entry in (known(each) for each in entries):
+        refuse_idle(entry, method)
         if entry.name in space:
             raise SettingsError(f"{entry.origin}: {entry.name} is varied already")
         if entry.name in options:
@@ -72,6 +80,21 @@ def known(given: Given) -> Given:
     near = get_close_matches(name, FIELDS, n=1)
     hint = f"did you mean {near[0]}?" if near else "calibrate --help lists them"
     raise SettingsError(f"{given.origin}: there is no setting {given.name!r}; {hint}")
+
+
+def refuse_idle(entry: Given, method: str) -> None:
+    """Raises SettingsError where nothing of the method depends on a setting."""
+    used = {
+        "zeroshot": (),
+        "erm": ERM_SETTINGS,
+        "dfr": ("dfr_subsamples",),
+        "cfr": [name for name in FIELDS if name != "dfr_subsamples"],
+    }[method]
+    if entry.name not in used:
+        raise SettingsError(
+            f"{entry.origin}: {method} does not depend on {entry.name}, "
+            f"only on {', '.join(used) or 'no setting at all'}"
+        )
 
 
 def ordered(names: Collection[str]) -> list[str]:

@@ -66,7 +66,19 @@ def listed_manifest(
         attribute_names=attribute_names,
         class_prompts=tuple((name,) for name in class_names),
         attribute_prompts=attribute_prompts(attribute_names),
-        warnings=warnings,
+        warnings=(*ignored_columns(table), *warnings),
+    )
+
+
+def ignored_columns(table: Table) -> tuple[str, ...]:
+    """A warning of the columns that nothing is read from; one of them may be misspelt."""
+    used = {table.find(*names) for names in (FILENAME, LABEL, ATTRIBUTE, SPLIT)}
+    ignored = [name for name in table.columns if name not in used]
+    if not ignored:
+        return ()
+    return (
+        f"{table.path}: nothing is read from {', '.join(ignored)}; the columns that are read are "
+        "filename, label, attribute and split",
     )
 
 

@@ -84,7 +84,8 @@ def test_a_file_cut_short_is_refused(path, share):
 @pytest.mark.parametrize("data", [b"", b"\x89HD", b"PK\x03\x04 not HDF5"])
 def test_a_file_of_another_kind_is_refused(path, data):
     path.write_bytes(data)
-    expected = f"expected an HDF5 file, found one that begins with {data[:8]!r}"
+    found = f"one that begins with {data[:8]!r}" if data else "an empty one"
+    expected = f"expected an HDF5 file, found {found}"
     assert message_of(read_cache, path) == expected
 
 

@@ -44,6 +44,15 @@ def test_reads_names(root: Path, jpeg: bytes):
     assert manifest.images.read(0) == jpeg
 
 
+def test_a_column_that_nothing_is_read_from_is_told(root: Path):
+    manifest = load(root, "filename,label,atribute,split\n0.jpg,dog,snow,0\n1.jpg,cat,snow,0\n")
+    assert manifest.attribute_names == ()
+    assert manifest.warnings == (
+        f"{root / 'list.csv'}: nothing is read from atribute; the columns that are read are "
+        "filename, label, attribute and split",
+    )
+
+
 def test_class_names_give_the_order(root: Path):
     content = "filename,label,split\n0.jpg,dog,0\n1.jpg,cat,0\n"
     manifest = load(root, content, class_names=("dog", "cat", "bird"))

@@ -11,8 +11,8 @@ from calibrate.grid.space import ordered, parse_option, read_space
 from calibrate.settings import Settings
 
 
-def space(*sets, fixed=None, options=()):
-    return read_space(sets, None, fixed or Settings(), options)
+def space(*sets, fixed=None, options=(), method="cfr"):
+    return read_space(sets, None, fixed or Settings(), options, method)
 
 
 class TestValues:
@@ -37,7 +37,25 @@ class TestValues:
         for each in fields(Settings):
             if each.name != "selection":
                 text = f"{each.name}={each.default}"
-                assert space(text) == {each.name: Choices((each.default,))}
+                method = "dfr" if each.name == "dfr_subsamples" else "cfr"
+                assert space(text, method=method) == {each.name: Choices((each.default,))}
+
+    @pytest.mark.parametrize(
+        ("method", "text", "used"),
+        [
+            ("erm", "lr=1", "erm_lr, erm_steps, batch_size, momentum, weight_decay, dropout, "),
+            ("dfr", "erm_lr=1", "dfr_subsamples"),
+            ("cfr", "dfr_subsamples=9", "lr, steps, erm_lr, "),
+            ("zeroshot", "lr=1", "no setting at all"),
+        ],
+    )
+    def test_that_the_method_does_not_depend_on_are_refused(self, method, text, used):
+        with pytest.raises(SettingsError) as error:
+            space(text, method=method)
+        name = text.partition("=")[0]
+        begins = f"--set {text}: {method} does not depend on {name}, "
+        assert str(error.value).startswith(begins)
+        assert used in str(error.value)
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -47,13 +65,18 @@ class TestValues:
             ("lr=fast", "--set lr=fast: 'fast' is not a valid float."),
             ("steps=1.5", "--set steps=1.5: '1.5' is not a valid integer."),
             ("lr=0.1,0", "--set lr=0.1,0: lr is 0.0, expected above 0"),
-            ("lr=nan", "--set lr=nan: lr is nan, expected above 0"),
+            ("lr=nan", "--set lr=nan: lr is nan, expected a finite number above 0"),
             ("lr=none", "--set lr=none: 'none' is not a valid float."),
             ("dropout=1", "--set dropout=1: dropout is 1.0, expected at least 0 and at most 0.99"),
             ("positive=x", "--set positive=x: positive is 'x', expected one of: dps, rps"),
             (
                 "nns_pool=0",
                 "--set nns_pool=0: nns_pool is '0', expected all, minibatch or a number of rows",
+            ),
+            (
+                "calibration_size=0.5:100",
+                "--set calibration_size=0.5:100: the range 0.5:100 mixes fractions with numbers "
+                "of rows",
             ),
             ("lr=1e-3,0.001", "--set lr=1e-3,0.001: 0.001 is given twice"),
         ],
