@@ -10,7 +10,8 @@ GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: neighbouring counters land fa
 
 
 def dropout(key: Array, embeddings: Embeddings, rate: Float[Array, ""]) -> Embeddings:
-    """Embeddings with a share `rate` of their entries zero and the others scaled up.
+    """Embeddings with a share `rate` of their entries zero and the others scaled up;
+    their length is no longer 1.
 
     The key gives one seed, and a hash of seed and place decides about each entry: on a CPU,
     JAX's own bits for every entry cost more than all of the loss.
