@@ -24,7 +24,11 @@ def parse_option(text: str) -> Given:
 
 
 def read_space(
-    sets: Iterable[str], file: Path | None, fixed: Settings, options: Collection[str], method: str
+    sets: Iterable[str],
+    file: Path | None,
+    fixed: Settings,
+    options: Collection[str],
+    method: str = "cfr",
 ) -> Space:
     """The axes that `--set` options and a settings file give together."""
     entries = [parse_option(each) for each in sets]

@@ -112,17 +112,15 @@ def test_an_image_that_fails_after_it_was_listed_costs_its_batch_alone(
     assert verify(out) == digests
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_folder_that_goes_away_is_not_skipped_image_by_image(
-    photos, encoder, digests, tmp_path, workers
-):
+def test_a_folder_that_goes_away_is_not_skipped_image_by_image(photos, encoder, digests, tmp_path):
     class Unmounting(Told):
         def advance(self, num_rows):
             photos.rename(tmp_path / "elsewhere")
             self.advance = lambda num_rows: None
 
     manifest, out = load(photos), tmp_path / "out.h5"
-    options = replace(OPTIONS, workers=workers, skip_unreadable=True)
+    # In this process, for workers read ahead: few images and all are read before the folder goes.
+    options = replace(OPTIONS, workers=0, skip_unreadable=True)
     with pytest.raises(ExtractError) as caught:
         extract(manifest, encoder, out, options, Unmounting())
     assert "could be read before and cannot now (No such file or directory), so the folder of " in (

@@ -16,6 +16,7 @@ from extract.datasets import load_dataset
 from extract.datasets.options import DatasetOptions
 from extract.encoder import EncoderSpec, load_encoder
 from extract.errors import ExtractError
+from extract.images import REMEDY
 from extract.manifest import ImageSource
 from extract.run import ExtractOptions, extract
 from tests.samples import save_photos
@@ -168,7 +169,8 @@ def test_unreadable_images_and_resuming_are_as_they_are_without_ray(
         extract(manifest, more[0], path, skipping, told, *more[1:])
         assert "resuming at row 20" in told.lines
         assert (
-            f"skipped: {messages[0].removesuffix(' (the 20 rows before are kept)')}" in told.lines
+            f"skipped: {messages[0].removesuffix(f'; {REMEDY} (the 20 rows before are kept)')}"
+            in told.lines
         )
     assert verify(out) == verify(local)
     assert np.flatnonzero(~read_cache(out).valid).tolist() == [21]
