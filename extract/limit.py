@@ -25,10 +25,13 @@ def limited(manifest: Manifest, num_rows: int) -> Manifest:
     """The manifest with at most `num_rows` rows, in their order."""
     if num_rows >= len(manifest.rows):
         return manifest
-    chosen = spread(manifest.rows, num_rows)
-    return replace(
-        manifest, rows=taken(manifest.rows, chosen), images=SomeImages(manifest.images, chosen)
-    )
+    return with_rows(manifest, spread(manifest.rows, num_rows))
+
+
+def with_rows(manifest: Manifest, chosen: Int64[np.ndarray, " m"]) -> Manifest:
+    """The manifest of these rows, in their order."""
+    images = SomeImages(manifest.images, chosen)
+    return replace(manifest, rows=taken(manifest.rows, chosen), images=images)
 
 
 def spread(rows: Rows, num_rows: int) -> Int64[np.ndarray, " m"]:

@@ -1,15 +1,13 @@
 """A part of a data set for each of several machines."""
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from cache.schema import Rows
 from cache.shards import make_shard
 from extract.errors import OptionError
-from extract.limit import SomeImages
+from extract.limit import with_rows
 from extract.manifest import Manifest
 
 
@@ -51,17 +49,5 @@ def part(
             f"{count} shards; make at most {num_rows}"
         )
     found = make_shard(index, count, num_rows)
-    images = SomeImages(manifest.images, np.arange(found.first_row, found.stop_row))
-    rows = cut(manifest.rows, slice(found.first_row, found.stop_row))
-    return replace(manifest, rows=rows, images=images), found.described()
-
-
-def cut(rows: Rows, chosen: slice) -> Rows:
-    """A range of rows."""
-    return Rows(
-        ids=rows.ids[chosen],
-        labels=rows.labels[chosen],
-        attributes=rows.attributes[chosen],
-        splits=rows.splits[chosen],
-        subjects=None if rows.subjects is None else rows.subjects[chosen],
-    )
+    rows = np.arange(found.first_row, found.stop_row)
+    return with_rows(manifest, rows), found.described()
