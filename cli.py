@@ -71,9 +71,12 @@ class SizeOrAuto(click.ParamType):
     name = "auto|N"
 
     def convert(self, value, param, ctx):
-        if value == "auto" or isinstance(value, int) or value.isdecimal():
-            return value if value == "auto" else click.IntRange(min=1).convert(value, param, ctx)
-        self.fail(f"{value!r} is neither auto nor a whole number", param, ctx)
+        if value == "auto":
+            return value
+        try:
+            return click.IntRange(min=1).convert(int(value), param, ctx)
+        except ValueError:
+            self.fail(f"{value!r} is neither auto nor a whole number", param, ctx)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -210,12 +213,12 @@ def task_in(path: Path, hold_rows: int | None):
     from calibrate.holding import rows_to_hold
 
     with opened_cache(path) as cache:
-        rows, width = cache.features.shape
-        held = rows_to_hold(hold_rows, rows, width * cache.features.dtype.itemsize)
+        shape, dtype = cache.features.shape, cache.features.dtype
+        held = rows_to_hold(hold_rows, shape, dtype)
         if held is None:
             cache = replace(cache, features=cache.features.in_memory())
         else:
-            click.echo(f"{path}: {held} of {rows} rows are held in memory at a time", err=True)
+            click.echo(f"{path}: {held} of {shape[0]} rows are held in memory at a time", err=True)
         yield cache, task_of(cache), held
 
 
@@ -444,8 +447,6 @@ def grid(
     """
     settings = make_settings(ctx, preset, values)
 
-    import numpy as np
-
     from cache.grids import STUDY, make_grid_folder, refuse_other_grid, write_grid
     from cache.info import read_info
     from cache.shards import refuse_shard
@@ -464,10 +465,10 @@ def grid(
         if overwrite:
             raise click.UsageError("--overwrite removes OUT/study.db alone; leave out --storage")
     found = read_info(path)
-    count, width = found["features"]["shape"]
-    refuse_shard(path, found["provenance"], count)
+    shape, dtype = found["features"]["shape"], found["features"]["dtype"]
+    refuse_shard(path, found["provenance"], shape[0])
     seed_range = tuple(range(seed, seed + seeds))
-    held = rows_to_hold(hold_rows, count, width * np.dtype(found["features"]["dtype"]).itemsize)
+    held = rows_to_hold(hold_rows, shape, dtype)
     fitting = {"seeds": seed_range, "method": method, "prune": prune, "hold_rows": held}
     plan = Plan(found["sha256"], space, settings, **fitting, sampler=sampler, trials=trials)
     out = out or Path("runs") / f"{path.stem}-grid-{plan.digest}"

@@ -1,14 +1,21 @@
 """How many rows of features to hold in memory at a time."""
 
 import os
+from collections.abc import Sequence
+
+import numpy as np
 
 
-def rows_to_hold(asked: int | None, rows: int, row_bytes: int) -> int | None:
+def rows_to_hold(asked: int | None, shape: Sequence[int], dtype: np.dtype | str) -> int | None:
     """The number asked for, else what a quarter of the memory holds; None stands for all rows.
 
     Without a number all rows are held as long as they fit in half of the memory.
+
+    Args:
+        shape, dtype: of the features.
     """
-    held = asked or rows_that_fit(rows, row_bytes)
+    rows, width = shape
+    held = asked or rows_that_fit(rows, width * np.dtype(dtype).itemsize)
     return None if held is None or held >= rows else held
 
 
