@@ -46,6 +46,19 @@ def erm_stages(monkeypatch):
     return trained
 
 
+@pytest.fixture
+def fits(monkeypatch):
+    """Learning rate and seed of each CFR stage that was fitted, in their order."""
+    fitted, fit_points = [], working.fit_points
+
+    def note(experiments, method, given):
+        fitted.extend((each.settings.lr, each.seed) for each in given)
+        return fit_points(experiments, method, given)
+
+    monkeypatch.setattr(working, "fit_points", note)
+    return fitted
+
+
 class TestGrid:
     def test_values_are_means_over_seeds_of_what_calibrate_finds(self, url, plan, prepared, task):
         trials = run(url, plan, prepared)
@@ -88,16 +101,7 @@ class TestGrid:
 
 class TestSampling:
     @pytest.mark.parametrize("sampler", ["random", "tpe"])
-    def test_a_point_that_comes_up_again_is_not_fitted_again(
-        self, url, prepared, monkeypatch, sampler
-    ):
-        fits, fit_points = [], working.fit_points
-
-        def count(experiments, method, given):
-            fits.extend((each.settings.lr, each.seed) for each in given)
-            return fit_points(experiments, method, given)
-
-        monkeypatch.setattr(working, "fit_points", count)
+    def test_a_point_that_comes_up_again_is_not_fitted_again(self, url, prepared, fits, sampler):
         space = {"lr": Choices((1e-4, 1e-3))}
         plan = quick_plan(space=space, sampler=sampler, trials=6)
         trials = list(run(url, plan, prepared).values())
@@ -154,14 +158,7 @@ class TestPruning:
     def plan(self):
         return quick_plan(space=self.SPACE, fixed=quick_settings(init="clip"), prune=True)
 
-    def test_stops_hopeless_points_in_their_first_seed(self, url, plan, prepared, monkeypatch):
-        fits, fit_points = [], working.fit_points
-
-        def count(experiments, method, given):
-            fits.extend((each.settings.lr, each.seed) for each in given)
-            return fit_points(experiments, method, given)
-
-        monkeypatch.setattr(working, "fit_points", count)
+    def test_stops_hopeless_points_in_their_first_seed(self, url, plan, prepared, fits):
         trials = run(url, plan, prepared)
         states = [each.state.name for each in trials.values()]
         assert states == ["COMPLETE", "PRUNED", "PRUNED", "COMPLETE"]
