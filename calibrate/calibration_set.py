@@ -57,7 +57,8 @@ def calibration_set(
             raise CalibrationError(
                 f"--calibration-size {settings.calibration_size:g} takes {len(chosen)} of the "
                 f"{len(wrong)} rows that the {settings.calibration_source} head gets wrong, "
-                f"expected at least {settings.calibration_minimum} (--calibration-minimum)"
+                f"expected at least {settings.calibration_minimum}: take more, or lower "
+                "--calibration-minimum"
             )
         return CalibrationSet(rows[np.sort(chosen)])
     if settings.calibration_fallback == "none":

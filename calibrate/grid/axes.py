@@ -79,7 +79,10 @@ def parse_axis(given: Given, fixed: Settings) -> Axis:
         if not low < high:
             raise SettingsError(f"the range {bounds[0]} is empty, expected LOW:HIGH")
         if given.name == "calibration_size" and low <= 1 < high:
-            raise SettingsError(f"the range {bounds[0]} mixes fractions with numbers of rows")
+            raise SettingsError(
+                f"the range {bounds[0]} mixes fractions with numbers of rows; end it at 1, or "
+                "begin it at 2"
+            )
         return Interval(low, high)
     except SettingsError as error:
         raise SettingsError(f"{given.origin}: {error}") from error

@@ -97,7 +97,7 @@ def refuse_idle(entry: Given, method: str) -> None:
     if entry.name not in used:
         raise SettingsError(
             f"{entry.origin}: {method} does not depend on {entry.name}, "
-            f"only on {', '.join(used) or 'no setting at all'}"
+            f"only on {', '.join(used) or 'no setting at all'}; leave it out"
         )
 
 

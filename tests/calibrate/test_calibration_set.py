@@ -59,7 +59,7 @@ class TestRows:
             choose(calibration_size=0.5, calibration_minimum=3)
         assert str(error.value) == (
             "--calibration-size 0.5 takes 2 of the 4 rows that the erm head gets wrong, expected "
-            "at least 3 (--calibration-minimum)"
+            "at least 3: take more, or lower --calibration-minimum"
         )
 
     def test_of_a_random_choice_differ_between_seeds(self):

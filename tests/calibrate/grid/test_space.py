@@ -76,7 +76,7 @@ class TestValues:
             (
                 "calibration_size=0.5:100",
                 "--set calibration_size=0.5:100: the range 0.5:100 mixes fractions with numbers "
-                "of rows",
+                "of rows; end it at 1, or begin it at 2",
             ),
             ("lr=1e-3,0.001", "--set lr=1e-3,0.001: 0.001 is given twice"),
         ],
