@@ -209,7 +209,7 @@ def task_in(path: Path, hold_rows: int | None):
     """
     from dataclasses import replace
 
-    from cache.reader import opened_cache
+    from cache.read.reader import opened_cache
     from calibrate.holding import rows_to_hold
 
     with opened_cache(path) as cache:
@@ -277,7 +277,7 @@ def calibrate(
     started = perf_counter()
     settings = make_settings(ctx, preset, values)
 
-    from cache.runs import default_run_directory, refuse_finished_run
+    from cache.runs.run import default_run_directory, refuse_finished_run
     from calibrate import runtime
     from calibrate.comparison.compare import compare
     from calibrate.comparison.summary import summarise
@@ -339,8 +339,8 @@ def described(path: Path, cache) -> dict:
 
 def keep_run(out, path, cache, held, settings, outcomes, result, device, overwrite) -> None:
     """Writes the run folder."""
-    from cache.info import content_digest
-    from cache.runs import write_run
+    from cache.read.info import content_digest
+    from cache.runs.run import write_run
     from calibrate.comparison import record
 
     write_run(
@@ -447,9 +447,9 @@ def grid(
     """
     settings = make_settings(ctx, preset, values)
 
-    from cache.grids import STUDY, make_grid_folder, refuse_other_grid, write_grid
-    from cache.info import read_info
-    from cache.shards import refuse_shard
+    from cache.format.shard import refuse_shard
+    from cache.read.info import read_info
+    from cache.runs.grid import STUDY, make_grid_folder, refuse_other_grid, write_grid
     from calibrate.grid.leaderboard import columns, leaderboard
     from calibrate.grid.plan import Plan
     from calibrate.grid.result import refuse_no_result, summarise
@@ -625,8 +625,8 @@ def extract(
     out = out or Path(default_name(name, values["shard"]))
     message = f"{out}: interrupted; what is done is kept, and the same command goes on from there"
     with interruptible(message):
-        from cache.journal import begun_job
-        from cache.places import refuse_finished
+        from cache.files.atomic import refuse_finished
+        from cache.write.journal import begun_job
         from extract.datasets import load_dataset
         from extract.datasets.options import DatasetOptions
 
@@ -719,10 +719,10 @@ def import_(
       python cli.py import --features F.npy --metadata list.csv --class-embeddings T.npy \\
         --projection W.npy --class-names landbird,waterbird --dataset waterbirds --out mine.h5
     """
-    from cache.info import read_info
-    from cache.places import refuse_finished
-    from cache.table import render
-    from cache.writer import write_cache
+    from cache.files.atomic import refuse_finished
+    from cache.read.info import read_info
+    from cache.read.info_table import render
+    from cache.write.writer import write_cache
     from extract.embeddings import EmbeddingFiles, import_embeddings
 
     if out in (features, metadata, class_embeddings, projection):
@@ -748,8 +748,8 @@ def info(file, as_json):
     Example:
       python cli.py info celeba.h5
     """
-    from cache.info import read_info
-    from cache.table import render
+    from cache.read.info import read_info
+    from cache.read.info_table import render
 
     found = read_info(file)
     emit(found, as_json, render)
@@ -773,9 +773,9 @@ def merge(shards, out, virtual, overwrite, as_json):
       python cli.py merge celeba.*-of-8.h5 --out celeba.h5
       python cli.py merge shards/celeba.*-of-64.h5 --out celeba.h5 --virtual
     """
-    from cache.info import read_info
-    from cache.merging import merge as run
-    from cache.table import render
+    from cache.merge.merge import merge as run
+    from cache.read.info import read_info
+    from cache.read.info_table import render
 
     if out.resolve() in {shard.resolve() for shard in shards}:
         raise click.UsageError(f"--out {out} is one of the shards to read; name another")
@@ -797,9 +797,9 @@ def verify(file, as_json):
     Example:
       python cli.py verify celeba.h5
     """
-    from cache.info import read_info
-    from cache.reader import verify as run
-    from cache.shards import Shard
+    from cache.format.shard import Shard
+    from cache.read.info import read_info
+    from cache.read.reader import verify as run
 
     digests, found = run(file), read_info(file)
     result = {key: found[key] for key in ("cache", "sha256", "shard")} | {"datasets": digests}

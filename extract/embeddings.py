@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
-from cache.schema import FeatureCache, Head, Texts
+from cache.format.schema import FeatureCache, Head, Texts
 from extract.arrays import read_matrix, read_vectors
 from extract.datasets.folder import listed_manifest
 from extract.datasets.names import with_class_names

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from cache.schema import Head
+from cache.format.schema import Head
 from extract.views import View
 
 Pixels = UInt8[np.ndarray, "batch side side 3"] | UInt8[torch.Tensor, "batch side side 3"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int64
 
-from cache.schema import Rows
+from cache.format.schema import Rows
 from extract.manifest import ImageSource, Manifest
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from cache.schema import Rows
+from cache.format.schema import Rows
 
 
 class ImageSource(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float32
 
-from cache.schema import Texts
+from cache.format.schema import Texts
 from extract.manifest import Manifest
 
 Embeddings = Float32[np.ndarray, "prompts embedding"]

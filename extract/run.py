@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cache.growing import GrowingCache
-from cache.journal import begun_job
+from cache.write.journal import begun_job
+from cache.write.resumable import GrowingCache
 from extract.encoder import Model
 from extract.engine import Encoded, Engine, Work
 from extract.errors import ExtractError

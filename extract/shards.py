@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cache.shards import make_shard
+from cache.format.shard import make_shard
 from extract.errors import OptionError
 from extract.limit import with_rows
 from extract.manifest import Manifest

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 from rich.table import Table
 
-from cache.schema import SPLIT_NAMES
+from cache.format.schema import SPLIT_NAMES
 from extract.manifest import Manifest
 
 MANY_UNREADABLE = 0.01

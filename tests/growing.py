@@ -9,7 +9,7 @@ from pathlib import Path
 
 # One server imports torch, which takes seconds; each process is then forked from it in no time.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["cache.growing", "extract.clip.encoder", "extract.loading"])
+FORKS.set_forkserver_preload(["cache.write.resumable", "extract.clip.encoder", "extract.loading"])
 
 
 def run_cli(args: list[str], log: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cache.info import content_digest
-from cache.reader import verify
-from cache.writer import write_cache
+from cache.read.info import content_digest
+from cache.read.reader import verify
+from cache.write.writer import write_cache
 from cli import main
 from tests.cache.examples import make_cache
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cache.runs import read_run
-from cache.schema import FeatureCache, Head, Rows, Texts
-from cache.writer import write_cache
+from cache.format.schema import FeatureCache, Head, Rows, Texts
+from cache.runs.run import read_run
+from cache.write.writer import write_cache
 from cli import main
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from cache.reader import read_cache, verify
+from cache.read.reader import read_cache, verify
 from cli import main
 from tests.growing import Growing, gone
 from tests.samples import save_photos

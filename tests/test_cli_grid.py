@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cache.info import content_digest
-from cache.writer import write_cache
+from cache.read.info import content_digest
+from cache.write.writer import write_cache
 from calibrate import holding
 from cli import main
 from tests.test_cli_calibrate import make_cache

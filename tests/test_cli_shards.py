@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cache.info import content_digest
-from cache.reader import verify
+from cache.read.info import content_digest
+from cache.read.reader import verify
 from cli import main
 from tests.cache.shard_files import make_whole, write_shards
 from tests.samples import save_photos

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from cache.reader import read_cache
+from cache.read.reader import read_cache
 from extract.bench.processes import run_script
 from extract.errors import ExtractError
 

@@ -9,7 +9,7 @@ import torch
 import transformers
 from jaxtyping import Float32
 
-from cache.schema import Head
+from cache.format.schema import Head
 from extract.clip.model_files import ModelFiles, locate
 from extract.clip.pretrained import load_network, load_processor, load_tokenizer
 from extract.clip.view import described, view_for

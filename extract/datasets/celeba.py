@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cache.schema import SPLIT_NAMES, Rows
+from cache.format.schema import SPLIT_NAMES, Rows
 from extract.datasets.celeba_attributes import PHRASES, names, prompts
 from extract.datasets.celeba_lists import read_list
 from extract.datasets.counts import differences, group_counts

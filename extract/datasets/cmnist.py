@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from cache.schema import Rows
+from cache.format.schema import Rows
 from extract.datasets.colouring import (
     NUM_HUES,
     ChannelDigits,

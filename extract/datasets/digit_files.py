@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cache.places import beside, locked, unwritable
+from cache.files.atomic import beside, locked, unwritable
 from extract.coloured_digits import handwritten, render
 from extract.datasets.digit_plan import COLOUR_NAMES, Picture, plan
 from extract.datasets.tables import read_text

@@ -6,7 +6,7 @@ write, `filename,y,a,split` what SubpopBench does.
 
 from collections.abc import Sequence
 
-from cache.schema import SPLIT_NAMES, Rows
+from cache.format.schema import SPLIT_NAMES, Rows
 from extract.datasets.tables import Table
 from extract.manifest import make_rows
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8
 
-from cache.schema import Rows
+from cache.format.schema import Rows
 from extract.datasets.counts import differences
 from extract.datasets.listing import FILENAME, binary_rows
 from extract.datasets.options import DatasetOptions

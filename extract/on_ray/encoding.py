@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from cache.journal import differences
-from cache.schema import Head
+from cache.format.schema import Head
+from cache.write.journal import differences
 from extract.batch_size import Fitting, fitting_batch_size
 from extract.encoder import Encoder, EncoderSpec, Features, load_encoder
 from extract.errors import ExtractError

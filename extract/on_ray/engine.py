@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32
 from ray.actor import ActorHandle
 
-from cache.schema import Head
+from cache.format.schema import Head
 from extract.encoder import EncoderSpec
 from extract.engine import Encoded, Work
 from extract.errors import ExtractError

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from cache.schema import Head
+from cache.format.schema import Head
 from extract.devices import chosen_device, chosen_dtype, device_name, limit_threads
 from extract.encoder import EncoderSpec
 from extract.errors import ExtractError

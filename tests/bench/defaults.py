@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from synthetic import clip_like_task
 
-from cache.reader import read_cache
+from cache.read.reader import read_cache
 from calibrate.comparison.compare import run
 from calibrate.experiment import Experiment, prepare
 from calibrate.settings import Settings

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cache.schema import FeatureCache, Rows
-from cache.shards import make_shard
-from cache.writer import write_cache
+from cache.format.schema import FeatureCache, Rows
+from cache.format.shard import make_shard
+from cache.write.writer import write_cache
 from tests.cache.examples import make_cache
 
 MADE = {

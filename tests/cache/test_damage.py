@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from cache.encoding import encode_text
 from cache.errors import CacheError
-from cache.info import content_digest, read_info
-from cache.reader import opened_cache, read_cache, verify
-from cache.writer import write_cache
+from cache.format.encoding import encode_text
+from cache.read.info import content_digest, read_info
+from cache.read.reader import opened_cache, read_cache, verify
+from cache.write.writer import write_cache
 from tests.cache.examples import make_cache, same
 
 DAMAGED = "; the file is damaged: restore it, or write it again with --overwrite"

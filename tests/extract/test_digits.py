@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cache.errors import CacheError
-from cache.places import locked
+from cache.files.atomic import locked
 from extract.coloured_digits import COLOURS, division, handwritten, jittered, render
 from extract.datasets import DatasetOptions, load_dataset
 from extract.datasets.counts import group_counts

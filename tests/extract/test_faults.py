@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cache.errors import CacheError
-from cache.reader import verify
+from cache.read.reader import verify
 from extract.datasets import load_dataset
 from extract.datasets.options import DatasetOptions
 from extract.encoder import EncoderSpec, load_encoder

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cache.reader import read_cache, verify
+from cache.read.reader import read_cache, verify
 from cli import main
 from extract.embeddings import EmbeddingFiles, import_embeddings
 from extract.errors import ExtractError, OptionError

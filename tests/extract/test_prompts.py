@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cache.schema import Rows
+from cache.format.schema import Rows
 from extract.manifest import FileSource, Manifest
 from extract.prompts import class_embeddings, embed_texts, expand
 from extract.templates import IMAGENET, TEMPLATES

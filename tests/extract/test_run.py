@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cache.errors import CacheError
-from cache.reader import read_cache, verify
+from cache.read.reader import read_cache, verify
 from extract.batch_size import CPU_SIZE
 from extract.datasets import load_dataset
 from extract.datasets.options import DatasetOptions

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cache.errors import CacheError
-from cache.reader import read_cache
-from cache.shards import make_shard
+from cache.format.shard import make_shard
+from cache.read.reader import read_cache
 from extract.datasets import load_dataset
 from extract.datasets.options import DatasetOptions
 from extract.errors import ExtractError, OptionError

@@ -12,7 +12,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from cache.run_files import csv_bytes, json_bytes
+from cache.runs.encoding import csv_bytes, json_bytes
 from calibrate.errors import CalibrationError
 from calibrate.grid.axes import Choices, Interval
 from calibrate.grid.leaderboard import columns, leaderboard

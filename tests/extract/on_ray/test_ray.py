@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.reader import read_cache, verify
+from cache.read.reader import read_cache, verify
 from extract.datasets import load_dataset
 from extract.datasets.options import DatasetOptions
 from extract.encoder import EncoderSpec, load_encoder

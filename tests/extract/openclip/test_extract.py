@@ -1,7 +1,7 @@
 import numpy as np
 from click.testing import CliRunner
 
-from cache.reader import read_cache, verify
+from cache.read.reader import read_cache, verify
 from cli import main
 from extract.encoder import EncoderSpec, load_encoder
 from tests.samples import save_photos

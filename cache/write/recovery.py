@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from cache.errors import CacheError
-from cache.flat_rows import FlatRows
-from cache.journal import Batch, batch_checksum, differences, read_journal
+from cache.files.flat_rows import FlatRows
+from cache.write.journal import Batch, batch_checksum, differences, read_journal
 
 
 def recovered(

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 
 from cache.errors import CacheError, FieldError, located
-from cache.opening import REMEDY, intact, opened, stored_digest
-from cache.schema import FeatureCache
+from cache.format.schema import FeatureCache
+from cache.read.opening import REMEDY, intact, opened, stored_digest
 
 KEY = "merged"
 AGAIN = "restore it, or join the shards again with merge --virtual --overwrite"

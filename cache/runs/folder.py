@@ -8,8 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from cache.errors import CacheError, FieldError
-from cache.places import sync_folder, write_synced
-from cache.run_files import json_bytes, parse_json
+from cache.files.atomic import sync_folder, write_synced
+from cache.runs.encoding import json_bytes, parse_json
 
 FORMAT = "clip-cfr-run"
 VERSION = 1

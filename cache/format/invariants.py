@@ -3,7 +3,7 @@
 import numpy as np
 
 from cache.errors import FieldError
-from cache.schema import SPLIT_NAMES, FeatureCache, Head, Rows, Texts
+from cache.format.schema import SPLIT_NAMES, FeatureCache, Head, Rows, Texts
 
 # Unit length survives float32 sums over a few thousand numbers with far less error than this.
 LENGTH_TOLERANCE = 1e-3

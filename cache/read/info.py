@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from cache.layout import VERSION, type_name
-from cache.opening import opened, stored_digest
-from cache.reader import read_all_but_features
-from cache.schema import SPLIT_NAMES, FeatureCache
-from cache.shards import KEY as SHARD
-from cache.virtual import SourceRows, resolved
+from cache.format.layout import VERSION, type_name
+from cache.format.schema import SPLIT_NAMES, FeatureCache
+from cache.format.shard import KEY as SHARD
+from cache.read.opening import opened, stored_digest
+from cache.read.reader import read_all_but_features
+from cache.read.virtual import SourceRows, resolved
 
 
 def content_digest(path: str | Path) -> str:

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from cache.agreement import OWN, check_agreement, check_contents, differing, warnings_of
 from cache.errors import CacheError, FieldError, located
-from cache.opening import REMEDY, opened, read_text, stored_digest
-from cache.pieces import Piece, check_coverage, read_piece
-from cache.places import locked, refuse_finished, unwritable
-from cache.reader import read_all_but_features
-from cache.schema import FeatureCache, Rows
-from cache.shards import KEY as SHARD
-from cache.virtual import KEY as MERGED
-from cache.virtual import Source, SourceRows, relative, virtual_layout
-from cache.writer import place, total_bytes
+from cache.files.atomic import locked, refuse_finished, unwritable
+from cache.format.schema import FeatureCache, Rows
+from cache.format.shard import KEY as SHARD
+from cache.merge.agreement import OWN, check_agreement, check_contents, differing, warnings_of
+from cache.merge.pieces import Piece, check_coverage, read_piece
+from cache.read.opening import REMEDY, opened, read_text, stored_digest
+from cache.read.reader import read_all_but_features
+from cache.read.virtual import KEY as MERGED
+from cache.read.virtual import Source, SourceRows, relative, virtual_layout
+from cache.write.writer import place, total_bytes
 
 
 def merge(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cache.errors import CacheError
-from cache.run_files import csv_bytes, parse_csv
-from cache.runs import default_run_directory, read_run, refuse_finished_run, write_run
+from cache.runs.encoding import csv_bytes, parse_csv
+from cache.runs.run import default_run_directory, read_run, refuse_finished_run, write_run
 from tests.cache.examples import run_python, same
 
 RUN = {
@@ -233,7 +233,7 @@ FILL_DISK = """
 import resource, sys
 import numpy as np
 from cache.errors import CacheError
-from cache.runs import write_run
+from cache.runs.run import write_run
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 parts = dict(config={}, provenance={}, metrics={}, history={})
 try:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from cache.errors import CacheError
-from cache.info import content_digest, read_info
-from cache.merging import merge
-from cache.reader import opened_cache, read_cache, verify
-from cache.writer import write_cache
+from cache.merge.merge import merge
+from cache.read.info import content_digest, read_info
+from cache.read.reader import opened_cache, read_cache, verify
+from cache.write.writer import write_cache
 from tests.cache.examples import same
 from tests.cache.shard_files import make_whole, shard_cache, write_shard, write_shards
 

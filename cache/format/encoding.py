@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 
 from cache.errors import FieldError
-from cache.layout import Stored
-from cache.schema import FeatureCache, Head, Rows, Texts
+from cache.format.layout import Stored
+from cache.format.schema import FeatureCache, Head, Rows, Texts
 
 JSON_ATTRIBUTES = (
     "class_names",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cache.errors import CacheError
-from cache.places import beside
+from cache.files.atomic import beside
 
 FORMAT = "clip-cfr-journal"
 VERSION = 1

@@ -8,7 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cache.encoding import (
+from cache.errors import located
+from cache.files.atomic import beside, locked, move_into_place, refuse_finished, unwritable
+from cache.files.sink import Sink
+from cache.format.encoding import (
     axis_sizes,
     decode_metadata,
     encode_fields,
@@ -16,12 +19,9 @@ from cache.encoding import (
     encode_text,
     metadata_digest,
 )
-from cache.errors import located
-from cache.invariants import check_feature_block, check_values
-from cache.layout import FORMAT, VERSION, Stored, check_layout
-from cache.places import beside, locked, move_into_place, refuse_finished, unwritable
-from cache.schema import FeatureCache
-from cache.sink import Sink
+from cache.format.invariants import check_feature_block, check_values
+from cache.format.layout import FORMAT, VERSION, Stored, check_layout
+from cache.format.schema import FeatureCache
 
 CHUNK_BYTES = 1 << 20
 # The first library version whose metadata all has checksums, and no newer one, so that every

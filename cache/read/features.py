@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 
 from cache.errors import FieldError
-from cache.invariants import check_feature_block
-from cache.opening import intact
-from cache.schema import FeatureCache
-from cache.virtual import SourceRows
+from cache.format.invariants import check_feature_block
+from cache.format.schema import FeatureCache
+from cache.read.opening import intact
+from cache.read.virtual import SourceRows
 
 LINE = 64  # bytes
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from cache.errors import CacheError, located
-from cache.places import beside, move_into_place, unwritable, write_synced
-from cache.run_files import csv_bytes, json_bytes, parse_json
-from cache.run_folder import refuse_unwritable
+from cache.files.atomic import beside, move_into_place, unwritable, write_synced
+from cache.runs.encoding import csv_bytes, json_bytes, parse_json
+from cache.runs.folder import refuse_unwritable
 
 RESULT, BOARD, STUDY = "grid.json", "leaderboard.csv", "study.db"
 # What SQLite leaves beside the study of a process that was killed.

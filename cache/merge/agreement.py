@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from cache.errors import CacheError
-from cache.journal import flat
-from cache.pieces import Piece, refuse_unlike
-from cache.schema import FeatureCache
-from cache.shards import KEY as SHARD
+from cache.format.schema import FeatureCache
+from cache.format.shard import KEY as SHARD
+from cache.merge.pieces import Piece, refuse_unlike
+from cache.write.journal import flat
 
 # What changes features by rounding alone; entries whose names begin so may differ.
 ROUNDING = ("device", "versions", "batch_size", "compile", "channels_last")

@@ -8,14 +8,21 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from cache.errors import CacheError, FieldError, located
-from cache.flat_rows import FlatRows
-from cache.invariants import check_feature_block
-from cache.journal import Batch, Journal, batch_checksum, batch_line
-from cache.places import beside, locked, move_into_place, refuse_finished, unwritable, write_synced
-from cache.recovery import recovered
-from cache.schema import FeatureCache, Head, Rows, Texts
-from cache.sink import write_all
-from cache.writer import place, total_bytes
+from cache.files.atomic import (
+    beside,
+    locked,
+    move_into_place,
+    refuse_finished,
+    unwritable,
+    write_synced,
+)
+from cache.files.flat_rows import FlatRows
+from cache.files.sink import write_all
+from cache.format.invariants import check_feature_block
+from cache.format.schema import FeatureCache, Head, Rows, Texts
+from cache.write.journal import Batch, Journal, batch_checksum, batch_line
+from cache.write.recovery import recovered
+from cache.write.writer import place, total_bytes
 
 TOO_LARGE = "float16 ends at 65504: run again with --features-dtype float32 --overwrite"
 NOT_A_NUMBER = "the model gave it: run again with --dtype float32 --overwrite"

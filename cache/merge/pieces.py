@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cache.encoding import decode_metadata
 from cache.errors import CacheError
-from cache.opening import intact, opened, read_metadata, stored_digest, stored_fields
-from cache.shards import Shard, shard_in
+from cache.format.encoding import decode_metadata
+from cache.format.shard import Shard, shard_in
+from cache.read.opening import intact, opened, read_metadata, stored_digest, stored_fields
 
 MOST_NAMED = 8
 

@@ -1,0 +1,1 @@
+"""Files on disk: atomic replacement and locks, the HDF5 sink, flat rows."""

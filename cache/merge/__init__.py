@@ -1,0 +1,1 @@
+"""Merging the shards of a data set into one cache."""

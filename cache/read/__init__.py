@@ -1,0 +1,1 @@
+"""Reading a cache: open, check, load or stream features, describe."""

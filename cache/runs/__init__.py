@@ -1,0 +1,1 @@
+"""Run folders and grid folders on disk (see RUNS.md)."""
