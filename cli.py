@@ -13,8 +13,8 @@ from time import perf_counter
 
 import click
 
+from calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings
 from calibrate.methods import METHODS
-from calibrate.settings import NOT_REPRODUCED, PRESETS, Settings
 
 # Whoever opens a file says what is wrong with it, with exit code 1; click would say it with 2.
 PATH = click.Path(path_type=Path, readable=False)
@@ -86,7 +86,7 @@ class Command(click.Command):
     """Shows how it is used where an option is refused, with exit code 2."""
 
     def invoke(self, ctx: click.Context):
-        from calibrate.errors import SettingsError
+        from calibrate.core.errors import SettingsError
         from extract.errors import OptionError
 
         try:
@@ -102,7 +102,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context):
         from cache.errors import CacheError
-        from calibrate.errors import CalibrationError
+        from calibrate.core.errors import CalibrationError
         from extract.errors import ExtractError
 
         try:
@@ -182,7 +182,7 @@ def make_settings(ctx: click.Context, preset: str | None, values: dict) -> Setti
 
 def task_of(cache):
     """What calibration learns from, out of a cache."""
-    from calibrate.task import Task
+    from calibrate.core.task import Task
 
     rows, texts, head = cache.rows, cache.texts, cache.head
     return Task(
@@ -210,7 +210,7 @@ def task_in(path: Path, hold_rows: int | None):
     from dataclasses import replace
 
     from cache.read.reader import opened_cache
-    from calibrate.holding import rows_to_hold
+    from calibrate.runtime.resident_rows import rows_to_hold
 
     with opened_cache(path) as cache:
         shape, dtype = cache.features.shape, cache.features.dtype
@@ -224,9 +224,9 @@ def task_in(path: Path, hold_rows: int | None):
 
 def start_jax(device: str) -> str:
     """The platform that JAX computes on, set up; says so, and what that means for the order."""
-    from calibrate import runtime
+    from calibrate.runtime import jax_setup
 
-    platform = runtime.start(device)
+    platform = jax_setup.start(device)
     order = "one after the other" if platform == "cpu" else "at once as far as memory goes"
     click.echo(f"on {platform}: stages of training run {order}", err=True)
     return platform
@@ -278,10 +278,10 @@ def calibrate(
     settings = make_settings(ctx, preset, values)
 
     from cache.runs.run import default_run_directory, refuse_finished_run
-    from calibrate import runtime
     from calibrate.comparison.compare import compare
     from calibrate.comparison.summary import summarise
     from calibrate.comparison.table import render
+    from calibrate.runtime import jax_setup
 
     out = out or default_run_directory(path.stem)
     refuse_finished_run(out, overwrite)
@@ -291,7 +291,7 @@ def calibrate(
     with interruptible(message), task_in(path, hold_rows) as (cache, task, held):
         seed_range = range(seed, seed + seeds)
         loaded = perf_counter()
-        with runtime.compile_seconds() as compiling:
+        with jax_setup.compile_seconds() as compiling:
             outcomes, failures = compare(
                 task, settings, dict.fromkeys(methods), seed_range, tell_progress, held
             )
@@ -319,7 +319,7 @@ def calibrate(
 
 def refuse_failures(failures: dict[str, str]) -> None:
     """Raises where a method could not be fitted."""
-    from calibrate.errors import CalibrationError
+    from calibrate.core.errors import CalibrationError
 
     if failures:
         raise CalibrationError("; ".join(f"{name}: {why}" for name, why in failures.items()))
@@ -457,7 +457,7 @@ def grid(
     from calibrate.grid.space import read_space
     from calibrate.grid.study import OWN_STUDY, check_url, shown, url_of_file
     from calibrate.grid.table import render
-    from calibrate.holding import rows_to_hold
+    from calibrate.runtime.resident_rows import rows_to_hold
 
     space = read_space(sets, file, settings, given_settings(ctx), method)
     if storage:
@@ -506,7 +506,7 @@ def given_settings(ctx: click.Context) -> set[str]:
 @contextmanager
 def load_prepared(path: Path, device: str, hold_rows: int | None):
     """A block with the task of a cache on a device; in any process, for JAX is set up here."""
-    from calibrate.experiment import prepare
+    from calibrate.core.experiment import prepare
 
     start_jax(device)
     with task_in(path, hold_rows) as (_, task, held):
@@ -619,7 +619,7 @@ def extract(
       python cli.py extract --dataset celeba --engine ray --ray-address auto
     """
     check_engine(engine, ray_address, values["workers"])
-    from extract.shards import default_name, parse_shard
+    from extract.manifest.shards import default_name, parse_shard
 
     values["shard"] = parse_shard(values["shard"]) if values["shard"] else None
     out = out or Path(default_name(name, values["shard"]))
@@ -628,7 +628,7 @@ def extract(
         from cache.files.atomic import refuse_finished
         from cache.write.journal import begun_job
         from extract.datasets import load_dataset
-        from extract.datasets.options import DatasetOptions
+        from extract.datasets.common.options import DatasetOptions
 
         refuse_finished(out, values["overwrite"])
         values["class_names"] = tuple(class_names.split(",")) if class_names else None
@@ -639,7 +639,7 @@ def extract(
         click.echo(f"loading {model}", err=True)
 
         # Torch takes seconds to import: what is wrong with the data set is said before.
-        from extract.encoder import EncoderSpec, settled
+        from extract.encoders.base import EncoderSpec, settled
         from extract.progress import progress_on_stderr
         from extract.run import ExtractOptions
         from extract.run import extract as run
@@ -668,15 +668,15 @@ def check_engine(engine: str, ray_address: str | None, workers: int | None) -> N
 def started_engine(engine: str, ray_address: str | None, spec):
     """A block with the encoder of a spec, and the engine that runs it."""
     if engine == "local":
-        from extract.encoder import load_encoder
-        from extract.local import LocalEngine
+        from extract.encoders.load import load_encoder
+        from extract.engines.local import LocalEngine
 
         yield load_encoder(spec), LocalEngine()
         return
-    from extract.on_ray.cluster import connected
+    from extract.engines.on_ray.cluster import connected
 
     with connected(ray_address):
-        from extract.on_ray.engine import begin
+        from extract.engines.on_ray.engine import begin
 
         yield begin(spec, partial(click.echo, err=True))
 
@@ -723,7 +723,7 @@ def import_(
     from cache.read.info import read_info
     from cache.read.info_table import render
     from cache.write.writer import write_cache
-    from extract.embeddings import EmbeddingFiles, import_embeddings
+    from extract.importing.import_embeddings import EmbeddingFiles, import_embeddings
 
     if out in (features, metadata, class_embeddings, projection):
         raise click.UsageError(f"--out {out} is one of the files to read; name another")

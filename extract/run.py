@@ -12,18 +12,18 @@ import numpy as np
 
 from cache.write.journal import begun_job
 from cache.write.resumable import GrowingCache
-from extract.encoder import Model
-from extract.engine import Encoded, Engine, Work
+from extract.encoders.base import Model
+from extract.engines.base import Encoded, Engine, Work
+from extract.engines.local import LocalEngine
 from extract.errors import ExtractError
-from extract.images import REMEDY
-from extract.limit import limited
-from extract.local import LocalEngine
-from extract.manifest import Manifest
+from extract.images.decode import REMEDY
+from extract.manifest.limit import limited
+from extract.manifest.manifest import Manifest
+from extract.manifest.shards import part
 from extract.progress import Progress
-from extract.prompts import embed_texts
-from extract.shards import part
+from extract.prompts.embed import embed_texts
+from extract.prompts.templates import TEMPLATES
 from extract.summary import Summary, summarise
-from extract.templates import TEMPLATES
 
 
 @dataclass(frozen=True)

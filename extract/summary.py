@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from rich.table import Table
 
 from cache.format.schema import SPLIT_NAMES
-from extract.manifest import Manifest
+from extract.manifest.manifest import Manifest
 
 MANY_UNREADABLE = 0.01
 

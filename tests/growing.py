@@ -9,7 +9,13 @@ from pathlib import Path
 
 # One server imports torch, which takes seconds; each process is then forked from it in no time.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["cache.write.resumable", "extract.clip.encoder", "extract.loading"])
+FORKS.set_forkserver_preload(
+    [
+        "cache.write.resumable",
+        "extract.encoders.transformers_clip.encoder",
+        "extract.images.loading",
+    ]
+)
 
 
 def run_cli(args: list[str], log: Path) -> None:

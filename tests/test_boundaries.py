@@ -77,7 +77,7 @@ def test_the_command_line_starts_with_nothing_heavy():
 
 def test_importing_embeddings_needs_no_extra():
     """A laptop that only calibrates has neither torch nor transformers nor Pillow."""
-    assert loaded_by("extract.embeddings") & {*TORCH, "PIL"} == set()
+    assert loaded_by("extract.importing.import_embeddings") & {*TORCH, "PIL"} == set()
 
 
 def test_data_sets_are_read_without_a_model():

@@ -5,7 +5,7 @@ from statistics import median
 from calibrate.bench.sizes import Sizes
 from calibrate.bench.timing import Turn, middle, ratio
 from calibrate.bench.training import PRODUCT_ROWS, STEPS_AN_EVALUATION
-from calibrate.settings import Settings
+from calibrate.core.settings import Settings
 
 GIGA = 1e9
 

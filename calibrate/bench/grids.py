@@ -9,7 +9,7 @@ import numpy as np
 
 from calibrate.bench.timing import seconds
 from calibrate.bench.training import Training
-from calibrate.experiment import Experiment
+from calibrate.core.experiment import Experiment
 from calibrate.grid.axes import Choices
 from calibrate.grid.plan import Plan
 from calibrate.grid.run import run_grid

@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from calibrate import runtime
 from calibrate.bench import grids
 from calibrate.bench.figures import peer_figures, training_figures
 from calibrate.bench.peers import CHECKED_STEPS, Peers, invite
@@ -14,6 +13,7 @@ from calibrate.bench.sizes import Sizes
 from calibrate.bench.table import FIGURES
 from calibrate.bench.timing import take_turns
 from calibrate.bench.training import Training, first_losses, set_up
+from calibrate.runtime import jax_setup
 
 Tell = Callable[[str], None]
 
@@ -37,7 +37,7 @@ def bench_train(words: Sequence[str], sizes: Sizes, repeats: int, tell: Tell) ->
         found = run_figures(command_line, sizes)
         tell("calibrate on a cache of the size of CelebA")
         found |= celeba_figures(command_line, sizes)
-        runtime.start("auto")
+        jax_setup.start("auto")
         training = set_up(sizes)
         tell("whether the PyTorch loops compute the same losses")
         peers = invited(training, folder)

@@ -12,8 +12,8 @@ import numpy as np
 
 from calibrate.bench.sizes import Sizes, Splits
 from calibrate.bench.synthetic import synthetic_task
-from calibrate.errors import CalibrationError
-from calibrate.task import SPLITS, Task
+from calibrate.core.errors import CalibrationError
+from calibrate.core.task import SPLITS, Task
 
 MEGA = 1e6
 MEASURED = str(Path(__file__).with_name("measured.py"))

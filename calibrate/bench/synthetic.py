@@ -3,7 +3,7 @@
 import numpy as np
 
 from calibrate.bench.sizes import Splits
-from calibrate.task import Task
+from calibrate.core.task import Task
 
 CHUNK = 8192
 

@@ -11,10 +11,10 @@ import numpy as np
 from calibrate.bench.sizes import Sizes
 from calibrate.bench.synthetic import synthetic_task
 from calibrate.bench.timing import Turn, seconds
-from calibrate.experiment import Experiment, Prepared, prepare
+from calibrate.core.experiment import Experiment, Prepared, prepare
+from calibrate.core.settings import Settings
+from calibrate.core.train import Leg, Trained, evaluation_steps, train
 from calibrate.methods import cfr, fit
-from calibrate.settings import Settings
-from calibrate.train import Leg, Trained, evaluation_steps, train
 
 PRODUCT_ROWS = 4096
 PRODUCTS = 10

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from calibrate.errors import CalibrationError
-from calibrate.experiment import Experiment, prepare
+from calibrate.core.errors import CalibrationError
+from calibrate.core.experiment import Experiment, prepare
+from calibrate.core.metrics import Predictions, evaluate
+from calibrate.core.settings import Settings
+from calibrate.core.task import Task
 from calibrate.methods import fit
 from calibrate.methods.fitted import Classifier, Fitted
 from calibrate.methods.together import fit_each
-from calibrate.metrics import Predictions, evaluate
-from calibrate.settings import Settings
-from calibrate.task import Task
 
 REPORTED = ("val", "test")
 

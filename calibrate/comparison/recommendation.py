@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from calibrate.comparison.resampling import Tally, criterion, interval, resample
+from calibrate.core.metrics import Predictions
+from calibrate.core.task import Task
 from calibrate.methods import GROUP_LABELS
-from calibrate.metrics import Predictions
-from calibrate.task import Task
 
 # What one has without this tool; another method must beat it by more than noise.
 REFERENCE = "erm"

@@ -9,10 +9,10 @@ from calibrate.comparison import signs
 from calibrate.comparison.compare import REPORTED, Outcome, Outcomes
 from calibrate.comparison.recommendation import candidates, recommend
 from calibrate.comparison.resampling import interval, resample, worst
+from calibrate.core.metrics import Predictions
+from calibrate.core.settings import SELECTIONS, Settings
+from calibrate.core.task import Task
 from calibrate.methods import GROUP_LABELS
-from calibrate.metrics import Predictions
-from calibrate.settings import SELECTIONS, Settings
-from calibrate.task import Task
 
 
 def summarise(

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
-from calibrate.errors import SettingsError
+from calibrate.core.errors import SettingsError
+from calibrate.core.settings import Settings
 from calibrate.grid.axes import Choices, Interval, Value
 from calibrate.grid.space import Space
-from calibrate.settings import Settings
 
 SAMPLERS = ("grid", "tpe", "random")
 PRUNABLE = "cfr"

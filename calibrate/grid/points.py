@@ -8,14 +8,14 @@ from typing import Any
 from optuna import TrialPruned
 
 from calibrate.comparison.compare import predict
-from calibrate.errors import CalibrationError
-from calibrate.experiment import Experiment, Prepared, erm_settings
+from calibrate.core.errors import CalibrationError
+from calibrate.core.experiment import Experiment, Prepared, erm_settings
+from calibrate.core.metrics import evaluate
+from calibrate.core.settings import Settings
+from calibrate.core.train import Watch
 from calibrate.methods import cfr, fit
 from calibrate.methods.fitted import Fitted
 from calibrate.methods.together import fit_each
-from calibrate.metrics import evaluate
-from calibrate.settings import Settings
-from calibrate.train import Watch
 
 Measured = dict[str, Any]
 METRICS = ("worst_group", "average", "train_weighted_average", "group_mean", "worst_class")

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from calibrate.errors import CalibrationError
+from calibrate.core.errors import CalibrationError
 from calibrate.grid.axes import FIELDS, Value
 from calibrate.grid.leaderboard import Row
 from calibrate.grid.plan import Plan

@@ -11,7 +11,7 @@ from multiprocessing.process import BaseProcess
 from optuna import Study
 from optuna.trial import FrozenTrial
 
-from calibrate.errors import CalibrationError
+from calibrate.core.errors import CalibrationError
 from calibrate.grid.plan import Plan
 from calibrate.grid.progress import Progress, progress_on_stderr
 from calibrate.grid.study import opened_study

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from calibrate.errors import CalibrationError
+from calibrate.core.errors import CalibrationError
 from calibrate.grid.axes import Given
 
 EXPECTED = "expected a mapping of settings to a value or a list of values"

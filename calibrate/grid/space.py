@@ -5,11 +5,11 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from calibrate.errors import SettingsError
-from calibrate.experiment import ERM_SETTINGS
+from calibrate.core.errors import SettingsError
+from calibrate.core.experiment import ERM_SETTINGS
+from calibrate.core.settings import Settings
 from calibrate.grid.axes import FIELDS, Axis, Given, parse_axis
 from calibrate.grid.settings_file import read_settings_file
-from calibrate.settings import Settings
 
 Space = dict[str, Axis]
 

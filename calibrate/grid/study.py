@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from calibrate.errors import CalibrationError, SettingsError
+from calibrate.core.errors import CalibrationError, SettingsError
 from calibrate.grid.plan import Plan
 from calibrate.grid.pruning import make_pruner
 

@@ -10,7 +10,8 @@ import numpy as np
 from optuna import Study, Trial, TrialPruned
 from optuna.trial import TrialState
 
-from calibrate.experiment import Experiment, Prepared
+from calibrate.core.experiment import Experiment, Prepared
+from calibrate.core.settings import Settings
 from calibrate.grid.liveness import Heartbeat
 from calibrate.grid.plan import Plan
 from calibrate.grid.points import STAGES_KEPT, Experiments, Fit, Measured, fit_points
@@ -26,7 +27,6 @@ from calibrate.grid.trials import (
     take_trial,
 )
 from calibrate.methods.together import stages_at_once
-from calibrate.settings import Settings
 
 # Points that are taken at once where they are fitted together; more wait for the others' sake.
 MOST_TOGETHER = 64

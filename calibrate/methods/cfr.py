@@ -13,15 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
-from calibrate.centroids import initial_centroids
-from calibrate.divergence import refuse_divergence
-from calibrate.errors import SettingsError
-from calibrate.experiment import Experiment
-from calibrate.head import Head
-from calibrate.methods.fitted import Fitted, trained_heads
-from calibrate.neighbours import nearest_negatives
-from calibrate.objectives import CfrBatch, CfrObjective, CfrWeights
-from calibrate.sampling import (
+from calibrate.core.centroids import initial_centroids
+from calibrate.core.divergence import refuse_divergence
+from calibrate.core.errors import SettingsError
+from calibrate.core.experiment import Experiment
+from calibrate.core.head import Head
+from calibrate.core.neighbours import nearest_negatives
+from calibrate.core.objectives import CfrBatch, CfrObjective, CfrWeights
+from calibrate.core.sampling import (
     Pool,
     balanced_rows,
     minibatches,
@@ -29,9 +28,10 @@ from calibrate.sampling import (
     random_negatives,
     random_positives,
 )
-from calibrate.settings import Settings, nns_pool_rows
-from calibrate.train import Leg, Stage, Trained, Watch, evaluation_steps, in_parts, train
-from calibrate.windows import Window
+from calibrate.core.settings import Settings, nns_pool_rows
+from calibrate.core.train import Leg, Stage, Trained, Watch, evaluation_steps, in_parts, train
+from calibrate.core.windows import Window
+from calibrate.methods.fitted import Fitted, trained_heads
 
 # A watched stage runs in so many parts.
 WATCHED_PARTS = 10

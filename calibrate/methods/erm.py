@@ -1,6 +1,6 @@
 """Empirical risk minimisation: cross-entropy over the training split."""
 
-from calibrate.experiment import Experiment
+from calibrate.core.experiment import Experiment
 from calibrate.methods.fitted import Fitted, trained_heads
 
 

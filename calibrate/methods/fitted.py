@@ -6,10 +6,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-from calibrate.experiment import Experiment, selected_heads
-from calibrate.head import Head
-from calibrate.settings import CRITERIA, SELECTIONS
-from calibrate.train import Trained
+from calibrate.core.experiment import Experiment, selected_heads
+from calibrate.core.head import Head
+from calibrate.core.settings import CRITERIA, SELECTIONS
+from calibrate.core.train import Trained
 
 
 @runtime_checkable

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 
 import jax
 
-from calibrate.errors import CalibrationError
-from calibrate.experiment import Experiment, Prepared
+from calibrate.core.errors import CalibrationError
+from calibrate.core.experiment import Experiment, Prepared
+from calibrate.core.objectives import ErmObjective
+from calibrate.core.settings import Settings
+from calibrate.core.train import Leg, Objective, Trained, train, train_together
 from calibrate.methods import cfr, fit
 from calibrate.methods.fitted import Fitted
-from calibrate.objectives import ErmObjective
-from calibrate.settings import Settings
-from calibrate.train import Leg, Objective, Trained, train, train_together
 
 # Of the memory that is free. XLA keeps the rest for what it computes on the way.
 SHARE_OF_MEMORY = 0.5

@@ -1,6 +1,6 @@
 """CLIP as it is."""
 
-from calibrate.experiment import Experiment
+from calibrate.core.experiment import Experiment
 from calibrate.methods.fitted import Fitted, HeadClassifier, unselected
 
 

@@ -6,7 +6,7 @@ import torch
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
 from extract.bench.sizes import Tower
-from extract.clip.pretrained import quieten
+from extract.encoders.transformers_clip.loading import quieten
 
 TINY_CLIP = Path(__file__).parents[1] / "tiny_clip"
 

@@ -10,8 +10,7 @@ from cache.read.reader import read_cache
 from extract.bench.processes import run_script
 from extract.errors import ExtractError
 
-# Not part of an installed package: the loop is there to be compared with, not to be used.
-FOLDER = Path(__file__).parents[2] / "tests" / "bench"
+SCRIPT = Path(__file__).with_name("transformers_loop.py")
 LEAST_COSINE = 0.9999
 
 
@@ -29,13 +28,10 @@ class TransformersLoop:
 
     def rate(self) -> float:
         """Images a second, without the loading of the model."""
-        script = FOLDER / "transformers_loop.py"
-        return run_script(script, self.model, self.root, self.features)["images_per_second"]
+        return run_script(SCRIPT, self.model, self.root, self.features)["images_per_second"]
 
     def objection(self, cache: Path) -> str | None:
         """Why it cannot be compared with the extraction of a cache from the same files."""
-        if not FOLDER.is_dir():
-            return f"{FOLDER} is not there: run this from a checkout"
         try:
             self.rate()
         except ExtractError as error:

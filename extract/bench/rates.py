@@ -8,10 +8,10 @@ from time import perf_counter
 import torch
 
 from extract.datasets import load_dataset
-from extract.datasets.options import DatasetOptions
-from extract.encoder import Encoder
-from extract.loading import suitable_workers
-from extract.manifest import Manifest
+from extract.datasets.common.options import DatasetOptions
+from extract.encoders.base import Encoder
+from extract.images.loading import suitable_workers
+from extract.manifest.manifest import Manifest
 from extract.run import ExtractOptions, extract
 
 # What was measured in one turn, by name.

@@ -11,7 +11,8 @@ import numpy as np
 
 from extract.bench.models import TINY_CLIP
 from extract.bench.rates import Quiet, load_pictures
-from extract.encoder import Encoder, EncoderSpec, Features, Pixels, load_encoder
+from extract.encoders.base import Encoder, EncoderSpec, Features, Pixels
+from extract.encoders.load import load_encoder
 from extract.errors import ExtractError
 from extract.run import ExtractOptions, extract
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from extract.batch_size import fitting_batch_size
 from extract.bench.models import save_random_clip
 from extract.bench.peers import TransformersLoop
 from extract.bench.pictures import save_pictures
@@ -17,7 +16,9 @@ from extract.bench.resume import CHUNK, lost_rows
 from extract.bench.scale import cost, growth
 from extract.bench.sizes import Sizes, Tower
 from extract.bench.table import FIGURES
-from extract.encoder import EncoderSpec, load_encoder
+from extract.encoders.base import EncoderSpec
+from extract.encoders.load import load_encoder
+from extract.engines.batch_size import fitting_batch_size
 
 Tell = Callable[[str], None]
 

@@ -3,12 +3,21 @@
 from importlib import import_module
 from pathlib import Path
 
-from extract.datasets.names import with_class_names, with_prompts
-from extract.datasets.options import DatasetOptions, refuse_unknown
+from extract.datasets.common.names import with_class_names, with_prompts
+from extract.datasets.common.options import DatasetOptions, refuse_unknown
 from extract.errors import OptionError
-from extract.manifest import Manifest
+from extract.manifest.manifest import Manifest
 
-DATASETS = ("digits", "waterbirds", "celeba", "metashift", "chexpert", "cmnist", "folder")
+# The module of each data set.
+DATASETS = {
+    "digits": "digits.dataset",
+    "waterbirds": "waterbirds",
+    "celeba": "celeba.dataset",
+    "metashift": "metashift",
+    "chexpert": "chexpert.dataset",
+    "cmnist": "cmnist.dataset",
+    "folder": "folder",
+}
 
 
 def load_dataset(name: str, root: Path, options: DatasetOptions) -> Manifest:
@@ -23,7 +32,7 @@ def load_dataset(name: str, root: Path, options: DatasetOptions) -> Manifest:
     """
     if name not in DATASETS:
         raise OptionError(f"no data set is called {name!r}, expected one of {', '.join(DATASETS)}")
-    module = import_module(f"extract.datasets.{name}")
+    module = import_module(f"extract.datasets.{DATASETS[name]}")
     refuse_unknown(name, module.OPTIONS, options)
     manifest = module.load(root, options)
     if options.class_names is not None:

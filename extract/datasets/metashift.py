@@ -6,20 +6,20 @@ import numpy as np
 from jaxtyping import Int8
 
 from cache.format.schema import Rows
-from extract.datasets.counts import differences
-from extract.datasets.listing import FILENAME, binary_rows
-from extract.datasets.options import DatasetOptions
-from extract.datasets.paths import (
+from extract.datasets.common.counts import differences
+from extract.datasets.common.listing import FILENAME, binary_rows
+from extract.datasets.common.options import DatasetOptions
+from extract.datasets.common.paths import (
     first_file,
     first_folder,
     relative_paths,
     require_folder,
     require_images,
 )
-from extract.datasets.splits import SEED
-from extract.datasets.tables import Table, read_csv
+from extract.datasets.common.splits import SEED
+from extract.datasets.common.tables import Table, read_csv
 from extract.errors import ExtractError
-from extract.manifest import FileSource, Manifest, make_rows
+from extract.manifest.manifest import FileSource, Manifest, make_rows
 
 OPTIONS = ("metadata", "seed")
 FOLDER = "MetaShift-Cat-Dog-indoor-outdoor"

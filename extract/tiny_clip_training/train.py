@@ -13,12 +13,12 @@ from PIL import Image
 from torch.nn.functional import cross_entropy
 from transformers import CLIPModel, CLIPTokenizer
 
-from extract.clip.encoder import ClipEncoder
-from extract.clip.pretrained import quieten
-from extract.coloured_digits import COLOURS, division, handwritten, render
-from extract.datasets.digit_words import DIGIT_WORDS
-from extract.encoder import EncoderSpec
-from extract.prompts import class_embeddings
+from extract.datasets.common.digit_words import DIGIT_WORDS
+from extract.datasets.digits.rendering import COLOURS, division, handwritten, render
+from extract.encoders.base import EncoderSpec
+from extract.encoders.transformers_clip.encoder import ClipEncoder
+from extract.encoders.transformers_clip.loading import quieten
+from extract.prompts.embed import class_embeddings
 from extract.tiny_clip_training.captions import Example, draw_examples, truth, vocabulary
 from extract.tiny_clip_training.card import CARD
 from extract.tiny_clip_training.parts import make_network, make_processor, make_tokenizer

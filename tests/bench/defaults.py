@@ -18,8 +18,8 @@ from synthetic import clip_like_task
 
 from cache.read.reader import read_cache
 from calibrate.comparison.compare import run
-from calibrate.experiment import Experiment, prepare
-from calibrate.settings import Settings
+from calibrate.core.experiment import Experiment, prepare
+from calibrate.core.settings import Settings
 from cli import task_of
 
 SELECTIONS = ("worst-class", "last")

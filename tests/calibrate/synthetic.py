@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from calibrate.settings import Settings
-from calibrate.task import Task
+from calibrate.core.settings import Settings
+from calibrate.core.task import Task
 
 
 def unit(vectors):

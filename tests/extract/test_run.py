@@ -9,15 +9,16 @@ import torch
 
 from cache.errors import CacheError
 from cache.read.reader import read_cache, verify
-from extract.batch_size import CPU_SIZE
 from extract.datasets import load_dataset
-from extract.datasets.options import DatasetOptions
-from extract.encoder import EncoderSpec, load_encoder
+from extract.datasets.common.options import DatasetOptions
+from extract.encoders.base import EncoderSpec
+from extract.encoders.load import load_encoder
+from extract.engines.batch_size import CPU_SIZE
 from extract.errors import ExtractError
-from extract.images import REMEDY
-from extract.limit import limited
-from extract.loading import batches
-from extract.manifest import Manifest
+from extract.images.decode import REMEDY
+from extract.images.loading import batches
+from extract.manifest.limit import limited
+from extract.manifest.manifest import Manifest
 from extract.run import ExtractOptions, extract
 from tests.samples import save_photos
 
@@ -85,7 +86,7 @@ def test_the_cache_holds_every_row_in_its_place(manifest, encoder, out):
 
 
 def decoded(manifest, row):
-    from extract.images import read_image
+    from extract.images.decode import read_image
 
     return read_image(manifest.images, row, manifest.rows.ids[row])
 
@@ -423,7 +424,7 @@ def gpu(encoder, monkeypatch) -> OnGpu:
         found.pinned = pinned
         return batches(*args)
 
-    monkeypatch.setattr("extract.local.batches", unpinned)
+    monkeypatch.setattr("extract.engines.local.batches", unpinned)
     return found
 
 

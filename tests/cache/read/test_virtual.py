@@ -16,7 +16,7 @@ from cache.write.writer import write_cache
 from tests.cache.examples import same
 from tests.cache.shard_files import make_whole, shard_cache, write_shard, write_shards
 
-ARCHIVES = Path(__file__).parent / "archives"
+ARCHIVES = Path(__file__).parents[1] / "archives"
 WHOLE = make_whole()
 AGAIN = "restore it, or join the shards again with merge --virtual --overwrite"
 

@@ -63,10 +63,3 @@ def test_without_pytorch_there_is_nothing_to_compare_with(leg, losses, tmp_path,
     assert found.measure() == {}
     expected = "PyTorch is not installed: pip install 'clip-cfr[extract]'"
     assert found.excuses == dict.fromkeys(NAMES, expected)
-
-
-def test_an_installed_package_has_no_loops(leg, losses, tmp_path, monkeypatch):
-    monkeypatch.setattr(peers, "FOLDER", tmp_path / "tests")
-    found = peers.invite(QUICK, leg, losses, tmp_path)
-    expected = f"{tmp_path / 'tests'} is not there: run this from a checkout"
-    assert found.excuses == dict.fromkeys(NAMES, expected)

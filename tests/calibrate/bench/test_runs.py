@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from calibrate.bench.runs import CommandLine
-from calibrate.errors import CalibrationError
+from calibrate.core.errors import CalibrationError
 
 PRINT = 'import json, sys; print(json.dumps({"words": sys.argv[1:]}))'
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from calibrate.comparison.recommendation import candidates, recommend
+from calibrate.core.metrics import Predictions
 from calibrate.methods import GROUP_LABELS
-from calibrate.metrics import Predictions
 from tests.calibrate.synthetic import make_task
 
 TASK = make_task(sizes=(50, 800, 10))

@@ -12,7 +12,7 @@ from calibrate.comparison.compare import compare
 from calibrate.comparison.record import heads, histories, versions
 from calibrate.comparison.summary import mean, summarise
 from calibrate.comparison.table import advice, calibration_line, groups_table, methods_table
-from calibrate.settings import SELECTIONS
+from calibrate.core.settings import SELECTIONS
 from tests.calibrate.synthetic import quick_settings
 
 NAMES = ("zeroshot", "erm", "cfr", "dfr")

@@ -13,14 +13,14 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
 from cache.runs.encoding import csv_bytes, json_bytes
-from calibrate.errors import CalibrationError
+from calibrate.core.errors import CalibrationError
+from calibrate.core.settings import Settings
 from calibrate.grid.axes import Choices, Interval
 from calibrate.grid.leaderboard import columns, leaderboard
 from calibrate.grid.plan import Plan
 from calibrate.grid.points import METRICS
 from calibrate.grid.result import refuse_no_result, summarise
 from calibrate.grid.table import render
-from calibrate.settings import Settings
 
 SPACE = {"lr": Choices((1e-4, 1e-3, 1e-2, 1e-1, 1.0))}
 BEGAN = datetime(2026, 1, 1)

@@ -5,8 +5,8 @@ import pytest
 from optuna import TrialPruned
 
 from calibrate.comparison.compare import run
-from calibrate.errors import CalibrationError
-from calibrate.experiment import Experiment
+from calibrate.core.errors import CalibrationError
+from calibrate.core.experiment import Experiment
 from calibrate.grid.points import METRICS, Experiments, Fit, fit_points
 from tests.calibrate.synthetic import quick_settings
 

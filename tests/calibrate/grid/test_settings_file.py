@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from calibrate.errors import CalibrationError, SettingsError
+from calibrate.core.errors import CalibrationError, SettingsError
+from calibrate.core.settings import Settings
 from calibrate.grid.axes import Choices, Interval
 from calibrate.grid.space import read_space
-from calibrate.settings import Settings
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from dataclasses import fields
 
 import pytest
 
-from calibrate.errors import SettingsError
-from calibrate.experiment import ERM_SETTINGS
+from calibrate.core.errors import SettingsError
+from calibrate.core.experiment import ERM_SETTINGS
+from calibrate.core.settings import Settings
 from calibrate.grid.axes import Choices, Interval, settings_text
 from calibrate.grid.space import ordered, parse_option, read_space
-from calibrate.settings import Settings
 
 
 def space(*sets, fixed=None, options=(), method="cfr"):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from calibrate.errors import CalibrationError, SettingsError
+from calibrate.core.errors import CalibrationError, SettingsError
 from calibrate.grid.axes import Choices
 from calibrate.grid.study import check_url, opened_study, shown, url_of_file
 from tests.calibrate.grid.plans import quick_plan

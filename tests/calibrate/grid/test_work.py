@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from calibrate.comparison.compare import compare
-from calibrate.errors import CalibrationError
+from calibrate.core.errors import CalibrationError
 from calibrate.grid import points
 from calibrate.grid import work as working
 from calibrate.grid.axes import Choices

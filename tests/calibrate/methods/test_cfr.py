@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from calibrate.comparison.compare import run
-from calibrate.experiment import Experiment, prepare
-from calibrate.head import embed
+from calibrate.core.experiment import Experiment, prepare
+from calibrate.core.head import embed
+from calibrate.core.sampling import NONE
 from calibrate.methods.cfr import alphas, stage_legs
-from calibrate.sampling import NONE
 from tests.calibrate.reference import chosen_rows
 from tests.calibrate.synthetic import make_task, quick_settings
 

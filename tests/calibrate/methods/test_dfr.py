@@ -10,8 +10,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from calibrate.comparison.compare import run
-from calibrate.errors import CalibrationError
-from calibrate.experiment import Experiment, prepare
+from calibrate.core.errors import CalibrationError
+from calibrate.core.experiment import Experiment, prepare
 from calibrate.methods import dfr, fit
 from tests.calibrate.synthetic import make_task, quick_settings
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from calibrate.core.settings import SELECTIONS
 from calibrate.methods import GROUP_LABELS, METHODS, fit
-from calibrate.settings import SELECTIONS
 
 
 @pytest.mark.parametrize("name", METHODS)

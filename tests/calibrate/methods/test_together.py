@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from calibrate.errors import CalibrationError
-from calibrate.experiment import Experiment, prepare
+from calibrate.core.errors import CalibrationError
+from calibrate.core.experiment import Experiment, prepare
+from calibrate.core.train import advance, advance_together
 from calibrate.methods.fitted import Fitted
 from calibrate.methods.together import (
     bytes_of_stage,
@@ -13,7 +14,6 @@ from calibrate.methods.together import (
     fit_together,
     stages_at_once,
 )
-from calibrate.train import advance, advance_together
 from tests.calibrate.synthetic import make_task, quick_settings
 
 # Two programs' worth of points, in an order that mixes them, with two ERM stages.

@@ -5,8 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from extract.bench import peers
-from extract.bench.peers import TransformersLoop, cosines
+from extract.bench.peers import cosines
 from extract.bench.pictures import DISTINCT, save_pictures
 from extract.bench.processes import run
 from extract.bench.rates import efficiency
@@ -46,13 +45,6 @@ def test_pictures_are_links_to_a_few_files(tmp_path):
 def test_features_are_compared_row_by_row():
     one, other = np.eye(2), np.array([[2.0, 0.0], [1.0, 1.0]])
     np.testing.assert_allclose(cosines(one, other), [1, 0.5**0.5])
-
-
-def test_an_installed_package_has_no_loop(tmp_path, monkeypatch):
-    monkeypatch.setattr(peers, "FOLDER", tmp_path / "tests")
-    loop = TransformersLoop(tmp_path, tmp_path, tmp_path / "loop.npy")
-    expected = f"{tmp_path / 'tests'} is not there: run this from a checkout"
-    assert loop.objection(tmp_path / "a.h5") == expected
 
 
 def test_what_is_missing_has_a_reason():

@@ -1,0 +1,1 @@
+"""The training core: pure functions and dataclasses on arrays. No file, clock or terminal."""

@@ -1,0 +1,91 @@
+"""What there is to learn from: the arrays of a cache, checked once and trusted afterwards."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, Int32
+
+from calibrate.core.errors import CalibrationError
+
+SPLITS = ("train", "val", "test")
+
+
+@runtime_checkable
+class RowSource(Protocol):
+    """A matrix whose rows lie elsewhere, in a file for instance, and are read when asked for."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype
+
+    def __getitem__(self, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows dim"]:
+        """The rows of these numbers, which ascend."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Features and labels of a data set, with the head and the class embeddings to start from.
+
+    `features` are pooled and not normalised, in float16 or float32, and may lie in a file, then
+    only ascending rows of them are asked for. `attributes` serve evaluation
+    and the baselines that say so, never CFR. Rows whose `valid` is false take part in nothing.
+    `subjects` has equal numbers for rows that are not independent.
+
+    Raises:
+        CalibrationError: a split has no rows, or the training split has one class only.
+    """
+
+    features: Float[np.ndarray, "n dim"] | RowSource
+    valid: Bool[np.ndarray, " n"]
+    labels: Int32[np.ndarray, " n"]
+    attributes: Int32[np.ndarray, " n"]
+    splits: Int[np.ndarray, " n"]
+    class_names: tuple[str, ...]
+    attribute_names: tuple[str, ...]
+    projection: Float32[np.ndarray, "dim embedding"]
+    bias: Float32[np.ndarray, " embedding"] | None
+    logit_scale: float
+    class_embeddings: Float32[np.ndarray, "classes embedding"]
+    subjects: Int32[np.ndarray, " n"] | None = None
+
+    def __post_init__(self):
+        for code, name in enumerate(SPLITS):
+            if not len(self.rows(name)):
+                raise CalibrationError(
+                    f"the {name} split has no readable row, expected some with splits = {code}; "
+                    "training needs train, selection val, and the table test: "
+                    "make the cache again with all three"
+                )
+        present = np.unique(self.labels[self.rows("train")])
+        if len(present) < 2:
+            raise CalibrationError(
+                f"the training split holds only class {self.class_names[present[0]]!r}, expected "
+                "rows of at least two classes: check the labels that the cache was made from"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def num_groups(self) -> int:
+        return self.num_classes * len(self.attribute_names)
+
+    @cached_property
+    def groups(self) -> Int32[np.ndarray, " n"]:
+        """Group of each row: label * number of attributes + attribute."""
+        return (self.labels * len(self.attribute_names) + self.attributes).astype(np.int32)
+
+    def rows(self, split: str) -> Int32[np.ndarray, " rows"]:
+        """Numbers of the readable rows of a split, ascending."""
+        return np.flatnonzero(self.valid & (self.splits == SPLITS.index(split))).astype(np.int32)
+
+    def group_counts(self, split: str) -> Int[np.ndarray, " groups"]:
+        """Number of readable rows of each group in a split."""
+        return np.bincount(self.groups[self.rows(split)], minlength=self.num_groups)
+
+    def group_name(self, group: int) -> tuple[str, str]:
+        """Names of the class and the attribute of a group."""
+        label, attribute = divmod(int(group), len(self.attribute_names))
+        return self.class_names[label], self.attribute_names[attribute]

@@ -1,0 +1,1 @@
+"""The machine: JAX setup and memory."""

@@ -1,0 +1,1 @@
+"""Coloured handwritten digits, the embedded data set."""

@@ -1,0 +1,1 @@
+"""Image encoders: the interface, loading, devices, and the supported libraries."""

@@ -1,0 +1,1 @@
+"""Building a cache from embeddings that already exist."""

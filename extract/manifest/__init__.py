@@ -1,0 +1,1 @@
+"""The manifest: one row for each image, and the selection of rows."""

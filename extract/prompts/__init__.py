@@ -1,0 +1,1 @@
+"""Prompt templates, and the text embeddings of classes and attributes."""

@@ -1,0 +1,263 @@
+"""The calibrate command: from a cache to the table, the run folder, and every error."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cache.format.schema import FeatureCache, Head, Rows, Texts
+from cache.runs.run import read_run
+from cache.write.writer import write_cache
+from cli import main
+
+ROOT = Path(__file__).parents[2]
+ON_CPU = "on cpu: stages of training run one after the other\n"
+QUICK = ["--steps", "200", "--erm-steps", "200", "--erm-lr", "3e-4"]
+
+
+def unit(vectors):
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def make_cache(agreement: float = 0.95, dim: int = 24) -> FeatureCache:
+    """Two classes whose attribute is easier to see than they are, on 95 % of the training rows."""
+    rng = np.random.default_rng(0)
+    splits = np.repeat(np.arange(3), (800, 400, 800)).astype(np.int8)
+    labels = rng.integers(2, size=len(splits)).astype(np.int32)
+    agree = rng.random(len(splits)) < np.array([agreement, 0.5, 0.5])[splits]
+    attributes = np.where(agree, labels, 1 - labels).astype(np.int32)
+    features = rng.normal(size=(len(splits), dim)) * 0.5
+    features[:, 0] += labels - 0.5
+    features[:, 1] += 2 * (attributes - 0.5)
+    class_embeddings = unit(np.array([[-1.0, -1.0], [1.0, 1.0]]) @ np.eye(2, dim))
+    names = tuple(f"images/{number}.png" for number in range(len(splits)))
+    prompts = (("a photo of a small one.",), ("a photo of a large one.",))
+    return FeatureCache(
+        dataset="toy",
+        rows=Rows(names, labels, attributes, splits),
+        valid=np.ones(len(splits), bool),
+        features=features.astype(np.float16),
+        head=Head(np.eye(dim, dtype=np.float32), None, 100.0),
+        texts=Texts(
+            class_names=("small", "large"),
+            attribute_names=("red", "green"),
+            class_prompts=prompts,
+            attribute_prompts=((), ()),
+            class_embeddings=class_embeddings,
+            class_prompt_embeddings=class_embeddings,
+        ),
+        provenance={"model": "none", "manifest_sha256": "0" * 64},
+    )
+
+
+@pytest.fixture(scope="module")
+def cache_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("caches") / "toy.h5"
+    write_cache(path, make_cache())
+    return path
+
+
+def invoke(*arguments, code=0):
+    result = CliRunner().invoke(main, ["calibrate", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_json_has_all_that_the_contract_names(cache_file, tmp_path):
+    out = tmp_path / "run"
+    result = json.loads(invoke("--cache", cache_file, "--out", out, "--json", *QUICK).stdout)
+    assert result["dataset"] == "toy"
+    assert result["selection"] == "worst-class"
+    assert set(result["methods"]) == {"zeroshot", "erm", "cfr"}
+    assert set(result["seconds"]) == {"import", "load", "compile", "train", "total"}
+    assert sum(result["calibration_set"]["per_class"]) == result["calibration_set"]["size"]
+    assert sum(result["calibration_set"]["per_group"]) == result["calibration_set"]["size"]
+    assert set(result["recommendation"]) >= {"method", "criterion", "margin", "interval"}
+    for method in result["methods"].values():
+        assert set(method["by_selection"]) == {"worst-class", "average", "worst-group", "last"}
+        for split in (method["val"], method["test"]):
+            accuracies = [group["accuracy"] for group in split["groups"]]
+            assert split["worst_group"] == min(accuracies)
+            assert split["group_mean"] == pytest.approx(np.mean(accuracies))
+            counts = [group["n"] for group in split["groups"]]
+            assert split["average"] == pytest.approx(np.average(accuracies, weights=counts))
+
+
+def test_cfr_repairs_the_worst_group_and_is_recommended(cache_file, tmp_path):
+    out = tmp_path / "run"
+    result = json.loads(invoke("--cache", cache_file, "--out", out, "--json", *QUICK).stdout)
+    worst = {name: each["test"]["worst_group"] for name, each in result["methods"].items()}
+    assert worst["cfr"] > worst["erm"] + 0.2
+    assert result["recommendation"]["method"] == "cfr"
+
+
+def test_the_run_folder_holds_heads_that_give_the_printed_numbers(cache_file, tmp_path):
+    out = tmp_path / "run"
+    printed = json.loads(invoke("--cache", cache_file, "--out", out, "--json", *QUICK).stdout)
+    run, cache = read_run(out), make_cache()
+    assert run.metrics == printed
+    assert run.config["settings"]["steps"] == 200
+    assert run.provenance["cache"]["model"] == "none"
+    assert list(run.history["cfr-seed0"]["step"]) == list(range(2, 201, 2))
+    test = cache.rows.splits == 2
+    for method in ("zeroshot", "erm", "cfr"):
+        head = run.heads[f"{method}-seed0"]
+        scores = cache.features[test].astype(np.float32) @ head["projection"]
+        right = (scores @ head["class_embeddings"].T).argmax(1) == cache.rows.labels[test]
+        assert right.mean() == pytest.approx(
+            printed["methods"][method]["test"]["average"], abs=2e-3
+        )
+
+
+def test_seeds_give_means_with_their_deviations(cache_file, tmp_path):
+    arguments = ["--cache", cache_file, "--json", *QUICK]
+    both = json.loads(invoke(*arguments, "--seeds", 2, "--out", tmp_path / "both").stdout)
+    single = [
+        json.loads(invoke(*arguments, "--seed", seed, "--out", tmp_path / str(seed)).stdout)
+        for seed in (0, 1)
+    ]
+    values = [each["methods"]["cfr"]["test"]["worst_group"] for each in single]
+    together = both["methods"]["cfr"]["test"]
+    assert together["worst_group"] == pytest.approx(np.mean(values))
+    assert together["worst_group_std"] == pytest.approx(np.std(values, ddof=1))
+
+
+def test_the_table_names_methods_prompts_and_the_recommendation(cache_file, tmp_path):
+    result = invoke("--cache", cache_file, "--out", tmp_path / "run", *QUICK, "--method", "dfr")
+    assert "DFR" in result.stdout
+    assert "Prompts of 'small': a photo of a small one." in result.stdout
+    assert "Recommendation: none" in result.stdout
+    assert f"run written to {tmp_path / 'run'}" in result.stderr
+
+
+def test_a_finished_run_is_not_replaced_unasked(cache_file, tmp_path):
+    arguments = ["--cache", cache_file, "--out", tmp_path / "run", *QUICK, "--method", "zeroshot"]
+    invoke(*arguments)
+    before = (tmp_path / "run" / "metrics.json").read_bytes()
+    assert "--overwrite" in invoke(*arguments, code=1).stderr
+    assert (tmp_path / "run" / "metrics.json").read_bytes() == before
+    invoke(*arguments, "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lr", "0"], "Error: lr is 0.0, expected above 0"),
+        (["--nns-pool", "some"], "expected all, minibatch or a number of rows"),
+        (["--positive", "best"], "Invalid value for '--positive'"),
+        (["--seeds", "0"], "Invalid value for '--seeds'"),
+        (["--seed", "4294967296"], "Invalid value for '--seed'"),
+    ],
+)
+def test_wrong_values_are_usage_errors(cache_file, tmp_path, arguments, message):
+    result = invoke("--cache", cache_file, "--out", tmp_path / "run", *arguments, code=2)
+    assert "calibrate --help' for help." in result.stderr
+    assert message in result.stderr
+
+
+def test_an_empty_calibration_set_says_what_to_change(tmp_path):
+    cache = make_cache()
+    features = np.zeros_like(cache.features)
+    features[np.arange(len(features)), cache.rows.labels] = 1
+    write_cache(tmp_path / "easy.h5", replace(cache, features=features))
+    arguments = ["--cache", tmp_path / "easy.h5", "--out", tmp_path / "run", *QUICK]
+    result = invoke(*arguments, code=1)
+    assert result.stderr.splitlines()[-1] == (
+        "Error: cfr: the erm head gets 0 training rows wrong (small 0, large 0), expected at "
+        "least 2 for a calibration set: train ERM less (--erm-steps, --erm-lr), take another "
+        "head's errors (--calibration-source zeroshot), or the rows it is least sure of "
+        "(--calibration-fallback margin)"
+    )
+    assert set(read_run(tmp_path / "run").metrics["methods"]) == {"zeroshot", "erm"}
+    helped = invoke(*arguments, "--calibration-fallback", "margin", "--overwrite")
+    assert (
+        "warning: the source head gets too few rows wrong: the 128 training rows" in helped.stderr
+    )
+
+
+def test_one_class_only_is_an_error(tmp_path):
+    cache = make_cache()
+    rows = replace(cache.rows, labels=np.zeros_like(cache.rows.labels))
+    write_cache(tmp_path / "one.h5", replace(cache, rows=rows))
+    result = invoke("--cache", tmp_path / "one.h5", "--out", tmp_path / "run", *QUICK, code=1)
+    assert "the training split holds only class 'small'" in result.stderr
+
+
+def test_a_group_without_rows_is_named(tmp_path):
+    cache = make_cache()
+    test = cache.rows.splits == 2
+    hidden = test & (cache.rows.labels == 0) & (cache.rows.attributes == 1)
+    rows = replace(cache.rows, splits=np.where(hidden, 0, cache.rows.splits).astype(np.int8))
+    write_cache(tmp_path / "gap.h5", replace(cache, rows=rows))
+    out = tmp_path / "run"
+    result = invoke("--cache", tmp_path / "gap.h5", "--out", out, "--json", *QUICK)
+    assert "warning: no rows in test of (small, green)" in result.stderr
+    groups = json.loads(result.stdout)["methods"]["erm"]["test"]["groups"]
+    assert [group["accuracy"] is None for group in groups] == [False, True, False, False]
+
+
+def test_a_missing_cache_is_named(tmp_path):
+    result = invoke("--cache", tmp_path / "none.h5", "--out", tmp_path / "run", code=1)
+    assert str(tmp_path / "none.h5") in result.stderr
+
+
+def test_the_preset_says_what_it_does_not_reproduce(cache_file, tmp_path):
+    arguments = ["--cache", cache_file, "--out", tmp_path / "run", "--preset", "release", *QUICK]
+    result = invoke(*arguments)
+    assert "not reproduced of the release" in result.stderr
+    settings = read_run(tmp_path / "run").config["settings"]
+    assert settings["alpha"] == 1.5
+    assert settings["steps"] == 200, "what is given on the command line wins"
+
+
+def test_a_real_process_prints_one_json_object_and_nothing_else(cache_file, tmp_path):
+    command = [sys.executable, ROOT / "cli.py", "calibrate", "--cache", cache_file, "--json"]
+    done = subprocess.run(
+        [*command, "--out", tmp_path / "run", *QUICK], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cache"] == str(cache_file)
+
+
+def test_what_does_not_fit_in_memory_is_said(cache_file, tmp_path):
+    sizes = ["--erm-steps", "1000000000", "--batch-size", "1000000"]
+    result = invoke("--cache", cache_file, "--out", tmp_path / "run", *sizes, code=1)
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("Error: out of memory: Unable to allocate")
+    assert last.endswith("; take fewer steps, smaller batches or pools, or fewer rows")
+
+
+def test_where_no_run_can_be_written_nothing_is_trained(cache_file, tmp_path):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "run"
+    result = invoke("--cache", cache_file, "--out", out, code=1)
+    assert result.stderr == (
+        f"Error: {out}: expected {tmp_path / 'file'} to be a folder; name another one\n"
+    )
+
+
+def test_a_full_disk_still_shows_the_result(cache_file, tmp_path):
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
+    main = "from cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", limit + main, "calibrate", "--cache", cache_file, "--json"]
+    zeroshot = ["--method", "zeroshot", "--out", tmp_path / "run"]
+    done = subprocess.run([*command, *zeroshot], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["methods"]["zeroshot"]
+    assert "run: cannot be written: File too large" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_a_folder_for_compiled_programs_nothing_is_said(cache_file, tmp_path):
+    (tmp_path / "file").touch()
+    command = [sys.executable, ROOT / "cli.py", "calibrate", "--cache", cache_file]
+    arguments = ["--out", tmp_path / "run", "--method", "erm", "--erm-steps", "2"]
+    homeless = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "file")}
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=homeless)
+    assert done.stderr == f"{ON_CPU}seed 0: erm\nrun written to {tmp_path / 'run'}\n"

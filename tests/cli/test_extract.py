@@ -1,0 +1,265 @@
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from cache.read.reader import read_cache, verify
+from cli import main
+from tests.growing import Growing, gone
+from tests.samples import save_photos
+
+ROOT = Path(__file__).parents[2]
+NUM_PHOTOS = 600
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return save_photos(tmp_path / "photos", 20)
+
+
+def arguments(root: Path, model: Path, out: Path, *more: str) -> list[str]:
+    fixed = f"extract --dataset folder --root {root} --model {model} --out {out} --device cpu"
+    return [*fixed.split(), "--templates", "simple", *more]
+
+
+def run(*args, code: int = 0):
+    """The result of a command in this process, after a look at its exit code."""
+    result = CliRunner().invoke(main, [str(arg) for arg in args])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def error_of(*args, code: int = 1) -> str:
+    """The last line of what a command that fails says."""
+    return run(*args, code=code).stderr.splitlines()[-1]
+
+
+def test_from_images_to_a_table(photos, small_clip, tmp_path):
+    out = tmp_path / "photos.h5"
+    result = run(*arguments(photos, small_clip, out))
+    assert "20 (train 12, val 4, test 4)" in result.stdout
+    assert "images/s" in result.stdout
+    assert result.stderr.splitlines()[0] == f"loading {small_clip}"
+    assert result.stderr.splitlines()[1].startswith(
+        f"20 images of folder: {small_clip} in float32 on cpu ("
+    )
+    assert read_cache(out).valid.all()
+
+
+def test_json_is_all_that_stands_on_standard_output(photos, small_clip, tmp_path):
+    out = tmp_path / "photos.h5"
+    (photos / "0004.png").write_bytes(b"")
+    found = json.loads(
+        run(*arguments(photos, small_clip, out, "--json", "--on-error", "skip")).stdout
+    )
+    assert found["seconds"] > 0
+    assert found["images_per_second"] > 0
+    assert found["device"].startswith("cpu (")
+    assert {key: found[key] for key in ("cache", "dataset", "model", "compute_dtype")} == {
+        "cache": str(out),
+        "dataset": "folder",
+        "model": str(small_clip),
+        "compute_dtype": "float32",
+    }
+    assert found["rows"] == {"train": 12, "val": 4, "test": 4}
+    assert found["unreadable"] == ["0004.png"]
+    assert found["resumed_at"] == 0
+    assert found["warnings"] == ["split train: 1 of 12 images could not be read"]
+
+
+def test_without_out_and_root_both_follow_from_the_name(photos, small_clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    photos.rename(tmp_path / "data" / "folder")
+    run("extract", "--dataset", "folder", "--model", small_clip, "--templates", "simple")
+    assert len(read_cache("folder.h5").rows) == 20
+
+
+def test_options_of_the_data_set_reach_it(photos, small_clip, tmp_path):
+    out = tmp_path / "photos.h5"
+    listed = photos.parent / "other.csv"
+    (photos / "metadata.csv").rename(listed)
+    listed.write_text(listed.read_text().replace("cat", "0").replace("dog", "1"))
+    names = ("--metadata", str(listed), "--class-names", "cat,St. Bernard")
+    run(*arguments(photos, small_clip, out, *names))
+    texts = read_cache(out).texts
+    assert texts.class_names == ("cat", "St. Bernard")
+    assert texts.class_prompts[1] == ("a photo of a St. Bernard.",)
+
+
+def test_wrong_usage_ends_with_2(photos, small_clip, tmp_path):
+    unknown = error_of("extract", "--dataset", "birds", code=2)
+    assert unknown.startswith("Error: no data set is called 'birds', expected one of digits")
+    args = arguments(photos, small_clip, tmp_path / "out.h5", "--protocol", "five-class")
+    assert error_of(*args, code=2).startswith("Error: folder has no option --protocol")
+
+
+def test_a_missing_root_is_named(small_clip, tmp_path):
+    root = tmp_path / "nowhere"
+    message = error_of(*arguments(root, small_clip, tmp_path / "out.h5"))
+    assert message.startswith("Error: ")
+    assert str(root) in message
+
+
+def test_what_is_wrong_with_the_data_set_is_said_before_torch_is_imported(tmp_path):
+    args = arguments(tmp_path / "nowhere", Path("extract/tiny_clip"), tmp_path / "out.h5")
+    code = f"""
+import sys
+from cli import main
+try:
+    main({args})
+except SystemExit as done:
+    print(done.code, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.startswith(f"Error: no folder {tmp_path / 'nowhere'}; give --root a folder")
+    assert done.stdout == "1 False\n"
+
+
+def test_a_finished_file_is_seen_before_the_model_is_loaded(photos, small_clip, tmp_path):
+    out = tmp_path / "photos.h5"
+    run(*arguments(photos, small_clip, out))
+    assert run(*arguments(photos, small_clip, out), code=1).stderr == (
+        f"Error: {out}: the file exists; replace it with --overwrite or name another\n"
+    )
+    run(*arguments(photos, small_clip, out, "--overwrite"))
+
+
+def test_an_unreadable_image_is_named(photos, small_clip, tmp_path):
+    (photos / "0004.png").write_bytes(b"")
+    message = error_of(*arguments(photos, small_clip, tmp_path / "out.h5"))
+    assert message.startswith("Error: 0004.png: the file is empty; ")
+    assert "--on-error skip" in message
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_device_that_is_not_there_is_an_error(photos, small_clip, tmp_path):
+    args = [*arguments(photos, small_clip, tmp_path / "out.h5"), "--device", "cuda"]
+    assert error_of(*args) == (
+        f"Error: --device cuda: torch {torch.__version__} finds no CUDA device here; "
+        "use --device cpu"
+    )
+
+
+def test_a_model_that_is_not_there_is_one_line(photos, tmp_path):
+    missing = tmp_path / "no" / "model"
+    message = error_of(*arguments(photos, missing, tmp_path / "out.h5"))
+    assert message.startswith(f"Error: model {missing} is no local folder, and ")
+    assert "--model" in message
+
+
+def test_a_full_disk_loses_nothing_and_says_how_much_is_missing(photos, small_clip, tmp_path):
+    out, whole = tmp_path / "out.h5", tmp_path / "whole.h5"
+    args = arguments(photos, small_clip, out, "--batch-size", "4")
+    run(*arguments(photos, small_clip, whole, "--batch-size", "4"))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        message = error_of(*args)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert message.startswith(f"Error: {out}: cannot be written: File too large; ")
+    assert message.endswith("; make room and run the same command again")
+    assert "resuming at row" in run(*args).stderr
+    assert verify(out) == verify(whole)
+
+
+@pytest.mark.parametrize(("workers", "rounds"), [("0", 5), ("2", 3)])
+def test_killed_again_and_again_it_ends_with_the_same_bits(small_clip, tmp_path, workers, rounds):
+    photos = save_photos(tmp_path / "photos", NUM_PHOTOS)
+    whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
+    run(*arguments(photos, small_clip, whole, "--batch-size", "2"))
+    args = arguments(photos, small_clip, out, "--batch-size", "2", "--workers", workers)
+    saved, family = 0, []
+    for _ in range(rounds):
+        growing = Growing(args, out)
+        growing.wait_for(saved + 8)
+        time.sleep(random.uniform(0, 0.02))
+        family += growing.family()
+        assert growing.end(signal.SIGKILL) == -signal.SIGKILL
+        saved = growing.num_batches()
+    assert saved < NUM_PHOTOS // 2
+    assert len(family) >= rounds * int(workers)
+    assert all(map(gone, family))
+    assert f"resuming at row {2 * saved}\n" in run(*args).stderr
+    assert verify(out) == verify(whole)
+    assert sorted(path.name for path in tmp_path.glob("out.h5*")) == ["out.h5"]
+
+
+def test_ctrl_c_loses_nothing_and_a_second_writer_is_refused(small_clip, tmp_path):
+    photos = save_photos(tmp_path / "photos", NUM_PHOTOS)
+    whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
+    run(*arguments(photos, small_clip, whole, "--batch-size", "2"))
+    args = arguments(photos, small_clip, out, "--batch-size", "2")
+    growing = Growing(args, out)
+    growing.wait_for(8)
+    os.kill(growing.process.pid, signal.SIGSTOP)
+    assert error_of(*args).startswith(f"Error: {out}: another process is writing this file; ")
+    os.kill(growing.process.pid, signal.SIGCONT)
+    assert growing.end(signal.SIGINT) == 130
+    assert growing.log.read_text().endswith(
+        f"{out}: interrupted; what is done is kept, and the same command goes on from there\n"
+    )
+    assert f"resuming at row {2 * growing.num_batches()}\n" in run(*args).stderr
+    assert verify(out) == verify(whole)
+
+
+def test_what_is_left_open_is_what_the_job_was_begun_with(small_clip, tmp_path):
+    photos = save_photos(tmp_path / "photos", 40)
+    whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
+    begun = ("--batch-size", "4", "--dtype", "bfloat16", "--channels-last")
+    run(*arguments(photos, small_clip, whole, *begun))
+    bad = photos / "0021.png"
+    good = bad.read_bytes()
+    bad.write_bytes(b"")
+    message = error_of(*arguments(photos, small_clip, out, *begun))
+    assert message.startswith("Error: 0021.png: the file is empty; ")
+    assert message.endswith(" (the 20 rows before are kept)")
+    bad.write_bytes(good)
+    other = arguments(photos, small_clip, out, "--dtype", "float32", "--no-channels-last")
+    assert (
+        "belongs to another job: channels_last was true, now false; compute_dtype was "
+        '"bfloat16", now "float32"; run again'
+    ) in error_of(*other)
+    lines = run(*arguments(photos, small_clip, out)).stderr.splitlines()
+    assert " in bfloat16 on cpu (" in lines[1]
+    assert lines[1].endswith(", in batches of 4")
+    assert lines[2] == "resuming at row 20"
+    assert verify(out) == verify(whole)
+    provenance = read_cache(out).provenance
+    assert (provenance["channels_last"], provenance["compile"]) == (True, False)
+
+
+def test_ctrl_c_with_workers_is_as_quiet_as_without(small_clip, tmp_path):
+    photos = save_photos(tmp_path / "photos", 200)
+    out = tmp_path / "out.h5"
+    args = arguments(photos, small_clip, out, "--batch-size", "2", "--workers", "2")
+    growing = Growing(args, out)
+    growing.wait_for(3)
+    assert growing.end(signal.SIGINT) == 130
+    assert len(growing.log.read_text().splitlines()) == 3
+    assert "resuming at row" in run(*args[:-1], "0").stderr
+
+
+def test_help_is_quick_and_ends_with_an_example():
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "cli.py", "extract", "-h"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+    assert time.monotonic() - began < 10
+    assert "Example:\n    python cli.py extract --dataset waterbirds" in done.stdout

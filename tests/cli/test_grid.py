@@ -1,0 +1,383 @@
+"""The grid command: from a cache to the leaderboard, killed and resumed, and every error."""
+
+import csv
+import json
+import os
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cache.read.info import content_digest
+from cache.write.writer import write_cache
+from calibrate.runtime import resident_rows
+from cli import main
+from tests.cli.test_calibrate import make_cache
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["--steps", "20", "--erm-steps", "200", "--erm-lr", "3e-4", "--evaluations", "10"]
+SPACE = ["--set", "lr=1e-4,1e-3", "--set", "calibration-size=0.5,1.0"]
+# Long enough that a signal meets them in the middle of a point.
+SLOW = ["--steps", "1500", "--erm-steps", "200", "--erm-lr", "3e-4"]
+
+
+@pytest.fixture(scope="module")
+def cache_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("caches") / "toy.h5"
+    write_cache(path, make_cache())
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(cache_file, tmp_path_factory):
+    """The folder of a finished grid of four points with two seeds, and its result."""
+    out = tmp_path_factory.mktemp("grids") / "grid"
+    arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
+    return out, json.loads(invoke(*arguments, "--json").stdout)
+
+
+def invoke(*arguments, code=0, command="grid"):
+    result = CliRunner().invoke(main, [command, *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def start(*arguments) -> subprocess.Popen:
+    """A process that runs the command, with its standard error to read."""
+    command = [sys.executable, "-u", ROOT / "cli.py", "grid", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+
+
+def wait_for(process: subprocess.Popen, beginning: str) -> None:
+    """Reads standard error until a line begins so."""
+    for line in process.stderr:
+        if line.startswith(beginning):
+            return
+    raise AssertionError(f"the process ended before {beginning!r}")
+
+
+def states(study: Path) -> list[str]:
+    """The states of all trials of a study, in their order."""
+    with sqlite3.connect(study) as database:
+        found = [row[0] for row in database.execute("SELECT state FROM trials ORDER BY number")]
+    database.close()
+    return found
+
+
+class TestResult:
+    def test_has_every_combination_in_order_of_merit(self, finished):
+        _, result = finished
+        points = result["points"]
+        values = {tuple(row["settings"].values()) for row in points}
+        assert values == {(lr, size) for lr in (1e-4, 1e-3) for size in (0.5, 1.0)}
+        merits = [row["val"]["worst_class"] for row in points]
+        assert merits == sorted(merits, reverse=True)
+        assert result["counts"] == {"complete": 4, "pruned": 0, "failed": 0}
+        assert (result["dataset"], result["model"], result["seeds"]) == ("toy", "none", [0, 1])
+        assert result["criterion"] == result["selection"] == "worst-class"
+
+    def test_has_the_numbers_that_calibrate_has(self, finished, cache_file, tmp_path):
+        best = finished[1]["points"][0]
+        words = shlex.split(finished[1]["best"]["command"])
+        assert words[:5] == ["python", "cli.py", "calibrate", "--cache", str(cache_file)]
+        run = ["--method", "cfr", "--out", tmp_path / "run", "--json"]
+        result = json.loads(invoke(*words[3:], *run, command="calibrate").stdout)
+        for split in ("val", "test"):
+            assert best[split].items() <= result["methods"]["cfr"][split].items()
+
+    def test_is_kept_in_the_folder_beside_its_board(self, finished, cache_file):
+        out, result = finished
+        assert json.loads((out / "grid.json").read_text()) == result
+        assert result["cache_sha256"] == content_digest(cache_file)
+        rows = list(csv.DictReader((out / "leaderboard.csv").read_text().splitlines()))
+        assert [int(row["point"]) for row in rows] == [row["point"] for row in result["points"]]
+        assert float(rows[0]["test_worst_group"]) == result["points"][0]["test"]["worst_group"]
+        assert {each.name for each in out.iterdir()} == {
+            "study.db",
+            "grid.json",
+            "leaderboard.csv",
+        }
+
+    def test_of_a_finished_grid_is_shown_at_once(self, finished, cache_file):
+        out, result = finished
+        arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
+        again = invoke(*arguments, "--json")
+        assert json.loads(again.stdout) == result
+        assert again.stderr == f"4 of 4 points are finished already\ngrid written to {out}\n"
+        table = invoke(*arguments).stdout
+        assert "mean ± standard deviation over 2 seeds" in table
+        assert table.endswith(f"Calibrate with the best point:\n{result['best']['command']}\n")
+
+    def test_lies_where_the_same_command_finds_it(self, cache_file, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        space = ["--cache", cache_file, "--set", "lr=1e-4,1e-3", *QUICK]
+        first = json.loads(invoke(*space, "--json").stdout)
+        assert (tmp_path / "runs" / f"toy-grid-{first['digest']}" / "grid.json").exists()
+        assert "2 of 2 points are finished already" in invoke(*space).stderr
+        invoke(*space, "--seeds", 2)
+        assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+class TestSettings:
+    def test_may_come_from_a_file(self, cache_file, tmp_path):
+        (tmp_path / "space.yaml").write_text("lr: [1e-4, 1e-3]\nsteps: 20\n")
+        arguments = ["--cache", cache_file, "--settings", tmp_path / "space.yaml"]
+        arguments += ["--set", "temperature=0.1", *QUICK[2:], "--out", tmp_path / "grid", "--json"]
+        result = json.loads(invoke(*arguments).stdout)
+        assert set(result["space"]) == {"lr", "steps", "temperature"}
+        assert len(result["points"]) == 2
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ([], "nothing to vary: give --set NAME=VALUE,VALUE or --settings FILE"),
+            (
+                ["--set", "temprature=1"],
+                "--set temprature=1: there is no setting 'temprature'; did you mean temperature?",
+            ),
+            (["--set", "lr=-1"], "--set lr=-1: lr is -1.0, expected above 0"),
+            (["--set", "lr=a"], "--set lr=a: 'a' is not a valid float."),
+            (["--set", "lr=1", "--lr", "1"], "--set lr=1: lr is fixed by --lr; leave one out"),
+            (
+                ["--set", "lr=1:2"],
+                "--set lr: a range has no every combination; list its values, or sample it with "
+                "--sampler tpe or random",
+            ),
+            (
+                ["--set", "lr=1:2", "--sampler", "tpe"],
+                "--sampler tpe needs --trials, the number of points",
+            ),
+            (
+                ["--set", "lr=1", "--storage", "sqlite:///a.db", "--overwrite"],
+                "--overwrite removes OUT/study.db alone; leave out --storage",
+            ),
+        ],
+    )
+    def test_that_are_wrong_are_usage_errors(self, cache_file, tmp_path, arguments, message):
+        out = tmp_path / "grid"
+        result = invoke("--cache", cache_file, "--out", out, *arguments, code=2)
+        assert result.stderr.splitlines()[-1] == f"Error: {message}"
+        assert not out.exists()
+
+    def test_of_a_file_that_cannot_be_read_are_no_usage_error(self, cache_file, tmp_path):
+        file, out = tmp_path / "none.json", tmp_path / "grid"
+        result = invoke("--cache", cache_file, "--settings", file, "--out", out, code=1)
+        assert result.stderr == f"Error: {file}: cannot be read: No such file or directory\n"
+
+
+class TestStudy:
+    def test_of_another_cache_is_refused(self, finished, tmp_path):
+        out, result = finished
+        cache = make_cache()
+        path = tmp_path / "toy.h5"
+        write_cache(path, replace(cache, features=cache.features * np.float16(2)))
+        arguments = ["--cache", path, *SPACE, *QUICK, "--seeds", 2, "--out", out]
+        before = (out / "study.db").read_bytes()
+        error = invoke(*arguments, code=1).stderr.splitlines()[-1]
+        assert error == (
+            f"Error: {out / 'study.db'}: the study grid is another one: cache is "
+            f"{result['cache_sha256']}, here {content_digest(path)}; name another folder with "
+            "--out, or start anew with --overwrite"
+        )
+        assert (out / "study.db").read_bytes() == before
+
+    def test_of_a_machine_that_holds_other_rows_is_refused(self, finished, cache_file, monkeypatch):
+        out, _ = finished
+        monkeypatch.setattr(resident_rows, "rows_that_fit", lambda *_: 400)
+        arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
+        error = invoke(*arguments, code=1).stderr.splitlines()[-1]
+        assert "the study grid is another one: hold_rows is None, here 400;" in error
+
+    def test_is_started_anew_when_asked(self, cache_file, tmp_path):
+        arguments = ["--cache", cache_file, *QUICK, "--out", tmp_path / "grid", "--json"]
+        invoke(*arguments, "--set", "lr=1e-4")
+        result = json.loads(invoke(*arguments, "--set", "lr=1e-3", "--overwrite").stdout)
+        assert [row["settings"] for row in result["points"]] == [{"lr": 1e-3}]
+
+    def test_may_lie_elsewhere_for_several_machines(self, cache_file, tmp_path):
+        url = f"sqlite:///{tmp_path / 'shared.db'}"
+        arguments = ["--cache", cache_file, "--set", "lr=1e-4,1e-3", *QUICK, "--storage", url]
+        result = json.loads(invoke(*arguments, "--out", tmp_path / "grid", "--json").stdout)
+        assert result["study"] == {"storage": str(tmp_path / "shared.db"), "name": "grid"}
+        assert not (tmp_path / "grid" / "study.db").exists()
+        error = invoke(*arguments[:-2], "--storage", "nonsense", "--out", tmp_path, code=2).stderr
+        assert "Error: --storage nonsense: expected a database URL" in error
+
+    def test_a_result_of_another_one_is_not_replaced(self, finished, cache_file, tmp_path):
+        storage = ["--storage", f"sqlite:///{tmp_path / 'shared.db'}", "--out", finished[0]]
+        error = invoke("--cache", cache_file, "--set", "lr=1", *QUICK, *storage, code=1).stderr
+        assert f"{finished[0] / 'grid.json'}: is of another grid" in error
+
+    def test_a_folder_of_something_else_is_left_alone(self, cache_file, tmp_path):
+        (tmp_path / "run.json").touch()
+        arguments = ["--cache", cache_file, "--set", "lr=1", "--out", tmp_path]
+        assert invoke(*arguments, code=1).stderr == (
+            f"Error: {tmp_path}: exists and is no grid folder; name another one\n"
+        )
+
+
+class TestSampling:
+    @pytest.mark.parametrize("sampler", ["tpe", "random"])
+    def test_proposes_points_of_a_range_and_more_when_asked(self, cache_file, tmp_path, sampler):
+        space = ["--set", "lr=1e-5:1e-2", "--set", "positive=dps,rps", "--sampler", sampler]
+        arguments = ["--cache", cache_file, *space, *QUICK, "--out", tmp_path / "grid", "--json"]
+        first, second = (
+            json.loads(invoke(*arguments, "--trials", count).stdout) for count in (2, 3)
+        )
+        points = [
+            {row["point"]: row["settings"] for row in each["points"]} for each in (first, second)
+        ]
+        assert sorted(points[1]) == [0, 1, 2]
+        assert points[0].items() <= points[1].items()
+        assert all(1e-5 <= each["lr"] <= 1e-2 for each in points[1].values())
+        assert first["space"]["lr"] == {"low": 1e-5, "high": 1e-2, "log": True}
+
+    def test_prunes_what_is_hopeless(self, cache_file, tmp_path):
+        space = ["--set", "lr=1e-3,1e-12,2e-12", "--prune"]
+        arguments = ["--cache", cache_file, *space, *QUICK, "--out", tmp_path / "grid"]
+        found = json.loads(invoke(*arguments, "--json").stdout)
+        assert found["counts"] == {"complete": 1, "pruned": 2, "failed": 0}
+        pruned = found["points"][1]
+        assert pruned["reason"] == "stopped at step 6 of 20 of the first seed"
+        assert "Not shown: 2 pruned; all are in leaderboard.csv." in invoke(*arguments).stdout
+
+
+class TestFailures:
+    def test_are_shown_and_the_grid_goes_on(self, cache_file, tmp_path):
+        arguments = [
+            "--cache",
+            cache_file,
+            "--set",
+            "lr=1e30,1e-3",
+            *QUICK,
+            "--out",
+            tmp_path / "grid",
+        ]
+        result = invoke(*arguments)
+        assert "Failed: lr 1e+30: CFR diverged: at step" in result.stdout
+        assert "1 of 2: lr 1e+30: failed: CFR diverged" in result.stderr
+        assert json.loads((tmp_path / "grid" / "grid.json").read_text())["counts"]["failed"] == 1
+
+    def test_of_all_points_are_an_error_and_are_kept(self, cache_file, tmp_path):
+        arguments = ["--cache", cache_file, "--set", "lr=1e30", *QUICK, "--out", tmp_path / "grid"]
+        for _ in range(2):
+            error = invoke(*arguments, code=1).stderr.splitlines()[-1]
+            assert error.startswith("Error: no point could be fitted: CFR diverged: at step")
+        assert json.loads((tmp_path / "grid" / "grid.json").read_text())["best"] is None
+
+    def test_of_the_device_come_before_any_point(self, cache_file, tmp_path):
+        arguments = ["--cache", cache_file, "--set", "lr=1", "--out", tmp_path / "grid"]
+        error = invoke(*arguments, "--device", "gpu", code=1).stderr
+        assert error.startswith("Error: --device gpu: JAX finds no such device")
+
+    def test_of_worker_processes_are_theirs_in_words(self, cache_file, tmp_path):
+        arguments = ["--cache", cache_file, "--set", "lr=1", "--out", tmp_path / "grid"]
+        error = invoke(*arguments, "--device", "gpu", "--workers", 2, code=1).stderr
+        assert error.startswith("Error: --device gpu: JAX finds no such device")
+
+
+class TestInterruptions:
+    def test_a_killed_grid_goes_on_with_what_is_missing(self, cache_file, tmp_path):
+        out = tmp_path / "grid"
+        arguments = ["--cache", cache_file, "--set", "lr=1e-4,1e-3,1e-2", *SLOW, "--out", out]
+        process = start(*arguments)
+        wait_for(process, "1 of 3: ")
+        time.sleep(0.2)
+        process.kill()
+        process.communicate()
+        assert states(out / "study.db") == ["COMPLETE", "RUNNING"]
+        result = invoke(*arguments, "--json")
+        assert result.stderr.startswith("1 of 3 points are finished already\n")
+        assert states(out / "study.db") == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+        whole = json.loads(invoke(*arguments[:-1], tmp_path / "whole", "--json").stdout)
+        for row, expected in zip(json.loads(result.stdout)["points"], whole["points"], strict=True):
+            assert {**row, "seconds": 0} == {**expected, "seconds": 0}
+
+    def test_ctrl_c_says_how_to_go_on(self, cache_file, tmp_path):
+        out = tmp_path / "grid"
+        arguments = ["--cache", cache_file, "--set", "lr=1e-4,1e-3,1e-2", *SLOW, "--out", out]
+        process = start(*arguments)
+        wait_for(process, "1 of 3: ")
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate()
+        assert process.returncode == 130
+        assert error.splitlines()[-1] == (
+            f"{out}: interrupted; what is finished is kept, and the same command goes on from there"
+        )
+        assert "Traceback" not in error
+        assert "RUNNING" not in states(out / "study.db")
+
+    def test_ctrl_c_ends_the_workers_too(self, cache_file, tmp_path):
+        out = tmp_path / "grid"
+        space = ["--set", "lr=1e-5,1e-4,1e-3,1e-2", "--workers", 2]
+        process = start("--cache", cache_file, *space, *SLOW, "--out", out)
+        wait_for(process, "1 of 4: ")
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert "Traceback" not in error
+        numbers = workers_of(out / "study.db")
+        assert numbers
+        assert not any(runs_here(each) for each in numbers)
+
+
+def workers_of(study: Path) -> set[int]:
+    """The processes that ran a study's trials."""
+    with sqlite3.connect(study) as database:
+        query = "SELECT value_json FROM trial_user_attributes WHERE key = 'process'"
+        found = {int(json.loads(row[0]).split(":")[1]) for row in database.execute(query)}
+    database.close()
+    return found
+
+
+def runs_here(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class TestWorkers:
+    def test_share_one_study_and_run_what_one_of_them_left(self, cache_file, tmp_path):
+        out, arguments = tmp_path / "grid", ["--cache", cache_file, *SLOW]
+        space = ["--set", "lr=1e-5,1e-4,1e-3,1e-2", "--json"]
+        process = start(*arguments, *space, "--workers", 2, "--out", out)
+        wait_for(process, "1 of 4: ")
+        numbers = workers_of(out / "study.db")
+        assert len(numbers - {process.pid}) == 2
+        os.kill(min(numbers), signal.SIGKILL)
+        found, error = process.communicate(timeout=60)
+        assert process.returncode == 0, error
+        assert states(out / "study.db").count("COMPLETE") == 4
+        alone = json.loads(invoke(*arguments, *space, "--out", tmp_path / "alone").stdout)
+        for row, expected in zip(json.loads(found)["points"], alone["points"], strict=True):
+            assert {**row, "seconds": 0} == {**expected, "seconds": 0}
+
+    def test_end_with_the_process_that_started_them(self, cache_file, tmp_path):
+        out = tmp_path / "grid"
+        space = ["--set", "lr=1e-5,1e-4,1e-3,1e-2,1e-1", "--workers", 2]
+        process = start("--cache", cache_file, *space, *SLOW, "--out", out)
+        wait_for(process, "1 of 5: ")
+        process.kill()
+        process.communicate()
+        until = time.monotonic() + 30
+        while any(runs_here(each) for each in workers_of(out / "study.db")):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert states(out / "study.db").count("COMPLETE") < 5
+
+
+def test_help_says_how_ranges_are_read():
+    text = " ".join(invoke("--help").stdout.split())
+    assert "on a log scale where numbers that are not whole begin above 0 and span tenfold" in text

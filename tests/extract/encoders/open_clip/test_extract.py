@@ -1,0 +1,23 @@
+import numpy as np
+from click.testing import CliRunner
+
+from cache.read.reader import read_cache, verify
+from cli import main
+from extract.encoders.base import EncoderSpec
+from extract.encoders.load import load_encoder
+from tests.samples import save_photos
+
+
+def test_from_images_to_a_cache(small_resnet, tmp_path):
+    photos, out = save_photos(tmp_path / "photos", 20), tmp_path / "out.h5"
+    model = f"open-clip:{small_resnet}"
+    words = ["extract", "--dataset", "folder", "--root", photos, "--model", model, "--out", out]
+    fixed = ["--device", "cpu", "--templates", "simple"]
+    result = CliRunner().invoke(main, [*map(str, words), *fixed])
+    assert result.exit_code == 0, result.output
+    verify(out)
+    cache = read_cache(out)
+    assert cache.features.shape == (20, 256)
+    head = load_encoder(EncoderSpec(model, device="cpu")).head()
+    np.testing.assert_array_equal(cache.head.bias, head.bias)
+    assert cache.provenance["model"] == model

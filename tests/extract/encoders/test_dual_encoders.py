@@ -1,0 +1,80 @@
+"""Models like CLIP, by the classes that transformers has for them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from transformers import AutoModel, AutoTokenizer, CLIPImageProcessorPil
+
+from extract.encoders.base import EncoderSpec
+from extract.encoders.load import load_encoder
+from extract.errors import ExtractError
+from tests.extract.encoders.test_transformers_clip import SENTENCES, photos, pixels_of
+
+LAYERS = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+VISION = {**LAYERS, "hidden_size": 24, "image_size": 32, "patch_size": 8}
+TEXT = {**LAYERS, "hidden_size": 20, "vocab_size": 514, "max_position_embeddings": 96}
+LIKE_CLIP = {
+    "AltCLIP": {**TEXT, "project_dim": 20, "pad_token_id": 1},
+    "ChineseCLIP": TEXT,
+    "MetaClip2": {**TEXT, "bos_token_id": 512, "eos_token_id": 513},
+}
+
+
+@pytest.fixture
+def save(small_clip, tmp_path):
+    """Saves a model of random weights with the image processor and tokenizer of the small CLIP."""
+
+    def saved(name: str, text: dict) -> Path:
+        folder = Path(shutil.copytree(small_clip, tmp_path / name))
+        config = getattr(transformers, f"{name}Config")(
+            vision_config=VISION, text_config=text, projection_dim=16
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            getattr(transformers, f"{name}Model")(config).save_pretrained(folder)
+        return folder
+
+    return saved
+
+
+@pytest.mark.parametrize(("name", "text"), LIKE_CLIP.items(), ids=LIKE_CLIP)
+def test_features_head_and_texts_give_the_embeddings_of_the_whole_model(save, name, text):
+    folder = save(name, text)
+    encoder = load_encoder(EncoderSpec(str(folder), device="cpu"))
+    images = CLIPImageProcessorPil.from_pretrained(folder)(images=photos(4), return_tensors="pt")
+    tokens = AutoTokenizer.from_pretrained(folder)(SENTENCES, padding=True, return_tensors="pt")
+    model = AutoModel.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        expected = model(**images, **tokens).logits_per_image.numpy()
+    head = encoder.head()
+    embeddings = encoder.encode(pixels_of(encoder, photos(4))) @ head.projection
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    logits = head.logit_scale * embeddings @ encoder.embed_texts(SENTENCES).T
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    assert encoder.provenance()["architecture"]["class"] == f"{name}Model"
+
+
+def test_the_longest_text_fits_where_places_are_counted_from_the_filling(save):
+    encoder = load_encoder(EncoderSpec(str(save("AltCLIP", LIKE_CLIP["AltCLIP"])), device="cpu"))
+    assert encoder.embed_texts(["x" * 92]).shape == (1, 16)
+    with pytest.raises(ExtractError, match=r"has 95 tokens; .* takes 94: shorten it"):
+        encoder.embed_texts(["x" * 93])
+
+
+@pytest.mark.parametrize("name", ["Siglip", "Siglip2", "Align", "GroupViT", "XCLIP", "Flava"])
+def test_other_models_are_refused_by_name(small_clip, tmp_path, name):
+    """Their image towers end otherwise, or take more than one image."""
+    folder = Path(shutil.copytree(small_clip, tmp_path / name))
+    config = getattr(transformers, f"{name}Config")()
+    config.save_pretrained(folder)
+    with pytest.raises(ExtractError) as caught:
+        load_encoder(EncoderSpec(str(folder), device="cpu"))
+    assert str(caught.value) == (
+        f"model {folder} is of type {config.model_type!r}; expected one of clip, altclip, "
+        "chinese_clip, metaclip_2, whose image head is one linear map; its embeddings, made "
+        "elsewhere, can be taken with the command import"
+    )

@@ -1,0 +1,184 @@
+import re
+from math import exp, log
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from transformers import (
+    AutoImageProcessor,
+    AutoTokenizer,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    CLIPTokenizer,
+)
+
+from extract.datasets.common.digit_words import DIGIT_WORDS
+from extract.datasets.digits.rendering import COLOURS, handwritten, render
+from extract.encoders.base import EncoderSpec
+from extract.encoders.load import load_encoder
+from extract.prompts.templates import TEMPLATES
+from extract.tiny_clip_training.captions import Example, draw_examples, truth
+from extract.tiny_clip_training.train import FOLDER, contrastive_loss, digit_accuracy, inputs, main
+
+START, END = "<|startoftext|>", "<|endoftext|>"
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_encoder(EncoderSpec(str(FOLDER), device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def network():
+    return CLIPModel.from_pretrained(FOLDER).eval()
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return CLIPTokenizer.from_pretrained(FOLDER)
+
+
+def tokens_of(tokenizer, text: str) -> list[str]:
+    return tokenizer.convert_ids_to_tokens(tokenizer(text)["input_ids"])
+
+
+def test_the_folder_is_whole_and_small():
+    sizes = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+    assert sorted(sizes) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    assert sum(sizes.values()) <= 2_000_000
+
+
+def test_it_has_less_than_half_a_million_parameters(network):
+    assert network.num_parameters() < 500_000
+
+
+def test_plain_transformers_loads_every_part_and_classifies(network, tokenizer):
+    inks, numbers = handwritten()
+    rng = np.random.RandomState(0)
+    pictures = [render(rng, ink, "red") for ink in inks[:100]]
+    pixels = CLIPImageProcessorPil.from_pretrained(FOLDER)(images=pictures, return_tensors="pt")
+    texts = [f"a photo of a red {word}." for word in DIGIT_WORDS]
+    with torch.inference_mode():
+        output = network(**pixels, **tokenizer(texts, padding=True, return_tensors="pt"))
+    predicted = output.logits_per_image.argmax(1).numpy()
+    assert np.mean(predicted == numbers[:100]) >= 0.9
+
+
+def test_the_automatic_classes_load_the_same_parts(tokenizer):
+    assert type(AutoTokenizer.from_pretrained(FOLDER)) is CLIPTokenizer
+    processor = AutoImageProcessor.from_pretrained(FOLDER, backend="pil")
+    assert type(processor) is CLIPImageProcessorPil
+
+
+def test_it_tells_held_out_digits_apart_as_its_card_says(encoder):
+    accuracy = digit_accuracy(encoder)
+    assert accuracy >= 0.9
+    stated = re.search(r"\*\*([\d.]+)\*\*", FOLDER.joinpath("README.md").read_text()[-2000:])
+    assert accuracy == pytest.approx(float(stated[1]), abs=0.005)
+
+
+def test_pooling_takes_place_at_the_first_end_token(network, tokenizer):
+    config = network.config.text_config
+    assert config.eos_token_id == tokenizer.eos_token_id == len(tokenizer) - 1
+    assert config.vocab_size == len(tokenizer)
+    tokens = tokenizer(["the digit two", "a photo of a red three."], padding=True)
+    ids = torch.tensor(tokens["input_ids"])
+    ends = [4, 8]
+    assert ids[0].tolist()[ends[0] :] == [tokenizer.eos_token_id] * 5
+    with torch.inference_mode():
+        output = network.text_model(input_ids=ids)
+    assert torch.equal(output.pooler_output, output.last_hidden_state[[0, 1], ends])
+
+
+def test_what_follows_the_end_token_changes_nothing(encoder):
+    short = "the digit two"
+    alone = encoder.embed_texts([short])
+    beside_a_longer = encoder.embed_texts([short, "a black and white photo of the digit two."])
+    np.testing.assert_allclose(beside_a_longer[0], alone[0], atol=1e-6)
+
+
+def test_every_word_of_captions_and_templates_is_one_token(tokenizer):
+    frames = [template.replace("{}", "digit") for template in TEMPLATES["imagenet"]]
+    for text in (*frames, *DIGIT_WORDS, *COLOURS, "a digit from zero to four"):
+        words = re.findall(r"\w+|[^\w\s]+", text)
+        assert tokens_of(tokenizer, text) == [START, *(f"{word}</w>" for word in words), END]
+
+
+def test_other_words_fall_into_bytes(tokenizer):
+    tokens = tokens_of(tokenizer, "Zürich ☃")
+    assert tokens[:3] == [START, "z", "Ã"]
+    assert tokens.count(END) == 1
+    assert tokenizer.decode(tokenizer("Zürich ☃")["input_ids"][1:-1]) == "zürich ☃"
+
+
+def test_the_pixels_of_training_are_those_of_the_image_processor(encoder, tokenizer):
+    examples = draw_examples(np.random.RandomState(0), 8)
+    pixels = [encoder.view.pixels(Image.fromarray(example.pixels)) for example in examples]
+    in_training = inputs(tokenizer, examples)["pixel_values"]
+    in_extraction = encoder.tower.normalised(torch.from_numpy(np.stack(pixels)))
+    np.testing.assert_allclose(in_training.numpy(), in_extraction.numpy(), atol=1e-6)
+
+
+def test_a_caption_is_true_of_every_picture_that_it_fits():
+    def example(digit: str, colour: str, template: str) -> Example:
+        return Example(np.zeros((32, 32, 3), np.uint8), digit, colour, template)
+
+    examples = [
+        example("three", "red", "a {colour} {digit}"),
+        example("three", "green", "the digit {digit}"),
+        example("four", "red", "a {colour} digit"),
+        example("four", "blue", "a digit"),
+    ]
+    assert [each.caption for each in examples] == [
+        "a red three",
+        "the digit three",
+        "a red digit",
+        "a digit",
+    ]
+    assert truth(examples).astype(int).tolist() == [
+        [1, 1, 1, 1],
+        [0, 1, 0, 1],
+        [0, 0, 1, 1],
+        [0, 0, 0, 1],
+    ]
+
+
+def mean_log_probability(logits: np.ndarray, is_true: np.ndarray) -> float:
+    """Over the rows, of the mean over each row's true columns."""
+    total = 0.0
+    for scores, answers in zip(logits, is_true, strict=True):
+        log_sum = log(sum(exp(score) for score in scores))
+        right = [score - log_sum for score, answer in zip(scores, answers, strict=True) if answer]
+        total += sum(right) / len(right)
+    return total / len(logits)
+
+
+def test_the_loss_is_the_mean_log_probability_of_true_answers():
+    logits = np.random.default_rng(0).normal(size=(3, 3))
+    is_true = np.array([[1, 1, 0], [0, 1, 0], [0, 1, 1]], bool)
+    expected = mean_log_probability(logits, is_true) + mean_log_probability(logits.T, is_true.T)
+    loss = contrastive_loss(torch.tensor(logits), torch.tensor(is_true))
+    assert loss.item() == pytest.approx(-expected / 2, abs=1e-6)
+
+
+def test_the_script_gives_the_same_weights_twice(tmp_path):
+    for name in ("first", "second"):
+        arguments = ["--out", str(tmp_path / name), "--seed", "3", "--steps", "2"]
+        result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+        assert result.exit_code == 0
+    first, second = tmp_path / "first", tmp_path / "second"
+    names = sorted(path.name for path in first.iterdir())
+    assert names == sorted(path.name for path in FOLDER.iterdir())
+    for name in set(names) - {"README.md"}:
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    card = (first / "README.md").read_text()
+    assert "`python -m extract.tiny_clip_training.train --seed 3 --steps 2`" in card

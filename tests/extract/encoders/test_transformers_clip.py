@@ -1,0 +1,456 @@
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPModel
+
+from extract.encoders.base import Encoder, EncoderSpec, settled
+from extract.encoders.devices import chosen_dtype
+from extract.encoders.image_tower import fetched
+from extract.encoders.load import load_encoder
+from extract.encoders.transformers_clip.model_files import REMEDY, locate
+from extract.errors import ExtractError
+
+ROOT = Path(__file__).parents[3]
+SENTENCES = ["a photo of a dog.", "a cat", "St. Bernard"]
+
+
+@pytest.fixture(scope="module")
+def encoder(small_clip):
+    return load_encoder(EncoderSpec(str(small_clip), device="cpu"))
+
+
+@pytest.fixture
+def folder(small_clip, tmp_path):
+    """A copy of the model that a test may damage."""
+    return Path(shutil.copytree(small_clip, tmp_path / "clip"))
+
+
+def photos(num: int) -> list[Image.Image]:
+    rng = np.random.default_rng(0)
+    sizes = [(40 + 9 * i, 60 - 5 * i) for i in range(num)]
+    return [Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8)) for h, w in sizes]
+
+
+def pixels_of(encoder: Encoder, images: list[Image.Image]) -> np.ndarray:
+    return np.stack([encoder.view.pixels(image) for image in images])
+
+
+def message_of(*args, **options) -> str:
+    with pytest.raises(ExtractError) as caught:
+        load_encoder(EncoderSpec(*args, **options))
+    return str(caught.value)
+
+
+def edit_json(path: Path, **changes) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_features_are_those_of_plain_transformers(encoder, small_clip):
+    images = photos(5)
+    inputs = CLIPImageProcessorPil.from_pretrained(small_clip)(images=images, return_tensors="pt")
+    model = CLIPModel.from_pretrained(small_clip).eval()
+    with torch.inference_mode():
+        expected = model.vision_model(**inputs).pooler_output.numpy()
+    features = encoder.encode(pixels_of(encoder, images))
+    assert (features.shape, features.dtype) == ((5, encoder.dim), np.float32)
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_features_head_and_texts_give_the_logits_of_the_whole_model(encoder, small_clip):
+    images = photos(4)
+    inputs = CLIPImageProcessorPil.from_pretrained(small_clip)(images=images, return_tensors="pt")
+    tokens = AutoTokenizer.from_pretrained(small_clip)(SENTENCES, padding=True, return_tensors="pt")
+    model = CLIPModel.from_pretrained(small_clip).eval()
+    with torch.inference_mode():
+        expected = model(**inputs, **tokens).logits_per_image.numpy()
+    head = encoder.head()
+    embeddings = encoder.encode(pixels_of(encoder, images)) @ head.projection
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    logits = head.logit_scale * embeddings @ encoder.embed_texts(SENTENCES).T
+    assert head.bias is None
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_sentences_have_unit_length_whatever_batch_they_are_in(encoder):
+    many = [f"a photo of {number} dogs." for number in range(70)]
+    rows = encoder.embed_texts(many)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(rows[66:67], encoder.embed_texts(many[66:67]), atol=1e-6)
+
+
+def test_bfloat16_is_autocast_and_leaves_head_and_texts_alone(encoder, small_clip):
+    low = load_encoder(EncoderSpec(str(small_clip), device="cpu", dtype="bfloat16"))
+    pixels = pixels_of(encoder, photos(3))
+    exact, rounded = encoder.encode(pixels), low.encode(pixels)
+    assert rounded.dtype == np.float32
+    assert 0 < np.abs(exact - rounded).max() < 0.05
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        images = encoder.tower.normalised(torch.from_numpy(pixels))
+        expected = encoder.network.vision_model(pixel_values=images).pooler_output.float()
+    np.testing.assert_array_equal(rounded, expected.numpy())
+    np.testing.assert_array_equal(encoder.head().projection, low.head().projection)
+    np.testing.assert_array_equal(encoder.embed_texts(SENTENCES), low.embed_texts(SENTENCES))
+
+
+def test_channels_last_touches_features_by_rounding_alone(encoder, small_clip):
+    other = load_encoder(EncoderSpec(str(small_clip), device="cpu", channels_last=True))
+    pixels = pixels_of(encoder, photos(3))
+    np.testing.assert_allclose(other.encode(pixels), encoder.encode(pixels), rtol=1e-5, atol=1e-5)
+    assert other.provenance()["channels_last"] is True
+
+
+def test_a_compiled_tower_gives_the_same_features(encoder, small_clip, monkeypatch):
+    """With torch's own backend for tests, which needs no C++ compiler."""
+    plain = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda network: plain(network, backend="eager"))
+    other = load_encoder(EncoderSpec(str(small_clip), device="cpu", compile=True))
+    pixels = pixels_of(encoder, photos(3))
+    np.testing.assert_allclose(other.encode(pixels), encoder.encode(pixels), rtol=1e-5, atol=1e-5)
+    assert other.provenance()["compile"] is True
+
+
+def test_what_compile_lacks_is_one_line(encoder, small_clip, monkeypatch):
+    from torch._dynamo.exc import InternalTorchDynamoError
+
+    def no_compiler(network):
+        def call(images):
+            raise InternalTorchDynamoError("no C++ compiler\nand much more")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    other = load_encoder(EncoderSpec(str(small_clip), device="cpu", compile=True))
+    with pytest.raises(ExtractError) as caught:
+        other.encode(pixels_of(encoder, photos(1)))
+    assert str(caught.value) == (
+        "torch.compile fails here (InternalTorchDynamoError: no C++ compiler); it needs a C++ "
+        "compiler on a CPU and Triton on a GPU: install that, or leave out --compile"
+    )
+
+
+LARGE = 100_000_000
+
+
+def test_the_type_follows_the_hardware_and_the_size(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    for capabilities, expected in (
+        ({}, "float32"),
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, "float32"),
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": True}, "bfloat16"),
+    ):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        assert chosen_dtype("auto", cpu, LARGE) == expected
+    assert chosen_dtype("auto", cuda, LARGE) == "float16"
+    assert chosen_dtype("auto", cuda, 400_000) == "float32"
+    assert chosen_dtype("bfloat16", cuda, LARGE) == "bfloat16"
+
+
+def test_what_is_left_open_is_taken_from_the_job_of_the_same_model():
+    job = {
+        "model": "m",
+        "device": "cuda (NVIDIA H100)",
+        "compute_dtype": "float16",
+        "compile": True,
+        "channels_last": False,
+    }
+    assert settled(EncoderSpec("m"), job) == EncoderSpec("m", None, "cuda", "float16", True, False)
+    given = EncoderSpec("m", None, "cpu", "float32", False, True)
+    assert settled(given, job) == given
+    assert settled(EncoderSpec("m"), {}) == EncoderSpec("m")
+    assert settled(EncoderSpec("other"), job) == EncoderSpec("other")
+
+
+class OnGpu:
+    """Features that seem to lie on a GPU; notes what is done with them."""
+
+    device = torch.device("cuda")
+
+    def __init__(self, done: list):
+        self.done = done
+
+    def to(self, device: str, non_blocking: bool):
+        self.done.append(f"copy to {device}, non-blocking {non_blocking}")
+        return torch.ones(2, 3)
+
+
+def test_features_on_a_gpu_are_waited_for_only_when_they_are_fetched(monkeypatch):
+    done = []
+
+    class Event:
+        def record(self):
+            done.append("record")
+
+        def synchronize(self):
+            done.append("wait")
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    fetch = fetched(OnGpu(done))
+    assert done == ["copy to cpu, non-blocking True", "record"]
+    np.testing.assert_array_equal(fetch(), np.ones((2, 3)))
+    assert done[-1] == "wait"
+
+
+def test_provenance_names_all_that_decides_the_bits(encoder, small_clip):
+    provenance = encoder.provenance()
+    assert json.loads(json.dumps(provenance)) == provenance
+    digest = hashlib.sha256((small_clip / "model.safetensors").read_bytes()).hexdigest()
+    assert provenance["weights_sha256"] == digest
+    assert provenance["model"] == str(small_clip)
+    assert provenance["revision"] is None
+    assert provenance["architecture"]["class"] == "CLIPModel"
+    assert provenance["architecture"]["hidden_act"] == "quick_gelu"
+    assert provenance["image_processor"]["class"] == "CLIPImageProcessorPil"
+    configuration = provenance["image_processor"]["configuration"]
+    assert configuration["crop_size"] == {"height": 32, "width": 32}
+    assert configuration["resample"] == 3
+    assert provenance["compute_dtype"] == "float32"
+    assert provenance["device"].startswith("cpu (")
+    assert provenance["versions"]["torch"] == torch.__version__
+    assert set(provenance["versions"]) == {"torch", "transformers", "pillow", "numpy", "python"}
+
+
+def test_a_preprocessor_file_of_the_old_kind_is_read(encoder, folder):
+    """As the hub has it for the models of OpenAI: no processor class, and sizes as numbers."""
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps(
+            {
+                "feature_extractor_type": "CLIPFeatureExtractor",
+                "size": 32,
+                "crop_size": 32,
+                "do_resize": True,
+                "do_center_crop": True,
+                "do_normalize": True,
+                "resample": 3,
+                "image_mean": [0.48145466, 0.4578275, 0.40821073],
+                "image_std": [0.26862954, 0.26130258, 0.27577711],
+            }
+        )
+    )
+    old = load_encoder(EncoderSpec(str(folder), device="cpu"))
+    assert old.image_processor["class"] == "CLIPImageProcessorPil"
+    assert old.view == encoder.view
+
+
+def test_pickled_weights_give_the_same_features(encoder, folder):
+    weights = load_file(folder / "model.safetensors")
+    # Checkpoints of that age hold this too, which no model asks for any more.
+    weights["vision_model.embeddings.position_ids"] = torch.arange(17)
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    pickled = load_encoder(EncoderSpec(str(folder), device="cpu"))
+    pixels = pixels_of(encoder, photos(2))
+    np.testing.assert_array_equal(pickled.encode(pixels), encoder.encode(pixels))
+    digest = hashlib.sha256((folder / "pytorch_model.bin").read_bytes()).hexdigest()
+    assert pickled.provenance()["weights_sha256"] == digest
+
+
+class Malice:
+    def __reduce__(self):
+        return (os.system, ("touch executed",))
+
+
+def test_pickled_weights_run_no_code(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (folder / "model.safetensors").unlink()
+    torch.save({"visual_projection.weight": Malice()}, folder / "pytorch_model.bin")
+    message = message_of(str(folder))
+    assert message.startswith(f"model {folder}: the weights in {folder} cannot be loaded (")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_code_that_comes_with_a_model_is_never_run(folder, monkeypatch):
+    edit_json(
+        folder / "preprocessor_config.json",
+        image_processor_type="Custom",
+        auto_map={"AutoImageProcessor": "custom.Custom"},
+    )
+    (folder / "custom.py").write_text("raise SystemExit('this code ran')\n")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question was asked"))
+    assert "contains custom code" in message_of(str(folder))
+
+
+def test_damaged_weights_are_named(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    message = message_of(str(folder))
+    assert message.startswith(
+        f"model {folder}: the weights in {folder} cannot be loaded (SafetensorError: "
+    )
+    assert message.endswith("; fetch the model again")
+
+
+def test_weights_that_are_missing_are_not_made_up(folder):
+    weights = load_file(folder / "model.safetensors")
+    del weights["visual_projection.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert message_of(str(folder)) == (
+        f"model {folder}: 1 weights are missing or of another shape than config.json says, the "
+        "first is visual_projection.weight; expected a whole CLIP"
+    )
+
+
+def test_weights_of_another_shape_are_refused(folder):
+    edit_json(folder / "config.json", projection_dim=17)
+    assert message_of(str(folder)) == (
+        f"model {folder}: 2 weights are missing or of another shape than config.json says, the "
+        "first is text_projection.weight; expected a whole CLIP"
+    )
+
+
+def test_a_folder_without_weights_is_named(folder):
+    (folder / "model.safetensors").unlink()
+    assert message_of(str(folder)) == (
+        f"model {folder} holds no weights: expected model.safetensors or pytorch_model.bin in "
+        f"{folder}"
+    )
+
+
+def test_a_missing_image_processor_is_named(folder):
+    (folder / "preprocessor_config.json").unlink()
+    message = message_of(str(folder))
+    assert message.startswith(
+        f"model {folder}: the image processor in {folder} cannot be loaded (OSError: "
+    )
+
+
+def test_a_damaged_tokenizer_is_named(folder):
+    (folder / "tokenizer.json").write_text("{}")
+    message = message_of(str(folder))
+    assert message.startswith(f"model {folder}: the tokenizer in {folder} cannot be loaded (")
+
+
+def test_a_missing_tokenizer_is_not_made_up(folder):
+    (folder / "tokenizer.json").unlink()
+    assert message_of(str(folder)) == (
+        f"model {folder} holds no tokenizer: expected tokenizer.json, or vocab.json and "
+        f"merges.txt, in {folder}"
+    )
+
+
+def test_a_processor_that_makes_other_sizes_is_refused(folder):
+    edit_json(folder / "preprocessor_config.json", crop_size={"height": 24, "width": 24})
+    assert message_of(str(folder)) == (
+        f"model {folder}: its image processor makes 24 x 24 pixels, its image tower takes "
+        "32 x 32; correct preprocessor_config.json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wants"),
+    [("eos_token_id", 7, "514 and looks for 7"), ("vocab_size", 513, "513 and looks for 513")],
+)
+def test_a_tokenizer_of_another_model_is_refused(folder, field, value, wants):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"][field] = value
+    model = CLIPModel(CLIPConfig.from_dict(config))
+    model.save_pretrained(folder)
+    assert message_of(str(folder)) == (
+        f"model {folder}: its tokenizer has 514 tokens and ends with 513, its text tower takes "
+        f"{wants}; put the tokenizer there that the model was trained with"
+    )
+
+
+def test_a_folder_that_holds_no_model_is_named(tmp_path):
+    assert message_of(str(tmp_path)) == (
+        f"model {tmp_path} holds no config.json in {tmp_path}; {REMEDY}"
+    )
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_damaged_configuration_is_named(folder, text):
+    (folder / "config.json").write_text(text)
+    assert message_of(str(folder)).startswith(f"{folder}/config.json: expected a JSON object")
+
+
+def test_a_local_folder_has_no_revision(folder):
+    assert message_of(str(folder), revision="main") == (
+        f"model {folder} is a local folder: it has no --revision, leave it out"
+    )
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    missing = str(tmp_path / "nowhere")
+    assert message_of(missing) == (
+        f"model {missing} is no local folder, and cannot be the name of a model on the Hugging "
+        f"Face hub; {REMEDY}"
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_device_that_is_not_there_is_an_error(small_clip):
+    assert message_of(str(small_clip), device="cuda") == (
+        f"--device cuda: torch {torch.__version__} finds no CUDA device here; use --device cpu"
+    )
+
+
+def test_float16_on_a_cpu_is_refused(small_clip):
+    assert message_of(str(small_clip), device="cpu", dtype="float16") == (
+        "--dtype float16 needs a CUDA device; on a CPU use bfloat16 or float32"
+    )
+
+
+def test_a_prompt_that_is_too_long_is_named(encoder, small_clip):
+    limit = CLIPConfig.from_pretrained(small_clip).text_config.max_position_embeddings
+    sentence = "x" * (limit - 1)
+    with pytest.raises(ExtractError) as caught:
+        encoder.embed_texts(["fine.", sentence])
+    assert str(caught.value) == (
+        f"the prompt {sentence!r} has {limit + 1} tokens; {small_clip} takes {limit}: shorten it"
+    )
+    assert encoder.embed_texts([sentence[1:]]).shape == (1, 16)
+
+
+def located_apart(hub_home: Path) -> str:
+    """What `locate` says of a hub id in a process that cannot reach the hub, stderr included."""
+    code = (
+        "from extract.errors import ExtractError\n"
+        "from extract.clip.model_files import locate\n"
+        "try:\n    print(locate('someone/clip', None).commit)\n"
+        "except ExtractError as error:\n    print(error)\n"
+    )
+    unreachable = {"HF_HOME": str(hub_home), "HF_ENDPOINT": "http://127.0.0.1:1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **unreachable},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    return done.stdout
+
+
+def test_a_hub_that_cannot_be_reached_is_one_clear_line(tmp_path):
+    assert located_apart(tmp_path) == (
+        "model someone/clip is no local folder, and the Hugging Face hub cannot be reached and no "
+        f"copy lies in its local cache; {REMEDY}\n"
+    )
+
+
+def test_a_model_in_the_hub_cache_is_found_without_the_hub(small_clip, tmp_path):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "hub" / "models--someone--clip"
+    shutil.copytree(small_clip, repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    assert located_apart(tmp_path) == f"{commit}\n"
+
+
+def test_shards_are_hashed_one_after_another(folder):
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").unlink()
+    (folder / "model-00002-of-00002.safetensors").write_bytes(whole[500:])
+    (folder / "model-00001-of-00002.safetensors").write_bytes(whole[:500])
+    files = locate(str(folder), None)
+    assert files.weights_sha256() == hashlib.sha256(whole).hexdigest()

@@ -1,0 +1,209 @@
+import io
+import os
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from extract.errors import ExtractError
+from extract.images.decode import REMEDY, decode, read_image
+from extract.manifest.manifest import FileSource
+
+
+def encoded(image: Image.Image, form: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def noise(mode: str = "RGB", size: tuple[int, int] = (20, 12)) -> Image.Image:
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).convert(mode)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that announces a size and holds next to nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0"))
+
+
+def transparent_palette() -> bytes:
+    image = noise("P")
+    return encoded(image, "PNG", transparency=bytes(range(0, 250, 10)))
+
+
+def upside_down() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(noise(), "JPEG", exif=exif)
+
+
+READABLE = {
+    "jpeg": encoded(noise(), "JPEG"),
+    "png": encoded(noise(), "PNG"),
+    "webp": encoded(noise(), "WEBP"),
+    "bmp": encoded(noise(), "BMP"),
+    "gif": encoded(noise("P"), "GIF"),
+    "tiff": encoded(noise(), "TIFF"),
+    "grey": encoded(noise("L"), "PNG"),
+    "one bit": encoded(noise("1"), "PNG"),
+    "palette": encoded(noise("P"), "PNG"),
+    "transparent palette": transparent_palette(),
+    "transparent colour": encoded(noise(), "PNG", transparency=(1, 2, 3)),
+    "rgba": encoded(noise("RGBA"), "PNG"),
+    "grey and alpha": encoded(noise("LA"), "PNG"),
+    "cmyk": encoded(noise("CMYK"), "JPEG"),
+    "orientation": upside_down(),
+}
+
+
+@pytest.mark.parametrize("kind", READABLE)
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")
+def test_an_image_is_what_transformers_makes_of_it(kind):
+    from transformers.image_utils import load_image
+
+    image = decode(READABLE[kind], "image")
+    assert image.mode == "RGB"
+    with Image.open(io.BytesIO(READABLE[kind])) as opened:
+        np.testing.assert_array_equal(image, load_image(opened))
+
+
+def test_the_orientation_turns_the_image():
+    assert decode(READABLE["orientation"], "image").size == (12, 20)
+
+
+def test_pixels_come_back_as_they_are():
+    pixels = np.asarray(noise())
+    np.testing.assert_array_equal(decode(pixels, "row"), pixels)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "PPM"])
+def test_16_bit_grey_is_scaled_and_not_clipped(form):
+    deep = np.array([[0, 256, 1000], [32768, 40000, 65535]], np.uint16)
+    image = decode(encoded(Image.fromarray(deep), form), "deep")
+    expected = np.array([[0, 1, 4], [128, 156, 255]])
+    np.testing.assert_array_equal(np.asarray(image), np.stack([expected] * 3, axis=-1))
+
+
+UNREADABLE = {
+    "zero bytes": (b"", "the file is empty"),
+    "text": (
+        b"not an image at all\n",
+        "no image format that is known; the file begins with b'not an image at '",
+    ),
+    "truncated": (
+        READABLE["jpeg"][:-40],
+        "the image cannot be decoded (image file is truncated (",
+    ),
+    "bomb": (
+        png_header(40_000, 25_000),
+        "too large to decode safely (Image size (1000000000 pixels) exceeds limit of",
+    ),
+    "half a bomb": (
+        png_header(10_000, 10_000),
+        "too large to decode safely (Image size (100000000 pixels) exceeds limit of 89478485",
+    ),
+    "strip": (
+        png_header(80_000, 1),
+        "the image cannot be decoded (80000 x 1 pixels, one side over 200 times the other)",
+    ),
+    "float": (
+        encoded(Image.fromarray(np.ones((2, 2), np.float32)), "TIFF"),
+        "the image cannot be decoded (floating-point pixels, expected integers of 8 or 16 bits)",
+    ),
+    "32 bits": (
+        encoded(Image.fromarray(np.full((2, 2), 70_000, np.int32)), "TIFF"),
+        "the image cannot be decoded (32-bit grey pixels, expected 8 or 16 bits)",
+    ),
+    "postscript": (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        "no image format that is known; the file begins with b'%!PS-Adobe-3.0 E'",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_is_wrong_and_what_to_do_is_said(kind):
+    raw, expected = UNREADABLE[kind]
+    with pytest.raises(ExtractError) as caught:
+        decode(raw, "birds/001.jpg")
+    assert str(caught.value).startswith(f"birds/001.jpg: {expected}")
+    assert str(caught.value).endswith(f"; {REMEDY}")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    images = FileSource(tmp_path, ("gone.png", "folder.png"))
+    with pytest.raises(ExtractError) as caught:
+        read_image(images, 0, "gone.png")
+    assert str(caught.value) == (
+        f"gone.png: the file cannot be read (No such file or directory); {REMEDY}"
+    )
+    with pytest.raises(ExtractError, match=r"^folder.png: the file cannot be read \(Is a dir"):
+        read_image(images, 1, "folder.png")
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(READABLE)), st.data())
+def test_a_damaged_file_is_an_image_or_one_clear_error(kind, data):
+    raw = bytearray(READABLE[kind])
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(raw) - 1))
+        raw[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(raw)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            assert decode(bytes(raw[:cut]), "image").mode == "RGB"
+        except ExtractError as error:
+            assert str(error).startswith("image: ")  # noqa: PT017 (either is right)
+
+
+def test_threads_decode_alike():
+    raws = [*READABLE.values()] * 20
+    alone = [np.asarray(decode(raw, "image")) for raw in raws]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda raw: np.asarray(decode(raw, "image")), raws))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_plain_process_refuses_bombs_and_keeps_quiet(tmp_path):
+    """Under Python's own warning filters, which a test runner replaces."""
+    odd_exif = READABLE["jpeg"][:2] + b"\xff\xe1\x00\x10Exif\x00\x00II*\x00\x08\x00\x00\x00"
+    (tmp_path / "odd.jpg").write_bytes(odd_exif + READABLE["jpeg"][2:])
+    (tmp_path / "bomb.png").write_bytes(png_header(10_000, 10_000))
+    code = (
+        "from extract.images import decode\n"
+        "from extract.errors import ExtractError\n"
+        "print(decode(open('odd.jpg', 'rb').read(), 'odd').size)\n"
+        "try:\n    decode(open('bomb.png', 'rb').read(), 'bomb')\n"
+        "except ExtractError as error:\n    print(error)\n"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("(20, 12)\nbomb: too large to decode safely")
