@@ -1,6 +1,7 @@
 """The command line: parses, imports inside the command, calls, and shows."""
 
 import errno
+import importlib.util
 import json
 import shlex
 import subprocess
@@ -13,8 +14,16 @@ from time import perf_counter
 
 import click
 
-from calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings
-from calibrate.methods import METHODS
+if not __package__:
+    # Run as a file: the packages beside it are the ones to use, installed or not.
+    _spec = importlib.util.spec_from_file_location(
+        "clip_cfr", Path(__file__).with_name("__init__.py")
+    )
+    sys.modules["clip_cfr"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["clip_cfr"])
+
+from clip_cfr.calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings
+from clip_cfr.calibrate.methods import METHODS
 
 # Whoever opens a file says what is wrong with it, with exit code 1; click would say it with 2.
 PATH = click.Path(path_type=Path, readable=False)
@@ -86,8 +95,8 @@ class Command(click.Command):
     """Shows how it is used where an option is refused, with exit code 2."""
 
     def invoke(self, ctx: click.Context):
-        from calibrate.core.errors import SettingsError
-        from extract.errors import OptionError
+        from clip_cfr.calibrate.core.errors import SettingsError
+        from clip_cfr.extract.errors import OptionError
 
         try:
             return super().invoke(ctx)
@@ -101,9 +110,9 @@ class Commands(click.Group):
     command_class = Command
 
     def invoke(self, ctx: click.Context):
-        from cache.errors import CacheError
-        from calibrate.core.errors import CalibrationError
-        from extract.errors import ExtractError
+        from clip_cfr.cache.errors import CacheError
+        from clip_cfr.calibrate.core.errors import CalibrationError
+        from clip_cfr.extract.errors import ExtractError
 
         try:
             with interruptible("interrupted"):
@@ -182,7 +191,7 @@ def make_settings(ctx: click.Context, preset: str | None, values: dict) -> Setti
 
 def task_of(cache):
     """What calibration learns from, out of a cache."""
-    from calibrate.core.task import Task
+    from clip_cfr.calibrate.core.task import Task
 
     rows, texts, head = cache.rows, cache.texts, cache.head
     return Task(
@@ -209,8 +218,8 @@ def task_in(path: Path, hold_rows: int | None):
     """
     from dataclasses import replace
 
-    from cache.read.reader import opened_cache
-    from calibrate.runtime.resident_rows import rows_to_hold
+    from clip_cfr.cache.read.reader import opened_cache
+    from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
 
     with opened_cache(path) as cache:
         shape, dtype = cache.features.shape, cache.features.dtype
@@ -224,7 +233,7 @@ def task_in(path: Path, hold_rows: int | None):
 
 def start_jax(device: str) -> str:
     """The platform that JAX computes on, set up; says so, and what that means for the order."""
-    from calibrate.runtime import jax_setup
+    from clip_cfr.calibrate.runtime import jax_setup
 
     platform = jax_setup.start(device)
     order = "one after the other" if platform == "cpu" else "at once as far as memory goes"
@@ -277,11 +286,11 @@ def calibrate(
     started = perf_counter()
     settings = make_settings(ctx, preset, values)
 
-    from cache.runs.run import default_run_directory, refuse_finished_run
-    from calibrate.comparison.compare import compare
-    from calibrate.comparison.summary import summarise
-    from calibrate.comparison.table import render
-    from calibrate.runtime import jax_setup
+    from clip_cfr.cache.runs.run import default_run_directory, refuse_finished_run
+    from clip_cfr.calibrate.comparison.compare import compare
+    from clip_cfr.calibrate.comparison.summary import summarise
+    from clip_cfr.calibrate.comparison.table import render
+    from clip_cfr.calibrate.runtime import jax_setup
 
     out = out or default_run_directory(path.stem)
     refuse_finished_run(out, overwrite)
@@ -319,7 +328,7 @@ def calibrate(
 
 def refuse_failures(failures: dict[str, str]) -> None:
     """Raises where a method could not be fitted."""
-    from calibrate.core.errors import CalibrationError
+    from clip_cfr.calibrate.core.errors import CalibrationError
 
     if failures:
         raise CalibrationError("; ".join(f"{name}: {why}" for name, why in failures.items()))
@@ -339,9 +348,9 @@ def described(path: Path, cache) -> dict:
 
 def keep_run(out, path, cache, held, settings, outcomes, result, device, overwrite) -> None:
     """Writes the run folder."""
-    from cache.read.info import content_digest
-    from cache.runs.run import write_run
-    from calibrate.comparison import record
+    from clip_cfr.cache.read.info import content_digest
+    from clip_cfr.cache.runs.run import write_run
+    from clip_cfr.calibrate.comparison import record
 
     write_run(
         out,
@@ -447,17 +456,17 @@ def grid(
     """
     settings = make_settings(ctx, preset, values)
 
-    from cache.format.shard import refuse_shard
-    from cache.read.info import read_info
-    from cache.runs.grid import STUDY, make_grid_folder, refuse_other_grid, write_grid
-    from calibrate.grid.leaderboard import columns, leaderboard
-    from calibrate.grid.plan import Plan
-    from calibrate.grid.result import refuse_no_result, summarise
-    from calibrate.grid.run import run_grid
-    from calibrate.grid.space import read_space
-    from calibrate.grid.study import OWN_STUDY, check_url, shown, url_of_file
-    from calibrate.grid.table import render
-    from calibrate.runtime.resident_rows import rows_to_hold
+    from clip_cfr.cache.format.shard import refuse_shard
+    from clip_cfr.cache.read.info import read_info
+    from clip_cfr.cache.runs.grid import STUDY, make_grid_folder, refuse_other_grid, write_grid
+    from clip_cfr.calibrate.grid.leaderboard import columns, leaderboard
+    from clip_cfr.calibrate.grid.plan import Plan
+    from clip_cfr.calibrate.grid.result import refuse_no_result, summarise
+    from clip_cfr.calibrate.grid.run import run_grid
+    from clip_cfr.calibrate.grid.space import read_space
+    from clip_cfr.calibrate.grid.study import OWN_STUDY, check_url, shown, url_of_file
+    from clip_cfr.calibrate.grid.table import render
+    from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
 
     space = read_space(sets, file, settings, given_settings(ctx), method)
     if storage:
@@ -506,7 +515,7 @@ def given_settings(ctx: click.Context) -> set[str]:
 @contextmanager
 def load_prepared(path: Path, device: str, hold_rows: int | None):
     """A block with the task of a cache on a device; in any process, for JAX is set up here."""
-    from calibrate.core.experiment import prepare
+    from clip_cfr.calibrate.core.experiment import prepare
 
     start_jax(device)
     with task_in(path, hold_rows) as (_, task, held):
@@ -619,16 +628,16 @@ def extract(
       python cli.py extract --dataset celeba --engine ray --ray-address auto
     """
     check_engine(engine, ray_address, values["workers"])
-    from extract.manifest.shards import default_name, parse_shard
+    from clip_cfr.extract.manifest.shards import default_name, parse_shard
 
     values["shard"] = parse_shard(values["shard"]) if values["shard"] else None
     out = out or Path(default_name(name, values["shard"]))
     message = f"{out}: interrupted; what is done is kept, and the same command goes on from there"
     with interruptible(message):
-        from cache.files.atomic import refuse_finished
-        from cache.write.journal import begun_job
-        from extract.datasets import load_dataset
-        from extract.datasets.common.options import DatasetOptions
+        from clip_cfr.cache.files.atomic import refuse_finished
+        from clip_cfr.cache.write.journal import begun_job
+        from clip_cfr.extract.datasets import load_dataset
+        from clip_cfr.extract.datasets.common.options import DatasetOptions
 
         refuse_finished(out, values["overwrite"])
         values["class_names"] = tuple(class_names.split(",")) if class_names else None
@@ -639,11 +648,11 @@ def extract(
         click.echo(f"loading {model}", err=True)
 
         # Torch takes seconds to import: what is wrong with the data set is said before.
-        from extract.encoders.base import EncoderSpec, settled
-        from extract.progress import progress_on_stderr
-        from extract.run import ExtractOptions
-        from extract.run import extract as run
-        from extract.summary import render
+        from clip_cfr.extract.encoders.base import EncoderSpec, settled
+        from clip_cfr.extract.progress import progress_on_stderr
+        from clip_cfr.extract.run import ExtractOptions
+        from clip_cfr.extract.run import extract as run
+        from clip_cfr.extract.summary import render
 
         spec = EncoderSpec(model, revision, device, dtype, compile, channels_last)
         with ExitStack() as stack:
@@ -668,15 +677,15 @@ def check_engine(engine: str, ray_address: str | None, workers: int | None) -> N
 def started_engine(engine: str, ray_address: str | None, spec):
     """A block with the encoder of a spec, and the engine that runs it."""
     if engine == "local":
-        from extract.encoders.load import load_encoder
-        from extract.engines.local import LocalEngine
+        from clip_cfr.extract.encoders.load import load_encoder
+        from clip_cfr.extract.engines.local import LocalEngine
 
         yield load_encoder(spec), LocalEngine()
         return
-    from extract.engines.on_ray.cluster import connected
+    from clip_cfr.extract.engines.on_ray.cluster import connected
 
     with connected(ray_address):
-        from extract.engines.on_ray.engine import begin
+        from clip_cfr.extract.engines.on_ray.engine import begin
 
         yield begin(spec, partial(click.echo, err=True))
 
@@ -719,11 +728,11 @@ def import_(
       python cli.py import --features F.npy --metadata list.csv --class-embeddings T.npy \\
         --projection W.npy --class-names landbird,waterbird --dataset waterbirds --out mine.h5
     """
-    from cache.files.atomic import refuse_finished
-    from cache.read.info import read_info
-    from cache.read.info_table import render
-    from cache.write.writer import write_cache
-    from extract.importing.import_embeddings import EmbeddingFiles, import_embeddings
+    from clip_cfr.cache.files.atomic import refuse_finished
+    from clip_cfr.cache.read.info import read_info
+    from clip_cfr.cache.read.info_table import render
+    from clip_cfr.cache.write.writer import write_cache
+    from clip_cfr.extract.importing.import_embeddings import EmbeddingFiles, import_embeddings
 
     if out in (features, metadata, class_embeddings, projection):
         raise click.UsageError(f"--out {out} is one of the files to read; name another")
@@ -748,8 +757,8 @@ def info(file, as_json):
     Example:
       python cli.py info celeba.h5
     """
-    from cache.read.info import read_info
-    from cache.read.info_table import render
+    from clip_cfr.cache.read.info import read_info
+    from clip_cfr.cache.read.info_table import render
 
     found = read_info(file)
     emit(found, as_json, render)
@@ -773,9 +782,9 @@ def merge(shards, out, virtual, overwrite, as_json):
       python cli.py merge celeba.*-of-8.h5 --out celeba.h5
       python cli.py merge shards/celeba.*-of-64.h5 --out celeba.h5 --virtual
     """
-    from cache.merge.merge import merge as run
-    from cache.read.info import read_info
-    from cache.read.info_table import render
+    from clip_cfr.cache.merge.merge import merge as run
+    from clip_cfr.cache.read.info import read_info
+    from clip_cfr.cache.read.info_table import render
 
     if out.resolve() in {shard.resolve() for shard in shards}:
         raise click.UsageError(f"--out {out} is one of the shards to read; name another")
@@ -797,9 +806,9 @@ def verify(file, as_json):
     Example:
       python cli.py verify celeba.h5
     """
-    from cache.format.shard import Shard
-    from cache.read.info import read_info
-    from cache.read.reader import verify as run
+    from clip_cfr.cache.format.shard import Shard
+    from clip_cfr.cache.read.info import read_info
+    from clip_cfr.cache.read.reader import verify as run
 
     digests, found = run(file), read_info(file)
     result = {key: found[key] for key in ("cache", "sha256", "shard")} | {"datasets": digests}
@@ -859,9 +868,9 @@ def bench_train(repeats, quick, as_json):
       python cli.py bench train
       python cli.py bench train --repeats 3 --json
     """
-    from calibrate.bench.run import bench_train as run
-    from calibrate.bench.sizes import FULL, QUICK
-    from calibrate.bench.table import ROWS, title
+    from clip_cfr.calibrate.bench.run import bench_train as run
+    from clip_cfr.calibrate.bench.sizes import FULL, QUICK
+    from clip_cfr.calibrate.bench.table import ROWS, title
 
     result = run(COMMAND_LINE, QUICK if quick else FULL, repeats, tell_measured)
     emit(result, as_json, partial(figures_table, ROWS, title))
@@ -881,9 +890,9 @@ def bench_extract(repeats, quick, as_json):
       python cli.py bench extract
       python cli.py bench extract --repeats 1 --json
     """
-    from extract.bench.run import bench_extract as run
-    from extract.bench.sizes import FULL, QUICK
-    from extract.bench.table import ROWS, render_scale, title
+    from clip_cfr.extract.bench.run import bench_extract as run
+    from clip_cfr.extract.bench.sizes import FULL, QUICK
+    from clip_cfr.extract.bench.table import ROWS, render_scale, title
 
     def render(result):
         from rich.console import Group

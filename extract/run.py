@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from cache.write.journal import begun_job
-from cache.write.resumable import GrowingCache
-from extract.encoders.base import Model
-from extract.engines.base import Encoded, Engine, Work
-from extract.engines.local import LocalEngine
-from extract.errors import ExtractError
-from extract.images.decode import REMEDY
-from extract.manifest.limit import limited
-from extract.manifest.manifest import Manifest
-from extract.manifest.shards import part
-from extract.progress import Progress
-from extract.prompts.embed import embed_texts
-from extract.prompts.templates import TEMPLATES
-from extract.summary import Summary, summarise
+from clip_cfr.cache.write.journal import begun_job
+from clip_cfr.cache.write.resumable import GrowingCache
+from clip_cfr.extract.encoders.base import Model
+from clip_cfr.extract.engines.base import Encoded, Engine, Work
+from clip_cfr.extract.engines.local import LocalEngine
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.decode import REMEDY
+from clip_cfr.extract.manifest.limit import limited
+from clip_cfr.extract.manifest.manifest import Manifest
+from clip_cfr.extract.manifest.shards import part
+from clip_cfr.extract.progress import Progress
+from clip_cfr.extract.prompts.embed import embed_texts
+from clip_cfr.extract.prompts.templates import TEMPLATES
+from clip_cfr.extract.summary import Summary, summarise
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool
 from rich.table import Table
 
-from cache.format.schema import SPLIT_NAMES
-from extract.manifest.manifest import Manifest
+from clip_cfr.cache.format.schema import SPLIT_NAMES
+from clip_cfr.extract.manifest.manifest import Manifest
 
 MANY_UNREADABLE = 0.01
 

@@ -11,16 +11,16 @@ from pathlib import Path
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
-        "cache.write.resumable",
-        "extract.encoders.transformers_clip.encoder",
-        "extract.images.loading",
+        "clip_cfr.cache.write.resumable",
+        "clip_cfr.extract.encoders.transformers_clip.encoder",
+        "clip_cfr.extract.images.loading",
     ]
 )
 
 
 def run_cli(args: list[str], log: Path) -> None:
     """Runs a command as the command line would, with all it says in a file."""
-    from cli import main
+    from clip_cfr.cli import main
 
     with log.open("w") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cache.errors import FieldError
+from clip_cfr.cache.errors import FieldError
 
 
 @dataclass(frozen=True)

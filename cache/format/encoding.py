@@ -8,9 +8,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cache.errors import FieldError
-from cache.format.layout import Stored
-from cache.format.schema import FeatureCache, Head, Rows, Texts
+from clip_cfr.cache.errors import FieldError
+from clip_cfr.cache.format.layout import Stored
+from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
 
 JSON_ATTRIBUTES = (
     "class_names",

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cache.errors import FieldError
-from cache.format.schema import SPLIT_NAMES, FeatureCache, Head, Rows, Texts
+from clip_cfr.cache.errors import FieldError
+from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache, Head, Rows, Texts
 
 # Unit length survives float32 sums over a few thousand numbers with far less error than this.
 LENGTH_TOLERANCE = 1e-3

@@ -7,7 +7,7 @@ from typing import Protocol
 import h5py
 import numpy as np
 
-from cache.errors import FieldError
+from clip_cfr.cache.errors import FieldError
 
 FORMAT = "clip-cfr-cache"
 VERSION = 1

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cache.errors import CacheError, FieldError
+from clip_cfr.cache.errors import CacheError, FieldError
 
 KEY = "shard"
 

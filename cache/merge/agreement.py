@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cache.errors import CacheError
-from cache.format.schema import FeatureCache
-from cache.format.shard import KEY as SHARD
-from cache.merge.pieces import Piece, refuse_unlike
-from cache.write.journal import flat
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.format.shard import KEY as SHARD
+from clip_cfr.cache.merge.pieces import Piece, refuse_unlike
+from clip_cfr.cache.write.journal import flat
 
 # What changes features by rounding alone; entries whose names begin so may differ.
 ROUNDING = ("device", "versions", "batch_size", "compile", "channels_last")

@@ -10,17 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from cache.errors import CacheError, FieldError, located
-from cache.files.atomic import locked, refuse_finished, unwritable
-from cache.format.schema import FeatureCache, Rows
-from cache.format.shard import KEY as SHARD
-from cache.merge.agreement import OWN, check_agreement, check_contents, differing, warnings_of
-from cache.merge.pieces import Piece, check_coverage, read_piece
-from cache.read.opening import REMEDY, opened, read_text, stored_digest
-from cache.read.reader import read_all_but_features
-from cache.read.virtual import KEY as MERGED
-from cache.read.virtual import Source, SourceRows, relative, virtual_layout
-from cache.write.writer import place, total_bytes
+from clip_cfr.cache.errors import CacheError, FieldError, located
+from clip_cfr.cache.files.atomic import locked, refuse_finished, unwritable
+from clip_cfr.cache.format.schema import FeatureCache, Rows
+from clip_cfr.cache.format.shard import KEY as SHARD
+from clip_cfr.cache.merge.agreement import (
+    OWN,
+    check_agreement,
+    check_contents,
+    differing,
+    warnings_of,
+)
+from clip_cfr.cache.merge.pieces import Piece, check_coverage, read_piece
+from clip_cfr.cache.read.opening import REMEDY, opened, read_text, stored_digest
+from clip_cfr.cache.read.reader import read_all_but_features
+from clip_cfr.cache.read.virtual import KEY as MERGED
+from clip_cfr.cache.read.virtual import Source, SourceRows, relative, virtual_layout
+from clip_cfr.cache.write.writer import place, total_bytes
 
 
 def merge(

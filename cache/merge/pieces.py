@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cache.errors import CacheError
-from cache.format.encoding import decode_metadata
-from cache.format.shard import Shard, shard_in
-from cache.read.opening import intact, opened, read_metadata, stored_digest, stored_fields
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.format.encoding import decode_metadata
+from clip_cfr.cache.format.shard import Shard, shard_in
+from clip_cfr.cache.read.opening import intact, opened, read_metadata, stored_digest, stored_fields
 
 MOST_NAMED = 8
 

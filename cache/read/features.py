@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from cache.errors import FieldError
-from cache.format.invariants import check_feature_block
-from cache.format.schema import FeatureCache
-from cache.read.opening import intact
-from cache.read.virtual import SourceRows
+from clip_cfr.cache.errors import FieldError
+from clip_cfr.cache.format.invariants import check_feature_block
+from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.read.opening import intact
+from clip_cfr.cache.read.virtual import SourceRows
 
 LINE = 64  # bytes
 

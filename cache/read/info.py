@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from cache.format.layout import VERSION, type_name
-from cache.format.schema import SPLIT_NAMES, FeatureCache
-from cache.format.shard import KEY as SHARD
-from cache.read.opening import opened, stored_digest
-from cache.read.reader import read_all_but_features
-from cache.read.virtual import SourceRows, resolved
+from clip_cfr.cache.format.layout import VERSION, type_name
+from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache
+from clip_cfr.cache.format.shard import KEY as SHARD
+from clip_cfr.cache.read.opening import opened, stored_digest
+from clip_cfr.cache.read.reader import read_all_but_features
+from clip_cfr.cache.read.virtual import SourceRows, resolved
 
 
 def content_digest(path: str | Path) -> str:

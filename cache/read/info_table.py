@@ -7,8 +7,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from cache.format.shard import Shard
-from cache.read.virtual import KEY as MERGED
+from clip_cfr.cache.format.shard import Shard
+from clip_cfr.cache.read.virtual import KEY as MERGED
 
 # So many names and prompts are shown; `--json` shows all.
 MOST_SHOWN = 5

@@ -10,10 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cache.errors import CacheError, FieldError, located
-from cache.format.encoding import TEXT_ATTRIBUTES, metadata_digest
-from cache.format.layout import FIELDS, FORMAT, VERSION
-from cache.write.journal import describe_growing
+from clip_cfr.cache.errors import CacheError, FieldError, located
+from clip_cfr.cache.format.encoding import TEXT_ATTRIBUTES, metadata_digest
+from clip_cfr.cache.format.layout import FIELDS, FORMAT, VERSION
+from clip_cfr.cache.write.journal import describe_growing
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 REMEDY = "the file is damaged: restore it, or write it again with --overwrite"

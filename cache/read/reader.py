@@ -10,15 +10,15 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cache.errors import FieldError
-from cache.format.encoding import axis_sizes, decode_fields, decode_metadata, prompt_owners
-from cache.format.invariants import check_values
-from cache.format.layout import check_layout
-from cache.format.schema import FeatureCache
-from cache.format.shard import refuse_shard, shard_in
-from cache.read.features import StoredRows, feature_blocks, read_features
-from cache.read.opening import intact, opened, read_metadata, read_text, stored_fields
-from cache.read.virtual import resolved
+from clip_cfr.cache.errors import FieldError
+from clip_cfr.cache.format.encoding import axis_sizes, decode_fields, decode_metadata, prompt_owners
+from clip_cfr.cache.format.invariants import check_values
+from clip_cfr.cache.format.layout import check_layout
+from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.format.shard import refuse_shard, shard_in
+from clip_cfr.cache.read.features import StoredRows, feature_blocks, read_features
+from clip_cfr.cache.read.opening import intact, opened, read_metadata, read_text, stored_fields
+from clip_cfr.cache.read.virtual import resolved
 
 
 def read_cache(path: str | Path, whole: bool = True) -> FeatureCache:

@@ -11,9 +11,9 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from cache.errors import CacheError, FieldError, located
-from cache.format.schema import FeatureCache
-from cache.read.opening import REMEDY, intact, opened, stored_digest
+from clip_cfr.cache.errors import CacheError, FieldError, located
+from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.read.opening import REMEDY, intact, opened, stored_digest
 
 KEY = "merged"
 AGAIN = "restore it, or join the shards again with merge --virtual --overwrite"

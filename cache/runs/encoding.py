@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cache.errors import FieldError
+from clip_cfr.cache.errors import FieldError
 
 
 def json_bytes(name: str, value: Any) -> bytes:

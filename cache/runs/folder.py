@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
-from cache.errors import CacheError, FieldError
-from cache.files.atomic import sync_folder, write_synced
-from cache.runs.encoding import json_bytes, parse_json
+from clip_cfr.cache.errors import CacheError, FieldError
+from clip_cfr.cache.files.atomic import sync_folder, write_synced
+from clip_cfr.cache.runs.encoding import json_bytes, parse_json
 
 FORMAT = "clip-cfr-run"
 VERSION = 1

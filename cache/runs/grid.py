@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from cache.errors import CacheError, located
-from cache.files.atomic import beside, move_into_place, unwritable, write_synced
-from cache.runs.encoding import csv_bytes, json_bytes, parse_json
-from cache.runs.folder import refuse_unwritable
+from clip_cfr.cache.errors import CacheError, located
+from clip_cfr.cache.files.atomic import beside, move_into_place, unwritable, write_synced
+from clip_cfr.cache.runs.encoding import csv_bytes, json_bytes, parse_json
+from clip_cfr.cache.runs.folder import refuse_unwritable
 
 RESULT, BOARD, STUDY = "grid.json", "leaderboard.csv", "study.db"
 # What SQLite leaves beside the study of a process that was killed.

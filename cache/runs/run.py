@@ -9,10 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from cache.errors import FieldError, located
-from cache.files.atomic import unwritable
-from cache.runs.encoding import csv_bytes, json_bytes, npz_bytes, parse_csv, parse_json, parse_npz
-from cache.runs.folder import read_folder, refuse_finished_run, write_folder
+from clip_cfr.cache.errors import FieldError, located
+from clip_cfr.cache.files.atomic import unwritable
+from clip_cfr.cache.runs.encoding import (
+    csv_bytes,
+    json_bytes,
+    npz_bytes,
+    parse_csv,
+    parse_json,
+    parse_npz,
+)
+from clip_cfr.cache.runs.folder import read_folder, refuse_finished_run, write_folder
 
 PARTS = ("config", "provenance", "metrics")
 DAMAGED = "the run is damaged: calibrate again with --overwrite"

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cache.errors import CacheError
-from cache.files.atomic import beside
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.files.atomic import beside
 
 FORMAT = "clip-cfr-journal"
 VERSION = 1

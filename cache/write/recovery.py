@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from cache.errors import CacheError
-from cache.files.flat_rows import FlatRows
-from cache.write.journal import Batch, batch_checksum, differences, read_journal
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.files.flat_rows import FlatRows
+from clip_cfr.cache.write.journal import Batch, batch_checksum, differences, read_journal
 
 
 def recovered(

@@ -7,8 +7,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from cache.errors import CacheError, FieldError, located
-from cache.files.atomic import (
+from clip_cfr.cache.errors import CacheError, FieldError, located
+from clip_cfr.cache.files.atomic import (
     beside,
     locked,
     move_into_place,
@@ -16,13 +16,13 @@ from cache.files.atomic import (
     unwritable,
     write_synced,
 )
-from cache.files.flat_rows import FlatRows
-from cache.files.sink import write_all
-from cache.format.invariants import check_feature_block
-from cache.format.schema import FeatureCache, Head, Rows, Texts
-from cache.write.journal import Batch, Journal, batch_checksum, batch_line
-from cache.write.recovery import recovered
-from cache.write.writer import place, total_bytes
+from clip_cfr.cache.files.flat_rows import FlatRows
+from clip_cfr.cache.files.sink import write_all
+from clip_cfr.cache.format.invariants import check_feature_block
+from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
+from clip_cfr.cache.write.journal import Batch, Journal, batch_checksum, batch_line
+from clip_cfr.cache.write.recovery import recovered
+from clip_cfr.cache.write.writer import place, total_bytes
 
 TOO_LARGE = "float16 ends at 65504: run again with --features-dtype float32 --overwrite"
 NOT_A_NUMBER = "the model gave it: run again with --dtype float32 --overwrite"

@@ -8,10 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cache.errors import located
-from cache.files.atomic import beside, locked, move_into_place, refuse_finished, unwritable
-from cache.files.sink import Sink
-from cache.format.encoding import (
+from clip_cfr.cache.errors import located
+from clip_cfr.cache.files.atomic import beside, locked, move_into_place, refuse_finished, unwritable
+from clip_cfr.cache.files.sink import Sink
+from clip_cfr.cache.format.encoding import (
     axis_sizes,
     decode_metadata,
     encode_fields,
@@ -19,9 +19,9 @@ from cache.format.encoding import (
     encode_text,
     metadata_digest,
 )
-from cache.format.invariants import check_feature_block, check_values
-from cache.format.layout import FORMAT, VERSION, Stored, check_layout
-from cache.format.schema import FeatureCache
+from clip_cfr.cache.format.invariants import check_feature_block, check_values
+from clip_cfr.cache.format.layout import FORMAT, VERSION, Stored, check_layout
+from clip_cfr.cache.format.schema import FeatureCache
 
 CHUNK_BYTES = 1 << 20
 # The first library version whose metadata all has checksums, and no newer one, so that every

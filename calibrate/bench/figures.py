@@ -2,10 +2,10 @@
 
 from statistics import median
 
-from calibrate.bench.sizes import Sizes
-from calibrate.bench.timing import Turn, middle, ratio
-from calibrate.bench.training import PRODUCT_ROWS, STEPS_AN_EVALUATION
-from calibrate.core.settings import Settings
+from clip_cfr.calibrate.bench.sizes import Sizes
+from clip_cfr.calibrate.bench.timing import Turn, middle, ratio
+from clip_cfr.calibrate.bench.training import PRODUCT_ROWS, STEPS_AN_EVALUATION
+from clip_cfr.calibrate.core.settings import Settings
 
 GIGA = 1e9
 

@@ -7,14 +7,14 @@ from statistics import median
 import jax
 import numpy as np
 
-from calibrate.bench.timing import seconds
-from calibrate.bench.training import Training
-from calibrate.core.experiment import Experiment
-from calibrate.grid.axes import Choices
-from calibrate.grid.plan import Plan
-from calibrate.grid.run import run_grid
-from calibrate.grid.study import OWN_STUDY, url_of_file
-from calibrate.methods import fit
+from clip_cfr.calibrate.bench.timing import seconds
+from clip_cfr.calibrate.bench.training import Training
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.grid.axes import Choices
+from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.run import run_grid
+from clip_cfr.calibrate.grid.study import OWN_STUDY, url_of_file
+from clip_cfr.calibrate.methods import fit
 
 GPU_POINTS = 64
 NO_GPU = "there is no GPU here; on a CPU the points of a grid are fitted one after the other"

@@ -10,9 +10,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from calibrate.bench.sizes import Sizes
-from calibrate.bench.timing import Turn
-from calibrate.core.train import Leg
+from clip_cfr.calibrate.bench.sizes import Sizes
+from clip_cfr.calibrate.bench.timing import Turn
+from clip_cfr.calibrate.core.train import Leg
 
 # Programs, run in processes of their own: this package never imports PyTorch.
 FOLDER = Path(__file__).with_name("pytorch")

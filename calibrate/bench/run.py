@@ -5,15 +5,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from calibrate.bench import grids
-from calibrate.bench.figures import peer_figures, training_figures
-from calibrate.bench.peers import CHECKED_STEPS, Peers, invite
-from calibrate.bench.runs import CommandLine, celeba_figures, run_figures
-from calibrate.bench.sizes import Sizes
-from calibrate.bench.table import FIGURES
-from calibrate.bench.timing import take_turns
-from calibrate.bench.training import Training, first_losses, set_up
-from calibrate.runtime import jax_setup
+from clip_cfr.calibrate.bench import grids
+from clip_cfr.calibrate.bench.figures import peer_figures, training_figures
+from clip_cfr.calibrate.bench.peers import CHECKED_STEPS, Peers, invite
+from clip_cfr.calibrate.bench.runs import CommandLine, celeba_figures, run_figures
+from clip_cfr.calibrate.bench.sizes import Sizes
+from clip_cfr.calibrate.bench.table import FIGURES
+from clip_cfr.calibrate.bench.timing import take_turns
+from clip_cfr.calibrate.bench.training import Training, first_losses, set_up
+from clip_cfr.calibrate.runtime import jax_setup
 
 Tell = Callable[[str], None]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from calibrate.bench.sizes import Sizes, Splits
-from calibrate.bench.synthetic import synthetic_task
-from calibrate.core.errors import CalibrationError
-from calibrate.core.task import SPLITS, Task
+from clip_cfr.calibrate.bench.sizes import Sizes, Splits
+from clip_cfr.calibrate.bench.synthetic import synthetic_task
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.task import SPLITS, Task
 
 MEGA = 1e6
 MEASURED = str(Path(__file__).with_name("measured.py"))

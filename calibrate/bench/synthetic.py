@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from calibrate.bench.sizes import Splits
-from calibrate.core.task import Task
+from clip_cfr.calibrate.bench.sizes import Splits
+from clip_cfr.calibrate.core.task import Task
 
 CHUNK = 8192
 

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from calibrate.bench.sizes import Sizes
-from calibrate.bench.synthetic import synthetic_task
-from calibrate.bench.timing import Turn, seconds
-from calibrate.core.experiment import Experiment, Prepared, prepare
-from calibrate.core.settings import Settings
-from calibrate.core.train import Leg, Trained, evaluation_steps, train
-from calibrate.methods import cfr, fit
+from clip_cfr.calibrate.bench.sizes import Sizes
+from clip_cfr.calibrate.bench.synthetic import synthetic_task
+from clip_cfr.calibrate.bench.timing import Turn, seconds
+from clip_cfr.calibrate.core.experiment import Experiment, Prepared, prepare
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.train import Leg, Trained, evaluation_steps, train
+from clip_cfr.calibrate.methods import cfr, fit
 
 PRODUCT_ROWS = 4096
 PRODUCTS = 10

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from calibrate.core.errors import CalibrationError
-from calibrate.core.experiment import Experiment, prepare
-from calibrate.core.metrics import Predictions, evaluate
-from calibrate.core.settings import Settings
-from calibrate.core.task import Task
-from calibrate.methods import fit
-from calibrate.methods.fitted import Classifier, Fitted
-from calibrate.methods.together import fit_each
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment, prepare
+from clip_cfr.calibrate.core.metrics import Predictions, evaluate
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.methods import fit
+from clip_cfr.calibrate.methods.fitted import Classifier, Fitted
+from clip_cfr.calibrate.methods.together import fit_each
 
 REPORTED = ("val", "test")
 

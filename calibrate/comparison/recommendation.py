@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from calibrate.comparison.resampling import Tally, criterion, interval, resample
-from calibrate.core.metrics import Predictions
-from calibrate.core.task import Task
-from calibrate.methods import GROUP_LABELS
+from clip_cfr.calibrate.comparison.resampling import Tally, criterion, interval, resample
+from clip_cfr.calibrate.core.metrics import Predictions
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.methods import GROUP_LABELS
 
 # What one has without this tool; another method must beat it by more than noise.
 REFERENCE = "erm"

@@ -5,7 +5,7 @@ from platform import python_version
 
 import numpy as np
 
-from calibrate.comparison.compare import Outcome, Outcomes
+from clip_cfr.calibrate.comparison.compare import Outcome, Outcomes
 
 LIBRARIES = ("jax", "numpy", "optax", "scikit-learn")
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from calibrate.core.calibration_set import CalibrationSet
-from calibrate.core.task import SPLITS, Task
+from clip_cfr.calibrate.core.calibration_set import CalibrationSet
+from clip_cfr.calibrate.core.task import SPLITS, Task
 
 SMALL_SET = 32
 SAME_MIX = 0.1

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from calibrate.comparison import signs
-from calibrate.comparison.compare import REPORTED, Outcome, Outcomes
-from calibrate.comparison.recommendation import candidates, recommend
-from calibrate.comparison.resampling import interval, resample, worst
-from calibrate.core.metrics import Predictions
-from calibrate.core.settings import SELECTIONS, Settings
-from calibrate.core.task import Task
-from calibrate.methods import GROUP_LABELS
+from clip_cfr.calibrate.comparison import signs
+from clip_cfr.calibrate.comparison.compare import REPORTED, Outcome, Outcomes
+from clip_cfr.calibrate.comparison.recommendation import candidates, recommend
+from clip_cfr.calibrate.comparison.resampling import interval, resample, worst
+from clip_cfr.calibrate.core.metrics import Predictions
+from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.methods import GROUP_LABELS
 
 
 def summarise(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Int32
 
-from calibrate.core.errors import CalibrationError
-from calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.settings import Settings
 
 
 @dataclass(frozen=True)

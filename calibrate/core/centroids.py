@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from calibrate.core.embeddings import Embeddings, of_unit_length
-from calibrate.core.head import Features, Head, StoredFeatures, embedded_chunks
+from clip_cfr.calibrate.core.embeddings import Embeddings, of_unit_length
+from clip_cfr.calibrate.core.head import Features, Head, StoredFeatures, embedded_chunks
 
 
 def update_centroids(

@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 
-from calibrate.core.errors import CalibrationError
-from calibrate.core.train import Trained
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.train import Trained
 
 
 def refuse_divergence(trained: Trained, stage: str, option: str, lr: float) -> None:

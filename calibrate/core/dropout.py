@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt32
 
-from calibrate.core.embeddings import Embeddings
+from clip_cfr.calibrate.core.embeddings import Embeddings
 
 GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: neighbouring counters land far apart
 

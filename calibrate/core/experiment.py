@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from calibrate.core.calibration_set import CalibrationSet, calibration_set
-from calibrate.core.divergence import refuse_divergence
-from calibrate.core.head import (
+from clip_cfr.calibrate.core.calibration_set import CalibrationSet, calibration_set
+from clip_cfr.calibrate.core.divergence import refuse_divergence
+from clip_cfr.calibrate.core.head import (
     Data,
     Features,
     Head,
@@ -24,12 +24,12 @@ from calibrate.core.head import (
     measure_units,
     on_device,
 )
-from calibrate.core.objectives import ErmObjective
-from calibrate.core.sampling import minibatches
-from calibrate.core.settings import CRITERIA, Settings
-from calibrate.core.task import Task
-from calibrate.core.train import Leg, SgdSettings, Stage, Trained, evaluation_steps, train
-from calibrate.core.windows import Window, windows
+from clip_cfr.calibrate.core.objectives import ErmObjective
+from clip_cfr.calibrate.core.sampling import minibatches
+from clip_cfr.calibrate.core.settings import CRITERIA, Settings
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.core.train import Leg, SgdSettings, Stage, Trained, evaluation_steps, train
+from clip_cfr.calibrate.core.windows import Window, windows
 
 STAGES = {"erm": 0, "calibration set": 1, "cfr": 2, "dfr": 3}
 # The settings that the ERM stage depends on, and so everything that is read off its head.

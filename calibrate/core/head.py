@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from calibrate.core.embeddings import Embeddings, of_unit_length
-from calibrate.core.task import RowSource, Task
+from clip_cfr.calibrate.core.embeddings import Embeddings, of_unit_length
+from clip_cfr.calibrate.core.task import RowSource, Task
 
 CHUNK = 1024
 

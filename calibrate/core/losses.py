@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from calibrate.core.embeddings import Embeddings
+from clip_cfr.calibrate.core.embeddings import Embeddings
 
 
 def cross_entropy(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from calibrate.core.task import Task
+from clip_cfr.calibrate.core.task import Task
 
 
 def cell_accuracies(

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Int32
 
-from calibrate.core.head import Features, Head, StoredFeatures, embedded_chunks
-from calibrate.core.sampling import NONE
+from clip_cfr.calibrate.core.head import Features, Head, StoredFeatures, embedded_chunks
+from clip_cfr.calibrate.core.sampling import NONE
 
 
 @partial(jax.jit, static_argnames=("count",))

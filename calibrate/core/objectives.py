@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from calibrate.core import similarities
-from calibrate.core.centroids import update_centroids
-from calibrate.core.dropout import dropout
-from calibrate.core.embeddings import Embeddings
-from calibrate.core.head import Data, Head, embed, logits
-from calibrate.core.losses import contrastive_loss, cosine_loss, cross_entropy, supcon_loss
-from calibrate.core.sampling import Pool
+from clip_cfr.calibrate.core import similarities
+from clip_cfr.calibrate.core.centroids import update_centroids
+from clip_cfr.calibrate.core.dropout import dropout
+from clip_cfr.calibrate.core.embeddings import Embeddings
+from clip_cfr.calibrate.core.head import Data, Head, embed, logits
+from clip_cfr.calibrate.core.losses import contrastive_loss, cosine_loss, cross_entropy, supcon_loss
+from clip_cfr.calibrate.core.sampling import Pool
 
 
 def accuracy(scores: Float[Array, "rows classes"], labels: Int[Array, " rows"]):

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from calibrate.core.head import Data, Head, embed, logits
-from calibrate.core.settings import CRITERIA
+from clip_cfr.calibrate.core.head import Data, Head, embed, logits
+from clip_cfr.calibrate.core.settings import CRITERIA
 
 
 class Best(NamedTuple):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
 
-from calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.errors import SettingsError
 
 CRITERIA = ("worst-class", "average", "worst-group")
 SELECTIONS = (*CRITERIA, "last")

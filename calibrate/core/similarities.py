@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from calibrate.core.embeddings import Embeddings
-from calibrate.core.sampling import NONE
+from clip_cfr.calibrate.core.embeddings import Embeddings
+from clip_cfr.calibrate.core.sampling import NONE
 
 Similarities = tuple[Float[Array, "anchors chosen"], Bool[Array, "anchors chosen"]]
 

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32
 
-from calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.errors import CalibrationError
 
 SPLITS = ("train", "val", "test")
 

@@ -11,9 +11,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from calibrate.core.head import Data, Head
-from calibrate.core.memory import memory_errors
-from calibrate.core.selection import (
+from clip_cfr.calibrate.core.head import Data, Head
+from clip_cfr.calibrate.core.memory import memory_errors
+from clip_cfr.calibrate.core.selection import (
     Best,
     accuracies,
     criteria_values,
@@ -21,7 +21,7 @@ from calibrate.core.selection import (
     keep_best,
     no_best,
 )
-from calibrate.core.settings import CRITERIA
+from clip_cfr.calibrate.core.settings import CRITERIA
 
 # Hears of the steps done and of the best validation value so far by each of `CRITERIA`.
 Watch = Callable[[int, dict[str, float]], None]

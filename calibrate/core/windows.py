@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Int, Int32, Shaped
 
-from calibrate.core.errors import CalibrationError
-from calibrate.core.task import RowSource, Task
-from calibrate.core.train import cut
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.task import RowSource, Task
+from clip_cfr.calibrate.core.train import cut
 
 # Rows that lie together are read together; blocks of them are shuffled over the split.
 BLOCK = 512

@@ -7,8 +7,8 @@ from typing import Any
 import click
 from optuna.trial import Trial
 
-from calibrate.core.errors import SettingsError
-from calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.settings import Settings
 
 Value = str | float | int | bool | None
 NOTHING = ("none", "null")

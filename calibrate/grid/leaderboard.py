@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from calibrate.comparison.summary import mean
-from calibrate.grid.plan import Plan
-from calibrate.grid.points import METRICS
-from calibrate.grid.trials import REASON, RUNS
+from clip_cfr.calibrate.comparison.summary import mean
+from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.points import METRICS
+from clip_cfr.calibrate.grid.trials import REASON, RUNS
 
 STATES = {
     TrialState.COMPLETE: "complete",

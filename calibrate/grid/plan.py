@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
-from calibrate.core.errors import SettingsError
-from calibrate.core.settings import Settings
-from calibrate.grid.axes import Choices, Interval, Value
-from calibrate.grid.space import Space
+from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.axes import Choices, Interval, Value
+from clip_cfr.calibrate.grid.space import Space
 
 SAMPLERS = ("grid", "tpe", "random")
 PRUNABLE = "cfr"

@@ -7,15 +7,15 @@ from typing import Any
 
 from optuna import TrialPruned
 
-from calibrate.comparison.compare import predict
-from calibrate.core.errors import CalibrationError
-from calibrate.core.experiment import Experiment, Prepared, erm_settings
-from calibrate.core.metrics import evaluate
-from calibrate.core.settings import Settings
-from calibrate.core.train import Watch
-from calibrate.methods import cfr, fit
-from calibrate.methods.fitted import Fitted
-from calibrate.methods.together import fit_each
+from clip_cfr.calibrate.comparison.compare import predict
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment, Prepared, erm_settings
+from clip_cfr.calibrate.core.metrics import evaluate
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.train import Watch
+from clip_cfr.calibrate.methods import cfr, fit
+from clip_cfr.calibrate.methods.fitted import Fitted
+from clip_cfr.calibrate.methods.together import fit_each
 
 Measured = dict[str, Any]
 METRICS = ("worst_group", "average", "train_weighted_average", "group_mean", "worst_class")

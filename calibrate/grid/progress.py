@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from calibrate.grid.axes import settings_text
-from calibrate.grid.liveness import SECONDS_OF_SILENCE
-from calibrate.grid.plan import Plan
-from calibrate.grid.trials import REASON
+from clip_cfr.calibrate.grid.axes import settings_text
+from clip_cfr.calibrate.grid.liveness import SECONDS_OF_SILENCE
+from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.trials import REASON
 
 # Of points that take minutes, a rate needs some.
 SECONDS_OF_RATE = 3600.0

@@ -4,8 +4,8 @@ from optuna import Study, Trial, TrialPruned
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import FrozenTrial
 
-from calibrate.core.train import Watch
-from calibrate.grid.trials import was_cut_short
+from clip_cfr.calibrate.core.train import Watch
+from clip_cfr.calibrate.grid.trials import was_cut_short
 
 # In per cent of the first seed's steps: the better half goes on at 30, of those the better at 60.
 FIRST_LOOK, REDUCTION = 30, 2

@@ -5,10 +5,10 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from calibrate.core.errors import CalibrationError
-from calibrate.grid.axes import FIELDS, Value
-from calibrate.grid.leaderboard import Row
-from calibrate.grid.plan import Plan
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.grid.axes import FIELDS, Value
+from clip_cfr.calibrate.grid.leaderboard import Row
+from clip_cfr.calibrate.grid.plan import Plan
 
 
 def summarise(plan: Plan, rows: list[Row], cache: str, storage: str, study: str) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from calibrate.core.errors import CalibrationError
-from calibrate.grid.axes import Given
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.grid.axes import Given
 
 EXPECTED = "expected a mapping of settings to a value or a list of values"
 

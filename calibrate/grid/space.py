@@ -5,11 +5,11 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from calibrate.core.errors import SettingsError
-from calibrate.core.experiment import ERM_SETTINGS
-from calibrate.core.settings import Settings
-from calibrate.grid.axes import FIELDS, Axis, Given, parse_axis
-from calibrate.grid.settings_file import read_settings_file
+from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.experiment import ERM_SETTINGS
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.axes import FIELDS, Axis, Given, parse_axis
+from clip_cfr.calibrate.grid.settings_file import read_settings_file
 
 Space = dict[str, Axis]
 

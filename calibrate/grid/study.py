@@ -15,9 +15,9 @@ from optuna.study import StudyDirection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from calibrate.core.errors import CalibrationError, SettingsError
-from calibrate.grid.plan import Plan
-from calibrate.grid.pruning import make_pruner
+from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
+from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.pruning import make_pruner
 
 IDENTITY = "clip-cfr"
 OWN_STUDY = "grid"

@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from calibrate.comparison.table import NAMES, per_cent
-from calibrate.grid.axes import settings_text, value_text
+from clip_cfr.calibrate.comparison.table import NAMES, per_cent
+from clip_cfr.calibrate.grid.axes import settings_text, value_text
 
 SHOWN = 20
 

@@ -12,8 +12,8 @@ from optuna import Study, Trial
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from calibrate.grid.liveness import PROCESS, is_dead, process_name
-from calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.liveness import PROCESS, is_dead, process_name
+from clip_cfr.calibrate.grid.plan import Plan
 
 POINT, REASON, RUNS = "point", "reason", "runs"
 

@@ -10,13 +10,13 @@ import numpy as np
 from optuna import Study, Trial, TrialPruned
 from optuna.trial import TrialState
 
-from calibrate.core.experiment import Experiment, Prepared
-from calibrate.core.settings import Settings
-from calibrate.grid.liveness import Heartbeat
-from calibrate.grid.plan import Plan
-from calibrate.grid.points import STAGES_KEPT, Experiments, Fit, Measured, fit_points
-from calibrate.grid.pruning import watch
-from calibrate.grid.trials import (
+from clip_cfr.calibrate.core.experiment import Experiment, Prepared
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.liveness import Heartbeat
+from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.points import STAGES_KEPT, Experiments, Fit, Measured, fit_points
+from clip_cfr.calibrate.grid.pruning import watch
+from clip_cfr.calibrate.grid.trials import (
     REASON,
     RUNS,
     copy_result,
@@ -26,7 +26,7 @@ from calibrate.grid.trials import (
     release_dead,
     take_trial,
 )
-from calibrate.methods.together import stages_at_once
+from clip_cfr.calibrate.methods.together import stages_at_once
 
 # Points that are taken at once where they are fitted together; more wait for the others' sake.
 MOST_TOGETHER = 64

@@ -9,4 +9,4 @@ METHODS = tuple(GROUP_LABELS)
 
 def fit(name: str, experiment):
     """The fitted method of that name."""
-    return import_module(f"calibrate.methods.{name}").fit(experiment)
+    return import_module(f"clip_cfr.calibrate.methods.{name}").fit(experiment)

@@ -13,14 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
-from calibrate.core.centroids import initial_centroids
-from calibrate.core.divergence import refuse_divergence
-from calibrate.core.errors import SettingsError
-from calibrate.core.experiment import Experiment
-from calibrate.core.head import Head
-from calibrate.core.neighbours import nearest_negatives
-from calibrate.core.objectives import CfrBatch, CfrObjective, CfrWeights
-from calibrate.core.sampling import (
+from clip_cfr.calibrate.core.centroids import initial_centroids
+from clip_cfr.calibrate.core.divergence import refuse_divergence
+from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.head import Head
+from clip_cfr.calibrate.core.neighbours import nearest_negatives
+from clip_cfr.calibrate.core.objectives import CfrBatch, CfrObjective, CfrWeights
+from clip_cfr.calibrate.core.sampling import (
     Pool,
     balanced_rows,
     minibatches,
@@ -28,10 +28,18 @@ from calibrate.core.sampling import (
     random_negatives,
     random_positives,
 )
-from calibrate.core.settings import Settings, nns_pool_rows
-from calibrate.core.train import Leg, Stage, Trained, Watch, evaluation_steps, in_parts, train
-from calibrate.core.windows import Window
-from calibrate.methods.fitted import Fitted, trained_heads
+from clip_cfr.calibrate.core.settings import Settings, nns_pool_rows
+from clip_cfr.calibrate.core.train import (
+    Leg,
+    Stage,
+    Trained,
+    Watch,
+    evaluation_steps,
+    in_parts,
+    train,
+)
+from clip_cfr.calibrate.core.windows import Window
+from clip_cfr.calibrate.methods.fitted import Fitted, trained_heads
 
 # A watched stage runs in so many parts.
 WATCHED_PARTS = 10

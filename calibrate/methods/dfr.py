@@ -17,11 +17,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from calibrate.core.errors import CalibrationError
-from calibrate.core.experiment import Experiment
-from calibrate.core.metrics import worst
-from calibrate.core.task import Task
-from calibrate.methods.fitted import Fitted, unselected
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.metrics import worst
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.methods.fitted import Fitted, unselected
 
 STRENGTHS = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
 CHUNK = 8192

@@ -1,7 +1,7 @@
 """Empirical risk minimisation: cross-entropy over the training split."""
 
-from calibrate.core.experiment import Experiment
-from calibrate.methods.fitted import Fitted, trained_heads
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.methods.fitted import Fitted, trained_heads
 
 
 def fit(experiment: Experiment) -> Fitted:

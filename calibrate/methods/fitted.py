@@ -6,10 +6,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-from calibrate.core.experiment import Experiment, selected_heads
-from calibrate.core.head import Head
-from calibrate.core.settings import CRITERIA, SELECTIONS
-from calibrate.core.train import Trained
+from clip_cfr.calibrate.core.experiment import Experiment, selected_heads
+from clip_cfr.calibrate.core.head import Head
+from clip_cfr.calibrate.core.settings import CRITERIA, SELECTIONS
+from clip_cfr.calibrate.core.train import Trained
 
 
 @runtime_checkable

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 
 import jax
 
-from calibrate.core.errors import CalibrationError
-from calibrate.core.experiment import Experiment, Prepared
-from calibrate.core.objectives import ErmObjective
-from calibrate.core.settings import Settings
-from calibrate.core.train import Leg, Objective, Trained, train, train_together
-from calibrate.methods import cfr, fit
-from calibrate.methods.fitted import Fitted
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment, Prepared
+from clip_cfr.calibrate.core.objectives import ErmObjective
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.train import Leg, Objective, Trained, train, train_together
+from clip_cfr.calibrate.methods import cfr, fit
+from clip_cfr.calibrate.methods.fitted import Fitted
 
 # Of the memory that is free. XLA keeps the rest for what it computes on the way.
 SHARE_OF_MEMORY = 0.5

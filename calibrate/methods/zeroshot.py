@@ -1,7 +1,7 @@
 """CLIP as it is."""
 
-from calibrate.core.experiment import Experiment
-from calibrate.methods.fitted import Fitted, HeadClassifier, unselected
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.methods.fitted import Fitted, HeadClassifier, unselected
 
 
 def fit(experiment: Experiment) -> Fitted:

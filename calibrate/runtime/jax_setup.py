@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import jax
 from platformdirs import user_cache_path
 
-from calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.errors import CalibrationError
 
 COMPILE_EVENTS = (
     "/jax/core/compile/jaxpr_trace_duration",

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-from extract.bench.sizes import Tower
-from extract.encoders.transformers_clip.loading import quieten
+from clip_cfr.extract.bench.sizes import Tower
+from clip_cfr.extract.encoders.transformers_clip.loading import quieten
 
 TINY_CLIP = Path(__file__).parents[1] / "tiny_clip"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from cache.read.reader import read_cache
-from extract.bench.processes import run_script
-from extract.errors import ExtractError
+from clip_cfr.cache.read.reader import read_cache
+from clip_cfr.extract.bench.processes import run_script
+from clip_cfr.extract.errors import ExtractError
 
 SCRIPT = Path(__file__).with_name("transformers_loop.py")
 LEAST_COSINE = 0.9999

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 PROC = Path("/proc")
 NO_PROC = "peak memory is read from /proc, which this system has not"

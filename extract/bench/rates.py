@@ -7,12 +7,12 @@ from time import perf_counter
 
 import torch
 
-from extract.datasets import load_dataset
-from extract.datasets.common.options import DatasetOptions
-from extract.encoders.base import Encoder
-from extract.images.loading import suitable_workers
-from extract.manifest.manifest import Manifest
-from extract.run import ExtractOptions, extract
+from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.encoders.base import Encoder
+from clip_cfr.extract.images.loading import suitable_workers
+from clip_cfr.extract.manifest.manifest import Manifest
+from clip_cfr.extract.run import ExtractOptions, extract
 
 # What was measured in one turn, by name.
 Turn = dict[str, float]

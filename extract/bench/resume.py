@@ -9,12 +9,12 @@ from time import sleep
 
 import numpy as np
 
-from extract.bench.models import TINY_CLIP
-from extract.bench.rates import Quiet, load_pictures
-from extract.encoders.base import Encoder, EncoderSpec, Features, Pixels
-from extract.encoders.load import load_encoder
-from extract.errors import ExtractError
-from extract.run import ExtractOptions, extract
+from clip_cfr.extract.bench.models import TINY_CLIP
+from clip_cfr.extract.bench.rates import Quiet, load_pictures
+from clip_cfr.extract.encoders.base import Encoder, EncoderSpec, Features, Pixels
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.run import ExtractOptions, extract
 
 # Each row is committed with its batch.
 CHUNK = 32

@@ -7,18 +7,18 @@ from typing import Any
 
 import torch
 
-from extract.bench.models import save_random_clip
-from extract.bench.peers import TransformersLoop
-from extract.bench.pictures import save_pictures
-from extract.bench.processes import NO_PROC, PROC
-from extract.bench.rates import Rates, average, efficiency, load_pictures
-from extract.bench.resume import CHUNK, lost_rows
-from extract.bench.scale import cost, growth
-from extract.bench.sizes import Sizes, Tower
-from extract.bench.table import FIGURES
-from extract.encoders.base import EncoderSpec
-from extract.encoders.load import load_encoder
-from extract.engines.batch_size import fitting_batch_size
+from clip_cfr.extract.bench.models import save_random_clip
+from clip_cfr.extract.bench.peers import TransformersLoop
+from clip_cfr.extract.bench.pictures import save_pictures
+from clip_cfr.extract.bench.processes import NO_PROC, PROC
+from clip_cfr.extract.bench.rates import Rates, average, efficiency, load_pictures
+from clip_cfr.extract.bench.resume import CHUNK, lost_rows
+from clip_cfr.extract.bench.scale import cost, growth
+from clip_cfr.extract.bench.sizes import Sizes, Tower
+from clip_cfr.extract.bench.table import FIGURES
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.engines.batch_size import fitting_batch_size
 
 Tell = Callable[[str], None]
 

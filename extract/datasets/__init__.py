@@ -3,10 +3,10 @@
 from importlib import import_module
 from pathlib import Path
 
-from extract.datasets.common.names import with_class_names, with_prompts
-from extract.datasets.common.options import DatasetOptions, refuse_unknown
-from extract.errors import OptionError
-from extract.manifest.manifest import Manifest
+from clip_cfr.extract.datasets.common.names import with_class_names, with_prompts
+from clip_cfr.extract.datasets.common.options import DatasetOptions, refuse_unknown
+from clip_cfr.extract.errors import OptionError
+from clip_cfr.extract.manifest.manifest import Manifest
 
 # The module of each data set.
 DATASETS = {
@@ -32,7 +32,7 @@ def load_dataset(name: str, root: Path, options: DatasetOptions) -> Manifest:
     """
     if name not in DATASETS:
         raise OptionError(f"no data set is called {name!r}, expected one of {', '.join(DATASETS)}")
-    module = import_module(f"extract.datasets.{DATASETS[name]}")
+    module = import_module(f"clip_cfr.extract.datasets.{DATASETS[name]}")
     refuse_unknown(name, module.OPTIONS, options)
     manifest = module.load(root, options)
     if options.class_names is not None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8, Int32
 
-from extract.datasets.common.listing import ATTRIBUTE, FILENAME, LABEL, SPLIT, SPLIT_CODES
-from extract.datasets.common.options import DatasetOptions
-from extract.datasets.common.paths import find_file, relative_paths, require_images
-from extract.datasets.common.splits import SEED, draw_stratified
-from extract.datasets.common.tables import Table, read_csv
-from extract.errors import ExtractError
-from extract.manifest.manifest import FileSource, Manifest, make_rows
+from clip_cfr.extract.datasets.common.listing import ATTRIBUTE, FILENAME, LABEL, SPLIT, SPLIT_CODES
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.common.paths import find_file, relative_paths, require_images
+from clip_cfr.extract.datasets.common.splits import SEED, draw_stratified
+from clip_cfr.extract.datasets.common.tables import Table, read_csv
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.manifest.manifest import FileSource, Manifest, make_rows
 
 OPTIONS = ("metadata", "seed")
 EXPECTED = "your images, and --metadata a CSV file with filename,label[,attribute][,split]"

@@ -5,21 +5,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8
 
-from cache.format.schema import Rows
-from extract.datasets.common.counts import differences
-from extract.datasets.common.listing import FILENAME, binary_rows
-from extract.datasets.common.options import DatasetOptions
-from extract.datasets.common.paths import (
+from clip_cfr.cache.format.schema import Rows
+from clip_cfr.extract.datasets.common.counts import differences
+from clip_cfr.extract.datasets.common.listing import FILENAME, binary_rows
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.common.paths import (
     first_file,
     first_folder,
     relative_paths,
     require_folder,
     require_images,
 )
-from extract.datasets.common.splits import SEED
-from extract.datasets.common.tables import Table, read_csv
-from extract.errors import ExtractError
-from extract.manifest.manifest import FileSource, Manifest, make_rows
+from clip_cfr.extract.datasets.common.splits import SEED
+from clip_cfr.extract.datasets.common.tables import Table, read_csv
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.manifest.manifest import FileSource, Manifest, make_rows
 
 OPTIONS = ("metadata", "seed")
 FOLDER = "MetaShift-Cat-Dog-indoor-outdoor"

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
-from extract.datasets.common.counts import differences, group_counts
-from extract.datasets.common.listing import FILENAME, binary_rows
-from extract.datasets.common.options import DatasetOptions
-from extract.datasets.common.paths import find_file, first_folder, relative_paths, require_images
-from extract.datasets.common.tables import read_csv
-from extract.manifest.manifest import FileSource, Manifest
+from clip_cfr.extract.datasets.common.counts import differences, group_counts
+from clip_cfr.extract.datasets.common.listing import FILENAME, binary_rows
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.common.paths import (
+    find_file,
+    first_folder,
+    relative_paths,
+    require_images,
+)
+from clip_cfr.extract.datasets.common.tables import read_csv
+from clip_cfr.extract.manifest.manifest import FileSource, Manifest
 
 OPTIONS = ("metadata",)
 FOLDERS = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")

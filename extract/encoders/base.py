@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from cache.format.schema import Head
-from extract.images.preprocessing import View
+from clip_cfr.cache.format.schema import Head
+from clip_cfr.extract.images.preprocessing import View
 
 Pixels = UInt8[np.ndarray, "batch side side 3"] | UInt8[torch.Tensor, "batch side side 3"]
 Features = Float32[np.ndarray, "batch dim"]

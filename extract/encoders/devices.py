@@ -2,7 +2,7 @@
 
 import torch
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 SMALL_MODEL = 10_000_000
 

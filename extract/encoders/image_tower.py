@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from extract.encoders.base import Features, Pixels
-from extract.errors import ExtractError
-from extract.images.preprocessing import View
+from clip_cfr.extract.encoders.base import Features, Pixels
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.preprocessing import View
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

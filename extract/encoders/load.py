@@ -1,6 +1,6 @@
 """Loads the encoder of a model, from the library that its name belongs to."""
 
-from extract.encoders.base import Encoder, EncoderSpec
+from clip_cfr.extract.encoders.base import Encoder, EncoderSpec
 
 
 def load_encoder(spec: EncoderSpec) -> Encoder:
@@ -10,9 +10,9 @@ def load_encoder(spec: EncoderSpec) -> Encoder:
         ExtractError: no such model, device or type; damaged weights; a head that is not linear.
     """
     if spec.model.startswith("open-clip:"):
-        from extract.encoders.open_clip.encoder import OpenClipEncoder
+        from clip_cfr.extract.encoders.open_clip.encoder import OpenClipEncoder
 
         return OpenClipEncoder.load(spec)
-    from extract.encoders.transformers_clip.encoder import ClipEncoder
+    from clip_cfr.extract.encoders.transformers_clip.encoder import ClipEncoder
 
     return ClipEncoder.load(spec)

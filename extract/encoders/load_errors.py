@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from extract.encoders.base import Features, Model
-from extract.manifest.manifest import Manifest
+from clip_cfr.extract.encoders.base import Features, Model
+from clip_cfr.extract.manifest.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from extract.encoders.base import Encoder, Features
-from extract.errors import ExtractError
+from clip_cfr.extract.encoders.base import Encoder, Features
+from clip_cfr.extract.errors import ExtractError
 
 CPU_SIZE = 32
 LARGEST, SMALLEST_PROBE = 512, 8

@@ -6,8 +6,8 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from extract.errors import ExtractError
-from extract.manifest.manifest import ImageSource
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.manifest.manifest import ImageSource
 
 # Without this list Pillow also tries formats that start other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")

@@ -17,10 +17,10 @@ import torch
 from jaxtyping import UInt8
 from torch.utils.data import DataLoader, Dataset
 
-from extract.errors import ExtractError
-from extract.images.pixels import read_pixels
-from extract.images.preprocessing import View
-from extract.manifest.manifest import ImageSource, Manifest
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.pixels import read_pixels
+from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.manifest.manifest import ImageSource, Manifest
 
 # What a worker does at a time. Small, because portions lie in shared memory until they are taken,
 # and because all workers then share the first batch.

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt8
 
-from extract.errors import ExtractError
-from extract.images.decode import read_image
-from extract.images.preprocessing import View
-from extract.manifest.manifest import ImageSource
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.decode import read_image
+from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.manifest.manifest import ImageSource
 
 
 def read_pixels(

@@ -6,7 +6,7 @@ from zipfile import BadZipFile
 import numpy as np
 from jaxtyping import Float
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 NAMED_ROWS = 10
 # Files that only unpickling can read, which may run any code, and how to get the array out.

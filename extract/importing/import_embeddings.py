@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
-from cache.format.schema import FeatureCache, Head, Texts
-from extract.datasets.common.names import with_class_names
-from extract.datasets.common.tables import read_csv
-from extract.datasets.folder import listed_manifest
-from extract.errors import ExtractError
-from extract.importing.arrays import read_matrix, read_vectors
-from extract.manifest.manifest import Manifest
+from clip_cfr.cache.format.schema import FeatureCache, Head, Texts
+from clip_cfr.extract.datasets.common.names import with_class_names
+from clip_cfr.extract.datasets.common.tables import read_csv
+from clip_cfr.extract.datasets.folder import listed_manifest
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.importing.arrays import read_matrix, read_vectors
+from clip_cfr.extract.manifest.manifest import Manifest
 
 # The limit that CLIP's training ran into.
 LOGIT_SCALE = 100.0

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int64
 
-from cache.format.schema import Rows
-from extract.manifest.manifest import ImageSource, Manifest
+from clip_cfr.cache.format.schema import Rows
+from clip_cfr.extract.manifest.manifest import ImageSource, Manifest
 
 
 @dataclass(frozen=True)

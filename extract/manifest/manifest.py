@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from cache.format.schema import Rows
+from clip_cfr.cache.format.schema import Rows
 
 
 class ImageSource(Protocol):

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from cache.format.shard import make_shard
-from extract.errors import OptionError
-from extract.manifest.limit import with_rows
-from extract.manifest.manifest import Manifest
+from clip_cfr.cache.format.shard import make_shard
+from clip_cfr.extract.errors import OptionError
+from clip_cfr.extract.manifest.limit import with_rows
+from clip_cfr.extract.manifest.manifest import Manifest
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float32
 
-from cache.format.schema import Texts
-from extract.manifest.manifest import Manifest
+from clip_cfr.cache.format.schema import Texts
+from clip_cfr.extract.manifest.manifest import Manifest
 
 Embeddings = Float32[np.ndarray, "prompts embedding"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from extract.datasets.common.digit_words import DIGIT_WORDS
-from extract.datasets.digits.rendering import COLOURS, division, handwritten, render
-from extract.prompts.templates import TEMPLATES
+from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS
+from clip_cfr.extract.datasets.digits.rendering import COLOURS, division, handwritten, render
+from clip_cfr.extract.prompts.templates import TEMPLATES
 
 # What a caption speaks of, and how often: mostly of both, so that digit and colour are learnt.
 NAMES = {

@@ -7,7 +7,7 @@ from itertools import pairwise
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
-from extract.datasets.digits.rendering import SIDE
+from clip_cfr.extract.datasets.digits.rendering import SIDE
 
 LONGEST_TEXT = 77
 WORD_END = "</w>"

@@ -13,15 +13,15 @@ from PIL import Image
 from torch.nn.functional import cross_entropy
 from transformers import CLIPModel, CLIPTokenizer
 
-from extract.datasets.common.digit_words import DIGIT_WORDS
-from extract.datasets.digits.rendering import COLOURS, division, handwritten, render
-from extract.encoders.base import EncoderSpec
-from extract.encoders.transformers_clip.encoder import ClipEncoder
-from extract.encoders.transformers_clip.loading import quieten
-from extract.prompts.embed import class_embeddings
-from extract.tiny_clip_training.captions import Example, draw_examples, truth, vocabulary
-from extract.tiny_clip_training.card import CARD
-from extract.tiny_clip_training.parts import make_network, make_processor, make_tokenizer
+from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS
+from clip_cfr.extract.datasets.digits.rendering import COLOURS, division, handwritten, render
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.transformers_clip.encoder import ClipEncoder
+from clip_cfr.extract.encoders.transformers_clip.loading import quieten
+from clip_cfr.extract.prompts.embed import class_embeddings
+from clip_cfr.extract.tiny_clip_training.captions import Example, draw_examples, truth, vocabulary
+from clip_cfr.extract.tiny_clip_training.card import CARD
+from clip_cfr.extract.tiny_clip_training.parts import make_network, make_processor, make_tokenizer
 
 FOLDER = Path(__file__).parents[1] / "tiny_clip"
 BATCH_SIZE = 128

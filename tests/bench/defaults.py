@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from synthetic import clip_like_task
 
-from cache.read.reader import read_cache
-from calibrate.comparison.compare import run
-from calibrate.core.experiment import Experiment, prepare
-from calibrate.core.settings import Settings
-from cli import task_of
+from clip_cfr.cache.read.reader import read_cache
+from clip_cfr.calibrate.comparison.compare import run
+from clip_cfr.calibrate.core.experiment import Experiment, prepare
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.cli import task_of
 
 SELECTIONS = ("worst-class", "last")
 NAMES = ("lr", "temperature", "init", "cross_entropy")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from calibrate.core.task import Task
+from clip_cfr.calibrate.core.task import Task
 
 
 def clip_like_task(

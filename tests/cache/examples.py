@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from cache.format.schema import FeatureCache, Head, Rows, Texts
+from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
 
 ROOT = Path(__file__).parents[2]
 

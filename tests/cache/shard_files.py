@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cache.format.schema import FeatureCache, Rows
-from cache.format.shard import make_shard
-from cache.write.writer import write_cache
+from clip_cfr.cache.format.schema import FeatureCache, Rows
+from clip_cfr.cache.format.shard import make_shard
+from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import make_cache
 
 MADE = {

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from cache.errors import CacheError
-from cache.format.schema import FeatureCache
-from cache.read.info import content_digest
-from cache.read.reader import opened_cache, read_cache, verify
-from cache.write.writer import write_cache
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.read.info import content_digest
+from clip_cfr.cache.read.reader import opened_cache, read_cache, verify
+from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import ROOT, caches, make_cache, run_python, same, unit
 
 ARCHIVE = ROOT / "tests/cache/archives/format1.h5"
@@ -245,8 +245,8 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path):
 
 FILL_DISK = """
 import resource, signal, sys
-from cache.errors import CacheError
-from cache.write.writer import write_cache
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import make_cache
 path, limit = sys.argv[1], int(sys.argv[2])
 cache = make_cache(n=3000, dim=512, width=2)
@@ -277,7 +277,7 @@ def test_a_full_disk_is_reported_and_nothing_is_left(limit, tmp_path):
 # Peak memory of Python and numpy, not that of the imports before.
 MEASURE_MEMORY = """
 import sys, tracemalloc
-from cache.read.reader import read_cache
+from clip_cfr.cache.read.reader import read_cache
 tracemalloc.start()
 cache = read_cache(sys.argv[1])
 print(tracemalloc.get_traced_memory()[1], cache.features.nbytes)

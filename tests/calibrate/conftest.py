@@ -37,7 +37,7 @@ def many_class_task():
 @pytest.fixture(scope="session")
 def prepared(task):
     """The task on the device."""
-    from calibrate.core.experiment import prepare
+    from clip_cfr.calibrate.core.experiment import prepare
 
     return prepare(task)
 
@@ -45,7 +45,7 @@ def prepared(task):
 @pytest.fixture(scope="session")
 def experiment(prepared):
     """An experiment with few steps, whose ERM stage all tests share."""
-    from calibrate.core.experiment import Experiment
+    from clip_cfr.calibrate.core.experiment import Experiment
     from tests.calibrate.synthetic import quick_settings
 
     return Experiment(prepared, quick_settings(), seed=0)
@@ -54,7 +54,7 @@ def experiment(prepared):
 @pytest.fixture(scope="session")
 def overlapping():
     """An experiment on classes that overlap: its best heads are neither the last, nor unique."""
-    from calibrate.core.experiment import Experiment, prepare
+    from clip_cfr.calibrate.core.experiment import Experiment, prepare
     from tests.calibrate.synthetic import make_task, quick_settings
 
     task = make_task(core=1, spurious=1)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from calibrate.core.settings import Settings
-from calibrate.core.task import Task
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.task import Task
 
 
 def unit(vectors):

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cache.read.info import content_digest
-from cache.read.reader import verify
-from cache.write.writer import write_cache
-from cli import main
+from clip_cfr.cache.read.info import content_digest
+from clip_cfr.cache.read.reader import verify
+from clip_cfr.cache.write.writer import write_cache
+from clip_cfr.cli import main
 from tests.cache.examples import make_cache
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cache.format.schema import FeatureCache, Head, Rows, Texts
-from cache.runs.run import read_run
-from cache.write.writer import write_cache
-from cli import main
+from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
+from clip_cfr.cache.runs.run import read_run
+from clip_cfr.cache.write.writer import write_cache
+from clip_cfr.cli import main
 
 ROOT = Path(__file__).parents[2]
 ON_CPU = "on cpu: stages of training run one after the other\n"

@@ -12,8 +12,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from cache.read.reader import read_cache, verify
-from cli import main
+from clip_cfr.cache.read.reader import read_cache, verify
+from clip_cfr.cli import main
 from tests.growing import Growing, gone
 from tests.samples import save_photos
 
@@ -114,7 +114,7 @@ def test_what_is_wrong_with_the_data_set_is_said_before_torch_is_imported(tmp_pa
     args = arguments(tmp_path / "nowhere", Path("extract/tiny_clip"), tmp_path / "out.h5")
     code = f"""
 import sys
-from cli import main
+from clip_cfr.cli import main
 try:
     main({args})
 except SystemExit as done:

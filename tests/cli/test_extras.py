@@ -3,7 +3,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from cli import main, missing_extra
+from clip_cfr.cli import main, missing_extra
 from tests.samples import save_photos
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cache.read.info import content_digest
-from cache.write.writer import write_cache
-from calibrate.runtime import resident_rows
-from cli import main
+from clip_cfr.cache.read.info import content_digest
+from clip_cfr.cache.write.writer import write_cache
+from clip_cfr.calibrate.runtime import resident_rows
+from clip_cfr.cli import main
 from tests.cli.test_calibrate import make_cache
 
 ROOT = Path(__file__).parents[2]

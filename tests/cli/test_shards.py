@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cache.read.info import content_digest
-from cache.read.reader import verify
-from cli import main
+from clip_cfr.cache.read.info import content_digest
+from clip_cfr.cache.read.reader import verify
+from clip_cfr.cli import main
 from tests.cache.shard_files import make_whole, write_shards
 from tests.samples import save_photos
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from extract import progress
-from extract.progress import Lines, progress_on_stderr
+from clip_cfr.extract import progress
+from clip_cfr.extract.progress import Lines, progress_on_stderr
 
 ROOT = Path(__file__).parents[2]
 SHOW = """
 import time
-from extract.progress import progress_on_stderr
+from clip_cfr.extract.progress import progress_on_stderr
 with progress_on_stderr() as shown:
     shown.say("resuming at row 100")
     shown.start(100, 400)

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from cache.errors import CacheError
-from cache.read.reader import read_cache, verify
-from extract.datasets import load_dataset
-from extract.datasets.common.options import DatasetOptions
-from extract.encoders.base import EncoderSpec
-from extract.encoders.load import load_encoder
-from extract.engines.batch_size import CPU_SIZE
-from extract.errors import ExtractError
-from extract.images.decode import REMEDY
-from extract.images.loading import batches
-from extract.manifest.limit import limited
-from extract.manifest.manifest import Manifest
-from extract.run import ExtractOptions, extract
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.read.reader import read_cache, verify
+from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.engines.batch_size import CPU_SIZE
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.decode import REMEDY
+from clip_cfr.extract.images.loading import batches
+from clip_cfr.extract.manifest.limit import limited
+from clip_cfr.extract.manifest.manifest import Manifest
+from clip_cfr.extract.run import ExtractOptions, extract
 from tests.samples import save_photos
 
 NUM_PHOTOS = 40
@@ -86,7 +86,7 @@ def test_the_cache_holds_every_row_in_its_place(manifest, encoder, out):
 
 
 def decoded(manifest, row):
-    from extract.images.decode import read_image
+    from clip_cfr.extract.images.decode import read_image
 
     return read_image(manifest.images, row, manifest.rows.ids[row])
 
@@ -424,7 +424,7 @@ def gpu(encoder, monkeypatch) -> OnGpu:
         found.pinned = pinned
         return batches(*args)
 
-    monkeypatch.setattr("extract.engines.local.batches", unpinned)
+    monkeypatch.setattr("clip_cfr.extract.engines.local.batches", unpinned)
     return found
 
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from cache.format.schema import SPLIT_NAMES, Rows
-from extract.datasets.celeba.attributes import PHRASES, names, prompts
-from extract.datasets.celeba.lists import read_list
-from extract.datasets.common.counts import differences, group_counts
-from extract.datasets.common.listing import FILENAME, SPLIT_CODES, binary_rows
-from extract.datasets.common.options import DatasetOptions, flag
-from extract.datasets.common.paths import (
+from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
+from clip_cfr.extract.datasets.celeba.attributes import PHRASES, names, prompts
+from clip_cfr.extract.datasets.celeba.lists import read_list
+from clip_cfr.extract.datasets.common.counts import differences, group_counts
+from clip_cfr.extract.datasets.common.listing import FILENAME, SPLIT_CODES, binary_rows
+from clip_cfr.extract.datasets.common.options import DatasetOptions, flag
+from clip_cfr.extract.datasets.common.paths import (
     find_file,
     first_file,
     first_folder,
@@ -16,9 +16,9 @@ from extract.datasets.common.paths import (
     require_folder,
     require_images,
 )
-from extract.datasets.common.tables import Table, read_csv
-from extract.errors import ExtractError, OptionError
-from extract.manifest.manifest import FileSource, Manifest, make_rows
+from clip_cfr.extract.datasets.common.tables import Table, read_csv
+from clip_cfr.extract.errors import ExtractError, OptionError
+from clip_cfr.extract.manifest.manifest import FileSource, Manifest, make_rows
 
 OPTIONS = ("metadata", "target", "spurious")
 TARGET, SPURIOUS = "Blond_Hair", "Male"

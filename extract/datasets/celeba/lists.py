@@ -9,8 +9,8 @@ header at all.
 from collections.abc import Sequence
 from pathlib import Path
 
-from extract.datasets.common.tables import Table, make_table, read_csv, read_text
-from extract.errors import ExtractError
+from clip_cfr.extract.datasets.common.tables import Table, make_table, read_csv, read_text
+from clip_cfr.extract.errors import ExtractError
 
 Lines = list[tuple[int, str]]
 

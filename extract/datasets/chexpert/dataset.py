@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8, Int32
 
-from extract.datasets.chexpert.demographics import read_races
-from extract.datasets.chexpert.lists import UNKNOWN, Images, read_images
-from extract.datasets.common.options import DatasetOptions, chosen
-from extract.datasets.common.paths import find_file
-from extract.datasets.common.splits import SEED, draw_as_subpopbench, draw_by_subject
-from extract.errors import ExtractError
-from extract.manifest.manifest import FileSource, Manifest, make_rows
+from clip_cfr.extract.datasets.chexpert.demographics import read_races
+from clip_cfr.extract.datasets.chexpert.lists import UNKNOWN, Images, read_images
+from clip_cfr.extract.datasets.common.options import DatasetOptions, chosen
+from clip_cfr.extract.datasets.common.paths import find_file
+from clip_cfr.extract.datasets.common.splits import SEED, draw_as_subpopbench, draw_by_subject
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.manifest.manifest import FileSource, Manifest, make_rows
 
 OPTIONS = ("split_by", "seed")
 FOLDERS = ("", "CheXpert-v1.0-small/", "chexpert/", "CheXpert-v1.0/")

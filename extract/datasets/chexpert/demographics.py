@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 # Every other wording, and none, counts as one further race.
 NAMED = ("White", "Black")

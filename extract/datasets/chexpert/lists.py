@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from extract.datasets.chexpert.demographics import patient_number
-from extract.datasets.common.paths import relative_paths, require_images
-from extract.datasets.common.tables import Table, read_csv
-from extract.errors import ExtractError
+from clip_cfr.extract.datasets.chexpert.demographics import patient_number
+from clip_cfr.extract.datasets.common.paths import relative_paths, require_images
+from clip_cfr.extract.datasets.common.tables import Table, read_csv
+from clip_cfr.extract.errors import ExtractError
 
 # Nobody marks the absence of "no finding": an empty field says it.
 NO_FINDING = {"": 0, "0": 0, "0.0": 0, "1": 1, "1.0": 1}

@@ -11,21 +11,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from cache.format.schema import Rows
-from extract.datasets.cmnist.colouring import (
+from clip_cfr.cache.format.schema import Rows
+from clip_cfr.extract.datasets.cmnist.colouring import (
     NUM_HUES,
     ChannelDigits,
     HueDigits,
     noisy,
     own_or_other_hues,
 )
-from extract.datasets.cmnist.mnist import SIZES, ids, read_part
-from extract.datasets.common.counts import differences, group_counts
-from extract.datasets.common.digit_words import DIGIT_WORDS, digit_range
-from extract.datasets.common.options import DatasetOptions, chosen
-from extract.datasets.common.splits import SEED
-from extract.errors import ExtractError
-from extract.manifest.manifest import ImageSource, Manifest, make_rows
+from clip_cfr.extract.datasets.cmnist.mnist import SIZES, ids, read_part
+from clip_cfr.extract.datasets.common.counts import differences, group_counts
+from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS, digit_range
+from clip_cfr.extract.datasets.common.options import DatasetOptions, chosen
+from clip_cfr.extract.datasets.common.splits import SEED
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.manifest.manifest import ImageSource, Manifest, make_rows
 
 OPTIONS = ("protocol", "seed")
 

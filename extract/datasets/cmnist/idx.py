@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 8

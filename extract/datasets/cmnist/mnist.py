@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from extract.datasets.cmnist.idx import read_idx
-from extract.datasets.common.paths import find_file
-from extract.errors import ExtractError
+from clip_cfr.extract.datasets.cmnist.idx import read_idx
+from clip_cfr.extract.datasets.common.paths import find_file
+from clip_cfr.extract.errors import ExtractError
 
 FOLDERS = ("", "raw/", "MNIST/raw/")
 EXPECTED = "MNIST's idx files, such as train-images-idx3-ubyte, with or without .gz"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cache.format.schema import SPLIT_NAMES, Rows
+from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
 
 
 def group_counts(rows: Rows, num_groups: int, num_attributes: int) -> dict[str, list[int]]:

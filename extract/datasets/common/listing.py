@@ -6,9 +6,9 @@ write, `filename,y,a,split` what SubpopBench does.
 
 from collections.abc import Sequence
 
-from cache.format.schema import SPLIT_NAMES, Rows
-from extract.datasets.common.tables import Table
-from extract.manifest.manifest import make_rows
+from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
+from clip_cfr.extract.datasets.common.tables import Table
+from clip_cfr.extract.manifest.manifest import make_rows
 
 FILENAME = ("filename", "img_filename", "image_id")
 LABEL = ("label", "y")

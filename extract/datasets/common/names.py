@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from extract.errors import ExtractError, OptionError
-from extract.manifest.manifest import Manifest
+from clip_cfr.extract.errors import ExtractError, OptionError
+from clip_cfr.extract.manifest.manifest import Manifest
 
 FORM = '{"classes": [["a photo of a dog."], ["a photo of a cat."]], "attributes": [..]}'
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from extract.errors import OptionError
+from clip_cfr.extract.errors import OptionError
 
 # Names and prompts are put over whatever a loader returns, so every data set takes them.
 COMMON = ("class_names", "prompts")

@@ -5,8 +5,8 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
 
-from extract.datasets.common.tables import Table
-from extract.errors import ExtractError
+from clip_cfr.extract.datasets.common.tables import Table
+from clip_cfr.extract.errors import ExtractError
 
 
 def find_file(

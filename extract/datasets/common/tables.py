@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ of val and test.
 from dataclasses import replace
 from pathlib import Path
 
-from extract.datasets.common.digit_words import DIGIT_WORDS, digit_range
-from extract.datasets.common.listing import binary_rows
-from extract.datasets.common.options import DatasetOptions
-from extract.datasets.common.paths import relative_paths, require_images
-from extract.datasets.common.splits import SEED
-from extract.datasets.common.tables import read_csv
-from extract.datasets.digits.files import LIST, ensure_rendered
-from extract.datasets.digits.plan import COLOUR_NAMES
-from extract.datasets.digits.rendering import handwritten
-from extract.manifest.manifest import FileSource, Manifest
+from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS, digit_range
+from clip_cfr.extract.datasets.common.listing import binary_rows
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.common.paths import relative_paths, require_images
+from clip_cfr.extract.datasets.common.splits import SEED
+from clip_cfr.extract.datasets.common.tables import read_csv
+from clip_cfr.extract.datasets.digits.files import LIST, ensure_rendered
+from clip_cfr.extract.datasets.digits.plan import COLOUR_NAMES
+from clip_cfr.extract.datasets.digits.rendering import handwritten
+from clip_cfr.extract.manifest.manifest import FileSource, Manifest
 
 OPTIONS = ("seed",)
 CLASSES = (range(5), range(5, 10))

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cache.files.atomic import beside, locked, unwritable
-from extract.datasets.common.tables import read_text
-from extract.datasets.digits.plan import COLOUR_NAMES, Picture, plan
-from extract.datasets.digits.rendering import handwritten, render
-from extract.errors import ExtractError
+from clip_cfr.cache.files.atomic import beside, locked, unwritable
+from clip_cfr.extract.datasets.common.tables import read_text
+from clip_cfr.extract.datasets.digits.plan import COLOUR_NAMES, Picture, plan
+from clip_cfr.extract.datasets.digits.rendering import handwritten, render
+from clip_cfr.extract.errors import ExtractError
 
 # To be raised whenever a seed comes to give other pictures than before.
 VERSION = 1

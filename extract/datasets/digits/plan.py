@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from extract.datasets.digits.rendering import division
+from clip_cfr.extract.datasets.digits.rendering import division
 
 COLOUR_NAMES = ("red", "green")
 

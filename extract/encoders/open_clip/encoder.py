@@ -9,18 +9,23 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from cache.format.schema import Head
-from extract.encoders.base import EncoderSpec
-from extract.encoders.devices import chosen_device, chosen_dtype, device_name, limit_threads
-from extract.encoders.image_tower import ImageTower, ThroughTower, lowered
-from extract.encoders.open_clip import library
-from extract.encoders.open_clip.loading import check_lengths, load_model, load_tokenizer
-from extract.encoders.open_clip.model_files import OpenClipFiles, locate
-from extract.encoders.open_clip.preprocessing import view_of
-from extract.encoders.open_clip.projection import Headless, Projection, taken_out
-from extract.encoders.versions import versions
-from extract.errors import ExtractError
-from extract.images.preprocessing import View
+from clip_cfr.cache.format.schema import Head
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.devices import (
+    chosen_device,
+    chosen_dtype,
+    device_name,
+    limit_threads,
+)
+from clip_cfr.extract.encoders.image_tower import ImageTower, ThroughTower, lowered
+from clip_cfr.extract.encoders.open_clip import library
+from clip_cfr.extract.encoders.open_clip.loading import check_lengths, load_model, load_tokenizer
+from clip_cfr.extract.encoders.open_clip.model_files import OpenClipFiles, locate
+from clip_cfr.extract.encoders.open_clip.preprocessing import view_of
+from clip_cfr.extract.encoders.open_clip.projection import Headless, Projection, taken_out
+from clip_cfr.extract.encoders.versions import versions
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.preprocessing import View
 
 TEXT_BATCH = 64
 

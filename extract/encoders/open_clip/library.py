@@ -10,7 +10,7 @@ from types import ModuleType
 
 import torch
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 
 def open_clip() -> ModuleType:

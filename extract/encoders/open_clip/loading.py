@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
-from extract.encoders.load_errors import explained
-from extract.encoders.open_clip.library import open_clip, quiet
-from extract.encoders.open_clip.model_files import OpenClipFiles
-from extract.errors import ExtractError
+from clip_cfr.extract.encoders.load_errors import explained
+from clip_cfr.extract.encoders.open_clip.library import open_clip, quiet
+from clip_cfr.extract.encoders.open_clip.model_files import OpenClipFiles
+from clip_cfr.extract.errors import ExtractError
 
 
 def load_model(files: OpenClipFiles) -> torch.nn.Module:

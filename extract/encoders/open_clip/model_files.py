@@ -8,8 +8,8 @@ from typing import Any
 
 from huggingface_hub.utils import disable_progress_bars
 
-from extract.encoders.open_clip.library import open_clip, quiet
-from extract.errors import ExtractError
+from clip_cfr.extract.encoders.open_clip.library import open_clip, quiet
+from clip_cfr.extract.errors import ExtractError
 
 PREFIX = "open-clip:"
 EXPECTED = (

@@ -5,8 +5,8 @@ from typing import Any
 
 from PIL import Image
 
-from extract.errors import ExtractError
-from extract.images.preprocessing import View
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.preprocessing import View
 
 # `random` concerns training; for inference open_clip takes bicubic then.
 FILTERS = {

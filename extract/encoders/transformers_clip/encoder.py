@@ -9,15 +9,24 @@ import torch
 import transformers
 from jaxtyping import Float32
 
-from cache.format.schema import Head
-from extract.encoders.base import EncoderSpec
-from extract.encoders.devices import chosen_device, chosen_dtype, device_name, limit_threads
-from extract.encoders.image_tower import ImageTower, ThroughTower, lowered
-from extract.encoders.transformers_clip.loading import load_network, load_processor, load_tokenizer
-from extract.encoders.transformers_clip.model_files import ModelFiles, locate
-from extract.encoders.transformers_clip.preprocessing import described, view_for
-from extract.encoders.versions import versions
-from extract.errors import ExtractError
+from clip_cfr.cache.format.schema import Head
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.devices import (
+    chosen_device,
+    chosen_dtype,
+    device_name,
+    limit_threads,
+)
+from clip_cfr.extract.encoders.image_tower import ImageTower, ThroughTower, lowered
+from clip_cfr.extract.encoders.transformers_clip.loading import (
+    load_network,
+    load_processor,
+    load_tokenizer,
+)
+from clip_cfr.extract.encoders.transformers_clip.model_files import ModelFiles, locate
+from clip_cfr.extract.encoders.transformers_clip.preprocessing import described, view_for
+from clip_cfr.extract.encoders.versions import versions
+from clip_cfr.extract.errors import ExtractError
 
 TEXT_BATCH = 64
 

@@ -12,9 +12,9 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from extract.encoders.load_errors import explained
-from extract.encoders.transformers_clip.model_files import ModelFiles
-from extract.errors import ExtractError
+from clip_cfr.extract.encoders.load_errors import explained
+from clip_cfr.extract.encoders.transformers_clip.model_files import ModelFiles
+from clip_cfr.extract.errors import ExtractError
 
 # `local_files_only`: the files are there, nothing is asked of the hub a second time.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}

@@ -13,7 +13,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import disable_progress_bars
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 # In the order of preference, which is transformers' own.
 SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")

@@ -6,9 +6,9 @@ from typing import Any
 from PIL import Image
 from transformers import CLIPVisionConfig
 
-from extract.encoders.transformers_clip.model_files import ModelFiles
-from extract.errors import ExtractError
-from extract.images.preprocessing import View
+from clip_cfr.extract.encoders.transformers_clip.model_files import ModelFiles
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.preprocessing import View
 
 # What a processor may do to an image besides, and the values with which it does nothing.
 NOTHING_ELSE = {

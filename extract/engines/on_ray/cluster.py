@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 # Ray's sockets lie some 65 characters below its folder, and a socket's path ends at 107.
 LONGEST_FOLDER = 30
@@ -38,7 +38,7 @@ def connected(address: str | None) -> Iterator[None]:
             join(address)
         else:
             folder = stack.enter_context(short_folder())
-            stack.enter_context(environment({"PYTHONPATH": importable()}))
+            stack.enter_context(environment({"PYTHONPATH": importable(Path(folder))}))
             # Before the folder goes.
             stack.callback(ray.shutdown)
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
@@ -103,10 +103,18 @@ def own_instance() -> dict[str, str]:
     }
 
 
-def importable() -> str:
-    """A search path by which other processes import the very files that this one runs."""
-    root = str(Path(__file__).resolve().parents[3])
-    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+def importable(folder: Path) -> str:
+    """Return a search path on which `clip_cfr` is the very package that this process runs.
+
+    A checkout that is not installed has no parent folder to name: its folder may be called
+    anything. A link in `folder` gives it the package's name.
+    """
+    package = sys.modules["clip_cfr"].__path__[0]
+    (folder / "packages").mkdir()
+    (folder / "packages" / "clip_cfr").symlink_to(package, target_is_directory=True)
+    return os.pathsep.join(
+        [str(folder / "packages"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
 
 
 @contextlib.contextmanager

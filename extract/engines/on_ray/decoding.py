@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from extract.encoders.versions import library_versions
-from extract.errors import ExtractError
-from extract.images.pixels import read_pixels
-from extract.images.preprocessing import View
-from extract.manifest.manifest import ImageSource
+from clip_cfr.extract.encoders.versions import library_versions
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.pixels import read_pixels
+from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.manifest.manifest import ImageSource
 
 DECODING = ("pillow", "numpy")
 

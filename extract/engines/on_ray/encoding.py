@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from cache.format.schema import Head
-from cache.write.journal import differences
-from extract.encoders.base import Encoder, EncoderSpec, Features
-from extract.encoders.load import load_encoder
-from extract.engines.batch_size import Fitting, fitting_batch_size
-from extract.engines.on_ray.decoding import go_home
-from extract.errors import ExtractError
-from extract.images.preprocessing import View
+from clip_cfr.cache.format.schema import Head
+from clip_cfr.cache.write.journal import differences
+from clip_cfr.extract.encoders.base import Encoder, EncoderSpec, Features
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.engines.batch_size import Fitting, fitting_batch_size
+from clip_cfr.extract.engines.on_ray.decoding import go_home
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.preprocessing import View
 
 
 @dataclass(frozen=True)

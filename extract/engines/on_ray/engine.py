@@ -11,18 +11,18 @@ import torch
 from jaxtyping import Float32
 from ray.actor import ActorHandle
 
-from cache.format.schema import Head
-from extract.encoders.base import EncoderSpec
-from extract.engines.base import Encoded, Work
-from extract.engines.on_ray.decoding import DECODING, Source, decode
-from extract.engines.on_ray.encoding import Card, EncodingActor
-from extract.engines.on_ray.failures import explained
-from extract.engines.on_ray.flow import LOADING, Batch, Flow, start
-from extract.engines.on_ray.plan import Plan, planned
-from extract.errors import ExtractError
-from extract.images.decode import read_image
-from extract.images.preprocessing import View
-from extract.manifest.manifest import Manifest
+from clip_cfr.cache.format.schema import Head
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.engines.base import Encoded, Work
+from clip_cfr.extract.engines.on_ray.decoding import DECODING, Source, decode
+from clip_cfr.extract.engines.on_ray.encoding import Card, EncodingActor
+from clip_cfr.extract.engines.on_ray.failures import explained
+from clip_cfr.extract.engines.on_ray.flow import LOADING, Batch, Flow, start
+from clip_cfr.extract.engines.on_ray.plan import Plan, planned
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.decode import read_image
+from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.manifest.manifest import Manifest
 
 RETRIES = 3
 SECONDS_BEFORE_TELLING = 60

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ray.exceptions import RayError, RayTaskError
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 REMEDY = "what is saved is kept: run the same command again"
 

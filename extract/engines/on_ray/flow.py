@@ -9,10 +9,10 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
 
-from extract.engines.base import Encoded, Work
-from extract.engines.on_ray.encoding import Card, refuse_other
-from extract.engines.on_ray.failures import explained
-from extract.errors import ExtractError
+from clip_cfr.extract.engines.base import Encoded, Work
+from clip_cfr.extract.engines.on_ray.encoding import Card, refuse_other
+from clip_cfr.extract.engines.on_ray.failures import explained
+from clip_cfr.extract.errors import ExtractError
 
 # An encoder computes one batch while the next is brought to its machine.
 CALLS = 2

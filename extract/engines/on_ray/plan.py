@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from extract.errors import ExtractError
+from clip_cfr.extract.errors import ExtractError
 
 # On a CPU three cores encode what one decodes: see extract.loading.chosen_workers.
 CORES = 4

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.errors import CacheError
-from cache.files.atomic import locked
-from cache.merge.merge import merge
-from cache.read.info import read_info
-from cache.read.reader import opened_cache, read_cache, verify
-from cache.write.writer import write_cache
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.files.atomic import locked
+from clip_cfr.cache.merge.merge import merge
+from clip_cfr.cache.read.info import read_info
+from clip_cfr.cache.read.reader import opened_cache, read_cache, verify
+from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import ROOT, run_python, same
 from tests.cache.shard_files import make_whole, shard_cache, write_shard, write_shards
 
@@ -210,7 +210,7 @@ def test_a_damaged_shard_is_named(virtual, shards, out):
 
 def test_a_shard_whose_digest_is_wrong_is_named(shards, out, monkeypatch):
     """What fletcher32 lets through, SHA-256 finds."""
-    monkeypatch.setattr("cache.merge.merge.read_text", lambda *_: "00")
+    monkeypatch.setattr("clip_cfr.cache.merge.merge.read_text", lambda *_: "00")
     found = refusal(shards, out)
     assert found.startswith(f"{shards[0]}: features: expected SHA-256 00, found ")
 
@@ -229,8 +229,8 @@ def test_a_finished_file_is_kept_and_a_writer_is_alone(shards, out):
 
 FILL_DISK = """
 import resource, sys
-from cache.errors import CacheError
-from cache.merge.merge import merge
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.merge.merge import merge
 out, limit, *shards = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
 try:
@@ -257,7 +257,7 @@ def test_a_full_disk_is_reported_and_nothing_is_left(tmp_path, out):
 
 MERGE = """
 import sys
-from cache.merge.merge import merge
+from clip_cfr.cache.merge.merge import merge
 merge(sys.argv[2:], sys.argv[1])
 """
 
@@ -281,7 +281,7 @@ def test_a_killed_merge_leaves_nothing_under_the_final_name(tmp_path, out):
 
 MEASURE_MEMORY = """
 import sys, tracemalloc
-from cache.merge.merge import merge
+from clip_cfr.cache.merge.merge import merge
 tracemalloc.start()
 merge(sys.argv[2:], sys.argv[1])
 print(tracemalloc.get_traced_memory()[1])

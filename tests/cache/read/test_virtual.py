@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from cache.errors import CacheError
-from cache.merge.merge import merge
-from cache.read.info import content_digest, read_info
-from cache.read.reader import opened_cache, read_cache, verify
-from cache.write.writer import write_cache
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.merge.merge import merge
+from clip_cfr.cache.read.info import content_digest, read_info
+from clip_cfr.cache.read.reader import opened_cache, read_cache, verify
+from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import same
 from tests.cache.shard_files import make_whole, shard_cache, write_shard, write_shards
 

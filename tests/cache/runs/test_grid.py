@@ -6,8 +6,8 @@ import resource
 import numpy as np
 import pytest
 
-from cache.errors import CacheError
-from cache.runs.grid import make_grid_folder, refuse_other_grid, write_grid
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.runs.grid import make_grid_folder, refuse_other_grid, write_grid
 
 RESULT = {"digest": "00", "points": [{"val": None, "test": {"average": 0.5}}]}
 BOARD = {"lr": np.array([0.1, None], object), "reason": np.array([None, 'a, "b"'], object)}

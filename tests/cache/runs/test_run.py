@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cache.errors import CacheError
-from cache.runs.encoding import csv_bytes, parse_csv
-from cache.runs.run import default_run_directory, read_run, refuse_finished_run, write_run
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.runs.encoding import csv_bytes, parse_csv
+from clip_cfr.cache.runs.run import default_run_directory, read_run, refuse_finished_run, write_run
 from tests.cache.examples import run_python, same
 
 RUN = {
@@ -232,8 +232,8 @@ def test_another_version_is_refused(run):
 FILL_DISK = """
 import resource, sys
 import numpy as np
-from cache.errors import CacheError
-from cache.runs.run import write_run
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.runs.run import write_run
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 parts = dict(config={}, provenance={}, metrics={}, history={})
 try:

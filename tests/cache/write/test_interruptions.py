@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.errors import CacheError
-from cache.files.flat_rows import FlatRows
-from cache.read.reader import read_cache
-from cache.write.resumable import GrowingCache
-from cache.write.writer import write_cache
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.files.flat_rows import FlatRows
+from clip_cfr.cache.read.reader import read_cache
+from clip_cfr.cache.write.resumable import GrowingCache
+from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import ROOT, make_cache, run_python, same
 
 N, DIM = 4000, 256
 EXTRACT = """
 import resource, sys
-from cache.errors import CacheError
-from cache.files.flat_rows import FlatRows
-from cache.write.resumable import GrowingCache
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.files.flat_rows import FlatRows
+from clip_cfr.cache.write.resumable import GrowingCache
 from tests.cache.examples import make_cache
 
 def grow(path, batch_size):

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cache.errors import CacheError
-from cache.format.schema import FeatureCache
-from cache.read.reader import read_cache
-from cache.write.journal import Batch, batch_checksum, batch_line, begun_job
-from cache.write.resumable import GrowingCache
-from cache.write.writer import write_cache
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.read.reader import read_cache
+from clip_cfr.cache.write.journal import Batch, batch_checksum, batch_line, begun_job
+from clip_cfr.cache.write.resumable import GrowingCache
+from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import make_cache, run_python, same
 
 CACHE = make_cache(n=23, dim=3, dtype="float32")
@@ -360,7 +360,7 @@ def test_contents_that_break_a_rule_keep_the_rows(tmp_path):
 MEASURE_MEMORY = """
 import sys, tracemalloc
 import numpy as np
-from cache.write.resumable import GrowingCache
+from clip_cfr.cache.write.resumable import GrowingCache
 from tests.cache.examples import make_cache
 cache = make_cache(n=10_000, dim=1024, width=2)
 with GrowingCache(sys.argv[1], {}, 10_000, 1024, "float16") as growing:

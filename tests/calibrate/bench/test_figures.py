@@ -2,10 +2,10 @@
 
 import pytest
 
-from calibrate.bench.figures import peer_figures, training_figures
-from calibrate.bench.sizes import FULL
-from calibrate.bench.timing import middle, ratio, seconds, take_turns
-from calibrate.core.settings import Settings
+from clip_cfr.calibrate.bench.figures import peer_figures, training_figures
+from clip_cfr.calibrate.bench.sizes import FULL
+from clip_cfr.calibrate.bench.timing import middle, ratio, seconds, take_turns
+from clip_cfr.calibrate.core.settings import Settings
 
 PRODUCT_FLOPS = 2 * 4096 * 1024 * 768
 STEP_FLOPS = 4 * (128 + 128 + 256) * 1024 * 768

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from calibrate.bench import peers
-from calibrate.bench.sizes import QUICK
-from calibrate.bench.training import first_losses, set_up
+from clip_cfr.calibrate.bench import peers
+from clip_cfr.calibrate.bench.sizes import QUICK
+from clip_cfr.calibrate.bench.training import first_losses, set_up
 
 NAMES = {"pytorch_loop", "pytorch_vectorised"}
 

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from calibrate.bench.runs import CommandLine
-from calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.bench.runs import CommandLine
+from clip_cfr.calibrate.core.errors import CalibrationError
 
 PRINT = 'import json, sys; print(json.dumps({"words": sys.argv[1:]}))'
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from calibrate.comparison.recommendation import candidates, recommend
-from calibrate.core.metrics import Predictions
-from calibrate.methods import GROUP_LABELS
+from clip_cfr.calibrate.comparison.recommendation import candidates, recommend
+from clip_cfr.calibrate.core.metrics import Predictions
+from clip_cfr.calibrate.methods import GROUP_LABELS
 from tests.calibrate.synthetic import make_task
 
 TASK = make_task(sizes=(50, 800, 10))

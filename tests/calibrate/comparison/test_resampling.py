@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calibrate.comparison.resampling import Tally, criterion, interval, resample, worst
+from clip_cfr.calibrate.comparison.resampling import Tally, criterion, interval, resample, worst
 
 ONE_GROUP = 1
 

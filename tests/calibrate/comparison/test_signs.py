@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibrate.comparison import signs
-from calibrate.core.calibration_set import CalibrationSet
+from clip_cfr.calibrate.comparison import signs
+from clip_cfr.calibrate.core.calibration_set import CalibrationSet
 from tests.calibrate.synthetic import make_task
 
 TASK = make_task()

@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from calibrate.comparison.compare import compare
-from calibrate.comparison.record import heads, histories, versions
-from calibrate.comparison.summary import mean, summarise
-from calibrate.comparison.table import advice, calibration_line, groups_table, methods_table
-from calibrate.core.settings import SELECTIONS
+from clip_cfr.calibrate.comparison.compare import compare
+from clip_cfr.calibrate.comparison.record import heads, histories, versions
+from clip_cfr.calibrate.comparison.summary import mean, summarise
+from clip_cfr.calibrate.comparison.table import (
+    advice,
+    calibration_line,
+    groups_table,
+    methods_table,
+)
+from clip_cfr.calibrate.core.settings import SELECTIONS
 from tests.calibrate.synthetic import quick_settings
 
 NAMES = ("zeroshot", "erm", "cfr", "dfr")

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from calibrate.core.calibration_set import calibration_set, margins
-from calibrate.core.errors import CalibrationError
-from calibrate.core.experiment import Experiment, prepare, selected_heads
-from calibrate.methods import cfr
+from clip_cfr.calibrate.core.calibration_set import calibration_set, margins
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment, prepare, selected_heads
+from clip_cfr.calibrate.methods import cfr
 from tests.calibrate.synthetic import quick_settings
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 1], np.int32)

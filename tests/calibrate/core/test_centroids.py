@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from calibrate.core.centroids import initial_centroids, update_centroids
-from calibrate.core.embeddings import of_unit_length
-from calibrate.core.head import embed
-from calibrate.methods.cfr import centroid_weights
+from clip_cfr.calibrate.core.centroids import initial_centroids, update_centroids
+from clip_cfr.calibrate.core.embeddings import of_unit_length
+from clip_cfr.calibrate.core.head import embed
+from clip_cfr.calibrate.methods.cfr import centroid_weights
 from tests.calibrate import reference
 from tests.calibrate.synthetic import quick_settings, unit
 

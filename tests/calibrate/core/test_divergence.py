@@ -2,9 +2,9 @@
 
 import pytest
 
-from calibrate.core.errors import CalibrationError
-from calibrate.core.experiment import Experiment
-from calibrate.methods import fit
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.methods import fit
 from tests.calibrate.synthetic import quick_settings
 
 REMEDY = "or go back to the defaults of --temperature, --logit-scale and --weight-decay"

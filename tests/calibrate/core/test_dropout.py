@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from calibrate.core.dropout import dropout
-from calibrate.core.embeddings import Embeddings, of_unit_length
+from clip_cfr.calibrate.core.dropout import dropout
+from clip_cfr.calibrate.core.embeddings import Embeddings, of_unit_length
 
 SHAPE = (400, 256)
 RATES = [0.1, 0.5, 0.99]

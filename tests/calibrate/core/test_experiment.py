@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from calibrate.core.experiment import ERM_SETTINGS, Experiment
-from calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.experiment import ERM_SETTINGS, Experiment
+from clip_cfr.calibrate.core.settings import Settings
 from tests.calibrate.synthetic import quick_settings
 
 VARIED = {"calibration_size": 5.0, "nns_pool": "minibatch"}

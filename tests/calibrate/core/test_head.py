@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from calibrate.core.embeddings import of_unit_length
-from calibrate.core.experiment import Experiment, prepare
-from calibrate.core.head import (
+from clip_cfr.calibrate.core.embeddings import of_unit_length
+from clip_cfr.calibrate.core.experiment import Experiment, prepare
+from clip_cfr.calibrate.core.head import (
     CHUNK,
     Features,
     Head,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from calibrate.core import losses
-from calibrate.core.embeddings import of_unit_length
+from clip_cfr.calibrate.core import losses
+from clip_cfr.calibrate.core.embeddings import of_unit_length
 from tests.calibrate import reference
 from tests.calibrate.synthetic import unit
 

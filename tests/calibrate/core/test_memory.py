@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from calibrate.core.memory import memory_errors
+from clip_cfr.calibrate.core.memory import memory_errors
 
 
 def test_what_xla_cannot_allocate_is_a_memory_error():

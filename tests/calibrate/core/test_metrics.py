@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from calibrate.core.metrics import (
+from clip_cfr.calibrate.core.metrics import (
     Predictions,
     auroc,
     cell_accuracies,

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from calibrate.core.embeddings import of_unit_length
-from calibrate.core.head import CHUNK, Features, Head
-from calibrate.core.neighbours import nearest_negatives
-from calibrate.core.sampling import NONE
-from calibrate.core.similarities import with_nearest
+from clip_cfr.calibrate.core.embeddings import of_unit_length
+from clip_cfr.calibrate.core.head import CHUNK, Features, Head
+from clip_cfr.calibrate.core.neighbours import nearest_negatives
+from clip_cfr.calibrate.core.sampling import NONE
+from clip_cfr.calibrate.core.similarities import with_nearest
 from tests.calibrate import reference
 from tests.calibrate.synthetic import unit
 

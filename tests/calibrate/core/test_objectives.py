@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from calibrate.core.embeddings import of_unit_length
-from calibrate.core.head import Data, Features, Head
-from calibrate.core.objectives import CfrBatch, CfrObjective, CfrWeights, ErmObjective
-from calibrate.core.sampling import Pool
+from clip_cfr.calibrate.core.embeddings import of_unit_length
+from clip_cfr.calibrate.core.head import Data, Features, Head
+from clip_cfr.calibrate.core.objectives import CfrBatch, CfrObjective, CfrWeights, ErmObjective
+from clip_cfr.calibrate.core.sampling import Pool
 from tests.calibrate import reference
 from tests.calibrate.synthetic import unit
 

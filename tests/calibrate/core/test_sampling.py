@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibrate.core.sampling import (
+from clip_cfr.calibrate.core.sampling import (
     NONE,
     balanced_rows,
     minibatches,

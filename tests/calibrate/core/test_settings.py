@@ -4,8 +4,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from calibrate.core.errors import CalibrationError, SettingsError
-from calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings, nns_pool_rows
+from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
+from clip_cfr.calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings, nns_pool_rows
 
 FIELDS = {each.name: each for each in fields(Settings)}
 CHOICES = {name: each for name, each in FIELDS.items() if each.metadata["choices"]}

@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from calibrate.core.embeddings import of_unit_length
-from calibrate.core.similarities import with_centroids, with_slots
+from clip_cfr.calibrate.core.embeddings import of_unit_length
+from clip_cfr.calibrate.core.similarities import with_centroids, with_slots
 
 ANCHORS = of_unit_length(jnp.array([[2.0, 0.0], [0.6, 0.8]]))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.errors import CalibrationError
 from tests.calibrate.synthetic import make_task
 
 TASK = make_task(classes=3, unreadable=2)

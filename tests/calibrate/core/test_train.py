@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibrate.core.experiment import Experiment, prepare, selected_heads
-from calibrate.core.sampling import minibatches
-from calibrate.core.selection import criteria_values
-from calibrate.core.settings import CRITERIA
-from calibrate.core.train import Leg, advance, evaluation_steps, in_parts
-from calibrate.methods import cfr, fit
+from clip_cfr.calibrate.core.experiment import Experiment, prepare, selected_heads
+from clip_cfr.calibrate.core.sampling import minibatches
+from clip_cfr.calibrate.core.selection import criteria_values
+from clip_cfr.calibrate.core.settings import CRITERIA
+from clip_cfr.calibrate.core.train import Leg, advance, evaluation_steps, in_parts
+from clip_cfr.calibrate.methods import cfr, fit
 from tests.calibrate.synthetic import make_task, quick_settings
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibrate.comparison.compare import run
-from calibrate.core.errors import CalibrationError, SettingsError
-from calibrate.core.experiment import Experiment, prepare
-from calibrate.core.head import CHUNK, on_device
-from calibrate.core.train import advance, evaluation_steps
-from calibrate.core.windows import in_turn, windows
-from calibrate.methods import cfr
+from clip_cfr.calibrate.comparison.compare import run
+from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
+from clip_cfr.calibrate.core.experiment import Experiment, prepare
+from clip_cfr.calibrate.core.head import CHUNK, on_device
+from clip_cfr.calibrate.core.train import advance, evaluation_steps
+from clip_cfr.calibrate.core.windows import in_turn, windows
+from clip_cfr.calibrate.methods import cfr
 from tests.calibrate.synthetic import make_task, quick_settings
 
 HELD = 700  # of 1,640 rows, 240 of them for validation

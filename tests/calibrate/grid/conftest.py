@@ -28,7 +28,7 @@ def plan():
 @pytest.fixture
 def url(tmp_path):
     """Where the study is kept."""
-    from calibrate.grid.study import url_of_file
+    from clip_cfr.calibrate.grid.study import url_of_file
 
     return url_of_file(tmp_path / "study.db")
 
@@ -36,7 +36,7 @@ def url(tmp_path):
 @pytest.fixture
 def study(url, plan):
     """The study of the plan."""
-    from calibrate.grid.study import opened_study
+    from clip_cfr.calibrate.grid.study import opened_study
 
     with opened_study(url, "grid", plan) as study:
         yield study

@@ -1,7 +1,7 @@
 """Plans on the synthetic tasks."""
 
-from calibrate.grid.axes import Choices
-from calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.axes import Choices
+from clip_cfr.calibrate.grid.plan import Plan
 from tests.calibrate.synthetic import quick_settings
 
 SPACE = {"erm_lr": Choices((1e-3, 3e-3)), "lr": Choices((1e-4, 1e-3))}

@@ -12,15 +12,15 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from cache.runs.encoding import csv_bytes, json_bytes
-from calibrate.core.errors import CalibrationError
-from calibrate.core.settings import Settings
-from calibrate.grid.axes import Choices, Interval
-from calibrate.grid.leaderboard import columns, leaderboard
-from calibrate.grid.plan import Plan
-from calibrate.grid.points import METRICS
-from calibrate.grid.result import refuse_no_result, summarise
-from calibrate.grid.table import render
+from clip_cfr.cache.runs.encoding import csv_bytes, json_bytes
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.axes import Choices, Interval
+from clip_cfr.calibrate.grid.leaderboard import columns, leaderboard
+from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.points import METRICS
+from clip_cfr.calibrate.grid.result import refuse_no_result, summarise
+from clip_cfr.calibrate.grid.table import render
 
 SPACE = {"lr": Choices((1e-4, 1e-3, 1e-2, 1e-1, 1.0))}
 BEGAN = datetime(2026, 1, 1)
@@ -149,7 +149,7 @@ class TestResult:
         assert shlex.split(found)[: len(expected)] == expected
 
     def test_has_a_command_that_calibrate_understands_as_the_point(self):
-        from cli import calibrate, make_settings
+        from clip_cfr.cli import calibrate, make_settings
 
         given = Settings(
             lr=3e-7, steps=7, positive="rps", nns_pool="64", freeze_logit_scale=True, dropout=0.0

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from optuna.samplers import RandomSampler, TPESampler
 
-from calibrate.core.errors import SettingsError
-from calibrate.core.settings import Settings
-from calibrate.grid.axes import Choices, Interval
-from calibrate.grid.plan import Plan
+from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.axes import Choices, Interval
+from clip_cfr.calibrate.grid.plan import Plan
 
 SPACE = {"erm_lr": Choices((1e-4, 1e-3)), "positive": Choices(("dps", "rps", "x"))}
 

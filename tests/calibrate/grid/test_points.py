@@ -4,10 +4,10 @@ import jax
 import pytest
 from optuna import TrialPruned
 
-from calibrate.comparison.compare import run
-from calibrate.core.errors import CalibrationError
-from calibrate.core.experiment import Experiment
-from calibrate.grid.points import METRICS, Experiments, Fit, fit_points
+from clip_cfr.calibrate.comparison.compare import run
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.grid.points import METRICS, Experiments, Fit, fit_points
 from tests.calibrate.synthetic import quick_settings
 
 

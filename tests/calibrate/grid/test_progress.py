@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import Progress as RichProgress
 
-from calibrate.grid.progress import Bar, Progress, duration, progress_on_stderr
+from clip_cfr.calibrate.grid.progress import Bar, Progress, duration, progress_on_stderr
 from tests.calibrate.grid.test_leaderboard import make_plan, make_trial
 
 TRIALS = {

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from calibrate.core.errors import CalibrationError, SettingsError
-from calibrate.core.settings import Settings
-from calibrate.grid.axes import Choices, Interval
-from calibrate.grid.space import read_space
+from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.axes import Choices, Interval
+from clip_cfr.calibrate.grid.space import read_space
 
 
 @pytest.fixture

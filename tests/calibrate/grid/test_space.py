@@ -4,11 +4,11 @@ from dataclasses import fields
 
 import pytest
 
-from calibrate.core.errors import SettingsError
-from calibrate.core.experiment import ERM_SETTINGS
-from calibrate.core.settings import Settings
-from calibrate.grid.axes import Choices, Interval, settings_text
-from calibrate.grid.space import ordered, parse_option, read_space
+from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.experiment import ERM_SETTINGS
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.axes import Choices, Interval, settings_text
+from clip_cfr.calibrate.grid.space import ordered, parse_option, read_space
 
 
 def space(*sets, fixed=None, options=(), method="cfr"):

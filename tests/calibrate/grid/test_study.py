@@ -5,9 +5,9 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from calibrate.core.errors import CalibrationError, SettingsError
-from calibrate.grid.axes import Choices
-from calibrate.grid.study import check_url, opened_study, shown, url_of_file
+from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
+from clip_cfr.calibrate.grid.axes import Choices
+from clip_cfr.calibrate.grid.study import check_url, opened_study, shown, url_of_file
 from tests.calibrate.grid.plans import quick_plan
 from tests.calibrate.synthetic import quick_settings
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from calibrate.grid import liveness
-from calibrate.grid.liveness import Heartbeat, is_dead, process_name
-from calibrate.grid.study import opened_study
-from calibrate.grid.trials import (
+from clip_cfr.calibrate.grid import liveness
+from clip_cfr.calibrate.grid.liveness import Heartbeat, is_dead, process_name
+from clip_cfr.calibrate.grid.study import opened_study
+from clip_cfr.calibrate.grid.trials import (
     POINT,
     cut_short,
     finish,

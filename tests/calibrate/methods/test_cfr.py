@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from calibrate.comparison.compare import run
-from calibrate.core.experiment import Experiment, prepare
-from calibrate.core.head import embed
-from calibrate.core.sampling import NONE
-from calibrate.methods.cfr import alphas, stage_legs
+from clip_cfr.calibrate.comparison.compare import run
+from clip_cfr.calibrate.core.experiment import Experiment, prepare
+from clip_cfr.calibrate.core.head import embed
+from clip_cfr.calibrate.core.sampling import NONE
+from clip_cfr.calibrate.methods.cfr import alphas, stage_legs
 from tests.calibrate.reference import chosen_rows
 from tests.calibrate.synthetic import make_task, quick_settings
 

@@ -9,10 +9,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from calibrate.comparison.compare import run
-from calibrate.core.errors import CalibrationError
-from calibrate.core.experiment import Experiment, prepare
-from calibrate.methods import dfr, fit
+from clip_cfr.calibrate.comparison.compare import run
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment, prepare
+from clip_cfr.calibrate.methods import dfr, fit
 from tests.calibrate.synthetic import make_task, quick_settings
 
 

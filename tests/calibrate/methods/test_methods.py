@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from calibrate.core.settings import SELECTIONS
-from calibrate.methods import GROUP_LABELS, METHODS, fit
+from clip_cfr.calibrate.core.settings import SELECTIONS
+from clip_cfr.calibrate.methods import GROUP_LABELS, METHODS, fit
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from calibrate.core.errors import CalibrationError
-from calibrate.core.experiment import Experiment, prepare
-from calibrate.core.train import advance, advance_together
-from calibrate.methods.fitted import Fitted
-from calibrate.methods.together import (
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment, prepare
+from clip_cfr.calibrate.core.train import advance, advance_together
+from clip_cfr.calibrate.methods.fitted import Fitted
+from clip_cfr.calibrate.methods.together import (
     bytes_of_stage,
     fit_alone,
     fit_each,
@@ -97,9 +97,11 @@ class TestTooLittleMemory:
                 raise MemoryError("Out of memory allocating 1 bytes.")
             return [each.seed for each in experiments]
 
-        monkeypatch.setattr("calibrate.methods.together.stages_at_once", lambda *_: 8)
-        monkeypatch.setattr("calibrate.methods.together.fit_together", together)
-        monkeypatch.setattr("calibrate.methods.together.fit_alone", lambda _, each: each.seed)
+        monkeypatch.setattr("clip_cfr.calibrate.methods.together.stages_at_once", lambda *_: 8)
+        monkeypatch.setattr("clip_cfr.calibrate.methods.together.fit_together", together)
+        monkeypatch.setattr(
+            "clip_cfr.calibrate.methods.together.fit_alone", lambda _, each: each.seed
+        )
         experiments = [Experiment(prepared, quick_settings(), seed) for seed in range(9)]
         return list(fit_each("cfr", experiments)), tried
 

@@ -6,8 +6,13 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from calibrate.core.errors import CalibrationError
-from calibrate.runtime.jax_setup import COMPILE_EVENTS, Stopwatch, compile_seconds, use_device
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.runtime.jax_setup import (
+    COMPILE_EVENTS,
+    Stopwatch,
+    compile_seconds,
+    use_device,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import torch
 from click.testing import CliRunner
 from rich.console import Console
 
-from cli import figures_table, main
-from extract.bench.resume import CHUNK
-from extract.bench.table import FIGURES, ROWS, render_scale, title
+from clip_cfr.cli import figures_table, main
+from clip_cfr.extract.bench.resume import CHUNK
+from clip_cfr.extract.bench.table import FIGURES, ROWS, render_scale, title
 
 ABOUT = {
     "scale",

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from extract.datasets import load_dataset
-from extract.datasets.celeba.attributes import PHRASES
-from extract.datasets.common.options import DatasetOptions
-from extract.errors import ExtractError, OptionError
+from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.celeba.attributes import PHRASES
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.errors import ExtractError, OptionError
 
 NAMES = tuple(PHRASES)
 IMAGES = [f"{number:06d}.jpg" for number in range(1, 6)]

@@ -7,9 +7,9 @@ import openpyxl
 import pytest
 from sklearn.model_selection import train_test_split
 
-from extract.datasets import load_dataset
-from extract.datasets.common.options import DatasetOptions
-from extract.errors import ExtractError, OptionError
+from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.errors import ExtractError, OptionError
 
 NAME = "CheXpert-v1.0-small"
 HEADER = "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Enlarged Cardiomediastinum\n"
@@ -288,6 +288,7 @@ def test_names_the_package_that_reads_demographics(with_demographics: Path):
         cwd=Path(__file__).parents[3],
     )
     assert done.stderr.splitlines()[-1] == (
-        f"extract.errors.ExtractError: reading {with_demographics}/{NAME}/CHEXPERT DEMO.xlsx "
+        "clip_cfr.extract.errors.ExtractError: reading "
+        f"{with_demographics}/{NAME}/CHEXPERT DEMO.xlsx "
         "needs openpyxl; install it with: pip install 'clip-cfr[extract]'"
     )

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.datasets import load_dataset
-from extract.datasets.cmnist.colouring import HUES
-from extract.datasets.common.options import DatasetOptions
-from extract.errors import ExtractError, OptionError
+from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.cmnist.colouring import HUES
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.errors import ExtractError, OptionError
 
 PARTS = ("train", "t10k")
 

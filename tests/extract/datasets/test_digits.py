@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cache.errors import CacheError
-from cache.files.atomic import locked
-from extract.datasets import DatasetOptions, load_dataset
-from extract.datasets.common.counts import group_counts
-from extract.datasets.digits.files import DESCRIPTION, LIST
-from extract.datasets.digits.rendering import COLOURS, division, handwritten, jittered, render
-from extract.errors import ExtractError
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.files.atomic import locked
+from clip_cfr.extract.datasets import DatasetOptions, load_dataset
+from clip_cfr.extract.datasets.common.counts import group_counts
+from clip_cfr.extract.datasets.digits.files import DESCRIPTION, LIST
+from clip_cfr.extract.datasets.digits.rendering import (
+    COLOURS,
+    division,
+    handwritten,
+    jittered,
+    render,
+)
+from clip_cfr.extract.errors import ExtractError
 
 DEFAULTS = DatasetOptions()
 

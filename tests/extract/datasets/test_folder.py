@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.datasets import load_dataset
-from extract.datasets.common.options import DatasetOptions
-from extract.errors import ExtractError
+from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.errors import ExtractError
 
 NAMES = [f"{number}.jpg" for number in range(100)]
 

@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.datasets import load_dataset
-from extract.datasets.common.options import DatasetOptions
-from extract.datasets.common.tables import read_csv
-from extract.datasets.metashift import FOLDER, GROUPS, draw, listed_rows
-from extract.errors import ExtractError
+from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.common.tables import read_csv
+from clip_cfr.extract.datasets.metashift import FOLDER, GROUPS, draw, listed_rows
+from clip_cfr.extract.errors import ExtractError
 
 PATHS = [f"{folder}/{number}.jpg" for folder in GROUPS for number in range(10)]
 EXPECTED = f"{FOLDER}/ (train/cat/cat(indoor)/ and its three fellows), or that folder itself"

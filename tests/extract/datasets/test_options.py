@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from extract.datasets import DATASETS, load_dataset
-from extract.datasets.common.options import DatasetOptions
-from extract.errors import ExtractError, OptionError
+from clip_cfr.extract.datasets import DATASETS, load_dataset
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.errors import ExtractError, OptionError
 
 
 def load(root: Path, **options):

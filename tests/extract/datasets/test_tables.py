@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from extract.datasets.common.paths import relative_paths
-from extract.datasets.common.tables import Table, read_csv
-from extract.errors import ExtractError
+from clip_cfr.extract.datasets.common.paths import relative_paths
+from clip_cfr.extract.datasets.common.tables import Table, read_csv
+from clip_cfr.extract.errors import ExtractError
 
 
 def table(tmp_path: Path, content: bytes) -> Table:

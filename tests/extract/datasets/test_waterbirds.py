@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.datasets import load_dataset
-from extract.datasets.common.counts import group_counts
-from extract.datasets.common.listing import FILENAME, binary_rows
-from extract.datasets.common.options import DatasetOptions
-from extract.datasets.common.paths import relative_paths
-from extract.datasets.common.tables import read_csv
-from extract.datasets.waterbirds import PUBLISHED
-from extract.errors import ExtractError
+from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.common.counts import group_counts
+from clip_cfr.extract.datasets.common.listing import FILENAME, binary_rows
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.common.paths import relative_paths
+from clip_cfr.extract.datasets.common.tables import read_csv
+from clip_cfr.extract.datasets.waterbirds import PUBLISHED
+from clip_cfr.extract.errors import ExtractError
 
 FOLDER = "waterbird_complete95_forest2water2"
 PATHS = ["001.Albatross/a.jpg", "001.Albatross/b.jpg", "002.Wren/c.jpg", "002.Wren/d.jpg"]

@@ -9,9 +9,9 @@ import torch
 import transformers
 from transformers import AutoModel, AutoTokenizer, CLIPImageProcessorPil
 
-from extract.encoders.base import EncoderSpec
-from extract.encoders.load import load_encoder
-from extract.errors import ExtractError
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.errors import ExtractError
 from tests.extract.encoders.test_transformers_clip import SENTENCES, photos, pixels_of
 
 LAYERS = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}

@@ -14,13 +14,19 @@ from transformers import (
     CLIPTokenizer,
 )
 
-from extract.datasets.common.digit_words import DIGIT_WORDS
-from extract.datasets.digits.rendering import COLOURS, handwritten, render
-from extract.encoders.base import EncoderSpec
-from extract.encoders.load import load_encoder
-from extract.prompts.templates import TEMPLATES
-from extract.tiny_clip_training.captions import Example, draw_examples, truth
-from extract.tiny_clip_training.train import FOLDER, contrastive_loss, digit_accuracy, inputs, main
+from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS
+from clip_cfr.extract.datasets.digits.rendering import COLOURS, handwritten, render
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.prompts.templates import TEMPLATES
+from clip_cfr.extract.tiny_clip_training.captions import Example, draw_examples, truth
+from clip_cfr.extract.tiny_clip_training.train import (
+    FOLDER,
+    contrastive_loss,
+    digit_accuracy,
+    inputs,
+    main,
+)
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 

@@ -13,12 +13,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-from extract.encoders.base import Encoder, EncoderSpec, settled
-from extract.encoders.devices import chosen_dtype
-from extract.encoders.image_tower import fetched
-from extract.encoders.load import load_encoder
-from extract.encoders.transformers_clip.model_files import REMEDY, locate
-from extract.errors import ExtractError
+from clip_cfr.extract.encoders.base import Encoder, EncoderSpec, settled
+from clip_cfr.extract.encoders.devices import chosen_dtype
+from clip_cfr.extract.encoders.image_tower import fetched
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.transformers_clip.model_files import REMEDY, locate
+from clip_cfr.extract.errors import ExtractError
 
 ROOT = Path(__file__).parents[3]
 SENTENCES = ["a photo of a dog.", "a cat", "St. Bernard"]

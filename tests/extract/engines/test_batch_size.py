@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from extract.engines import batch_size
-from extract.engines.batch_size import CPU_SIZE, LARGEST, Fitting, fitting_batch_size, size_within
-from extract.errors import ExtractError
+from clip_cfr.extract.engines import batch_size
+from clip_cfr.extract.engines.batch_size import (
+    CPU_SIZE,
+    LARGEST,
+    Fitting,
+    fitting_batch_size,
+    size_within,
+)
+from clip_cfr.extract.errors import ExtractError
 
 
 class Narrow:

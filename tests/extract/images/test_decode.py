@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from extract.errors import ExtractError
-from extract.images.decode import REMEDY, decode, read_image
-from extract.manifest.manifest import FileSource
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.decode import REMEDY, decode, read_image
+from clip_cfr.extract.manifest.manifest import FileSource
 
 
 def encoded(image: Image.Image, form: str, **options) -> bytes:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from cache.errors import CacheError
-from cache.read.reader import verify
-from extract.datasets import load_dataset
-from extract.datasets.common.options import DatasetOptions
-from extract.encoders.base import EncoderSpec
-from extract.encoders.load import load_encoder
-from extract.errors import ExtractError
-from extract.images.decode import REMEDY
-from extract.run import ExtractOptions, extract
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.read.reader import verify
+from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.decode import REMEDY
+from clip_cfr.extract.run import ExtractOptions, extract
 from tests.samples import save_photos
 
 NUM_PHOTOS = 40

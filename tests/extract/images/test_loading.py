@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from extract.errors import ExtractError
-from extract.images.decode import loading
-from extract.images.loading import (
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images import loading
+from clip_cfr.extract.images.loading import (
     PORTION,
     START_SECONDS,
     batches,
     seconds_to_decode,
     suitable_workers,
 )
-from extract.images.preprocessing import View
-from extract.manifest.manifest import Manifest, make_rows
+from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.manifest.manifest import Manifest, make_rows
 from tests.growing import FORKS, gone
 
 VIEW = View(side=4, shorter_side=4, resample=3, mean=(0.5,) * 3, std=(0.5,) * 3)

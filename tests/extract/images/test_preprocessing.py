@@ -6,13 +6,13 @@ import torch
 from PIL import Image, ImageOps
 from transformers import CLIPImageProcessorPil, CLIPModel, SiglipImageProcessorPil
 
-from extract.encoders.base import EncoderSpec
-from extract.encoders.image_tower import ImageTower
-from extract.encoders.load import load_encoder
-from extract.encoders.transformers_clip.preprocessing import described, view_of
-from extract.errors import ExtractError
-from extract.images.decode import decode
-from extract.images.preprocessing import View
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.image_tower import ImageTower
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.transformers_clip.preprocessing import described, view_of
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.decode import decode
+from clip_cfr.extract.images.preprocessing import View
 
 EXIF_TURN = 6
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cache.read.reader import read_cache, verify
-from cli import main
-from extract.errors import ExtractError, OptionError
-from extract.importing.import_embeddings import EmbeddingFiles, import_embeddings
+from clip_cfr.cache.read.reader import read_cache, verify
+from clip_cfr.cli import main
+from clip_cfr.extract.errors import ExtractError, OptionError
+from clip_cfr.extract.importing.import_embeddings import EmbeddingFiles, import_embeddings
 
 ROOT = Path(__file__).parents[3]
 DIM, EMBEDDING = 6, 4

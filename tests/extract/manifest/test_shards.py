@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.errors import CacheError
-from cache.format.shard import make_shard
-from cache.read.reader import read_cache
-from extract.datasets import load_dataset
-from extract.datasets.common.options import DatasetOptions
-from extract.errors import ExtractError, OptionError
-from extract.manifest.manifest import Manifest
-from extract.manifest.shards import default_name, parse_shard, part
-from extract.run import ExtractOptions, extract
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.format.shard import make_shard
+from clip_cfr.cache.read.reader import read_cache
+from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.errors import ExtractError, OptionError
+from clip_cfr.extract.manifest.manifest import Manifest
+from clip_cfr.extract.manifest.shards import default_name, parse_shard, part
+from clip_cfr.extract.run import ExtractOptions, extract
 from tests.extract import test_run
 from tests.extract.test_run import Told, stop
 from tests.samples import save_photos

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cache.format.schema import Rows
-from extract.manifest.manifest import FileSource, Manifest
-from extract.prompts.embed import class_embeddings, embed_texts, expand
-from extract.prompts.templates import IMAGENET, TEMPLATES
+from clip_cfr.cache.format.schema import Rows
+from clip_cfr.extract.manifest.manifest import FileSource, Manifest
+from clip_cfr.extract.prompts.embed import class_embeddings, embed_texts, expand
+from clip_cfr.extract.prompts.templates import IMAGENET, TEMPLATES
 
 SIMPLE = TEMPLATES["simple"]
 

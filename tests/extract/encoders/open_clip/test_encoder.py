@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from extract.encoders.base import EncoderSpec
-from extract.encoders.load import load_encoder
-from extract.encoders.open_clip.projection import taken_out
-from extract.errors import ExtractError
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.open_clip.projection import taken_out
+from clip_cfr.extract.errors import ExtractError
 from tests.extract.encoders.open_clip.conftest import RESNET, TEXT, VIT
 
 SENTENCES = ["a photo of a dog.", "a cat", "St. Bernard"]

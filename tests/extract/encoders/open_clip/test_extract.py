@@ -1,10 +1,10 @@
 import numpy as np
 from click.testing import CliRunner
 
-from cache.read.reader import read_cache, verify
-from cli import main
-from extract.encoders.base import EncoderSpec
-from extract.encoders.load import load_encoder
+from clip_cfr.cache.read.reader import read_cache, verify
+from clip_cfr.cli import main
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.load import load_encoder
 from tests.samples import save_photos
 
 

@@ -3,8 +3,8 @@ import importlib
 import pytest
 import torch
 
-from extract.encoders.open_clip import library
-from extract.errors import ExtractError
+from clip_cfr.extract.encoders.open_clip import library
+from clip_cfr.extract.errors import ExtractError
 
 
 def failing(monkeypatch, error: Exception) -> None:

@@ -3,10 +3,10 @@ import pytest
 import torch
 from PIL import Image
 
-from extract.encoders.base import EncoderSpec
-from extract.encoders.load import load_encoder
-from extract.encoders.open_clip.preprocessing import view_of
-from extract.errors import ExtractError
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.open_clip.preprocessing import view_of
+from clip_cfr.extract.errors import ExtractError
 from tests.extract.encoders.open_clip.conftest import VIT
 
 CONFIGURATION = {

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from extract.encoders.base import EncoderSpec
-from extract.encoders.load import load_encoder
-from extract.engines.on_ray.encoding import EncodingActor
-from extract.errors import ExtractError
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.engines.on_ray.encoding import EncodingActor
+from clip_cfr.extract.errors import ExtractError
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
-from extract.engines.on_ray.plan import Plan, planned
-from extract.errors import ExtractError
+from clip_cfr.extract.engines.on_ray.plan import Plan, planned
+from clip_cfr.extract.errors import ExtractError
 
 
 def test_each_gpu_has_an_encoder_and_all_cores_decode():

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.read.reader import read_cache, verify
-from extract.datasets import load_dataset
-from extract.datasets.common.options import DatasetOptions
-from extract.encoders.base import EncoderSpec
-from extract.encoders.load import load_encoder
-from extract.errors import ExtractError
-from extract.images.decode import REMEDY
-from extract.manifest.manifest import ImageSource
-from extract.run import ExtractOptions, extract
+from clip_cfr.cache.read.reader import read_cache, verify
+from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.decode import REMEDY
+from clip_cfr.extract.manifest.manifest import ImageSource
+from clip_cfr.extract.run import ExtractOptions, extract
 from tests.samples import save_photos
 
 # Not imported yet: ray reads the environment when it is, which `connected` sets before.
@@ -79,11 +79,11 @@ def spec(small_clip):
 @pytest.fixture(scope="module")
 def on_ray(spec):
     """The model and the engine, on two encoders that share the cores with two decoders."""
-    from extract.engines.on_ray.cluster import connected
+    from clip_cfr.extract.engines.on_ray.cluster import connected
 
     with connected(None), pytest.MonkeyPatch.context() as patch:
-        from extract.engines.on_ray import engine
-        from extract.engines.on_ray.plan import Plan
+        from clip_cfr.extract.engines.on_ray import engine
+        from clip_cfr.extract.engines.on_ray.plan import Plan
 
         plan = Plan("cpu", encoders=2, cores=0, gpus=0, decoders=2)
         patch.setattr(engine, "planned", lambda nodes, device: plan)

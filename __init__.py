@@ -1,0 +1,1 @@
+"""Group robustness for CLIP without group labels."""
