@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,38 +19,11 @@ from clip_cfr.extract.images.decode import REMEDY
 from clip_cfr.extract.manifest.limit import limited
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.manifest.shards import part
+from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.progress import Progress
 from clip_cfr.extract.prompts.embed import embed_texts
 from clip_cfr.extract.prompts.templates import TEMPLATES
 from clip_cfr.extract.summary import Summary, summarise
-
-
-@dataclass(frozen=True)
-class ExtractOptions:
-    """How to extract.
-
-    Attributes:
-        batch_size: rows that are encoded together, and saved together; None takes that of the job
-            that is gone on with, or what fits.
-        workers: processes that read and decode images, 0 for none beside this one; None takes
-            what suits the device.
-        skip_unreadable: keep the row of an image that cannot be read as not valid; otherwise stop
-            there.
-        features_dtype: how features are stored, `float16` or `float32`.
-        templates: a name in `TEMPLATES`.
-        limit: take only so many rows, spread over splits and groups.
-        shard: index, from 1, and count: take only this one of so many equal parts of the rows.
-        overwrite: replace a file that exists.
-    """
-
-    batch_size: int | None = None
-    workers: int | None = None
-    skip_unreadable: bool = False
-    features_dtype: str = "float16"
-    templates: str = "imagenet"
-    limit: int | None = None
-    shard: tuple[int, int] | None = None
-    overwrite: bool = False
 
 
 def extract(

@@ -12,7 +12,8 @@ from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.base import Encoder
 from clip_cfr.extract.images.loading import suitable_workers
 from clip_cfr.extract.manifest.manifest import Manifest
-from clip_cfr.extract.run import ExtractOptions, extract
+from clip_cfr.extract.options import ExtractOptions
+from clip_cfr.extract.run import extract
 
 # What was measured in one turn, by name.
 Turn = dict[str, float]

@@ -11,10 +11,12 @@ import numpy as np
 
 from clip_cfr.extract.bench.models import TINY_CLIP
 from clip_cfr.extract.bench.rates import Quiet, load_pictures
-from clip_cfr.extract.encoders.base import Encoder, EncoderSpec, Features, Pixels
+from clip_cfr.extract.encoders.base import Encoder, Features, Pixels
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.run import ExtractOptions, extract
+from clip_cfr.extract.options import ExtractOptions
+from clip_cfr.extract.run import extract
 
 # Each row is committed with its batch.
 CHUNK = 32

@@ -16,8 +16,8 @@ from clip_cfr.extract.bench.resume import CHUNK, lost_rows
 from clip_cfr.extract.bench.scale import cost, growth
 from clip_cfr.extract.bench.sizes import Sizes, Tower
 from clip_cfr.extract.bench.table import FIGURES
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.engines.batch_size import fitting_batch_size
 
 Tell = Callable[[str], None]

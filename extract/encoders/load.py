@@ -1,6 +1,7 @@
 """Loads the encoder of a model, from the library that its name belongs to."""
 
-from clip_cfr.extract.encoders.base import Encoder, EncoderSpec
+from clip_cfr.extract.encoders.base import Encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec
 
 
 def load_encoder(spec: EncoderSpec) -> Encoder:

@@ -15,7 +15,7 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS
 from clip_cfr.extract.datasets.digits.rendering import COLOURS, division, handwritten, render
-from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.encoders.transformers_clip.encoder import ClipEncoder
 from clip_cfr.extract.encoders.transformers_clip.loading import quieten
 from clip_cfr.extract.prompts.embed import class_embeddings

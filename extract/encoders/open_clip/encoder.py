@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float32
 
 from clip_cfr.cache.format.schema import Head
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.devices import (
     chosen_device,
     chosen_dtype,
@@ -23,6 +22,7 @@ from clip_cfr.extract.encoders.open_clip.loading import check_lengths, load_mode
 from clip_cfr.extract.encoders.open_clip.model_files import OpenClipFiles, locate
 from clip_cfr.extract.encoders.open_clip.preprocessing import view_of
 from clip_cfr.extract.encoders.open_clip.projection import Headless, Projection, taken_out
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.encoders.versions import versions
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.preprocessing import View

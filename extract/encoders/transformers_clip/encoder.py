@@ -10,7 +10,6 @@ import transformers
 from jaxtyping import Float32
 
 from clip_cfr.cache.format.schema import Head
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.devices import (
     chosen_device,
     chosen_dtype,
@@ -18,6 +17,7 @@ from clip_cfr.extract.encoders.devices import (
     limit_threads,
 )
 from clip_cfr.extract.encoders.image_tower import ImageTower, ThroughTower, lowered
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.encoders.transformers_clip.loading import (
     load_network,
     load_processor,

@@ -13,8 +13,9 @@ from jaxtyping import Float32, UInt8
 
 from clip_cfr.cache.format.schema import Head
 from clip_cfr.cache.write.journal import differences
-from clip_cfr.extract.encoders.base import Encoder, EncoderSpec, Features
+from clip_cfr.extract.encoders.base import Encoder, Features
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.engines.batch_size import Fitting, fitting_batch_size
 from clip_cfr.extract.engines.on_ray.decoding import go_home
 from clip_cfr.extract.errors import ExtractError

@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from ray.actor import ActorHandle
 
 from clip_cfr.cache.format.schema import Head
-from clip_cfr.extract.encoders.base import EncoderSpec
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.engines.base import Encoded, Work
 from clip_cfr.extract.engines.on_ray.decoding import DECODING, Source, decode
 from clip_cfr.extract.engines.on_ray.encoding import Card, EncodingActor

@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from clip_cfr.cache.console import figures_table
 from clip_cfr.calibrate.bench.table import FIGURES, ROWS, title
-from clip_cfr.cli import figures_table, main
+from clip_cfr.cli import main
 
 # Differences of times, and what a machine or an installation may lack.
 MAY_BE_NULL = {"gpu_grid_ratio"}

@@ -8,7 +8,8 @@ import torch
 from click.testing import CliRunner
 from rich.console import Console
 
-from clip_cfr.cli import figures_table, main
+from clip_cfr.cache.console import figures_table
+from clip_cfr.cli import main
 from clip_cfr.extract.bench.resume import CHUNK
 from clip_cfr.extract.bench.table import FIGURES, ROWS, render_scale, title
 

@@ -9,8 +9,8 @@ import torch
 import transformers
 from transformers import AutoModel, AutoTokenizer, CLIPImageProcessorPil
 
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 from tests.extract.encoders.test_transformers_clip import SENTENCES, photos, pixels_of
 

@@ -16,8 +16,8 @@ from transformers import (
 
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS
 from clip_cfr.extract.datasets.digits.rendering import COLOURS, handwritten, render
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.prompts.templates import TEMPLATES
 from clip_cfr.extract.tiny_clip_training.captions import Example, draw_examples, truth
 from clip_cfr.extract.tiny_clip_training.train import (

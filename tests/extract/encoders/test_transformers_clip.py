@@ -13,10 +13,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-from clip_cfr.extract.encoders.base import Encoder, EncoderSpec, settled
+from clip_cfr.extract.encoders.base import Encoder
 from clip_cfr.extract.encoders.devices import chosen_dtype
 from clip_cfr.extract.encoders.image_tower import fetched
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec, settled
 from clip_cfr.extract.encoders.transformers_clip.model_files import REMEDY, locate
 from clip_cfr.extract.errors import ExtractError
 

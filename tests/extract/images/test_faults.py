@@ -12,11 +12,12 @@ from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.read.reader import verify
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import REMEDY
-from clip_cfr.extract.run import ExtractOptions, extract
+from clip_cfr.extract.options import ExtractOptions
+from clip_cfr.extract.run import extract
 from tests.samples import save_photos
 
 NUM_PHOTOS = 40

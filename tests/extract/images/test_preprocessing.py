@@ -6,9 +6,9 @@ import torch
 from PIL import Image, ImageOps
 from transformers import CLIPImageProcessorPil, CLIPModel, SiglipImageProcessorPil
 
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.image_tower import ImageTower
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.encoders.transformers_clip.preprocessing import described, view_of
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import decode

@@ -13,7 +13,8 @@ from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.manifest.shards import default_name, parse_shard, part
-from clip_cfr.extract.run import ExtractOptions, extract
+from clip_cfr.extract.options import ExtractOptions
+from clip_cfr.extract.run import extract
 from tests.extract import test_run
 from tests.extract.test_run import Told, stop
 from tests.samples import save_photos

@@ -3,8 +3,8 @@ from click.testing import CliRunner
 
 from clip_cfr.cache.read.reader import read_cache, verify
 from clip_cfr.cli import main
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from tests.samples import save_photos
 
 

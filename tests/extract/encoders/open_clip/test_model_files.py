@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.open_clip.loading import load_model
 from clip_cfr.extract.encoders.open_clip.model_files import EXPECTED, locate
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 from tests.extract.encoders.open_clip.conftest import RESNET, TEXT
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.open_clip.preprocessing import view_of
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 from tests.extract.encoders.open_clip.conftest import VIT
 

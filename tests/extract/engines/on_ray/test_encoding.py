@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.engines.on_ray.encoding import EncodingActor
 from clip_cfr.extract.errors import ExtractError
 

@@ -14,12 +14,13 @@ import pytest
 from clip_cfr.cache.read.reader import read_cache, verify
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.encoders.base import EncoderSpec
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import REMEDY
 from clip_cfr.extract.manifest.manifest import ImageSource
-from clip_cfr.extract.run import ExtractOptions, extract
+from clip_cfr.extract.options import ExtractOptions
+from clip_cfr.extract.run import extract
 from tests.samples import save_photos
 
 # Not imported yet: ray reads the environment when it is, which `connected` sets before.

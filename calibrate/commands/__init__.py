@@ -1,0 +1,1 @@
+"""The commands on cached features: calibrate, grid, bench train, demo."""

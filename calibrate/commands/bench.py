@@ -1,0 +1,34 @@
+"""The command bench train."""
+
+from functools import partial
+
+import click
+
+from clip_cfr.cache.console import (
+    COMMAND_LINE,
+    Command,
+    emit,
+    figures_table,
+    json_option,
+    tell_measured,
+)
+
+
+@click.command("train", cls=Command)
+@click.option("--repeats", type=click.IntRange(min=1), default=5, help="Medians are over these.")
+@click.option("--quick", is_flag=True, help="Tiny sizes, to see that it runs; figures say nothing.")
+@json_option
+def train(repeats, quick, as_json):
+    """Time training at Waterbirds size, next to this machine's matrix product and to PyTorch.
+
+    \b
+    Example:
+      clip-cfr bench train
+      clip-cfr bench train --repeats 3 --json
+    """
+    from clip_cfr.calibrate.bench.run import bench_train as run
+    from clip_cfr.calibrate.bench.sizes import FULL, QUICK
+    from clip_cfr.calibrate.bench.table import ROWS, title
+
+    result = run(COMMAND_LINE, QUICK if quick else FULL, repeats, tell_measured)
+    emit(result, as_json, partial(figures_table, ROWS, title))
