@@ -40,7 +40,7 @@ def verify(file, as_json):
     Example:
       clip-cfr verify celeba.h5
     """
-    from clip_cfr.cache.format.shards import Shard
+    from clip_cfr.cache.format.shard import Shard
     from clip_cfr.cache.read.info import read_info
     from clip_cfr.cache.read.reader import verify as run
 

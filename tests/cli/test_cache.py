@@ -154,7 +154,7 @@ def test_verify_names_what_is_damaged(path):
 
 @pytest.mark.parametrize("command", ["info", "verify"])
 def test_help_ends_with_an_example(command):
-    assert f"Example:\n    python cli.py {command} celeba.h5" in run(command, "--help").stdout
+    assert f"Example:\n    main {command} celeba.h5" in run(command, "--help").stdout
 
 
 def test_a_missing_argument_is_a_usage_error():

@@ -108,4 +108,4 @@ def test_verify_says_which_shard_it_is(shards):
 
 
 def test_help_ends_with_an_example():
-    assert "Example:\n    python cli.py merge celeba.*-of-8.h5" in run("merge", "--help").stdout
+    assert "Example:\n    main merge celeba.*-of-8.h5" in run("merge", "--help").stdout
