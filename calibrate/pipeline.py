@@ -6,27 +6,6 @@ from pathlib import Path
 import click
 
 
-def task_of(cache):
-    """What calibration learns from, out of a cache."""
-    from clip_cfr.calibrate.core.task import Task
-
-    rows, texts, head = cache.rows, cache.texts, cache.head
-    return Task(
-        cache.features,
-        cache.valid,
-        rows.labels,
-        rows.attributes,
-        rows.splits,
-        texts.class_names,
-        texts.attribute_names or ("any",),
-        head.projection,
-        head.bias,
-        head.logit_scale,
-        texts.class_embeddings,
-        rows.subjects,
-    )
-
-
 @contextmanager
 def task_in(path: Path, hold_rows: int | None):
     """A block with a cache, its task, and how many rows of features to hold in memory at a time.
@@ -36,6 +15,7 @@ def task_in(path: Path, hold_rows: int | None):
     from dataclasses import replace
 
     from clip_cfr.cache.read.reader import opened_cache
+    from clip_cfr.calibrate.core.task import Task
     from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
 
     with opened_cache(path) as cache:
@@ -45,7 +25,7 @@ def task_in(path: Path, hold_rows: int | None):
             cache = replace(cache, features=cache.features.in_memory())
         else:
             click.echo(f"{path}: {held} of {shape[0]} rows are held in memory at a time", err=True)
-        yield cache, task_of(cache), held
+        yield cache, Task.from_cache(cache), held
 
 
 def start_jax(device: str) -> str:

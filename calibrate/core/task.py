@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32
@@ -48,6 +48,29 @@ class Task:
     logit_scale: float
     class_embeddings: Float32[np.ndarray, "classes embedding"]
     subjects: Int32[np.ndarray, " n"] | None = None
+
+    @classmethod
+    def from_cache(cls, cache: Any) -> Self:
+        """Return the task of a feature cache, such as `clip_cfr.cache.open_cache` yields.
+
+        Raises:
+            CalibrationError: a split has no rows, or the training split has one class only.
+        """
+        rows, texts, head = cache.rows, cache.texts, cache.head
+        return cls(
+            features=cache.features,
+            valid=cache.valid,
+            labels=rows.labels,
+            attributes=rows.attributes,
+            splits=rows.splits,
+            class_names=texts.class_names,
+            attribute_names=texts.attribute_names or ("any",),
+            projection=head.projection,
+            bias=head.bias,
+            logit_scale=head.logit_scale,
+            class_embeddings=texts.class_embeddings,
+            subjects=rows.subjects,
+        )
 
     def __post_init__(self):
         for code, name in enumerate(SPLITS):

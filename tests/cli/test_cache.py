@@ -124,7 +124,7 @@ def test_info_shows_a_cache_without_attributes_prompts_or_subjects(tmp_path):
 
 def test_verify_says_that_a_file_is_sound(path):
     digest = content_digest(path)
-    assert run("verify", path).stdout == f"{path}: sound: 14 data sets, SHA-256 {digest}\n"
+    assert run("verify", path).stdout == f"{path}: sound: 14 arrays, SHA-256 {digest}\n"
     assert json.loads(run("verify", path, "--json").stdout) == {
         "cache": str(path),
         "sha256": digest,

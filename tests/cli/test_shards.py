@@ -102,7 +102,7 @@ def test_merge_refuses_in_one_line(shards, tmp_path):
 def test_verify_says_which_shard_it_is(shards):
     shown = run("verify", shards[1]).stdout
     assert shown.startswith(
-        f"{shards[1]}: sound: shard 2 of 3 (rows 7 to 14 of 23), 14 data sets, SHA-256 "
+        f"{shards[1]}: sound: shard 2 of 3 (rows 7 to 14 of 23), 14 arrays, SHA-256 "
     )
     assert json.loads(run("verify", shards[1], "--json").stdout)["shard"]["index"] == 2
 
