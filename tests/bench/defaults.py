@@ -20,7 +20,7 @@ from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.calibrate.comparison.compare import run
 from clip_cfr.calibrate.core.experiment import Experiment, prepare
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.cli import task_of
+from clip_cfr.calibrate.core.task import Task
 
 SELECTIONS = ("worst-class", "last")
 NAMES = ("lr", "temperature", "init", "cross_entropy")
@@ -72,7 +72,7 @@ def main():
     parser.add_argument("caches", nargs="*", type=Path)
     parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args()
-    tasks = {path.stem: task_of(read_cache(path)) for path in options.caches}
+    tasks = {path.stem: Task.from_cache(read_cache(path)) for path in options.caches}
     results = {n: measure(t, options.seeds) for n, t in {**tasks, **synthetic_tasks()}.items()}
     for name, (_, sizes) in results.items():
         print(f"{name}: calibration sets of {sizes} rows")
