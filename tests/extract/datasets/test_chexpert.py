@@ -277,8 +277,8 @@ def test_names_the_package_that_reads_demographics(with_demographics: Path):
     code = (
         "import sys; sys.modules['openpyxl'] = None\n"
         "from pathlib import Path\n"
-        "from extract.datasets import load_dataset\n"
-        "from extract.datasets.options import DatasetOptions\n"
+        "from clip_cfr.extract.datasets import load_dataset\n"
+        "from clip_cfr.extract.datasets.common.options import DatasetOptions\n"
         f"load_dataset('chexpert', Path({str(with_demographics)!r}), DatasetOptions())"
     )
     done = subprocess.run(
