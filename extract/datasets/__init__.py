@@ -3,8 +3,8 @@
 from importlib import import_module
 from pathlib import Path
 
-from clip_cfr.extract.datasets.common.names import with_class_names, with_prompts
 from clip_cfr.extract.datasets.common.options import DatasetOptions, refuse_unknown
+from clip_cfr.extract.datasets.common.overrides import with_class_names, with_prompts
 from clip_cfr.extract.errors import OptionError
 from clip_cfr.extract.manifest.manifest import Manifest
 

@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8, Int32
 
-from clip_cfr.extract.datasets.common.listing import ATTRIBUTE, FILENAME, LABEL, SPLIT, SPLIT_CODES
+from clip_cfr.extract.datasets.common.csv_table import Table, read_csv
+from clip_cfr.extract.datasets.common.image_paths import find_file, relative_paths, require_images
+from clip_cfr.extract.datasets.common.metadata_columns import (
+    ATTRIBUTE,
+    FILENAME,
+    LABEL,
+    SPLIT,
+    SPLIT_CODES,
+)
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.common.paths import find_file, relative_paths, require_images
-from clip_cfr.extract.datasets.common.splits import SEED, draw_stratified
-from clip_cfr.extract.datasets.common.tables import Table, read_csv
+from clip_cfr.extract.datasets.common.random_splits import SEED, draw_stratified
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.manifest import FileSource, Manifest, make_rows
 

@@ -6,18 +6,18 @@ import numpy as np
 from jaxtyping import Int8
 
 from clip_cfr.cache.format.schema import Rows
-from clip_cfr.extract.datasets.common.counts import differences
-from clip_cfr.extract.datasets.common.listing import FILENAME, binary_rows
-from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.common.paths import (
+from clip_cfr.extract.datasets.common.csv_table import Table, read_csv
+from clip_cfr.extract.datasets.common.image_paths import (
     first_file,
     first_folder,
     relative_paths,
     require_folder,
     require_images,
 )
-from clip_cfr.extract.datasets.common.splits import SEED
-from clip_cfr.extract.datasets.common.tables import Table, read_csv
+from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, binary_rows
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.common.published_counts import differences
+from clip_cfr.extract.datasets.common.random_splits import SEED
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.manifest import FileSource, Manifest, make_rows
 

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from clip_cfr.extract.datasets.common.counts import differences, group_counts
-from clip_cfr.extract.datasets.common.listing import FILENAME, binary_rows
-from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.common.paths import (
+from clip_cfr.extract.datasets.common.csv_table import read_csv
+from clip_cfr.extract.datasets.common.image_paths import (
     find_file,
     first_folder,
     relative_paths,
     require_images,
 )
-from clip_cfr.extract.datasets.common.tables import read_csv
+from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, binary_rows
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.common.published_counts import differences, group_counts
 from clip_cfr.extract.manifest.manifest import FileSource, Manifest
 
 OPTIONS = ("metadata",)

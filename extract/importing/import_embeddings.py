@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from clip_cfr.cache.format.schema import FeatureCache, Head, Texts
-from clip_cfr.extract.datasets.common.names import with_class_names
-from clip_cfr.extract.datasets.common.tables import read_csv
+from clip_cfr.extract.datasets.common.csv_table import read_csv
+from clip_cfr.extract.datasets.common.overrides import with_class_names
 from clip_cfr.extract.datasets.folder import listed_manifest
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.importing.arrays import read_matrix, read_vectors
+from clip_cfr.extract.importing.read_arrays import read_matrix, read_vectors
 from clip_cfr.extract.manifest.manifest import Manifest
 
 # The limit that CLIP's training ran into.

@@ -3,12 +3,10 @@
 from pathlib import Path
 
 from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
-from clip_cfr.extract.datasets.celeba.attributes import PHRASES, names, prompts
-from clip_cfr.extract.datasets.celeba.lists import read_list
-from clip_cfr.extract.datasets.common.counts import differences, group_counts
-from clip_cfr.extract.datasets.common.listing import FILENAME, SPLIT_CODES, binary_rows
-from clip_cfr.extract.datasets.common.options import DatasetOptions, flag
-from clip_cfr.extract.datasets.common.paths import (
+from clip_cfr.extract.datasets.celeba.attribute_phrases import PHRASES, names, prompts
+from clip_cfr.extract.datasets.celeba.list_files import read_list
+from clip_cfr.extract.datasets.common.csv_table import Table, read_csv
+from clip_cfr.extract.datasets.common.image_paths import (
     find_file,
     first_file,
     first_folder,
@@ -16,7 +14,9 @@ from clip_cfr.extract.datasets.common.paths import (
     require_folder,
     require_images,
 )
-from clip_cfr.extract.datasets.common.tables import Table, read_csv
+from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, SPLIT_CODES, binary_rows
+from clip_cfr.extract.datasets.common.options import DatasetOptions, flag
+from clip_cfr.extract.datasets.common.published_counts import differences, group_counts
 from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.manifest.manifest import FileSource, Manifest, make_rows
 

@@ -6,10 +6,14 @@ import numpy as np
 from jaxtyping import Int8, Int32
 
 from clip_cfr.extract.datasets.chexpert.demographics import read_races
-from clip_cfr.extract.datasets.chexpert.lists import UNKNOWN, Images, read_images
+from clip_cfr.extract.datasets.chexpert.list_files import UNKNOWN, Images, read_images
+from clip_cfr.extract.datasets.common.image_paths import find_file
 from clip_cfr.extract.datasets.common.options import DatasetOptions, chosen
-from clip_cfr.extract.datasets.common.paths import find_file
-from clip_cfr.extract.datasets.common.splits import SEED, draw_as_subpopbench, draw_by_subject
+from clip_cfr.extract.datasets.common.random_splits import (
+    SEED,
+    draw_as_subpopbench,
+    draw_by_subject,
+)
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.manifest import FileSource, Manifest, make_rows
 

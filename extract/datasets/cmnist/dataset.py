@@ -12,18 +12,18 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from clip_cfr.cache.format.schema import Rows
-from clip_cfr.extract.datasets.cmnist.colouring import (
+from clip_cfr.extract.datasets.cmnist.coloured_images import (
     NUM_HUES,
     ChannelDigits,
     HueDigits,
     noisy,
     own_or_other_hues,
 )
-from clip_cfr.extract.datasets.cmnist.mnist import SIZES, ids, read_part
-from clip_cfr.extract.datasets.common.counts import differences, group_counts
+from clip_cfr.extract.datasets.cmnist.mnist_files import SIZES, ids, read_part
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS, digit_range
 from clip_cfr.extract.datasets.common.options import DatasetOptions, chosen
-from clip_cfr.extract.datasets.common.splits import SEED
+from clip_cfr.extract.datasets.common.published_counts import differences, group_counts
+from clip_cfr.extract.datasets.common.random_splits import SEED
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.manifest import ImageSource, Manifest, make_rows
 

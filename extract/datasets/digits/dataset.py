@@ -7,14 +7,14 @@ of val and test.
 from dataclasses import replace
 from pathlib import Path
 
+from clip_cfr.extract.datasets.common.csv_table import read_csv
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS, digit_range
-from clip_cfr.extract.datasets.common.listing import binary_rows
+from clip_cfr.extract.datasets.common.image_paths import relative_paths, require_images
+from clip_cfr.extract.datasets.common.metadata_columns import binary_rows
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.common.paths import relative_paths, require_images
-from clip_cfr.extract.datasets.common.splits import SEED
-from clip_cfr.extract.datasets.common.tables import read_csv
-from clip_cfr.extract.datasets.digits.files import LIST, ensure_rendered
-from clip_cfr.extract.datasets.digits.plan import COLOUR_NAMES
+from clip_cfr.extract.datasets.common.random_splits import SEED
+from clip_cfr.extract.datasets.digits.picture_plan import COLOUR_NAMES
+from clip_cfr.extract.datasets.digits.rendered_folder import LIST, ensure_rendered
 from clip_cfr.extract.datasets.digits.rendering import handwritten
 from clip_cfr.extract.manifest.manifest import FileSource, Manifest
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from clip_cfr.extract.datasets import load_dataset
-from clip_cfr.extract.datasets.celeba.attributes import PHRASES
+from clip_cfr.extract.datasets.celeba.attribute_phrases import PHRASES
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.errors import ExtractError, OptionError
 

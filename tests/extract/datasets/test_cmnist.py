@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clip_cfr.extract.datasets import load_dataset
-from clip_cfr.extract.datasets.cmnist.colouring import HUES
+from clip_cfr.extract.datasets.cmnist.coloured_images import HUES
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.errors import ExtractError, OptionError
 

@@ -13,8 +13,8 @@ from PIL import Image
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.atomic import locked
 from clip_cfr.extract.datasets import DatasetOptions, load_dataset
-from clip_cfr.extract.datasets.common.counts import group_counts
-from clip_cfr.extract.datasets.digits.files import DESCRIPTION, LIST
+from clip_cfr.extract.datasets.common.published_counts import group_counts
+from clip_cfr.extract.datasets.digits.rendered_folder import DESCRIPTION, LIST
 from clip_cfr.extract.datasets.digits.rendering import (
     COLOURS,
     division,

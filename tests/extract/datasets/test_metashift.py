@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets.common.csv_table import read_csv
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.common.tables import read_csv
 from clip_cfr.extract.datasets.metashift import FOLDER, GROUPS, draw, listed_rows
 from clip_cfr.extract.errors import ExtractError
 

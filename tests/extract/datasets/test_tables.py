@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from clip_cfr.extract.datasets.common.paths import relative_paths
-from clip_cfr.extract.datasets.common.tables import Table, read_csv
+from clip_cfr.extract.datasets.common.csv_table import Table, read_csv
+from clip_cfr.extract.datasets.common.image_paths import relative_paths
 from clip_cfr.extract.errors import ExtractError
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from clip_cfr.extract.datasets import load_dataset
-from clip_cfr.extract.datasets.common.counts import group_counts
-from clip_cfr.extract.datasets.common.listing import FILENAME, binary_rows
+from clip_cfr.extract.datasets.common.csv_table import read_csv
+from clip_cfr.extract.datasets.common.image_paths import relative_paths
+from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, binary_rows
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.common.paths import relative_paths
-from clip_cfr.extract.datasets.common.tables import read_csv
+from clip_cfr.extract.datasets.common.published_counts import group_counts
 from clip_cfr.extract.datasets.waterbirds import PUBLISHED
 from clip_cfr.extract.errors import ExtractError
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from clip_cfr.extract.datasets.cmnist.idx import read_idx
-from clip_cfr.extract.datasets.common.paths import find_file
+from clip_cfr.extract.datasets.cmnist.idx_file import read_idx
+from clip_cfr.extract.datasets.common.image_paths import find_file
 from clip_cfr.extract.errors import ExtractError
 
 FOLDERS = ("", "raw/", "MNIST/raw/")

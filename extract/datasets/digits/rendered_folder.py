@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from clip_cfr.cache.files.atomic import beside, locked, unwritable
-from clip_cfr.extract.datasets.common.tables import read_text
-from clip_cfr.extract.datasets.digits.plan import COLOUR_NAMES, Picture, plan
+from clip_cfr.extract.datasets.common.csv_table import read_text
+from clip_cfr.extract.datasets.digits.picture_plan import COLOUR_NAMES, Picture, plan
 from clip_cfr.extract.datasets.digits.rendering import handwritten, render
 from clip_cfr.extract.errors import ExtractError
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from clip_cfr.extract.datasets.chexpert.demographics import patient_number
-from clip_cfr.extract.datasets.common.paths import relative_paths, require_images
-from clip_cfr.extract.datasets.common.tables import Table, read_csv
+from clip_cfr.extract.datasets.common.csv_table import Table, read_csv
+from clip_cfr.extract.datasets.common.image_paths import relative_paths, require_images
 from clip_cfr.extract.errors import ExtractError
 
 # Nobody marks the absence of "no finding": an empty field says it.

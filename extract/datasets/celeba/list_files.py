@@ -9,7 +9,7 @@ header at all.
 from collections.abc import Sequence
 from pathlib import Path
 
-from clip_cfr.extract.datasets.common.tables import Table, make_table, read_csv, read_text
+from clip_cfr.extract.datasets.common.csv_table import Table, make_table, read_csv, read_text
 from clip_cfr.extract.errors import ExtractError
 
 Lines = list[tuple[int, str]]

@@ -5,7 +5,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
 
-from clip_cfr.extract.datasets.common.tables import Table
+from clip_cfr.extract.datasets.common.csv_table import Table
 from clip_cfr.extract.errors import ExtractError
 
 

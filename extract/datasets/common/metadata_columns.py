@@ -7,7 +7,7 @@ write, `filename,y,a,split` what SubpopBench does.
 from collections.abc import Sequence
 
 from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
-from clip_cfr.extract.datasets.common.tables import Table
+from clip_cfr.extract.datasets.common.csv_table import Table
 from clip_cfr.extract.manifest.manifest import make_rows
 
 FILENAME = ("filename", "img_filename", "image_id")
