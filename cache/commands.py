@@ -42,9 +42,9 @@ def verify(file, as_json):
     """
     from clip_cfr.cache.format.shard import Shard
     from clip_cfr.cache.read.info import read_info
-    from clip_cfr.cache.read.reader import verify as run
+    from clip_cfr.cache.read.reader import verify_cache
 
-    digests, found = run(file), read_info(file)
+    digests, found = verify_cache(file), read_info(file)
     result = {key: found[key] for key in ("cache", "sha256", "shard")} | {"datasets": digests}
 
     if as_json:
@@ -72,14 +72,14 @@ def merge(shards, out, virtual, overwrite, as_json):
       clip-cfr merge celeba.*-of-8.h5 --out celeba.h5
       clip-cfr merge shards/celeba.*-of-64.h5 --out celeba.h5 --virtual
     """
-    from clip_cfr.cache.merge.merge import merge as run
+    from clip_cfr.cache.merge.merge import merge_shards
     from clip_cfr.cache.read.info import read_info
     from clip_cfr.cache.read.info_table import render
 
     if out.resolve() in {shard.resolve() for shard in shards}:
         raise click.UsageError(f"--out {out} is one of the shards to read; name another")
     with interruptible(f"{out}: interrupted; nothing was written"):
-        warnings = run(shards, out, overwrite, virtual)
+        warnings = merge_shards(shards, out, overwrite, virtual)
     emit({**read_info(out), "warnings": warnings}, as_json, render)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -14,11 +14,11 @@ def task_in(path: Path, hold_rows: int | None):
     """
     from dataclasses import replace
 
-    from clip_cfr.cache.read.reader import opened_cache
+    from clip_cfr.cache.read.reader import open_cache
     from clip_cfr.calibrate.core.task import Task
     from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
 
-    with opened_cache(path) as cache:
+    with open_cache(path) as cache:
         shape, dtype = cache.features.shape, cache.features.dtype
         held = rows_to_hold(hold_rows, shape, dtype)
         if held is None:

@@ -29,7 +29,7 @@ from clip_cfr.cache.read.virtual import Source, SourceRows, relative, virtual_la
 from clip_cfr.cache.write.writer import place, total_bytes
 
 
-def merge(
+def merge_shards(
     paths: Sequence[str | Path], out: str | Path, overwrite: bool = False, virtual: bool = False
 ) -> list[str]:
     """What the user should know; the cache of all the shards then lies at `out`.

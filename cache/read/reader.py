@@ -36,7 +36,7 @@ def read_cache(path: str | Path, whole: bool = True) -> FeatureCache:
 
 
 @contextmanager
-def opened_cache(path: str | Path, whole: bool = True) -> Iterator[FeatureCache]:
+def open_cache(path: str | Path, whole: bool = True) -> Iterator[FeatureCache]:
     """A block with the cache at `path` whose features stay in the file.
 
     `features[rows]` reads those chunks that hold the rows, which must ascend, and checks them.
@@ -48,7 +48,7 @@ def opened_cache(path: str | Path, whole: bool = True) -> Iterator[FeatureCache]
         yield replace(cache, features=StoredRows(cache))
 
 
-def verify(path: str | Path) -> dict[str, str]:
+def verify_cache(path: str | Path) -> dict[str, str]:
     """SHA-256 of each data set, recomputed from its bytes; whoever gets it has a sound file.
 
     Raises:

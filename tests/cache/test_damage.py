@@ -11,7 +11,7 @@ import pytest
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.format.encoding import encode_text
 from clip_cfr.cache.read.info import content_digest, read_info
-from clip_cfr.cache.read.reader import opened_cache, read_cache, verify
+from clip_cfr.cache.read.reader import open_cache, read_cache, verify_cache
 from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import make_cache, same
 
@@ -55,7 +55,7 @@ def test_a_flipped_byte_is_reported_or_harmless(path):
 
 
 def read_row_1500(path):
-    with opened_cache(path) as cache:
+    with open_cache(path) as cache:
         cache.features[np.array([3])]  # of another chunk, and sound
         cache.features[np.array([3, 1500])]
 
@@ -67,7 +67,7 @@ def test_a_flipped_bit_of_features_names_the_rows(tmp_path):
     good[good.index(cache.features[2000].tobytes()) + 7] ^= 1
     path.write_bytes(good)
     expected = "features, rows 1024 to 2047: expected bytes that match their checksum, found "
-    for read in (read_cache, verify, read_row_1500):
+    for read in (read_cache, verify_cache, read_row_1500):
         assert message_of(read, path) == expected + "damaged ones" + DAMAGED
     # What does not need features can still be told.
     assert read_info(path)["features"] == {"shape": [3000, 512], "dtype": "float16"}
@@ -100,7 +100,7 @@ def test_another_hdf5_file_is_refused(path):
 
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
     expected = "no such file; write it with extract or import, --out"
-    for read in (read_cache, verify, read_info, content_digest):
+    for read in (read_cache, verify_cache, read_info, content_digest):
         assert message_of(read, tmp_path / "a.h5") == expected
     assert message_of(read_cache, tmp_path) == "cannot be read: Is a directory"
 
@@ -161,7 +161,7 @@ FOREIGN = [
 @pytest.mark.parametrize(("name", "array", "message"), FOREIGN)
 def test_a_foreign_file_that_breaks_a_rule_is_refused(path, name, array, message):
     rewrite(path, name, array, **CHUNKED)
-    for read in (read_cache, verify):
+    for read in (read_cache, verify_cache):
         found = message_of(read, path)
         assert found.startswith(message)
         assert found.endswith(DAMAGED)
@@ -204,7 +204,7 @@ def test_features_that_do_not_match_their_digest_are_found_by_verify(path):
         found = hashlib.sha256(file["features"][()].tobytes()).hexdigest()
         expected = file["features"].attrs["sha256"].decode()
     read_cache(path)
-    assert message_of(verify, path) == (
+    assert message_of(verify_cache, path) == (
         f"features: expected SHA-256 {expected}, found {found}{DAMAGED}"
     )
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.info import content_digest
-from clip_cfr.cache.read.reader import opened_cache, read_cache, verify
+from clip_cfr.cache.read.reader import open_cache, read_cache, verify_cache
 from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import ROOT, caches, make_cache, run_python, same, unit
 
@@ -24,7 +24,7 @@ def test_what_is_written_is_read_back(cache, tmp_path_factory):
     path = tmp_path_factory.mktemp("round") / "a.h5"
     write_cache(path, cache)
     assert same(read_cache(path), cache)
-    assert verify(path)["features"] == hashlib.sha256(cache.features.tobytes()).hexdigest()
+    assert verify_cache(path)["features"] == hashlib.sha256(cache.features.tobytes()).hexdigest()
     assert [each.name for each in path.parent.iterdir()] == ["a.h5"]
 
 
@@ -46,7 +46,7 @@ def test_features_begin_at_a_cache_line(tmp_path):
 def test_rows_are_read_out_of_an_open_file(tmp_path):
     rng, cache = np.random.default_rng(0), make_cache(n=5000, dim=256, width=2)
     write_cache(tmp_path / "a.h5", cache)
-    with opened_cache(tmp_path / "a.h5") as stored:
+    with open_cache(tmp_path / "a.h5") as stored:
         assert (stored.features.shape, stored.features.dtype) == ((5000, 256), np.float16)
         assert same(replace(stored, features=cache.features), cache)
         for rows in (np.arange(5000), np.array([2047]), np.array([4999]), np.zeros(0, int)):
@@ -77,7 +77,7 @@ def test_the_archived_file_stays_readable():
     assert cache.valid.tolist() == [True, False] + [True] * 10
     assert cache.texts.class_prompts == (("a cat.", "cats."), ("a dog.",))
     assert (cache.features.dtype, cache.head.logit_scale) == (np.float16, 100.0)
-    assert len(verify(ARCHIVE)) == 14
+    assert len(verify_cache(ARCHIVE)) == 14
     expected = "ecb0574bd118142f44c27adda648a61ca36efdb2f58dbf831bd0f646dbf5b39c"
     assert content_digest(ARCHIVE) == expected
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from clip_cfr.cache.read.info import content_digest
-from clip_cfr.cache.read.reader import verify
+from clip_cfr.cache.read.reader import verify_cache
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.cli import main
 from tests.cache.examples import make_cache
@@ -129,7 +129,7 @@ def test_verify_says_that_a_file_is_sound(path):
         "cache": str(path),
         "sha256": digest,
         "shard": None,
-        "datasets": verify(path),
+        "datasets": verify_cache(path),
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from clip_cfr.cache.read.reader import read_cache, verify
+from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.cli import main
 from tests.growing import Growing, gone
 from tests.samples import save_photos
@@ -171,7 +171,7 @@ def test_a_full_disk_loses_nothing_and_says_how_much_is_missing(photos, small_cl
     assert message.startswith(f"Error: {out}: cannot be written: File too large; ")
     assert message.endswith("; make room and run the same command again")
     assert "resuming at row" in run(*args).stderr
-    assert verify(out) == verify(whole)
+    assert verify_cache(out) == verify_cache(whole)
 
 
 @pytest.mark.parametrize(("workers", "rounds"), [("0", 5), ("2", 3)])
@@ -192,7 +192,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(small_clip, tmp_path,
     assert len(family) >= rounds * int(workers)
     assert all(map(gone, family))
     assert f"resuming at row {2 * saved}\n" in run(*args).stderr
-    assert verify(out) == verify(whole)
+    assert verify_cache(out) == verify_cache(whole)
     assert sorted(path.name for path in tmp_path.glob("out.h5*")) == ["out.h5"]
 
 
@@ -211,7 +211,7 @@ def test_ctrl_c_loses_nothing_and_a_second_writer_is_refused(small_clip, tmp_pat
         f"{out}: interrupted; what is done is kept, and the same command goes on from there\n"
     )
     assert f"resuming at row {2 * growing.num_batches()}\n" in run(*args).stderr
-    assert verify(out) == verify(whole)
+    assert verify_cache(out) == verify_cache(whole)
 
 
 def test_what_is_left_open_is_what_the_job_was_begun_with(small_clip, tmp_path):
@@ -235,7 +235,7 @@ def test_what_is_left_open_is_what_the_job_was_begun_with(small_clip, tmp_path):
     assert " in bfloat16 on cpu (" in lines[1]
     assert lines[1].endswith(", in batches of 4")
     assert lines[2] == "resuming at row 20"
-    assert verify(out) == verify(whole)
+    assert verify_cache(out) == verify_cache(whole)
     provenance = read_cache(out).provenance
     assert (provenance["channels_last"], provenance["compile"]) == (True, False)
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from clip_cfr.cache.read.info import content_digest
-from clip_cfr.cache.read.reader import verify
+from clip_cfr.cache.read.reader import verify_cache
 from clip_cfr.cli import main
 from tests.cache.shard_files import make_whole, write_shards
 from tests.samples import save_photos
@@ -48,7 +48,7 @@ def test_from_images_to_a_merged_cache(small_clip, tmp_path, monkeypatch):
 
     run("merge", *shards, "--out", "merged.h5")
     run("merge", *shards, "--out", "virtual.h5", "--virtual")
-    assert verify("merged.h5") == verify("virtual.h5") == verify("whole.h5")
+    assert verify_cache("merged.h5") == verify_cache("virtual.h5") == verify_cache("whole.h5")
 
     refused = (
         "Error: folder.2-of-3.h5: expected a whole cache, found shard 2 of 3 (rows 8 to 15 of 24); "

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.read.reader import read_cache, verify
+from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.load import load_encoder
@@ -128,7 +128,7 @@ def test_the_number_of_workers_does_not_touch_the_bits(manifest, encoder, tmp_pa
     one, many = tmp_path / "one.h5", tmp_path / "many.h5"
     extract(manifest, encoder, one, replace(OPTIONS, workers=0), Told())
     extract(manifest, encoder, many, replace(OPTIONS, workers=3), Told())
-    assert verify(one) == verify(many)
+    assert verify_cache(one) == verify_cache(many)
 
 
 @pytest.mark.parametrize("after", [1, 2, 4])
@@ -143,7 +143,7 @@ def test_an_interrupted_extraction_goes_on_to_the_same_bits(
     assert told.lines[-1] == f"resuming at row {8 * after}"
     assert told.started == (8 * after, NUM_PHOTOS)
     assert summary.resumed_at == 8 * after
-    assert verify(out) == verify(whole)
+    assert verify_cache(out) == verify_cache(whole)
 
 
 def test_an_unreadable_image_stops_it_and_is_named(manifest, encoder, photos, out, tmp_path):
@@ -160,7 +160,7 @@ def test_an_unreadable_image_stops_it_and_is_named(manifest, encoder, photos, ou
     told = Told()
     extract(manifest, encoder, out, OPTIONS, told)
     assert "resuming at row 16" in told.lines
-    assert verify(out) == verify(whole)
+    assert verify_cache(out) == verify_cache(whole)
 
 
 def test_a_skipped_image_keeps_its_row_and_leaves_the_others_alone(
@@ -440,7 +440,7 @@ def test_on_a_gpu_a_batch_is_fetched_once_the_next_is_launched(
         *("launch 0", "launch 1", "fetch 0", "launch 2", "fetch 1"),
         *("launch 3", "fetch 2", "launch 4", "fetch 3", "fetch 4"),
     ]
-    assert verify(out) == verify(whole)
+    assert verify_cache(out) == verify_cache(whole)
 
 
 def test_on_a_gpu_all_before_an_unreadable_image_is_kept(manifest, gpu, photos, out):

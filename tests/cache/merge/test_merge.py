@@ -12,9 +12,9 @@ import pytest
 
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.atomic import locked
-from clip_cfr.cache.merge.merge import merge
+from clip_cfr.cache.merge.merge import merge_shards
 from clip_cfr.cache.read.info import read_info
-from clip_cfr.cache.read.reader import opened_cache, read_cache, verify
+from clip_cfr.cache.read.reader import open_cache, read_cache, verify_cache
 from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import ROOT, run_python, same
 from tests.cache.shard_files import make_whole, shard_cache, write_shard, write_shards
@@ -37,7 +37,7 @@ def refusal(paths: list[Path], out: Path, **settings) -> str:
     """Why shards are not joined; nothing is written then."""
     before = sorted(out.parent.iterdir())
     with pytest.raises(CacheError) as error:
-        merge(paths, out, **settings)
+        merge_shards(paths, out, **settings)
     assert sorted(out.parent.iterdir()) == before
     return str(error.value)
 
@@ -47,8 +47,8 @@ def refusal(paths: list[Path], out: Path, **settings) -> str:
 def test_shards_in_any_order_make_what_one_extraction_makes(count, virtual, tmp_path, out):
     write_cache(tmp_path / "whole.h5", WHOLE)
     shards = write_shards(tmp_path, WHOLE, count)
-    assert merge(shards[::-1], out, virtual=virtual) == []
-    assert verify(out) == verify(tmp_path / "whole.h5")
+    assert merge_shards(shards[::-1], out, virtual=virtual) == []
+    assert verify_cache(out) == verify_cache(tmp_path / "whole.h5")
     found = read_cache(out)
     assert same(replace(found, provenance=WHOLE.provenance), WHOLE)
     assert set(found.provenance) == {*WHOLE.provenance, "merged"}
@@ -58,14 +58,14 @@ def test_shards_in_any_order_make_what_one_extraction_makes(count, virtual, tmp_
 def test_many_chunks_are_joined_and_read_back(tmp_path, out):
     whole = make_whole(n=5000, dim=256, width=2, subjects=False)
     for virtual in (False, True):
-        merge(write_shards(tmp_path, whole), out, overwrite=True, virtual=virtual)
-        with opened_cache(out) as cache:
+        merge_shards(write_shards(tmp_path, whole), out, overwrite=True, virtual=virtual)
+        with open_cache(out) as cache:
             for rows in (np.arange(5000), np.array([1665, 1666, 4999]), np.zeros(0, int)):
                 assert (cache.features[rows] == whole.features[rows]).all()
 
 
 def test_a_shard_is_refused_where_a_whole_cache_is_expected(shards):
-    for read in (read_cache, lambda path: opened_cache(path).__enter__()):
+    for read in (read_cache, lambda path: open_cache(path).__enter__()):
         with pytest.raises(CacheError) as error:
             read(shards[1])
         assert str(error.value) == (
@@ -73,7 +73,7 @@ def test_a_shard_is_refused_where_a_whole_cache_is_expected(shards):
             "all 3 shards with merge SHARD... --out FILE.h5"
         )
     assert read_info(shards[1])["shard"]["first_row"] == 7
-    assert len(verify(shards[1])) == 14
+    assert len(verify_cache(shards[1])) == 14
 
 
 def test_a_shard_that_cannot_be_is_refused(tmp_path):
@@ -177,7 +177,7 @@ def test_what_differs_by_rounding_is_said_and_recorded(shards, out, tmp_path):
     texts = WHOLE.texts
     nearly = replace(texts, class_embeddings=texts.class_embeddings * np.float32(1 + 1e-6))
     write_shard(tmp_path, shard_cache(replace(WHOLE, texts=nearly), 2, 3, **made))
-    assert merge(shards, out) == [
+    assert merge_shards(shards, out) == [
         'model differs between shards: "tiny" in 2, "/scratch/tiny" in 1; the weights are the same',
         'device differs between shards: "cpu (a)" in 2, "cuda (b)" in 1; features agree to '
         "rounding alone",
@@ -218,27 +218,27 @@ def test_a_shard_whose_digest_is_wrong_is_named(shards, out, monkeypatch):
 def test_a_finished_file_is_kept_and_a_writer_is_alone(shards, out):
     with locked(out):
         assert "another process is writing this file" in refusal(shards, out)
-    merge(shards, out)
+    merge_shards(shards, out)
     before = out.read_bytes()
     assert refusal(shards, out) == (
         f"{out}: the file exists; replace it with --overwrite or name another"
     )
     assert out.read_bytes() == before
-    merge(shards, out, overwrite=True)
+    merge_shards(shards, out, overwrite=True)
 
 
 FILL_DISK = """
 import resource, sys
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.merge.merge import merge
+from clip_cfr.cache.merge.merge import merge_shards
 out, limit, *shards = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
 try:
-    merge(shards, out)
+    merge_shards(shards, out)
 except CacheError as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-merge(shards, out)
+merge_shards(shards, out)
 """
 
 
@@ -257,8 +257,8 @@ def test_a_full_disk_is_reported_and_nothing_is_left(tmp_path, out):
 
 MERGE = """
 import sys
-from clip_cfr.cache.merge.merge import merge
-merge(sys.argv[2:], sys.argv[1])
+from clip_cfr.cache.merge.merge import merge_shards
+merge_shards(sys.argv[2:], sys.argv[1])
 """
 
 
@@ -274,16 +274,16 @@ def test_a_killed_merge_leaves_nothing_under_the_final_name(tmp_path, out):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
-    merge(shards, out)
-    assert len(verify(out)) == 13
+    merge_shards(shards, out)
+    assert len(verify_cache(out)) == 13
     assert not temporary.exists()
 
 
 MEASURE_MEMORY = """
 import sys, tracemalloc
-from clip_cfr.cache.merge.merge import merge
+from clip_cfr.cache.merge.merge import merge_shards
 tracemalloc.start()
-merge(sys.argv[2:], sys.argv[1])
+merge_shards(sys.argv[2:], sys.argv[1])
 print(tracemalloc.get_traced_memory()[1])
 """
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.merge.merge import merge
+from clip_cfr.cache.merge.merge import merge_shards
 from clip_cfr.cache.read.info import content_digest, read_info
-from clip_cfr.cache.read.reader import opened_cache, read_cache, verify
+from clip_cfr.cache.read.reader import open_cache, read_cache, verify_cache
 from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import same
 from tests.cache.shard_files import make_whole, shard_cache, write_shard, write_shards
@@ -26,7 +26,7 @@ def merged(tmp_path) -> Path:
     """A virtual cache whose shards lie in a folder beside it, of a name that HDF5 has to quote."""
     folder = tmp_path / "all"
     folder.mkdir()
-    merge(write_shards(folder / "100%b shards", WHOLE), folder / "a.h5", virtual=True)
+    merge_shards(write_shards(folder / "100%b shards", WHOLE), folder / "a.h5", virtual=True)
     return folder / "a.h5"
 
 
@@ -35,11 +35,11 @@ def shard(merged: Path, index: int) -> Path:
 
 
 def open_only(path: Path) -> None:
-    with opened_cache(path):
+    with open_cache(path):
         pass
 
 
-READS = [read_cache, open_only, verify, read_info]
+READS = [read_cache, open_only, verify_cache, read_info]
 
 
 def refusal(read, path: Path) -> str:
@@ -53,7 +53,7 @@ def test_the_folder_can_be_moved_as_a_whole(merged, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in (moved, moved.relative_to(tmp_path)):
         assert same(replace(read_cache(path), provenance=WHOLE.provenance), WHOLE)
-        assert len(verify(path)) == 14
+        assert len(verify_cache(path)) == 14
     assert read_info(moved)["sources"] == [str(shard(moved, index)) for index in (1, 2, 3)]
 
 
@@ -66,7 +66,7 @@ def test_any_program_that_knows_hdf5_can_read_it(merged):
 
 def test_features_are_not_copied(tmp_path):
     whole = make_whole(n=4000, dim=512, width=2, subjects=False)
-    merge(write_shards(tmp_path / "shards", whole), tmp_path / "a.h5", virtual=True)
+    merge_shards(write_shards(tmp_path / "shards", whole), tmp_path / "a.h5", virtual=True)
     assert (tmp_path / "a.h5").stat().st_size < whole.features.nbytes / 10
 
 
@@ -93,7 +93,7 @@ def test_a_source_that_was_replaced_is_named(merged):
 
 
 def test_a_source_that_vanishes_later_is_named_when_it_is_read(merged):
-    with opened_cache(merged) as cache:
+    with open_cache(merged) as cache:
         shard(merged, 1).unlink()
         with pytest.raises(CacheError, match="no such file, and a merged cache needs it"):
             cache.features[np.array([0, 20])]
@@ -108,9 +108,9 @@ def test_a_damaged_chunk_of_a_source_is_named(merged):
         f"{path}: features, rows 0 to 7: expected bytes that match their checksum, found damaged "
         "ones; the file is damaged: restore it, or write it again with --overwrite"
     )
-    for read in (read_cache, verify):
+    for read in (read_cache, verify_cache):
         assert refusal(read, merged) == expected
-    with opened_cache(merged) as cache:
+    with open_cache(merged) as cache:
         assert (cache.features[np.array([0, 14])] == WHOLE.features[[0, 14]]).all()
         with pytest.raises(CacheError) as error:
             cache.features[np.array([0, 20])]
@@ -145,7 +145,7 @@ def test_virtual_features_without_sources_are_refused(merged, tmp_path):
 
 
 def test_a_virtual_cache_is_no_shard(merged, tmp_path):
-    message = refusal(lambda path: merge([path], tmp_path / "b.h5"), merged)
+    message = refusal(lambda path: merge_shards([path], tmp_path / "b.h5"), merged)
     assert message.startswith(f"{merged}: expected a shard, found a whole cache")
 
 
@@ -156,4 +156,4 @@ def test_the_archived_files_stay_readable():
     cache = read_cache(path)
     assert cache.rows.ids[4] == "images/é 4.png"
     assert same(replace(cache, provenance=WHOLE.provenance), make_whole(n=5))
-    assert len(verify(path)) == 14
+    assert len(verify_cache(path)) == 14

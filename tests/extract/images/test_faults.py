@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.read.reader import verify
+from clip_cfr.cache.read.reader import verify_cache
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.load import load_encoder
@@ -56,7 +56,7 @@ def digests(originals, encoder, tmp_path_factory):
     """Those of the cache that an extraction without a fault writes."""
     out = tmp_path_factory.mktemp("whole") / "whole.h5"
     extract(load(originals), encoder, out, OPTIONS, Told())
-    return verify(out)
+    return verify_cache(out)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_an_image_that_fails_after_it_was_listed_costs_its_batch_alone(
     told = Told()
     extract(manifest, encoder, out, options, told)
     assert told.lines[-1] == "resuming at row 16"
-    assert verify(out) == digests
+    assert verify_cache(out) == digests
 
 
 def test_a_folder_that_goes_away_is_not_skipped_image_by_image(photos, encoder, digests, tmp_path):
@@ -130,7 +130,7 @@ def test_a_folder_that_goes_away_is_not_skipped_image_by_image(photos, encoder, 
     )
     (tmp_path / "elsewhere").rename(photos)
     assert extract(manifest, encoder, out, options, Told()).unreadable == ()
-    assert verify(out) == digests
+    assert verify_cache(out) == digests
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_disk_that_is_full_keeps_what_is_done(photos, encoder, digests, small_
     told = Told()
     extract(manifest, encoder, out, OPTIONS, told)
     assert told.lines[-1] == "resuming at row 40"
-    assert verify(out) == digests
+    assert verify_cache(out) == digests
 
 
 def test_a_data_set_that_changed_between_runs_is_not_gone_on_with(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from clip_cfr.cache.read.reader import read_cache, verify
+from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.cli import main
 from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.importing.import_embeddings import EmbeddingFiles, import_embeddings
@@ -310,7 +310,7 @@ def run(files: EmbeddingFiles, *more: str):
 def test_the_command_writes_a_sound_cache(all_files: EmbeddingFiles, features: np.ndarray):
     result, out = run(all_files, "--dataset", "mine", "--class-names", "dog,cat")
     assert result.exit_code == 0, result.output
-    verify(out)
+    verify_cache(out)
     cache = read_cache(out)
     assert cache.dataset == "mine"
     assert cache.texts.class_names == ("dog", "cat")

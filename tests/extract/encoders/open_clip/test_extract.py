@@ -1,7 +1,7 @@
 import numpy as np
 from click.testing import CliRunner
 
-from clip_cfr.cache.read.reader import read_cache, verify
+from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.cli import main
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
@@ -15,7 +15,7 @@ def test_from_images_to_a_cache(small_resnet, tmp_path):
     fixed = ["--device", "cpu", "--templates", "simple"]
     result = CliRunner().invoke(main, [*map(str, words), *fixed])
     assert result.exit_code == 0, result.output
-    verify(out)
+    verify_cache(out)
     cache = read_cache(out)
     assert cache.features.shape == (20, 256)
     head = load_encoder(EncoderSpec(model, device="cpu")).head()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip_cfr.cache.read.reader import read_cache, verify
+from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.load import load_encoder
@@ -126,7 +126,7 @@ def test_the_file_is_the_same(manifest, on_ray, whole, out):
     model, engine = on_ray
     told = Told()
     extract(manifest, model, out, OPTIONS, told, engine)
-    assert verify(out) == verify(whole)
+    assert verify_cache(out) == verify_cache(whole)
     found, expected = read_cache(out).provenance, read_cache(whole).provenance
     assert found | {"created": ""} == expected | {"created": ""}
     assert (told.started, told.saved) == ((0, NUM_PHOTOS), 11)
@@ -138,7 +138,7 @@ def test_an_encoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out, c
     killed = Told(2, lambda: os.kill(model.card.pid, signal.SIGKILL))
     extract(manifest, model, out, OPTIONS, killed, engine)
     assert killed.saved == 11
-    assert verify(out) == verify(whole)
+    assert verify_cache(out) == verify_cache(whole)
     assert capfd.readouterr().out == ""
 
 
@@ -148,7 +148,7 @@ def test_a_decoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out, tm
     deadly = OfOtherProcesses(manifest.images, 21, os.getpid(), mark)
     extract(replace(manifest, images=deadly), model, out, OPTIONS, Told(), engine)
     assert mark.exists()
-    assert verify(out) == verify(whole)
+    assert verify_cache(out) == verify_cache(whole)
     assert capfd.readouterr() == ("", "")
 
 
@@ -174,7 +174,7 @@ def test_unreadable_images_and_resuming_are_as_they_are_without_ray(
             f"skipped: {messages[0].removesuffix(f'; {REMEDY} (the 20 rows before are kept)')}"
             in told.lines
         )
-    assert verify(out) == verify(local)
+    assert verify_cache(out) == verify_cache(local)
     assert np.flatnonzero(~read_cache(out).valid).tolist() == [21]
 
 
