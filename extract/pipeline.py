@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clip_cfr.cache.files.atomic import refuse_finished
-from clip_cfr.cache.write.journal import begun_job
+from clip_cfr.cache.files.journal import begun_job
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.spec import EncoderSpec, settled

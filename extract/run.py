@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clip_cfr.cache.write.journal import begun_job
+from clip_cfr.cache.files.journal import begun_job
 from clip_cfr.cache.write.resumable import GrowingCache
 from clip_cfr.extract.encoders.base import Model
 from clip_cfr.extract.engines.base import Encoded, Engine, Work

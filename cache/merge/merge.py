@@ -14,15 +14,15 @@ from clip_cfr.cache.errors import CacheError, FieldError, located
 from clip_cfr.cache.files.atomic import locked, refuse_finished, unwritable
 from clip_cfr.cache.format.schema import FeatureCache, Rows
 from clip_cfr.cache.format.shard import KEY as SHARD
-from clip_cfr.cache.merge.agreement import (
+from clip_cfr.cache.merge.compatibility import (
     OWN,
     check_agreement,
     check_contents,
     differing,
     warnings_of,
 )
-from clip_cfr.cache.merge.pieces import Piece, check_coverage, read_piece
-from clip_cfr.cache.read.opening import REMEDY, opened, read_text, stored_digest
+from clip_cfr.cache.merge.shard_files import Piece, check_coverage, read_piece
+from clip_cfr.cache.read.hdf5_file import REMEDY, opened, read_text, stored_digest
 from clip_cfr.cache.read.reader import read_all_but_features
 from clip_cfr.cache.read.virtual import KEY as MERGED
 from clip_cfr.cache.read.virtual import Source, SourceRows, relative, virtual_layout

@@ -8,7 +8,7 @@ import numpy as np
 from clip_cfr.cache.errors import FieldError
 from clip_cfr.cache.format.invariants import check_feature_block
 from clip_cfr.cache.format.schema import FeatureCache
-from clip_cfr.cache.read.opening import intact
+from clip_cfr.cache.read.hdf5_file import intact
 from clip_cfr.cache.read.virtual import SourceRows
 
 LINE = 64  # bytes

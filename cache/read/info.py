@@ -8,7 +8,7 @@ import numpy as np
 from clip_cfr.cache.format.layout import VERSION, type_name
 from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache
 from clip_cfr.cache.format.shard import KEY as SHARD
-from clip_cfr.cache.read.opening import opened, stored_digest
+from clip_cfr.cache.read.hdf5_file import opened, stored_digest
 from clip_cfr.cache.read.reader import read_all_but_features
 from clip_cfr.cache.read.virtual import SourceRows, resolved
 

@@ -17,7 +17,7 @@ from clip_cfr.cache.format.layout import check_layout
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.format.shard import refuse_shard, shard_in
 from clip_cfr.cache.read.features import StoredRows, feature_blocks, read_features
-from clip_cfr.cache.read.opening import intact, opened, read_metadata, read_text, stored_fields
+from clip_cfr.cache.read.hdf5_file import intact, opened, read_metadata, read_text, stored_fields
 from clip_cfr.cache.read.virtual import resolved
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from clip_cfr.cache.errors import CacheError, FieldError, located
 from clip_cfr.cache.format.schema import FeatureCache
-from clip_cfr.cache.read.opening import REMEDY, intact, opened, stored_digest
+from clip_cfr.cache.read.hdf5_file import REMEDY, intact, opened, stored_digest
 
 KEY = "merged"
 AGAIN = "restore it, or join the shards again with merge --virtual --overwrite"

@@ -5,7 +5,7 @@ from typing import Any
 
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.flat_rows import FlatRows
-from clip_cfr.cache.write.journal import Batch, batch_checksum, differences, read_journal
+from clip_cfr.cache.files.journal import Batch, batch_checksum, differences, read_journal
 
 
 def recovered(

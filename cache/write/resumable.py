@@ -17,10 +17,10 @@ from clip_cfr.cache.files.atomic import (
     write_synced,
 )
 from clip_cfr.cache.files.flat_rows import FlatRows
+from clip_cfr.cache.files.journal import Batch, Journal, batch_checksum, batch_line
 from clip_cfr.cache.files.sink import write_all
 from clip_cfr.cache.format.invariants import check_feature_block
 from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
-from clip_cfr.cache.write.journal import Batch, Journal, batch_checksum, batch_line
 from clip_cfr.cache.write.recovery import recovered
 from clip_cfr.cache.write.writer import place, total_bytes
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.cli import main
-from tests.growing import Growing, gone
+from tests.extraction_process import Growing, gone
 from tests.samples import save_photos
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
+from clip_cfr.cache.files.journal import differences
 from clip_cfr.cache.format.schema import Head
-from clip_cfr.cache.write.journal import differences
 from clip_cfr.extract.encoders.base import Encoder, Features
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.files.journal import Batch, batch_checksum, batch_line, begun_job
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.reader import read_cache
-from clip_cfr.cache.write.journal import Batch, batch_checksum, batch_line, begun_job
 from clip_cfr.cache.write.resumable import GrowingCache
 from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import make_cache, run_python, same

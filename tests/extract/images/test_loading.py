@@ -20,7 +20,7 @@ from clip_cfr.extract.images.loading import (
 )
 from clip_cfr.extract.images.preprocessing import View
 from clip_cfr.extract.manifest.manifest import Manifest, make_rows
-from tests.growing import FORKS, gone
+from tests.extraction_process import FORKS, gone
 
 VIEW = View(side=4, shorter_side=4, resample=3, mean=(0.5,) * 3, std=(0.5,) * 3)
 NUM_ROWS = 100

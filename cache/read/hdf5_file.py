@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 
 from clip_cfr.cache.errors import CacheError, FieldError, located
+from clip_cfr.cache.files.journal import describe_growing
 from clip_cfr.cache.format.encoding import TEXT_ATTRIBUTES, metadata_digest
 from clip_cfr.cache.format.layout import FIELDS, FORMAT, VERSION
-from clip_cfr.cache.write.journal import describe_growing
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 REMEDY = "the file is damaged: restore it, or write it again with --overwrite"

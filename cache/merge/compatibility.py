@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.files.journal import flat
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.format.shard import KEY as SHARD
-from clip_cfr.cache.merge.pieces import Piece, refuse_unlike
-from clip_cfr.cache.write.journal import flat
+from clip_cfr.cache.merge.shard_files import Piece, refuse_unlike
 
 # What changes features by rounding alone; entries whose names begin so may differ.
 ROUNDING = ("device", "versions", "batch_size", "compile", "channels_last")

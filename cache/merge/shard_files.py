@@ -11,7 +11,13 @@ import numpy as np
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.format.encoding import decode_metadata
 from clip_cfr.cache.format.shard import Shard, shard_in
-from clip_cfr.cache.read.opening import intact, opened, read_metadata, stored_digest, stored_fields
+from clip_cfr.cache.read.hdf5_file import (
+    intact,
+    opened,
+    read_metadata,
+    stored_digest,
+    stored_fields,
+)
 
 MOST_NAMED = 8
 
