@@ -16,7 +16,7 @@ from clip_cfr.calibrate.grid.plan import Plan
 from clip_cfr.calibrate.grid.progress import Progress, progress_on_stderr
 from clip_cfr.calibrate.grid.study import opened_study
 from clip_cfr.calibrate.grid.trials import finished_trials, standing_trials
-from clip_cfr.calibrate.grid.work import SECONDS_BETWEEN_LOOKS, Load, all_finished, work
+from clip_cfr.calibrate.grid.worker import SECONDS_BETWEEN_LOOKS, Load, all_finished, work
 
 
 def run_grid(plan: Plan, url: str, name: str, load: Load, workers: int) -> dict[int, FrozenTrial]:

@@ -10,12 +10,12 @@ from optuna.trial import TrialState
 from clip_cfr.calibrate.comparison.compare import compare
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.grid import points
-from clip_cfr.calibrate.grid import work as working
+from clip_cfr.calibrate.grid import worker as working
 from clip_cfr.calibrate.grid.axes import Choices
 from clip_cfr.calibrate.grid.points import Experiments
 from clip_cfr.calibrate.grid.study import opened_study
 from clip_cfr.calibrate.grid.trials import standing_trials
-from clip_cfr.calibrate.grid.work import orphaned, work
+from clip_cfr.calibrate.grid.worker import orphaned, work
 from clip_cfr.calibrate.methods import fit
 from tests.calibrate.grid.plans import quick_plan
 from tests.calibrate.synthetic import quick_settings
