@@ -21,7 +21,6 @@ from clip_cfr.extract.encoders.spec import EncoderSpec, settled
 from clip_cfr.extract.encoders.transformers_clip.model_files import REMEDY, locate
 from clip_cfr.extract.errors import ExtractError
 
-ROOT = Path(__file__).parents[3]
 SENTENCES = ["a photo of a dog.", "a cat", "St. Bernard"]
 
 
@@ -415,15 +414,15 @@ def test_a_prompt_that_is_too_long_is_named(encoder, small_clip):
 def located_apart(hub_home: Path) -> str:
     """What `locate` says of a hub id in a process that cannot reach the hub, stderr included."""
     code = (
-        "from extract.errors import ExtractError\n"
-        "from extract.clip.model_files import locate\n"
+        "from clip_cfr.extract.errors import ExtractError\n"
+        "from clip_cfr.extract.encoders.transformers_clip.model_files import locate\n"
         "try:\n    print(locate('someone/clip', None).commit)\n"
         "except ExtractError as error:\n    print(error)\n"
     )
     unreachable = {"HF_HOME": str(hub_home), "HF_ENDPOINT": "http://127.0.0.1:1"}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **unreachable},
+        env={**os.environ, **unreachable},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

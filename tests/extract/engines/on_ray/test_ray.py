@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 import warnings
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -83,6 +84,10 @@ def on_ray(spec):
     from clip_cfr.extract.engines.on_ray.cluster import connected
 
     with connected(None), pytest.MonkeyPatch.context() as patch:
+        import ray
+
+        # Ray's processes cannot import the tests: send the class itself.
+        ray.cloudpickle.register_pickle_by_value(sys.modules[OfOtherProcesses.__module__])
         from clip_cfr.extract.engines.on_ray import engine
         from clip_cfr.extract.engines.on_ray.plan import Plan
 
