@@ -184,14 +184,14 @@ def extract(
 
     from clip_cfr.extract.datasets.common.options import DatasetOptions
     from clip_cfr.extract.encoders.spec import EncoderSpec
-    from clip_cfr.extract.manifest.shards import default_name, parse_shard
+    from clip_cfr.extract.manifest.shards import default_cache_name, parse_shard
     from clip_cfr.extract.options import ExtractOptions
     from clip_cfr.extract.pipeline import extract_dataset
     from clip_cfr.extract.progress import progress_on_stderr
     from clip_cfr.extract.summary import render
 
     part = parse_shard(shard) if shard else None
-    out = out or Path(default_name(dataset, part))
+    out = out or Path(default_cache_name(dataset, part))
     data = DatasetOptions(
         metadata=metadata,
         class_names=tuple(class_names.split(",")) if class_names else None,

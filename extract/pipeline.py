@@ -10,7 +10,7 @@ from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.spec import EncoderSpec, settled
 from clip_cfr.extract.errors import OptionError
-from clip_cfr.extract.manifest.shards import default_name
+from clip_cfr.extract.manifest.shards import default_cache_name
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.progress import Lines, Progress
 from clip_cfr.extract.summary import Summary
@@ -52,7 +52,7 @@ def extract_dataset(
     encoder, data = encoder or EncoderSpec(), data or DatasetOptions()
     options, progress = options or ExtractOptions(), progress or Lines()
     check_engine(engine, ray_address, options.workers)
-    out = Path(out or default_name(dataset, options.shard))
+    out = Path(out or default_cache_name(dataset, options.shard))
     refuse_finished(out, options.overwrite)
     manifest = load_dataset(dataset, Path(root or Path("data") / dataset), data)
     progress.say(f"loading {encoder.model}")

@@ -16,12 +16,12 @@ from clip_cfr.extract.engines.base import Encoded, Engine, Work
 from clip_cfr.extract.engines.local import LocalEngine
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import REMEDY
-from clip_cfr.extract.manifest.limit import limited
+from clip_cfr.extract.manifest.limit import limit_rows
 from clip_cfr.extract.manifest.manifest import Manifest
-from clip_cfr.extract.manifest.shards import part
+from clip_cfr.extract.manifest.shards import select_shard
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.progress import Progress
-from clip_cfr.extract.prompts.embed import embed_texts
+from clip_cfr.extract.prompts.embed import embed_prompts
 from clip_cfr.extract.prompts.templates import TEMPLATES
 from clip_cfr.extract.summary import Summary, summarise
 
@@ -48,8 +48,8 @@ def extract(
         CacheError: `out` is finished or in use, or was begun with other settings.
     """
     engine = engine or LocalEngine()
-    manifest = manifest if options.limit is None else limited(manifest, options.limit)
-    texts = embed_texts(manifest, TEMPLATES[options.templates], encoder.embed_texts)
+    manifest = manifest if options.limit is None else limit_rows(manifest, options.limit)
+    texts = embed_prompts(manifest, TEMPLATES[options.templates], encoder.embed_texts)
     begun = begun_job(out)
     batch_size = options.batch_size or begun.get("batch_size")
     batch_size = batch_size or engine.fitting_batch_size(encoder)
@@ -57,7 +57,7 @@ def extract(
     provenance = described(manifest, encoder, options, batch_size)
     if begun and not options.overwrite:
         refuse_changed(out, begun, provenance)
-    manifest, shard = part(manifest, options.shard)
+    manifest, shard = select_shard(manifest, options.shard)
     provenance |= shard
     tell_start(manifest, provenance, progress)
     began = time.monotonic()

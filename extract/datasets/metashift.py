@@ -19,7 +19,8 @@ from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.published_counts import differences
 from clip_cfr.extract.datasets.common.random_splits import SEED
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.manifest.manifest import FileSource, Manifest, make_rows
+from clip_cfr.extract.manifest.image_source import FileSource
+from clip_cfr.extract.manifest.manifest import Manifest, make_rows
 
 OPTIONS = ("metadata", "seed")
 FOLDER = "MetaShift-Cat-Dog-indoor-outdoor"

@@ -12,7 +12,8 @@ from clip_cfr.extract.datasets.common.image_paths import (
 from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, binary_rows
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.published_counts import differences, group_counts
-from clip_cfr.extract.manifest.manifest import FileSource, Manifest
+from clip_cfr.extract.manifest.image_source import FileSource
+from clip_cfr.extract.manifest.manifest import Manifest
 
 OPTIONS = ("metadata",)
 FOLDERS = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")

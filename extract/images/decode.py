@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.manifest.manifest import ImageSource
+from clip_cfr.extract.manifest.image_source import ImageSource
 
 # Without this list Pillow also tries formats that start other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")

@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.pixels import read_pixels
 from clip_cfr.extract.images.preprocessing import View
-from clip_cfr.extract.manifest.manifest import ImageSource, Manifest
+from clip_cfr.extract.manifest.image_source import ImageSource
+from clip_cfr.extract.manifest.manifest import Manifest
 
 # What a worker does at a time. Small, because portions lie in shared memory until they are taken,
 # and because all workers then share the first batch.

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import read_image
 from clip_cfr.extract.images.preprocessing import View
-from clip_cfr.extract.manifest.manifest import ImageSource
+from clip_cfr.extract.manifest.image_source import ImageSource
 
 
 def read_pixels(

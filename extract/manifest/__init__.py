@@ -1,1 +1,1 @@
-"""The manifest: one row for each image, and the selection of rows."""
+"""The manifest: a table with one row for each image, and the selection of its rows."""

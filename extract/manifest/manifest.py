@@ -1,61 +1,35 @@
-"""A data set as the rest of the package sees it: rows, names, and a way to read each image."""
+"""The manifest of a data set: one row for each image, names and prompts, and an image source."""
 
-import errno
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from clip_cfr.cache.format.schema import Rows
-
-
-class ImageSource(Protocol):
-    """Reads the image of a row; picklable, so that worker processes can hold one."""
-
-    def read(self, row: int) -> bytes | np.ndarray:
-        """The encoded file of the row, or its pixels as uint8 (height, width, 3)."""
-
-
-@dataclass(frozen=True)
-class FileSource:
-    """Images that are files below a root."""
-
-    root: Path
-    paths: tuple[str, ...]
-
-    def read(self, row: int) -> bytes:
-        path = self.root / self.paths[row]
-        with open(path, "rb", opener=opened_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "it is a pipe or a device, not a file of images", path)
-            return file.read()
-
-
-def opened_at_once(path: str, flags: int) -> int:
-    """The descriptor of a file, also where that is a pipe that nobody writes to."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+from clip_cfr.extract.manifest.image_source import ImageSource
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a data set holds.
+    """A data set, independent of its layout on disk.
+
+    A prompt entry that ends with a full stop is a sentence and is embedded unchanged. Any other
+    entry is a name and is inserted into the prompt templates.
 
     Attributes:
-        dataset: the data set's name.
-        rows: ids, labels, attributes and splits of every image.
+        dataset: name of the data set.
+        rows: id, label, attribute and split of each image.
         images: reads the image of a row.
-        class_names, attribute_names: in the order of their numbers; without attribute names all
-            rows have attribute 0.
-        class_prompts, attribute_prompts: for each class (attribute) the entries that describe it;
-            an entry that ends with a full stop is a sentence and used as it stands, any other is a
-            name that goes into templates. Attributes may have none.
-        warnings: what the loader noticed, such as counts that differ from the published ones.
+        class_names: name of each class, in the order of the labels.
+        attribute_names: name of each attribute value; empty if no attribute is known, in which
+            case every row has attribute 0.
+        class_prompts: prompt entries of each class, at least one.
+        attribute_prompts: prompt entries of each attribute value; empty if the names do not
+            describe anything visible.
+        warnings: observations of the loader, such as row counts that differ from the published
+            ones.
     """
 
     dataset: str
@@ -68,7 +42,11 @@ class Manifest:
     warnings: tuple[str, ...] = ()
 
     def sha256(self) -> str:
-        """Hex digest of the rows and names: it changes when any row moves or any label does."""
+        """Return the hex digest of the rows and names.
+
+        It changes if any id, label, attribute, split, subject, name or the order of rows changes.
+        Prompts and warnings are not part of it.
+        """
         digest = hashlib.sha256()
         header = [self.dataset, self.class_names, self.attribute_names, self.rows.ids]
         digest.update(json.dumps(header, ensure_ascii=True).encode())
@@ -86,7 +64,7 @@ def make_rows(
     splits: Sequence[int] | np.ndarray,
     subjects: Sequence[int] | np.ndarray | None = None,
 ) -> Rows:
-    """The rows of columns of any integer type."""
+    """Return the rows made of columns of any integer type, all of length n."""
     return Rows(
         ids=tuple(ids),
         labels=np.asarray(labels, np.int32),

@@ -1,1 +1,1 @@
-"""Prompt templates, and the text embeddings of classes and attributes."""
+"""Prompt templates, prompts of classes and attributes, and their text embeddings."""

@@ -1,8 +1,8 @@
-"""The sets of sentences that a class name is put into."""
+"""Prompt templates: sentences with the placeholder `{}` for a name."""
 
-# The 80 of CLIP's ImageNet results, in their published order. A. Radford et al., Learning
-# Transferable Visual Models From Natural Language Supervision, 2021, and the notebook "Prompt
-# Engineering for ImageNet" of its code.
+# The 80 templates of CLIP's ImageNet results, in their published order. References: A. Radford et
+# al., Learning Transferable Visual Models From Natural Language Supervision, 2021, and the notebook
+# "Prompt Engineering for ImageNet" of its code.
 IMAGENET = (
     "a bad photo of a {}.",
     "a photo of many {}.",
@@ -86,4 +86,5 @@ IMAGENET = (
     "a tattoo of the {}.",
 )
 
+# Each value of --templates.
 TEMPLATES = {"imagenet": IMAGENET, "simple": ("a photo of a {}.",)}

@@ -18,7 +18,7 @@ from clip_cfr.extract.datasets.digits.rendering import COLOURS, division, handwr
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.encoders.transformers_clip.encoder import ClipEncoder
 from clip_cfr.extract.encoders.transformers_clip.loading import quieten
-from clip_cfr.extract.prompts.embed import class_embeddings
+from clip_cfr.extract.prompts.embed import average_prompts
 from clip_cfr.extract.tiny_clip_training.captions import Example, draw_examples, truth, vocabulary
 from clip_cfr.extract.tiny_clip_training.card import CARD
 from clip_cfr.extract.tiny_clip_training.parts import make_network, make_processor, make_tokenizer
@@ -91,7 +91,7 @@ def digit_accuracy(encoder: ClipEncoder) -> float:
     pictures = [render(rng, inks[index], rng.choice(list(COLOURS))) for index in held_out]
     pixels = np.stack([encoder.view.pixels(Image.fromarray(picture)) for picture in pictures])
     sentences = [prompt.format(word) for word in DIGIT_WORDS for prompt in PROMPTS]
-    classes = class_embeddings(encoder.embed_texts(sentences), [len(PROMPTS)] * len(DIGIT_WORDS))
+    classes = average_prompts(encoder.embed_texts(sentences), [len(PROMPTS)] * len(DIGIT_WORDS))
     embeddings = encoder.encode(pixels) @ encoder.head().projection
     return float(np.mean((embeddings @ classes.T).argmax(axis=1) == numbers[held_out]))
 

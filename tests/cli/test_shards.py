@@ -68,10 +68,10 @@ def test_wrong_shards_are_wrong_usage(small_clip, tmp_path):
     args = ("extract", "--dataset", "folder", "--root", root, "--model", small_clip, "--shard")
     out = ("--out", tmp_path / "a.h5", "--templates", "simple", "--device", "cpu")
     assert error_of(*args, "0/3", *out, code=2) == (
-        "Error: --shard: expected I/N with I from 1 to N, such as 1/8 to 8/8, found '0/3'"
+        "Error: --shard is '0/3', expected I/N with I from 1 to N, such as 1/8 to 8/8"
     )
     assert error_of(*args, "1/6", *out, code=2) == (
-        "Error: --shard 1/6: folder has 5 rows, too few for 6 shards; make at most 5"
+        "Error: --shard 1/6: folder has 5 rows, too few for 6 shards; use at most 5"
     )
     assert [each.name for each in tmp_path.iterdir()] == ["photos"]
 

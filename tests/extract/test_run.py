@@ -17,7 +17,7 @@ from clip_cfr.extract.engines.batch_size import CPU_SIZE
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import REMEDY
 from clip_cfr.extract.images.loading import batches
-from clip_cfr.extract.manifest.limit import limited
+from clip_cfr.extract.manifest.limit import limit_rows
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.run import extract
@@ -236,7 +236,7 @@ def test_a_limit_takes_rows_of_every_split_and_group(manifest, encoder, out, tmp
 
 @pytest.mark.parametrize(("limit", "expected"), [(12, [4, 4, 4]), (20, [12, 4, 4])])
 def test_a_limit_keeps_the_shares_and_one_of_each(manifest, limit, expected):
-    assert np.bincount(limited(manifest, limit).rows.splits).tolist() == expected
+    assert np.bincount(limit_rows(manifest, limit).rows.splits).tolist() == expected
 
 
 def test_a_limit_above_the_rows_takes_them_all(manifest, encoder, out):

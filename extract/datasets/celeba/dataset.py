@@ -18,7 +18,8 @@ from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, SPLIT_CO
 from clip_cfr.extract.datasets.common.options import DatasetOptions, flag
 from clip_cfr.extract.datasets.common.published_counts import differences, group_counts
 from clip_cfr.extract.errors import ExtractError, OptionError
-from clip_cfr.extract.manifest.manifest import FileSource, Manifest, make_rows
+from clip_cfr.extract.manifest.image_source import FileSource
+from clip_cfr.extract.manifest.manifest import Manifest, make_rows
 
 OPTIONS = ("metadata", "target", "spurious")
 TARGET, SPURIOUS = "Blond_Hair", "Male"

@@ -15,7 +15,8 @@ from clip_cfr.extract.datasets.common.random_splits import (
     draw_by_subject,
 )
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.manifest.manifest import FileSource, Manifest, make_rows
+from clip_cfr.extract.manifest.image_source import FileSource
+from clip_cfr.extract.manifest.manifest import Manifest, make_rows
 
 OPTIONS = ("split_by", "seed")
 FOLDERS = ("", "CheXpert-v1.0-small/", "chexpert/", "CheXpert-v1.0/")

@@ -25,7 +25,8 @@ from clip_cfr.extract.datasets.common.options import DatasetOptions, chosen
 from clip_cfr.extract.datasets.common.published_counts import differences, group_counts
 from clip_cfr.extract.datasets.common.random_splits import SEED
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.manifest.manifest import ImageSource, Manifest, make_rows
+from clip_cfr.extract.manifest.image_source import ImageSource
+from clip_cfr.extract.manifest.manifest import Manifest, make_rows
 
 OPTIONS = ("protocol", "seed")
 

@@ -16,7 +16,8 @@ from clip_cfr.extract.datasets.common.random_splits import SEED
 from clip_cfr.extract.datasets.digits.picture_plan import COLOUR_NAMES
 from clip_cfr.extract.datasets.digits.rendered_folder import LIST, ensure_rendered
 from clip_cfr.extract.datasets.digits.rendering import handwritten
-from clip_cfr.extract.manifest.manifest import FileSource, Manifest
+from clip_cfr.extract.manifest.image_source import FileSource
+from clip_cfr.extract.manifest.manifest import Manifest
 
 OPTIONS = ("seed",)
 CLASSES = (range(5), range(5, 10))

@@ -14,7 +14,7 @@ from clip_cfr.extract.encoders.versions import library_versions
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.pixels import read_pixels
 from clip_cfr.extract.images.preprocessing import View
-from clip_cfr.extract.manifest.manifest import ImageSource
+from clip_cfr.extract.manifest.image_source import ImageSource
 
 DECODING = ("pillow", "numpy")
 

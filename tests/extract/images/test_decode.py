@@ -14,7 +14,7 @@ from PIL import Image
 
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import REMEDY, decode, read_image
-from clip_cfr.extract.manifest.manifest import FileSource
+from clip_cfr.extract.manifest.image_source import FileSource
 
 
 def encoded(image: Image.Image, form: str, **options) -> bytes:

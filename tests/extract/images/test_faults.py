@@ -90,7 +90,7 @@ def pipe(path: Path) -> None:
 FAULTS = {
     "read error": (unreadable, "Input/output error"),
     "vanished": (Path.unlink, "No such file or directory"),
-    "pipe": (pipe, "it is a pipe or a device, not a file of images"),
+    "pipe": (pipe, "it is a pipe or a device, not a regular file"),
 }
 
 

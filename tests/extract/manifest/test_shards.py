@@ -1,7 +1,3 @@
-"""Shards of a manifest: which rows they take, and what is refused."""
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,7 +8,7 @@ from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.manifest.manifest import Manifest
-from clip_cfr.extract.manifest.shards import default_name, parse_shard, part
+from clip_cfr.extract.manifest.shards import default_cache_name, parse_shard, select_shard
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.run import extract
 from tests.extract import test_run
@@ -27,7 +23,7 @@ def manifest(tmp_path) -> Manifest:
     return load_dataset("folder", save_photos(tmp_path / "photos", 21), DatasetOptions())
 
 
-def options(shard: tuple[int, int], **more) -> ExtractOptions:
+def make_options(shard: tuple[int, int], **more) -> ExtractOptions:
     return ExtractOptions(batch_size=4, templates="simple", shard=shard, **more)
 
 
@@ -39,39 +35,48 @@ def test_shards_are_balanced_and_cover_every_row_once(num_rows, count):
     assert {len(shard) for shard in shards} <= {num_rows // count, num_rows // count + 1}
 
 
-def test_a_shard_is_written_as_index_and_count():
+def test_parses_index_and_count():
     assert parse_shard("2/8") == (2, 8)
-    assert (default_name("celeba", (2, 8)), default_name("a", None)) == ("celeba.2-of-8.h5", "a.h5")
-    for text in ("0/8", "9/8", "8", "a/b", "1/0", "-1/8", "1/8/2", " 1/8", "²/3"):
-        with pytest.raises(OptionError) as error:
-            parse_shard(text)
-        assert str(error.value) == (
-            f"--shard: expected I/N with I from 1 to N, such as 1/8 to 8/8, found {text!r}"
-        )
 
 
-def test_a_part_has_its_rows_and_images(manifest):
-    found, described = part(manifest, (2, 4))
-    assert described == {
-        "shard": {"index": 2, "count": 4, "first_row": 5, "stop_row": 10, "num_rows": 21}
-    }
-    assert found.rows.ids == manifest.rows.ids[5:10]
-    assert found.rows.labels.tolist() == manifest.rows.labels[5:10].tolist()
-    assert found.images.read(1) == manifest.images.read(6)
-    assert found.class_names == manifest.class_names
-
-
-def test_more_shards_than_rows_are_refused(manifest):
+@pytest.mark.parametrize(
+    "text", ["0/8", "9/8", "8", "a/b", "1/0", "-1/8", "1/8/2", " 1/8", "²/3", ""]
+)
+def test_rejects_other_forms_of_a_shard(text):
     with pytest.raises(OptionError) as error:
-        part(manifest, (3, 22))
+        parse_shard(text)
     assert str(error.value) == (
-        "--shard 3/22: folder has 21 rows, too few for 22 shards; make at most 21"
+        f"--shard is {text!r}, expected I/N with I from 1 to N, such as 1/8 to 8/8"
     )
 
 
-def test_a_shard_says_which_rows_of_which_whole_it_has(manifest, encoder, tmp_path):
-    # Its two rows are of one split: that is nothing to warn of.
-    summary = extract(manifest, encoder, tmp_path / "a.h5", options((1, 10)), Told())
+def test_default_cache_name_contains_the_shard():
+    assert default_cache_name("celeba", (2, 8)) == "celeba.2-of-8.h5"
+    assert default_cache_name("celeba", None) == "celeba.h5"
+
+
+def test_a_shard_has_its_rows_and_images(manifest):
+    selected, entry = select_shard(manifest, (2, 4))
+    assert entry == {
+        "shard": {"index": 2, "count": 4, "first_row": 5, "stop_row": 10, "num_rows": 21}
+    }
+    assert selected.rows.ids == manifest.rows.ids[5:10]
+    assert selected.rows.labels.tolist() == manifest.rows.labels[5:10].tolist()
+    assert selected.images.read(1) == manifest.images.read(6)
+    assert selected.class_names == manifest.class_names
+
+
+def test_rejects_more_shards_than_rows(manifest):
+    with pytest.raises(OptionError) as error:
+        select_shard(manifest, (3, 22))
+    assert str(error.value) == (
+        "--shard 3/22: folder has 21 rows, too few for 22 shards; use at most 21"
+    )
+
+
+def test_a_shard_records_its_rows_and_the_whole_data_set(manifest, encoder, tmp_path):
+    # Both rows are in one split; that does not cause a warning.
+    summary = extract(manifest, encoder, tmp_path / "a.h5", make_options((1, 10)), Told())
     assert (summary.rows, summary.warnings) == ({"train": 2, "val": 0, "test": 0}, ())
     cache = read_cache(tmp_path / "a.h5", whole=False)
     assert cache.provenance["shard"] == {
@@ -85,11 +90,11 @@ def test_a_shard_says_which_rows_of_which_whole_it_has(manifest, encoder, tmp_pa
     assert cache.rows.ids == manifest.rows.ids[:2]
 
 
-def test_a_limit_comes_before_the_shards(manifest, encoder, tmp_path):
+def test_the_limit_applies_before_the_shards(manifest, encoder, tmp_path):
     ids = []
     for index in (1, 2):
         path = tmp_path / f"{index}.h5"
-        extract(manifest, encoder, path, options((index, 2), limit=9), Told())
+        extract(manifest, encoder, path, make_options((index, 2), limit=9), Told())
         cache = read_cache(path, whole=False)
         ids += cache.rows.ids
         assert cache.provenance["shard"]["num_rows"] == 9
@@ -97,25 +102,25 @@ def test_a_limit_comes_before_the_shards(manifest, encoder, tmp_path):
     assert tuple(ids) == read_cache(tmp_path / "a.h5").rows.ids
 
 
-def test_a_shard_does_not_go_on_with_another(manifest, encoder, tmp_path):
+def test_another_shard_does_not_resume_an_unfinished_one(manifest, encoder, tmp_path):
     path = tmp_path / "a.h5"
-    stop(manifest, encoder, path, options((1, 2)), after=1)
+    stop(manifest, encoder, path, make_options((1, 2)), after=1)
     with pytest.raises(CacheError) as error:
-        extract(manifest, encoder, path, options((2, 2)), Told())
+        extract(manifest, encoder, path, make_options((2, 2)), Told())
     assert "shard.index was 1, now 2" in str(error.value)
     assert str(error.value).endswith("or start anew with --overwrite")
 
 
-def test_a_manifest_that_changed_is_told_of(manifest, encoder, tmp_path):
+def test_a_change_outside_the_shard_prevents_resuming(manifest, encoder, tmp_path):
     path = tmp_path / "a.h5"
-    stop(manifest, encoder, path, options((1, 2)), after=1)
-    # The last row, which is in the other shard.
-    listed = tmp_path / "photos" / "metadata.csv"
-    listed.write_text(listed.read_text()[: -len("train\n")] + "val\n")
-    changed = load_dataset("folder", Path(tmp_path / "photos"), DatasetOptions())
+    stop(manifest, encoder, path, make_options((1, 2)), after=1)
+    metadata = tmp_path / "photos" / "metadata.csv"
+    # The last row belongs to the other shard.
+    metadata.write_text(metadata.read_text()[: -len("train\n")] + "val\n")
+    changed = load_dataset("folder", tmp_path / "photos", DatasetOptions())
     assert not np.array_equal(changed.rows.splits, manifest.rows.splits)
     with pytest.raises(ExtractError) as error:
-        extract(changed, encoder, path, options((1, 2)), Told())
+        extract(changed, encoder, path, make_options((1, 2)), Told())
     assert str(error.value).startswith(
         f"{path}: the data set is not the one that this was begun with: "
     )

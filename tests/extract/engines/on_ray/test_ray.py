@@ -19,7 +19,7 @@ from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import REMEDY
-from clip_cfr.extract.manifest.manifest import ImageSource
+from clip_cfr.extract.manifest.image_source import ImageSource
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.run import extract
 from tests.samples import save_photos

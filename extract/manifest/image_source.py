@@ -1,0 +1,69 @@
+"""Where the images of a manifest come from: files, pixels made in memory, or another source."""
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+
+class ImageSource(Protocol):
+    """Reads the image of a row. Picklable, because decoding runs in worker processes."""
+
+    def read(self, row: int) -> bytes | UInt8[np.ndarray, "height width 3"]:
+        """Return the image of a row: the bytes of its encoded file, or its RGB pixels.
+
+        Raises:
+            OSError: if the file cannot be read.
+        """
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Images that are files under a root folder.
+
+    Attributes:
+        root: root folder.
+        paths: path of each row's image, relative to the root.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of the file of a row.
+
+        Raises:
+            OSError: if the file cannot be read or is not a regular file.
+        """
+        path = self.root / self.paths[row]
+        with open(path, "rb", opener=open_nonblocking) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is a pipe or a device, not a regular file", path)
+            return file.read()
+
+
+@dataclass(frozen=True)
+class SelectedImages:
+    """A subset of the images of another source.
+
+    Attributes:
+        images: the other source.
+        indices: row of the other source for each row of this one.
+    """
+
+    images: ImageSource
+    indices: Int64[np.ndarray, " n"]
+
+    def read(self, row: int) -> bytes | UInt8[np.ndarray, "height width 3"]:
+        """Return the image of a row, as the other source returns it."""
+        return self.images.read(int(self.indices[row]))
+
+
+def open_nonblocking(path: str, flags: int) -> int:
+    """Open a file without waiting, even if it is a pipe without a writer; return its descriptor."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
