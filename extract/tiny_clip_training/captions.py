@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS
-from clip_cfr.extract.datasets.digits.rendering import COLOURS, division, handwritten, render
+from clip_cfr.extract.datasets.digits.handwritten import divide_digits, load_handwritten
+from clip_cfr.extract.datasets.digits.rendering import COLOURS, render_digit
 from clip_cfr.extract.prompts.templates import TEMPLATES
 
 # What a caption speaks of, and how often: mostly of both, so that digit and colour are learnt.
@@ -45,18 +46,18 @@ class Example:
 
 def draw_examples(rng: np.random.RandomState, num_examples: int) -> list[Example]:
     """Examples of different digits among those for training, in colours drawn uniformly."""
-    digits = rng.choice(division().tiny_clip, num_examples, replace=False)
+    digits = rng.choice(divide_digits().tiny_clip, num_examples, replace=False)
     return [draw_example(rng, digit) for digit in digits]
 
 
 def draw_example(rng: np.random.RandomState, index: int) -> Example:
     """A picture of one of scikit-learn's digits, and a caption for it."""
-    inks, numbers = handwritten()
+    inks, numbers = load_handwritten()
     colour = rng.choice(list(COLOURS))
     frame = rng.choice(PLAIN if rng.rand() < PLAIN_SHARE else TEMPLATES["imagenet"])
     name = rng.choice(list(NAMES), p=list(NAMES.values()))
     return Example(
-        pixels=render(rng, inks[index], colour),
+        pixels=render_digit(rng, inks[index], colour),
         digit=DIGIT_WORDS[numbers[index]],
         colour=colour,
         template=frame.replace("{}", name),

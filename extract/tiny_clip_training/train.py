@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 from transformers import CLIPModel, CLIPTokenizer
 
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS
-from clip_cfr.extract.datasets.digits.rendering import COLOURS, division, handwritten, render
+from clip_cfr.extract.datasets.digits.handwritten import divide_digits, load_handwritten
+from clip_cfr.extract.datasets.digits.rendering import COLOURS, render_digit
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.encoders.transformers_clip.encoder import ClipEncoder
 from clip_cfr.extract.encoders.transformers_clip.loading import quieten
@@ -85,10 +86,10 @@ def contrastive_loss(
 
 def digit_accuracy(encoder: ClipEncoder) -> float:
     """Zero-shot accuracy in [0, 1] over ten digits, on a picture of each digit held out."""
-    inks, numbers = handwritten()
-    held_out = division().held_out.ravel()
+    inks, numbers = load_handwritten()
+    held_out = divide_digits().held_out.ravel()
     rng = np.random.RandomState(0)
-    pictures = [render(rng, inks[index], rng.choice(list(COLOURS))) for index in held_out]
+    pictures = [render_digit(rng, inks[index], rng.choice(list(COLOURS))) for index in held_out]
     pixels = np.stack([encoder.view.pixels(Image.fromarray(picture)) for picture in pictures])
     sentences = [prompt.format(word) for word in DIGIT_WORDS for prompt in PROMPTS]
     classes = average_prompts(encoder.embed_texts(sentences), [len(PROMPTS)] * len(DIGIT_WORDS))
@@ -102,8 +103,8 @@ def write_card(folder: Path, encoder: ClipEncoder, seed: int, num_steps: int, se
         num_parameters=encoder.network.num_parameters(),
         num_tokens=len(encoder.tokenizer),
         colours=", ".join(COLOURS),
-        num_digits=len(division().tiny_clip),
-        num_held_out=division().held_out.size,
+        num_digits=len(divide_digits().tiny_clip),
+        num_held_out=divide_digits().held_out.size,
         seed=seed,
         num_steps=num_steps,
         batch_size=BATCH_SIZE,

@@ -1,7 +1,12 @@
-"""Coloured handwritten digits: the data set that needs no download, rendered where it is missing.
+"""Coloured handwritten digits: a data set that needs no download.
 
-Red goes with zero to four and green with five to nine in 95 % of the training split, and in half
-of val and test.
+Red coincides with zero to four and green with five to nine in 95 % of the training split, and in
+half of the validation and test splits.
+
+Layout of a rendered root:
+
+    metadata.csv, rendering.json
+    train/0/0010-0.png ...
 """
 
 from dataclasses import replace
@@ -13,9 +18,9 @@ from clip_cfr.extract.datasets.common.image_paths import relative_paths, require
 from clip_cfr.extract.datasets.common.metadata_columns import binary_rows
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.random_splits import SEED
+from clip_cfr.extract.datasets.digits.handwritten import load_handwritten
 from clip_cfr.extract.datasets.digits.picture_plan import COLOUR_NAMES
-from clip_cfr.extract.datasets.digits.rendered_folder import LIST, ensure_rendered
-from clip_cfr.extract.datasets.digits.rendering import handwritten
+from clip_cfr.extract.datasets.digits.rendered_folder import METADATA, ensure_rendered
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest
 
@@ -25,19 +30,20 @@ PROMPTS = ("a photo of the digit {}.", "the digit {}.")
 
 
 def load(root: Path, options: DatasetOptions) -> Manifest:
-    """The digits; label 1 is five to nine, attribute 1 green, and a subject is one digit.
+    """Read the digits, after rendering them if the root is missing or empty.
 
-    An empty or missing root is rendered first, which takes seconds.
+    Label 1 is five to nine, attribute 1 is green, and a subject is one handwritten digit.
+    Rendering takes seconds.
 
     Raises:
-        ExtractError: the root holds something else, digits of another seed, or not all of them.
-        CacheError: the root cannot be written, or another process is rendering into it.
+        ExtractError: if the root holds other files, digits of another seed, or not all of them.
+        CacheError: if the root cannot be written, or another process is rendering into it.
     """
     ensure_rendered(root, SEED if options.seed is None else options.seed)
-    table = read_csv(root / LIST)
+    table = read_csv(root / METADATA)
     paths = relative_paths(table, table.column("filename"))
     require_images(root, table, paths)
-    subjects = {str(index): index for index in range(len(handwritten()[0]))}
+    subjects = {str(index): index for index in range(len(load_handwritten()[0]))}
     return Manifest(
         dataset="digits",
         rows=replace(binary_rows(table, paths), subjects=table.coded(subjects, "subject")),

@@ -1,4 +1,4 @@
-"""Which pictures the digits data set has: of which digits, in which split and colour."""
+"""Composition of the data set `digits`: the digit, split and colour of each picture."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from clip_cfr.extract.datasets.digits.rendering import division
+from clip_cfr.extract.datasets.digits.handwritten import divide_digits
 
 COLOUR_NAMES = ("red", "green")
 
@@ -17,9 +17,9 @@ class Picture:
 
     Attributes:
         split: `train`, `val` or `test`.
-        number: the digit, 0 to 9.
-        subject: its index among scikit-learn's digits.
-        rendering: counts the pictures of a subject.
+        number: the number that it shows, 0 to 9.
+        subject: index of the handwritten digit in scikit-learn's data set.
+        rendering: index among the pictures of the same subject.
         label: 0 for zero to four, 1 for five to nine.
         attribute: index into COLOUR_NAMES.
     """
@@ -38,53 +38,66 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A split, with as much of each number from 0 to 9.
+class SplitPlan:
+    """Composition of a split, in which every number from 0 to 9 is equally frequent.
 
     Attributes:
-        split: its name.
-        num_subjects: digits of each number.
-        num_renderings: pictures of each digit.
-        num_disagreeing: pictures of each number that have the other class's colour.
+        split: name of the split.
+        num_subjects: handwritten digits of each number.
+        num_renderings: pictures of each handwritten digit.
+        num_conflicting: pictures of each number that have the colour of the other class.
     """
 
     split: str
     num_subjects: int
     num_renderings: int
-    num_disagreeing: int
+    num_conflicting: int
 
-    def disagrees(self) -> Bool[np.ndarray, "subjects renderings"]:
-        """Which pictures have the other class's colour, spread evenly over the digits."""
+    def conflicts(self) -> Bool[np.ndarray, "subjects renderings"]:
+        """Return which pictures of a number have the other class's colour.
+
+        They are distributed evenly over the subjects.
+        """
         order = np.arange(self.num_subjects * self.num_renderings)
-        return (order < self.num_disagreeing).reshape(self.num_renderings, self.num_subjects).T
+        return (order < self.num_conflicting).reshape(self.num_renderings, self.num_subjects).T
 
 
-# Several pictures of each digit make test groups of 250 rows out of few enough digits to leave
-# nearly half of all to the tiny CLIP. A training row stands for a digit of its own.
-PARTS = (
-    Part("train", num_subjects=60, num_renderings=1, num_disagreeing=3),
-    Part("val", num_subjects=12, num_renderings=4, num_disagreeing=24),
-    Part("test", num_subjects=25, num_renderings=4, num_disagreeing=50),
+# Several pictures of each subject give test groups of 250 rows and still leave nearly half of all
+# handwritten digits to the tiny CLIP. Training pictures each show a subject of their own.
+SPLIT_PLANS = (
+    SplitPlan("train", num_subjects=60, num_renderings=1, num_conflicting=3),
+    SplitPlan("val", num_subjects=12, num_renderings=4, num_conflicting=24),
+    SplitPlan("test", num_subjects=25, num_renderings=4, num_conflicting=50),
 )
 
 
-def plan(rng: np.random.RandomState) -> list[Picture]:
-    """All pictures, split after split; `rng` deals the held-out digits to the splits."""
-    cuts = np.cumsum([part.num_subjects for part in PARTS])[:-1]
-    dealt = [np.split(rng.permutation(digits), cuts) for digits in division().held_out]
+def plan_pictures(rng: np.random.RandomState) -> list[Picture]:
+    """Return all pictures, ordered by split and number.
+
+    Args:
+        rng: draws which of the held-out digits belong to which split.
+    """
+    cuts = np.cumsum([plan.num_subjects for plan in SPLIT_PLANS])[:-1]
+    subjects = [np.split(rng.permutation(digits), cuts) for digits in divide_digits().held_out]
     return [
         picture
-        for index, part in enumerate(PARTS)
+        for index, plan in enumerate(SPLIT_PLANS)
         for number in range(10)
-        for picture in pictures(part, number, dealt[number][index])
+        for picture in plan_number(plan, number, subjects[number][index])
     ]
 
 
-def pictures(
-    part: Part, number: int, subjects: Int64[np.ndarray, " subjects"]
+def plan_number(
+    plan: SplitPlan, number: int, subjects: Int64[np.ndarray, " subjects"]
 ) -> Iterator[Picture]:
-    """The pictures of one number in a split."""
+    """Yield the pictures of one number in a split."""
     label = int(number >= 5)
-    for (subject, rendering), disagrees in np.ndenumerate(part.disagrees()):
-        attribute = 1 - label if disagrees else label
-        yield Picture(part.split, number, int(subjects[subject]), rendering, label, attribute)
+    for (index, rendering), conflicts in np.ndenumerate(plan.conflicts()):
+        yield Picture(
+            split=plan.split,
+            number=number,
+            subject=int(subjects[index]),
+            rendering=rendering,
+            label=label,
+            attribute=1 - label if conflicts else label,
+        )

@@ -14,13 +14,12 @@ from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.atomic import locked
 from clip_cfr.extract.datasets import DatasetOptions, load_dataset
 from clip_cfr.extract.datasets.common.published_counts import group_counts
-from clip_cfr.extract.datasets.digits.rendered_folder import DESCRIPTION, LIST
+from clip_cfr.extract.datasets.digits.handwritten import divide_digits, load_handwritten
+from clip_cfr.extract.datasets.digits.rendered_folder import DESCRIPTION, METADATA
 from clip_cfr.extract.datasets.digits.rendering import (
     COLOURS,
-    division,
-    handwritten,
-    jittered,
-    render,
+    jitter_ink,
+    render_digit,
 )
 from clip_cfr.extract.errors import ExtractError
 
@@ -60,7 +59,7 @@ def test_groups_are_balanced_but_for_the_training_split(manifest):
 @pytest.mark.parametrize(("split", "agreeing"), [(0, 57), (1, 24), (2, 50)])
 def test_colour_agrees_equally_often_with_every_number(manifest, split, agreeing):
     rows = manifest.rows
-    numbers = handwritten()[1][rows.subjects]
+    numbers = load_handwritten()[1][rows.subjects]
     agrees = (rows.splits == split) & (rows.labels == rows.attributes)
     assert np.bincount(numbers[agrees]).tolist() == [agreeing] * 10
 
@@ -72,7 +71,7 @@ def test_every_val_and_test_digit_shows_both_colours_equally_often(manifest):
 
 
 def test_label_and_subject_are_those_of_the_digit(manifest):
-    numbers = handwritten()[1][manifest.rows.subjects]
+    numbers = load_handwritten()[1][manifest.rows.subjects]
     np.testing.assert_array_equal(manifest.rows.labels, numbers >= 5)
     assert [int(Path(name).parent.name) for name in manifest.rows.ids] == numbers.tolist()
 
@@ -84,13 +83,13 @@ def test_no_digit_is_in_two_splits(manifest):
 
 
 def test_no_digit_that_trains_the_tiny_clip_is_in_a_split(manifest):
-    assert not set(manifest.rows.subjects) & set(division().tiny_clip)
+    assert not set(manifest.rows.subjects) & set(divide_digits().tiny_clip)
 
 
 def test_the_division_holds_every_digit_once_and_does_not_change():
-    parts = np.concatenate([division().tiny_clip, division().held_out.ravel()])
+    parts = np.concatenate([divide_digits().tiny_clip, divide_digits().held_out.ravel()])
     assert sorted(parts) == list(range(1797))
-    assert division().held_out[:, 0].tolist() == [
+    assert divide_digits().held_out[:, 0].tolist() == [
         1615,
         479,
         723,
@@ -102,7 +101,7 @@ def test_the_division_holds_every_digit_once_and_does_not_change():
         127,
         1488,
     ]
-    assert division().tiny_clip[:5].tolist() == [1205, 1258, 1105, 79, 328]
+    assert divide_digits().tiny_clip[:5].tolist() == [1205, 1258, 1105, 79, 328]
 
 
 def test_pictures_are_png_files_in_the_colour_of_their_attribute(manifest):
@@ -171,16 +170,16 @@ def test_a_rendering_that_is_killed_is_begun_anew(root, tmp_path):
 def test_digits_of_another_seed_are_refused(root):
     assert message_of(root, DatasetOptions(seed=7)) == (
         f'{root / DESCRIPTION} is {{"dataset": "digits", "version": 1, "seed": 42}}, '
-        'expected {"dataset": "digits", "version": 1, "seed": 7}; delete the folder to have the '
-        "digits rendered again, or give --root a new one"
+        'expected {"dataset": "digits", "version": 1, "seed": 7}; delete the folder to render '
+        "the digits again, or set --root to a new folder"
     )
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     assert message_of(tmp_path) == (
-        f"{tmp_path} is neither empty nor a folder of rendered digits, which has a "
-        "rendering.json; give --root a new folder"
+        f"{tmp_path} is neither empty nor a folder of rendered digits (no rendering.json); "
+        "set --root to a new folder"
     )
     assert contents(tmp_path) == {"notes.txt": b"mine"}
 
@@ -210,7 +209,7 @@ def test_a_missing_picture_is_named(tmp_path):
     manifest = load_dataset("digits", tmp_path / "images", DEFAULTS)
     os.remove(tmp_path / "images" / manifest.rows.ids[3])
     assert message_of(tmp_path / "images") == (
-        f"{tmp_path / 'images' / LIST}, row 5: no image "
+        f"{tmp_path / 'images' / METADATA}, row 5: no image "
         f"{tmp_path / 'images' / manifest.rows.ids[3]} (1 of 2080 images are missing); "
         "complete the folder, or check --root"
     )
@@ -218,7 +217,7 @@ def test_a_missing_picture_is_named(tmp_path):
 
 def test_an_unknown_subject_is_named(tmp_path):
     load_dataset("digits", tmp_path / "images", DEFAULTS)
-    path = tmp_path / "images" / LIST
+    path = tmp_path / "images" / METADATA
     lines = path.read_text().splitlines()
     lines[2] = re.sub(r",(\d+),0$", r",9\1\1,0", lines[2])
     path.write_text("\n".join(lines))
@@ -227,9 +226,9 @@ def test_an_unknown_subject_is_named(tmp_path):
 
 def test_rendering_moves_the_ink_and_keeps_nearly_all_of_it():
     rng = np.random.RandomState(0)
-    inks, _ = handwritten()
+    inks, _ = load_handwritten()
     for ink in inks[:50]:
-        coverage = jittered(rng, ink)
+        coverage = jitter_ink(rng, ink)
         assert coverage.shape == (32, 32)
         enlargement = coverage.sum() / ink.sum()
         assert 2.7**2 * 0.9 < enlargement < 3.5**2 * 1.1
@@ -237,8 +236,8 @@ def test_rendering_moves_the_ink_and_keeps_nearly_all_of_it():
 
 @pytest.mark.parametrize("colour", COLOURS)
 def test_the_strongest_pixel_has_about_the_colour(colour):
-    inks, _ = handwritten()
-    pixels = render(np.random.RandomState(0), inks[0], colour).reshape(-1, 3).astype(int)
+    inks, _ = load_handwritten()
+    pixels = render_digit(np.random.RandomState(0), inks[0], colour).reshape(-1, 3).astype(int)
     strongest = pixels[np.argmax(np.ptp(pixels, axis=1))]
     distances = {name: np.linalg.norm(strongest - rgb) for name, rgb in COLOURS.items()}
     assert min(distances, key=distances.get) == colour

@@ -15,7 +15,8 @@ from transformers import (
 )
 
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS
-from clip_cfr.extract.datasets.digits.rendering import COLOURS, handwritten, render
+from clip_cfr.extract.datasets.digits.handwritten import load_handwritten
+from clip_cfr.extract.datasets.digits.rendering import COLOURS, render_digit
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.prompts.templates import TEMPLATES
@@ -68,9 +69,9 @@ def test_it_has_less_than_half_a_million_parameters(network):
 
 
 def test_plain_transformers_loads_every_part_and_classifies(network, tokenizer):
-    inks, numbers = handwritten()
+    inks, numbers = load_handwritten()
     rng = np.random.RandomState(0)
-    pictures = [render(rng, ink, "red") for ink in inks[:100]]
+    pictures = [render_digit(rng, ink, "red") for ink in inks[:100]]
     pixels = CLIPImageProcessorPil.from_pretrained(FOLDER)(images=pictures, return_tensors="pt")
     texts = [f"a photo of a red {word}." for word in DIGIT_WORDS]
     with torch.inference_mode():
