@@ -13,7 +13,7 @@ FORKS.set_forkserver_preload(
     [
         "clip_cfr.cache.write.resumable",
         "clip_cfr.extract.encoders.transformers_clip.encoder",
-        "clip_cfr.extract.images.loading",
+        "clip_cfr.extract.images.batches",
     ]
 )
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 
-from clip_cfr.extract.bench.models import save_random_clip
-from clip_cfr.extract.bench.peers import TransformersLoop
-from clip_cfr.extract.bench.pictures import save_pictures
+from clip_cfr.extract.bench.baseline import TransformersLoop
+from clip_cfr.extract.bench.kills import CHUNK, lost_rows
 from clip_cfr.extract.bench.processes import NO_PROC, PROC
-from clip_cfr.extract.bench.rates import Rates, average, efficiency, load_pictures
-from clip_cfr.extract.bench.resume import CHUNK, lost_rows
-from clip_cfr.extract.bench.scale import cost, growth
+from clip_cfr.extract.bench.random_clip import save_random_clip
+from clip_cfr.extract.bench.scaling import cost, growth
 from clip_cfr.extract.bench.sizes import Sizes, Tower
+from clip_cfr.extract.bench.synthetic_images import save_pictures
 from clip_cfr.extract.bench.table import FIGURES
+from clip_cfr.extract.bench.throughput import Rates, average, efficiency, load_pictures
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.engines.batch_size import fitting_batch_size

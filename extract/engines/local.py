@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from clip_cfr.extract.encoders.base import Encoder, Features
 from clip_cfr.extract.engines.base import Encoded, Work
 from clip_cfr.extract.engines.batch_size import Fitting, fitting_batch_size
-from clip_cfr.extract.images.loading import Loaded, batches, seconds_to_decode, suitable_workers
+from clip_cfr.extract.images.batches import Loaded, batches, seconds_to_decode, suitable_workers
 
 
 class LocalEngine:

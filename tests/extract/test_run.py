@@ -15,8 +15,8 @@ from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.engines.batch_size import CPU_SIZE
 from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.batches import batches
 from clip_cfr.extract.images.decode import REMEDY
-from clip_cfr.extract.images.loading import batches
 from clip_cfr.extract.manifest.limit import limit_rows
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.options import ExtractOptions

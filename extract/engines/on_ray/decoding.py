@@ -12,8 +12,8 @@ from jaxtyping import UInt8
 
 from clip_cfr.extract.encoders.versions import library_versions
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images.pixels import read_pixels
 from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.images.read import read_pixels
 from clip_cfr.extract.manifest.image_source import ImageSource
 
 DECODING = ("pillow", "numpy")

@@ -16,9 +16,9 @@ from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.engines.base import Encoded, Work
 from clip_cfr.extract.engines.on_ray.decoding import DECODING, Source, decode
 from clip_cfr.extract.engines.on_ray.encoding import Card, EncodingActor
-from clip_cfr.extract.engines.on_ray.failures import explained
-from clip_cfr.extract.engines.on_ray.flow import LOADING, Batch, Flow, start
-from clip_cfr.extract.engines.on_ray.plan import Plan, planned
+from clip_cfr.extract.engines.on_ray.ray_errors import explained
+from clip_cfr.extract.engines.on_ray.resources import Plan, planned
+from clip_cfr.extract.engines.on_ray.scheduler import LOADING, Batch, Flow, start
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import read_image
 from clip_cfr.extract.images.preprocessing import View

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from clip_cfr.cache.console import figures_table
 from clip_cfr.cli import main
-from clip_cfr.extract.bench.resume import CHUNK
+from clip_cfr.extract.bench.kills import CHUNK
 from clip_cfr.extract.bench.table import FIGURES, ROWS, render_scale, title
 
 ABOUT = {

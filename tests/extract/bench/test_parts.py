@@ -5,11 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from clip_cfr.extract.bench.peers import cosines
-from clip_cfr.extract.bench.pictures import DISTINCT, save_pictures
+from clip_cfr.extract.bench.baseline import cosines
 from clip_cfr.extract.bench.processes import run
-from clip_cfr.extract.bench.rates import efficiency
 from clip_cfr.extract.bench.run import NO_GPU, why_missing
+from clip_cfr.extract.bench.synthetic_images import DISTINCT, save_pictures
+from clip_cfr.extract.bench.throughput import efficiency
 from clip_cfr.extract.errors import ExtractError
 
 USE = "import json; x = bytearray({} << 20); x[::4096] = x[::4096]; print(json.dumps(1))"

@@ -89,7 +89,7 @@ def on_ray(spec):
         # Ray's processes cannot import the tests: send the class itself.
         ray.cloudpickle.register_pickle_by_value(sys.modules[OfOtherProcesses.__module__])
         from clip_cfr.extract.engines.on_ray import engine
-        from clip_cfr.extract.engines.on_ray.plan import Plan
+        from clip_cfr.extract.engines.on_ray.resources import Plan
 
         plan = Plan("cpu", encoders=2, cores=0, gpus=0, decoders=2)
         patch.setattr(engine, "planned", lambda nodes, device: plan)

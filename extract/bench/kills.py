@@ -9,8 +9,8 @@ from time import sleep
 
 import numpy as np
 
-from clip_cfr.extract.bench.models import TINY_CLIP
-from clip_cfr.extract.bench.rates import Quiet, load_pictures
+from clip_cfr.extract.bench.random_clip import TINY_CLIP
+from clip_cfr.extract.bench.throughput import Quiet, load_pictures
 from clip_cfr.extract.encoders.base import Encoder, Features, Pixels
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec

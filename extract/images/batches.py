@@ -18,8 +18,8 @@ from jaxtyping import UInt8
 from torch.utils.data import DataLoader, Dataset
 
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images.pixels import read_pixels
 from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.images.read import read_pixels
 from clip_cfr.extract.manifest.image_source import ImageSource
 from clip_cfr.extract.manifest.manifest import Manifest
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clip_cfr.extract.engines.on_ray.plan import Plan, planned
+from clip_cfr.extract.engines.on_ray.resources import Plan, planned
 from clip_cfr.extract.errors import ExtractError
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from clip_cfr.extract.bench.models import TINY_CLIP
-from clip_cfr.extract.bench.pictures import save_pictures
 from clip_cfr.extract.bench.processes import MEGA, run
+from clip_cfr.extract.bench.random_clip import TINY_CLIP
+from clip_cfr.extract.bench.synthetic_images import save_pictures
 
 Cost = dict[str, Any]
 SMALL = (64, 64)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images import loading
-from clip_cfr.extract.images.loading import (
+from clip_cfr.extract.images import batches as loading
+from clip_cfr.extract.images.batches import (
     PORTION,
     START_SECONDS,
     batches,

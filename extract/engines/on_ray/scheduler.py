@@ -11,7 +11,7 @@ from ray.exceptions import RayActorError
 
 from clip_cfr.extract.engines.base import Encoded, Work
 from clip_cfr.extract.engines.on_ray.encoding import Card, refuse_other
-from clip_cfr.extract.engines.on_ray.failures import explained
+from clip_cfr.extract.engines.on_ray.ray_errors import explained
 from clip_cfr.extract.errors import ExtractError
 
 # An encoder computes one batch while the next is brought to its machine.

@@ -10,7 +10,7 @@ import torch
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.base import Encoder
-from clip_cfr.extract.images.loading import suitable_workers
+from clip_cfr.extract.images.batches import suitable_workers
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.run import extract
