@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": "clip_cfr.cache.commands:verify",
     "merge": "clip_cfr.cache.commands:merge",
     "calibrate": "clip_cfr.calibrate.commands.calibrate:calibrate",
+    "show": "clip_cfr.calibrate.commands.show:show",
     "grid": "clip_cfr.calibrate.commands.grid:grid",
 }
 BENCHMARKS = {

@@ -1,48 +1,125 @@
-"""From a cache file to a task and a comparison: what the commands call."""
+"""From a cache file to a result: what the command calibrate and Python users call."""
 
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import perf_counter
 
-import click
+from clip_cfr.cache.files.atomic import locked
+from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.runs.folder import check_run_directory
+from clip_cfr.calibrate.comparison.compare import compare
+from clip_cfr.calibrate.comparison.result import (
+    CLASS_MEANS,
+    IMPORTED,
+    PROMPTS,
+    CacheSummary,
+    Result,
+)
+from clip_cfr.calibrate.comparison.summary import summarize
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import prepare
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.open_task import open_task, start_jax
+from clip_cfr.calibrate.progress import Lines, ProgressReporter
+from clip_cfr.calibrate.run_folder import write_result
+from clip_cfr.calibrate.runtime import jax_setup
+
+DEFAULT_METHODS = ("zeroshot", "erm", "cfr")
 
 
-@contextmanager
-def task_in(path: Path, hold_rows: int | None):
-    """A block with a cache, its task, and how many rows of features to hold in memory at a time.
+def calibrate_cache(
+    cache: str | Path,
+    settings: Settings | None = None,
+    *,
+    methods: Sequence[str] = DEFAULT_METHODS,
+    seeds: int | Sequence[int] = 1,
+    device: str = "auto",
+    hold_rows: int | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    reporter: ProgressReporter | None = None,
+    started: float | None = None,
+) -> Result:
+    """Train and evaluate heads on a cache, compare them and recommend one.
 
-    All are held where that is None; otherwise the features stay in the file.
+    Args:
+        cache: the cache file.
+        settings: hyperparameters; by default `Settings()`.
+        methods: names of `clip_cfr.calibrate.methods.METHODS`.
+        seeds: the number of seeds from 0, or the seeds themselves.
+        device: `auto`, `cpu` or `gpu`.
+        hold_rows: rows of features in memory at a time; by default all that fit.
+        out: the run folder to write; None writes none.
+        overwrite: replace a finished run in `out`.
+        reporter: receives progress; by default lines on standard error.
+        started: when the caller began to import, by `time.perf_counter`; for `seconds`.
+
+    Raises:
+        CacheError: the cache cannot be read, or `out` cannot be written or holds something else.
+        CalibrationError: the task cannot be trained on, or no method could be fitted.
     """
-    from dataclasses import replace
+    started = perf_counter() if started is None else started
+    path, settings, reporter = Path(cache), settings or Settings(), reporter or Lines()
+    seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    with ExitStack() as stack:
+        if out is not None:
+            stack.enter_context(locked_run(Path(out), overwrite))
+        platform = start_jax(device, reporter)
+        imported = perf_counter()
+        opened = stack.enter_context(open_task(path, hold_rows, reporter))
+        prepared = prepare(opened.task, opened.resident_rows)
+        loaded = perf_counter()
+        with jax_setup.compile_seconds() as compiling:
+            comparison = compare(prepared, settings, tuple(dict.fromkeys(methods)), seeds, reporter)
+        reporter.finish()
+        if not comparison.outcomes:
+            raise CalibrationError(describe_failures(comparison.failures))
+        trained = perf_counter()
+        summary = summarize_cache(path, opened.cache)
+        result = summarize(opened.task, settings, comparison, seeds, summary).with_seconds(
+            {
+                "import": imported - started,
+                "load": loaded - imported,
+                "compile": compiling.seconds,
+                "train": trained - loaded - compiling.seconds,
+                "total": perf_counter() - started,
+            }
+        )
+        if out is not None:
+            write_result(Path(out), result, opened, platform, overwrite)
+    return result
 
-    from clip_cfr.cache.read.reader import open_cache
-    from clip_cfr.calibrate.core.task import Task
-    from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
 
-    with open_cache(path) as cache:
-        shape, dtype = cache.features.shape, cache.features.dtype
-        held = rows_to_hold(hold_rows, shape, dtype)
-        if held is None:
-            cache = replace(cache, features=cache.features.in_memory())
-        else:
-            click.echo(f"{path}: {held} of {shape[0]} rows are held in memory at a time", err=True)
-        yield cache, Task.from_cache(cache), held
-
-
-def start_jax(device: str) -> str:
-    """The platform that JAX computes on, set up; says so, and what that means for the order."""
-    from clip_cfr.calibrate.runtime import jax_setup
-
-    platform = jax_setup.start(device)
-    order = "one after the other" if platform == "cpu" else "at once as far as memory goes"
-    click.echo(f"on {platform}: stages of training run {order}", err=True)
-    return platform
+def describe_failures(failures: Mapping[str, str]) -> str:
+    """Return why methods could not be fitted, in one line."""
+    return "; ".join(f"{name}: {why}" for name, why in failures.items())
 
 
 @contextmanager
-def load_prepared(path: Path, device: str, hold_rows: int | None):
-    """A block with the task of a cache on a device; in any process, for JAX is set up here."""
-    from clip_cfr.calibrate.core.experiment import prepare
+def locked_run(directory: Path, overwrite: bool) -> Iterator[None]:
+    """Keep other processes from writing a run folder, and check that it may be written."""
+    check_run_directory(directory, overwrite)
+    directory.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with locked(directory.absolute()):
+        check_run_directory(directory, overwrite)
+        yield
 
-    start_jax(device)
-    with task_in(path, hold_rows) as (_, task, held):
-        yield prepare(task, held)
+
+def summarize_cache(path: Path, cache: FeatureCache) -> CacheSummary:
+    """Return what a result says about its cache."""
+    texts = cache.texts
+    attributes = texts.attribute_names or ("any",)
+    source = cache.provenance.get("class_embeddings")
+    if isinstance(source, str) and source.startswith(CLASS_MEANS):
+        embeddings = CLASS_MEANS
+    else:
+        embeddings = PROMPTS if texts.class_prompts else IMPORTED
+    return CacheSummary(
+        path=str(path),
+        dataset=cache.dataset,
+        model=cache.provenance["model"],
+        groups=tuple((label, each) for label in texts.class_names for each in attributes),
+        prompts=texts.class_prompts,
+        class_embeddings=embeddings,
+    )

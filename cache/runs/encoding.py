@@ -1,50 +1,59 @@
-"""The files of a run folder: JSON, a table of numbers, arrays, each as bytes and back."""
+"""The files of a run folder as bytes and back: JSON, CSV tables, npz arrays."""
 
 import csv
+import gzip
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from clip_cfr.cache.errors import FieldError
 
+Columns = Mapping[str, np.ndarray | Sequence]
+
 
 def json_bytes(name: str, value: Any) -> bytes:
-    """A value as indented JSON; numpy numbers and arrays as plain ones.
+    """Encode a value as indented JSON; numpy numbers and arrays become plain ones.
 
     Raises:
         FieldError: the value holds what JSON cannot, such as a NaN.
     """
     try:
-        text = json.dumps(value, indent=2, allow_nan=False, default=_plain)
+        text = json.dumps(value, indent=2, allow_nan=False, default=to_plain)
     except (TypeError, ValueError) as error:
         raise FieldError(name, "what JSON can hold", error) from error
     return f"{text}\n".encode()
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """Convert a numpy number or array to plain Python."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} {value!r}")
 
 
 def parse_json(name: str, data: bytes) -> dict[str, Any]:
-    """The JSON object; raises a FieldError where the file holds anything else."""
+    """Decode a JSON object.
+
+    Raises:
+        FieldError: the data hold anything else.
+    """
     try:
         return dict(json.loads(data))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise FieldError(name, "a JSON object", error) from error
 
 
-def csv_bytes(name: str, columns: Mapping[str, np.ndarray]) -> bytes:
-    """Columns of numbers (rows,) as a table with a header; each number round-trips.
+def csv_bytes(name: str, columns: Columns) -> bytes:
+    """Encode columns (rows,) as a CSV table with a header; each number round-trips.
 
     Raises:
-        FieldError: the columns differ in length, have more than one axis, or a name that would
-            break the header.
+        FieldError: the columns differ in length, have more than one axis, or have a name that
+            would break the header.
     """
     if not all(column.isprintable() for column in columns):
         raise FieldError(name, "column names that can be printed", list(columns))
@@ -54,31 +63,60 @@ def csv_bytes(name: str, columns: Mapping[str, np.ndarray]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(
-        zip(*(np.asarray(values).tolist() for values in columns.values()), strict=True)
-    )
+    plain = (each.tolist() if isinstance(each, np.ndarray) else each for each in columns.values())
+    writer.writerows(zip(*plain, strict=True))
     return text.getvalue().encode()
 
 
-def parse_csv(name: str, data: bytes) -> dict[str, np.ndarray]:
-    """The columns: int64 where every entry is a whole number, otherwise float64."""
+def parse_csv(name: str, data: bytes, text: bool = False) -> dict[str, np.ndarray]:
+    """Decode the columns of a CSV table.
+
+    A column is int64 if every entry is a whole number, else float64; with `text` a column of
+    anything else is an array of strings.
+
+    Raises:
+        FieldError: the data are no table with a header, or hold text without `text`.
+    """
     try:
         header, *rows = csv.reader(io.StringIO(data.decode()))
         columns = zip(*rows, strict=True) if rows else [()] * len(header)
-        return {key: _numbers(column) for key, column in zip(header, columns, strict=True)}
+        return {key: to_array(column, text) for key, column in zip(header, columns, strict=True)}
     except ValueError as error:
-        raise FieldError(name, "a table of numbers with a header", error) from error
+        kind = "a table with a header" if text else "a table of numbers with a header"
+        raise FieldError(name, kind, error) from error
 
 
-def _numbers(entries: tuple[str, ...]) -> np.ndarray:
+def to_array(entries: Sequence[str], text: bool) -> np.ndarray:
+    """Convert the entries of a column to the narrowest type that holds all of them."""
+    for dtype in (np.int64, np.float64):
+        try:
+            return np.array([dtype(entry) for entry in entries], dtype)
+        except ValueError:
+            continue
+    if text:
+        return np.array(entries, object)
+    raise ValueError(f"{entries[0]!r}")
+
+
+def gzip_bytes(data: bytes) -> bytes:
+    """Compress data; equal data give equal bytes."""
+    return gzip.compress(data, compresslevel=1, mtime=0)
+
+
+def parse_gzip(name: str, data: bytes) -> bytes:
+    """Decompress data.
+
+    Raises:
+        FieldError: the data are not gzip.
+    """
     try:
-        return np.array([int(entry) for entry in entries], np.int64)
-    except ValueError:
-        return np.array([float(entry) for entry in entries], np.float64)
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FieldError(name, "a gzip file", error) from error
 
 
 def npz_bytes(name: str, arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Arrays by name, never pickled.
+    """Encode arrays by name, never pickled.
 
     Raises:
         FieldError: an array holds objects.
@@ -92,7 +130,11 @@ def npz_bytes(name: str, arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def parse_npz(name: str, data: bytes) -> dict[str, np.ndarray]:
-    """The arrays; raises a FieldError where the file holds anything but plain arrays."""
+    """Decode arrays by name.
+
+    Raises:
+        FieldError: the data hold anything but plain arrays.
+    """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}

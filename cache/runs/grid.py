@@ -9,7 +9,7 @@ import numpy as np
 from clip_cfr.cache.errors import CacheError, located
 from clip_cfr.cache.files.atomic import beside, move_into_place, unwritable, write_synced
 from clip_cfr.cache.runs.encoding import csv_bytes, json_bytes, parse_json
-from clip_cfr.cache.runs.folder import refuse_unwritable
+from clip_cfr.cache.runs.folder import check_writable
 
 RESULT, BOARD, STUDY = "grid.json", "leaderboard.csv", "study.db"
 # What SQLite leaves beside the study of a process that was killed.
@@ -22,7 +22,7 @@ def make_grid_folder(directory: Path, overwrite: bool) -> None:
     Raises:
         CacheError: there is something else, or nothing may be written there.
     """
-    refuse_unwritable(directory)
+    check_writable(directory)
     if directory.exists() and not directory.is_dir():
         raise CacheError(f"{directory}: expected a folder, found a file; name another one")
     older = [directory / name for name in (*STUDY_FILES, RESULT, BOARD)]

@@ -1,8 +1,8 @@
-"""Run folders: what a calibration was told, what it measured, and the heads that it trained."""
+"""Run folders (see RUNS.md): settings, metrics, predictions and heads of one calibration."""
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,63 +12,71 @@ import numpy as np
 from clip_cfr.cache.errors import FieldError, located
 from clip_cfr.cache.files.atomic import unwritable
 from clip_cfr.cache.runs.encoding import (
+    Columns,
     csv_bytes,
+    gzip_bytes,
     json_bytes,
     npz_bytes,
     parse_csv,
+    parse_gzip,
     parse_json,
     parse_npz,
 )
-from clip_cfr.cache.runs.folder import read_folder, refuse_finished_run, write_folder
+from clip_cfr.cache.runs.folder import check_run_directory, read_folder, write_folder
 
-PARTS = ("config", "provenance", "metrics")
 DAMAGED = "the run is damaged: calibrate again with --overwrite"
-METHOD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-Tables = Mapping[str, Mapping[str, np.ndarray]]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+HEADS, PREDICTIONS, CALIBRATION_ROWS = "heads.json", "predictions.csv.gz", "calibration_rows.csv"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run folder holds: columns (points,) and arrays are by method, then by name."""
+    """The contents of a run folder.
+
+    Attributes:
+        config: cache, methods, settings and seeds.
+        provenance: of the cache, the device and the library versions.
+        metrics: the result of the calibration, as `calibrate --json` prints it.
+        history: the training log of each `METHOD-seedN`, as columns.
+        heads: the arrays of each `METHOD-seedN`.
+        formulas: how to apply the arrays of each head, by the same names.
+        recommended: the name of the head to use; None without a recommendation.
+        predictions: one row for each image of val and test, as columns.
+        calibration_rows: one row for each row of each seed's calibration set, as columns.
+    """
 
     config: dict[str, Any]
     provenance: dict[str, Any]
     metrics: dict[str, Any]
-    history: dict[str, dict[str, np.ndarray]]
-    heads: dict[str, dict[str, np.ndarray]]
+    history: Mapping[str, Columns] = field(default_factory=dict)
+    heads: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    formulas: Mapping[str, str] = field(default_factory=dict)
+    recommended: str | None = None
+    predictions: Columns = field(default_factory=dict)
+    calibration_rows: Columns = field(default_factory=dict)
 
 
 def default_run_directory(name: str) -> Path:
-    """`runs/NAME-TIME`, local time to the millisecond, so that two at once do not meet."""
+    """Return `runs/NAME-TIME` with local time in milliseconds."""
     return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}"[:-3]
 
 
-def write_run(
-    directory: str | Path,
-    *,
-    config: dict[str, Any],
-    provenance: dict[str, Any],
-    metrics: dict[str, Any],
-    history: Tables,
-    heads: Tables,
-    overwrite: bool = False,
-) -> None:
-    """Writes a run folder, whole or not at all; with `overwrite` it takes an older run's place.
+def head_file(name: str) -> str:
+    """Return the file of a head within the run folder."""
+    return f"heads/{name}.npz"
 
-    The files are `config.json`, `provenance.json`, `metrics.json`, `history/METHOD.csv`,
-    `heads/METHOD.npz`, and `run.json`, which holds the SHA-256 of the others.
+
+def write_run(directory: str | Path, run: Run, overwrite: bool = False) -> None:
+    """Write a run folder atomically; with `overwrite` it replaces an older run.
 
     Raises:
         CacheError: the folder exists and is no run, or is one and `overwrite` is false; a value
             cannot be stored; or the disk is full.
     """
     directory = Path(directory)
-    refuse_finished_run(directory, overwrite)
-    parts = dict(zip(PARTS, (config, provenance, metrics), strict=True))
+    check_run_directory(directory, overwrite)
     with located(directory, "nothing was written"):
-        files = {f"{name}.json": json_bytes(f"{name}.json", parts[name]) for name in PARTS}
-        files |= _encoded(csv_bytes, "history/{}.csv", history)
-        files |= _encoded(npz_bytes, "heads/{}.npz", heads)
+        files = encode_run(run)
     try:
         write_folder(directory, files)
     except OSError as error:
@@ -77,37 +85,76 @@ def write_run(
 
 
 def read_run(directory: str | Path) -> Run:
-    """The run in a folder, each of its files checked.
+    """Read a run folder and check each of its files.
 
     Raises:
         CacheError: the folder is missing or no run, or one of its files is missing or damaged.
     """
     directory = Path(directory)
     with located(directory, DAMAGED):
-        files = read_folder(directory)
-        return Run(
-            *(_part(files, f"{name}.json") for name in PARTS),
-            history=_decoded(parse_csv, "history", files),
-            heads=_decoded(parse_npz, "heads", files),
-        )
+        return decode_run(read_folder(directory))
 
 
-def _encoded(encode: Callable, pattern: str, tables: Tables) -> dict[str, bytes]:
-    """The file of each method."""
-    for method in tables:
-        if not METHOD.fullmatch(method):
-            raise FieldError(pattern.format("METHOD"), f"a name like {METHOD.pattern}", method)
-    names = {method: pattern.format(method) for method in tables}
-    return {name: encode(name, tables[method]) for method, name in names.items()}
+def encode_run(run: Run) -> dict[str, bytes]:
+    """Encode the files of a run folder, by name."""
+    heads = {
+        "recommended": None if run.recommended is None else head_file(run.recommended),
+        "heads": [{"file": head_file(k), "formula": run.formulas.get(k)} for k in run.heads],
+    }
+    predictions = csv_bytes(PREDICTIONS, run.predictions)
+    return {
+        "config.json": json_bytes("config.json", run.config),
+        "provenance.json": json_bytes("provenance.json", run.provenance),
+        "metrics.json": json_bytes("metrics.json", run.metrics),
+        HEADS: json_bytes(HEADS, heads),
+        PREDICTIONS: gzip_bytes(predictions),
+        CALIBRATION_ROWS: csv_bytes(CALIBRATION_ROWS, run.calibration_rows),
+        **encode_each(csv_bytes, "history/{}.csv", run.history),
+        **encode_each(npz_bytes, head_file("{}"), run.heads),
+    }
 
 
-def _decoded(parse: Callable, folder: str, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The contents of a folder's files by method."""
+def decode_run(files: Mapping[str, bytes]) -> Run:
+    """Decode the files of a run folder."""
+    heads = part(files, HEADS, parse_json)
+    predictions = parse_table(PREDICTIONS, part(files, PREDICTIONS, parse_gzip))
+    try:
+        formulas = {Path(each["file"]).stem: each["formula"] for each in heads["heads"]}
+        recommended = heads["recommended"] and Path(heads["recommended"]).stem
+    except (KeyError, TypeError) as error:
+        raise FieldError(HEADS, "a list of heads with file and formula", repr(error)) from error
+    return Run(
+        *(part(files, f"{name}.json", parse_json) for name in ("config", "provenance", "metrics")),
+        history=decode_each(parse_csv, "history", files),
+        heads=decode_each(parse_npz, "heads", files),
+        formulas=formulas,
+        recommended=recommended,
+        predictions=predictions,
+        calibration_rows=part(files, CALIBRATION_ROWS, parse_table),
+    )
+
+
+def parse_table(name: str, data: bytes) -> dict[str, np.ndarray]:
+    """Decode a CSV table that may hold text, or be empty."""
+    return parse_csv(name, data, text=True) if data.strip() else {}
+
+
+def encode_each(encode: Callable, pattern: str, tables: Mapping[str, Any]) -> dict[str, bytes]:
+    """Encode one file for each `METHOD-seedN`."""
+    for name in tables:
+        if not NAME.fullmatch(name):
+            raise FieldError(pattern.format("METHOD"), f"a name like {NAME.pattern}", name)
+    return {pattern.format(k): encode(pattern.format(k), table) for k, table in tables.items()}
+
+
+def decode_each(parse: Callable, folder: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Decode the files of a folder by their stem."""
     chosen = [name for name in files if name.startswith(f"{folder}/")]
     return {Path(name).stem: parse(name, files[name]) for name in chosen}
 
 
-def _part(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+def part(files: Mapping[str, bytes], name: str, parse: Callable) -> Any:
+    """Decode one file that every run has."""
     if name not in files:
-        raise FieldError(name, "a place in run.json", "none")
-    return parse_json(name, files[name])
+        raise FieldError(name, "an entry in run.json", "none")
+    return parse(name, files[name])

@@ -1,33 +1,61 @@
 """The command calibrate."""
 
-from dataclasses import asdict
-from pathlib import Path
 from time import perf_counter
 
 import click
+from click_option_group import optgroup
 
-from clip_cfr.cache.console import PATH, Command, emit, interruptible
-from clip_cfr.calibrate.commands.options import make_settings, training_options
+from clip_cfr.cache.console import PATH, Command, interruptible
+from clip_cfr.calibrate.commands.options import (
+    data_options,
+    make_settings,
+    run_options,
+    setting_options,
+)
+from clip_cfr.calibrate.commands.show import format_option, print_result, show_next_steps
 from clip_cfr.calibrate.methods import METHODS
+
+INTERRUPTED = (
+    "interrupted; nothing was written. A calibration begins anew each time; grid keeps what is "
+    "finished"
+)
 
 
 @click.command(cls=Command)
-@click.option(
-    "--method",
-    "methods",
-    multiple=True,
-    type=click.Choice(METHODS),
-    default=("zeroshot", "erm", "cfr"),
-    help="What to compare; may be given several times.",
+@data_options()
+@run_options(
+    optgroup.option(
+        "--method",
+        "methods",
+        multiple=True,
+        type=click.Choice(METHODS),
+        default=("zeroshot", "erm", "cfr"),
+        help="A method to compare; may be given several times.",
+    ),
+    optgroup.option("--out", type=PATH, help="The run folder; by default runs/NAME-TIME."),
+    optgroup.option("--overwrite", is_flag=True, help="Replace a finished run."),
+    format_option(optgroup.option),
 )
-@click.option("--out", type=PATH, help="The run's folder; by default runs/NAME-TIME.")
-@click.option("--overwrite", is_flag=True, help="Replace a finished run.")
-@training_options
+@setting_options
 @click.pass_context
 def calibrate(
-    ctx, path, methods, seeds, seed, out, overwrite, device, hold_rows, preset, as_json, **values
+    ctx,
+    path,
+    hold_rows,
+    methods,
+    out,
+    overwrite,
+    form,
+    seeds,
+    seed,
+    device,
+    preset,
+    as_json,
+    **values,
 ):
     """Train and compare heads on a cache, and recommend one.
+
+    The run folder keeps metrics, predictions, heads and logs; show prints its tables again.
 
     \b
     Example:
@@ -37,94 +65,30 @@ def calibrate(
     started = perf_counter()
     settings = make_settings(ctx, preset, values)
 
-    from clip_cfr.cache.runs.run import default_run_directory, refuse_finished_run
-    from clip_cfr.calibrate.comparison.compare import compare
-    from clip_cfr.calibrate.comparison.summary import summarise
-    from clip_cfr.calibrate.comparison.table import render
-    from clip_cfr.calibrate.pipeline import start_jax, task_in
-    from clip_cfr.calibrate.runtime import jax_setup
+    from clip_cfr.cache.runs.run import default_run_directory
+    from clip_cfr.calibrate.pipeline import calibrate_cache, describe_failures
+    from clip_cfr.calibrate.progress import progress_on_stderr
+    from clip_cfr.calibrate.run_folder import RunNotWritten
 
     out = out or default_run_directory(path.stem)
-    refuse_finished_run(out, overwrite)
-    device = start_jax(device)
-    imported = perf_counter()
-    message = "interrupted; nothing was written"
-    with interruptible(message), task_in(path, hold_rows) as (cache, task, held):
-        seed_range = range(seed, seed + seeds)
-        loaded = perf_counter()
-        with jax_setup.compile_seconds() as compiling:
-            outcomes, failures = compare(
-                task, settings, dict.fromkeys(methods), seed_range, tell_progress, held
+    try:
+        with interruptible(INTERRUPTED), progress_on_stderr(len(methods) * seeds) as reporter:
+            result = calibrate_cache(
+                path,
+                settings,
+                methods=methods,
+                seeds=range(seed, seed + seeds),
+                device=device,
+                hold_rows=hold_rows,
+                out=out,
+                overwrite=overwrite,
+                reporter=reporter,
+                started=started,
             )
-        if not outcomes:
-            refuse_failures(failures)
-        trained = perf_counter()
-        result = described(path, cache) | summarise(task, settings, outcomes, seed_range)
-        result["failures"] = failures
-        result["seconds"] = {
-            "import": imported - started,
-            "load": loaded - imported,
-            "compile": compiling.seconds,
-            "train": trained - loaded - compiling.seconds,
-            "total": perf_counter() - started,
-        }
-        try:
-            keep_run(out, path, cache, held, settings, outcomes, result, device, overwrite)
-        finally:  # What took long to find out is shown even where the disk is full.
-            for warning in result["warnings"]:
-                click.echo(f"warning: {warning}", err=True)
-            emit(result, as_json, render)
-    click.echo(f"run written to {out}", err=True)
-    refuse_failures(failures)
-
-
-def refuse_failures(failures: dict[str, str]) -> None:
-    """Raises where a method could not be fitted."""
-    from clip_cfr.calibrate.core.errors import CalibrationError
-
-    if failures:
-        raise CalibrationError("; ".join(f"{name}: {why}" for name, why in failures.items()))
-
-
-def described(path: Path, cache) -> dict:
-    """Which cache a result is about, and the prompts that zero-shot numbers depend on."""
-    texts = cache.texts
-    prompts = zip(texts.class_names, texts.class_prompts, strict=False)
-    return {
-        "cache": str(path),
-        "dataset": cache.dataset,
-        "model": cache.provenance["model"],
-        "prompts": [{"class": name, "prompts": list(each)} for name, each in prompts],
-    }
-
-
-def keep_run(out, path, cache, held, settings, outcomes, result, device, overwrite) -> None:
-    """Writes the run folder."""
-    from clip_cfr.cache.read.info import content_digest
-    from clip_cfr.cache.runs.run import write_run
-    from clip_cfr.calibrate.comparison import record
-
-    write_run(
-        out,
-        config={
-            "cache": str(path),
-            "methods": list(outcomes),
-            "settings": asdict(settings),
-            "held_rows": held,
-        },
-        provenance={
-            "cache_sha256": content_digest(path),
-            "cache": cache.provenance,
-            "device": device,
-            "versions": record.versions(),
-        },
-        metrics=result,
-        history=record.histories(outcomes),
-        heads=record.heads(outcomes, settings.selection),
-        overwrite=overwrite,
-    )
-
-
-def tell_progress(method: str, seed: int) -> None:
-    """Says what runs now."""
-    click.echo(f"seed {seed}: {method}", err=True)
+    except RunNotWritten as error:  # What took long to compute is shown even if the disk is full.
+        print_result(error.result, as_json, form)
+        raise
+    print_result(result, as_json, form)
+    show_next_steps(result, out)
+    if result.failures:
+        raise click.ClickException(describe_failures(result.failures))

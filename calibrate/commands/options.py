@@ -1,66 +1,125 @@
-"""Options that the training commands share: the run, and one for each field of `Settings`."""
+"""Options that the training commands share: the data, the run, and one for each setting."""
 
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields
 
 import click
+from click_option_group import optgroup
 
-from clip_cfr.cache.console import PATH, json_option
+from clip_cfr.cache.console import PATH
 from clip_cfr.calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings
 
-# What JAX and scikit-learn take.
+Decorator = Callable[[Callable], Callable]
+
+# The range of seeds that JAX and scikit-learn accept.
 SEED = click.IntRange(0, 2**31 - 1)
-DEVICE = "Where JAX runs."
-HOLD = "Features to hold in memory at a time, in rows; by default all if half of it holds them."
-PRESET = "Start from the values of the authors' release; options given beside it win."
+FIELDS = {each.name: each for each in fields(Settings)}
+# Every setting in one group of the help, the most used ones first.
+SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Selection": ("selection", "evaluations"),
+    "CFR": (
+        *("lr", "steps", "temperature", "cross_entropy", "init", "alpha", "alpha_schedule"),
+        *("holistic", "holistic_weight", "supcon_temperature", "calibration_batch_size"),
+    ),
+    "ERM": ("erm_lr", "erm_steps"),
+    "CFR and ERM": (
+        *("batch_size", "momentum", "weight_decay", "dropout", "logit_scale"),
+        "freeze_logit_scale",
+    ),
+    "Positives and negatives of CFR": (
+        *("positive", "negative", "num_negatives", "negative_pool", "nns_pool"),
+        *("num_positives", "positive_source", "positive_pool"),
+        *("dps_source", "dps_momentum", "dps_weighting"),
+    ),
+    "Calibration set": (
+        *("calibration_source", "calibration_size", "calibration_subset"),
+        *("calibration_minimum", "calibration_fallback"),
+    ),
+    "Other methods": ("dfr_subsamples",),
+}
 
 
-def setting_options(command):
-    """One option for each field of `Settings`; its help shows where the default comes from."""
-    for each in reversed(fields(Settings)):
-        command = setting_option(each)(command)
+def option_group(title: str, *options: Decorator) -> Decorator:
+    """Return a decorator that adds options under one heading of the help."""
+
+    def decorate(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return optgroup.group(title)(command)
+
+    return decorate
+
+
+def data_options() -> Decorator:
+    """Return the options about the cache."""
+    return option_group(
+        "Data",
+        optgroup.option("--cache", "path", type=PATH, required=True, help="The cache to train on."),
+        optgroup.option(
+            "--hold-rows",
+            type=click.IntRange(min=1),
+            help="Rows of features in memory at a time. By default all, if they fit in half of it.",
+        ),
+    )
+
+
+def run_options(*options: Decorator) -> Decorator:
+    """Return the options about seeds, device and output; `options` come first."""
+    return option_group(
+        "Run",
+        *options,
+        optgroup.option(
+            "--seeds", type=click.IntRange(min=1), default=1, help="Number of seeds to average."
+        ),
+        optgroup.option("--seed", type=SEED, default=0, help="The first seed."),
+        optgroup.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "gpu"]),
+            default="auto",
+            help="Where JAX computes.",
+        ),
+        optgroup.option(
+            "--preset",
+            type=click.Choice(sorted(PRESETS)),
+            help="Start from the values of the authors' release; options beside it override them.",
+        ),
+        optgroup.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    )
+
+
+def setting_options(command: Callable) -> Callable:
+    """Add one option for each field of `Settings`, in groups."""
+    for title, names in reversed(SETTING_GROUPS.items()):
+        command = option_group(title, *(setting_option(FIELDS[name]) for name in names))(command)
     return command
 
 
-def setting_option(each):
-    """The option of one field."""
-    name, text = each.name.replace("_", "-"), f"{each.metadata['help']} ({each.metadata['source']})"
-    if each.type is bool:
-        return click.option(f"--{name}/--no-{name}", default=each.default, help=text)
-    choices = each.metadata["choices"]
-    kind = click.Choice(choices) if choices else float if each.default is None else each.type
-    return click.option(f"--{name}", type=kind, default=each.default, help=text)
+def setting_option(field: Field) -> Decorator:
+    """Return the option of one setting; its help names the source of the default."""
+    name = field.name.replace("_", "-")
+    text = f"{field.metadata['help']} ({field.metadata['source']})"
+    if field.type is bool:
+        return optgroup.option(f"--{name}/--no-{name}", default=field.default, help=text)
+    choices = field.metadata["choices"]
+    kind = click.Choice(choices) if choices else float if field.default is None else field.type
+    return optgroup.option(f"--{name}", type=kind, default=field.default, help=text)
 
 
-def make_settings(ctx: click.Context, preset: str | None, values: dict) -> Settings:
-    """The settings of a command line: defaults, then the preset, then what was given."""
-    given = click.core.ParameterSource.COMMANDLINE
-    preset_values = PRESETS.get(preset, {})
-    taken = {k: v for k, v in preset_values.items() if ctx.get_parameter_source(k) != given}
+def make_settings(ctx: click.Context, preset: str | None, values: Mapping) -> Settings:
+    """Return the settings of a command line: options override the preset, it the defaults."""
+    given = given_settings(ctx)
     if preset:
         click.echo(f"preset {preset}: {NOT_REPRODUCED[preset]}", err=True)
-    return Settings(**{**values, **taken})
+    from_preset = {k: v for k, v in PRESETS.get(preset, {}).items() if k not in given}
+    return Settings(**{**values, **from_preset})
 
 
 def given_settings(ctx: click.Context) -> set[str]:
-    """The settings that have a value on the command line."""
+    """Return the names of the settings that the command line gives."""
     given = click.core.ParameterSource.COMMANDLINE
-    return {each.name for each in fields(Settings) if ctx.get_parameter_source(each.name) == given}
+    return {name for name in FIELDS if ctx.get_parameter_source(name) == given}
 
 
-def training_options(command):
-    """The options of every command that trains on a cache."""
-    cache = click.option("--cache", "path", type=PATH, required=True, help="The cache to train on.")
-    options = (
-        click.option("--seeds", type=click.IntRange(min=1), default=1, help="Seeds to average."),
-        click.option("--seed", type=SEED, default=0, help="The first seed."),
-        click.option(
-            "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", help=DEVICE
-        ),
-        click.option("--hold-rows", type=click.IntRange(min=1), help=HOLD),
-        click.option("--preset", type=click.Choice(sorted(PRESETS)), help=PRESET),
-        json_option,
-        setting_options,
-    )
-    for each in reversed(options):
-        command = each(command)
-    return cache(command)
+def training_options(command: Callable) -> Callable:
+    """Add the options of a command that trains on a cache."""
+    return data_options()(run_options()(setting_options(command)))

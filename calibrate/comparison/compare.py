@@ -1,55 +1,101 @@
-"""Runs methods over seeds on one task."""
+"""Fits methods with several seeds on one task, and evaluates every selected head."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
+from clip_cfr.calibrate.comparison.method_result import REPORTED
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import Experiment, prepare
-from clip_cfr.calibrate.core.metrics import Predictions, evaluate
+from clip_cfr.calibrate.core.experiment import Experiment, Prepared
+from clip_cfr.calibrate.core.metrics import Predictions, SplitMetrics, evaluate
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.methods import fit
 from clip_cfr.calibrate.methods.fitted import Classifier, Fitted
 from clip_cfr.calibrate.methods.together import fit_each
 
-REPORTED = ("val", "test")
+Predicted = Mapping[str, Predictions]
+Measured = Mapping[str, SplitMetrics]
+
+
+class ComparisonReporter(Protocol):
+    """Receives the progress of a comparison."""
+
+    def start_fit(self, method: str, seed: int) -> None:
+        """Report that a method is about to be fitted with a seed."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one method came to with one seed.
+    """One method fitted with one seed.
 
     Attributes:
-        experiment: with the ERM stage and the calibration set.
+        experiment: holds the ERM stage and the calibration set.
         fitted: the classifiers.
-        predictions: by selection, then by split.
+        predictions: by selection criterion, then by split.
         metrics: likewise.
     """
 
     experiment: Experiment
     fitted: Fitted
-    predictions: dict[str, dict[str, Predictions]]
-    metrics: dict[str, dict[str, dict[str, Any]]]
+    predictions: Mapping[str, Predicted]
+    metrics: Mapping[str, Measured]
 
 
-Outcomes = dict[str, list[Outcome]]
-Failures = dict[str, str]
+@dataclass(frozen=True)
+class Comparison:
+    """Outcomes of each method, one for each seed, and why other methods have none."""
+
+    outcomes: Mapping[str, Sequence[Outcome]]
+    failures: Mapping[str, str]
 
 
-def run(name: str, experiment: Experiment) -> Outcome:
-    """Fits a method and evaluates it."""
-    return outcome_of(experiment, fit(name, experiment))
+def compare(
+    prepared: Prepared,
+    settings: Settings,
+    methods: Iterable[str],
+    seeds: Iterable[int],
+    reporter: ComparisonReporter,
+) -> Comparison:
+    """Fit and evaluate every method with every seed.
+
+    A method that cannot be fitted with some seed leaves the comparison; the others stay.
+    """
+    experiments = [Experiment(prepared, settings, seed) for seed in seeds]
+    outcomes: dict[str, list[Outcome]] = {}
+    failures: dict[str, str] = {}
+    for name in methods:
+        try:
+            outcomes[name] = fit_method(name, experiments, reporter)
+        except CalibrationError as reason:
+            failures[name] = str(reason)
+    return Comparison(outcomes, failures)
 
 
-def outcome_of(experiment: Experiment, fitted: Fitted) -> Outcome:
-    """A fitted method, with every selection evaluated on val and test."""
-    task = experiment.task
-    # One classifier may serve several selections: each predicts and is measured once.
+def fit_method(
+    name: str, experiments: Sequence[Experiment], reporter: ComparisonReporter
+) -> list[Outcome]:
+    """Fit and evaluate one method in each experiment.
+
+    Raises:
+        CalibrationError: the method cannot be fitted in one of them.
+    """
+    fits = fit_each(name, experiments)
+    outcomes = []
+    for experiment in experiments:
+        reporter.start_fit(name, experiment.seed)
+        fitted = next(fits)
+        if isinstance(fitted, CalibrationError):
+            raise fitted
+        outcomes.append(evaluate_fitted(experiment, fitted))
+    return outcomes
+
+
+def evaluate_fitted(experiment: Experiment, fitted: Fitted) -> Outcome:
+    """Evaluate the classifier of every selection criterion on val and test."""
+    # Several criteria may select the same classifier: it is evaluated once.
     distinct = {id(each): each for each in fitted.classifiers.values()}
     predicted = {key: predict(experiment, each) for key, each in distinct.items()}
     measured = {
-        key: {split: evaluate(task, each) for split, each in splits.items()}
+        key: {split: evaluate(experiment.task, each) for split, each in splits.items()}
         for key, splits in predicted.items()
     }
     keys = {selection: id(each) for selection, each in fitted.classifiers.items()}
@@ -62,44 +108,9 @@ def outcome_of(experiment: Experiment, fitted: Fitted) -> Outcome:
 
 
 def predict(experiment: Experiment, classifier: Classifier) -> dict[str, Predictions]:
-    """A classifier's predictions for each split that is reported."""
+    """Return a classifier's predictions on val and test."""
     rows = {split: experiment.task.rows(split) for split in REPORTED}
     return {
         split: Predictions(split, each, classifier.probabilities(experiment, each))
         for split, each in rows.items()
     }
-
-
-def compare(
-    task: Task,
-    settings: Settings,
-    methods: Iterable[str],
-    seeds: Iterable[int],
-    progress: Callable[[str, int], None],
-    held: int | None = None,
-) -> tuple[Outcomes, Failures]:
-    """Outcomes of every method, one for each seed, and why a method has none.
-
-    A method that cannot be fitted with some seed leaves the comparison; the others stay.
-
-    Args:
-        progress: hears of each method and seed before they begin.
-        held: rows of features to hold in memory at a time; None for all.
-    """
-    prepared = prepare(task, held)
-    experiments = [Experiment(prepared, settings, seed) for seed in seeds]
-    outcomes: Outcomes = {}
-    failures: Failures = {}
-    for name in methods:
-        fits = fit_each(name, experiments)
-        outcomes[name] = []
-        for experiment in experiments:
-            progress(name, experiment.seed)
-            match next(fits):
-                case CalibrationError() as reason:
-                    failures[name] = str(reason)
-                    del outcomes[name]
-                    break
-                case fitted:
-                    outcomes[name].append(outcome_of(experiment, fitted))
-    return outcomes, failures

@@ -1,87 +1,116 @@
-"""Which head to use, by how much, and whether that is more than noise."""
+"""Which head to use, what it gains, and whether that is beyond noise."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from clip_cfr.calibrate.comparison.resampling import Tally, criterion, interval, resample
+from clip_cfr.calibrate.comparison.titles import method_title
 from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods import GROUP_LABELS
 
-# What one has without this tool; another method must beat it by more than noise.
+# Another method must beat this one by more than noise to be recommended.
 REFERENCE = "erm"
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The head to use.
+    """The method to use.
 
     Attributes:
-        method: its method.
-        criterion: the validation criterion that it is chosen by.
-        margin: its value less that of `over`, on the validation split, in [-1, 1].
-        interval: bootstrap interval of the margin, 95 %.
+        method: its name.
+        criterion: the criterion on the validation split that it is judged by.
+        margin: value of `method` minus value of `over`, in [-1, 1]; the mean over seeds.
+        interval: 95 % bootstrap interval of the margin.
         over: the method that it is compared with.
-        reason: one sentence.
+        reason: why, in one sentence.
     """
 
     method: str
     criterion: str
     margin: float
-    interval: list[float]
+    interval: tuple[float, float]
     over: str
     reason: str
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
-
-def candidates(methods: list[str]) -> list[str]:
-    """The methods that use no group labels: only they are recommended."""
+def candidates(methods: Sequence[str]) -> list[str]:
+    """Return the methods that use no group labels; only these are recommended."""
     return [name for name in methods if GROUP_LABELS[name] == "none"]
 
 
 def recommend(
     rng: np.random.Generator,
     task: Task,
-    predictions: dict[str, list[Predictions]],
+    predictions: Mapping[str, Sequence[Predictions]],
     selection: str,
+    class_embeddings: str = "prompts",
 ) -> Recommendation | None:
-    """The recommendation, or None where there are no two methods to choose from.
+    """Recommend a method, or return None if fewer than two can be compared.
 
-    The best method by the criterion is recommended if it beats the reference (ERM where it took
-    part) by more than noise, otherwise the reference is.
+    The best method by the criterion is recommended if it beats the reference (ERM, or the first
+    method without ERM) by more than noise; otherwise the reference is.
 
     Args:
         rng: for the bootstrap.
         predictions: of each candidate on the validation split, one for each seed.
         selection: the criterion; `last` is judged by worst-class accuracy.
+        class_embeddings: where the class embeddings come from, for the title of zero-shot.
     """
-    names = list(predictions)
-    if len(names) < 2:
+    if len(predictions) < 2:
         return None
     point, samples = criterion_values(rng, task, predictions, selection)
-    reference = REFERENCE if REFERENCE in names else names[0]
-    rivals = [name for name in names if name != reference]
-    best = max(rivals, key=lambda name: point[name])
-    gain_interval = interval(samples[best] - samples[reference])
-    measure = "worst-class" if selection == "last" else selection
-    if gain_interval[0] > 0:
-        reason = f"{best} beats {reference} on the validation split by more than noise"
-        gain = point[best] - point[reference]
-        return Recommendation(best, measure, gain, gain_interval, reference, reason)
-    loss, loss_interval = (
-        point[reference] - point[best],
-        interval(samples[reference] - samples[best]),
+    reference = REFERENCE if REFERENCE in predictions else next(iter(predictions))
+    best = max((name for name in predictions if name != reference), key=lambda name: point[name])
+    gain = interval(samples[best] - samples[reference])
+    method, over = (best, reference) if gain[0] > 0 else (reference, best)
+    margin = point[method] - point[over]
+    bounds = interval(samples[method] - samples[over])
+    judged_by = "worst-class" if selection == "last" else selection
+    titles = [method_title(name, class_embeddings) for name in (best, reference)]
+    reason = explain(*titles, judged_by, margin if method == best else -margin, bounds)
+    return Recommendation(method, judged_by, margin, bounds, over, reason)
+
+
+def explain(
+    best: str, reference: str, judged_by: str, gain: float, bounds: tuple[float, float]
+) -> str:
+    """Return the sentence that justifies a recommendation.
+
+    Args:
+        best, reference: titles of the best other method and of the reference.
+        judged_by: the criterion.
+        gain: value of `best` minus value of `reference`, in [-1, 1].
+        bounds: 95 % interval of the recommended method's value minus the other's.
+    """
+    oracle = " (an oracle: it uses the group labels)" if judged_by == "worst-group" else ""
+    measure = f"validation {judged_by} accuracy{oracle}"
+    if round(gain, 4) == 0:
+        return f"{best}, the best other method, has the same {measure} as {reference}"
+    beyond = bounds[0] > 0
+    if gain < 0:
+        order = f"{reference} is {{}} points above {best}, the best other method,"
+    elif beyond:
+        order = f"{best} is {{}} points above {reference}"
+    else:
+        order = f"{best}, the best other method, is {{}} points above {reference}"
+    low, high = sorted(bounds if (gain < 0 or beyond) else (-bounds[1], -bounds[0]))
+    return (
+        f"{order.format(f'{100 * abs(gain):.1f}')} in {measure} (95 % interval {100 * low:+.1f} "
+        f"to {100 * high:+.1f}), which is {'beyond' if beyond else 'within'} noise"
     )
-    reason = f"no method beats {reference} on the validation split by more than noise"
-    return Recommendation(reference, measure, loss, loss_interval, best, reason)
 
 
-def criterion_values(rng, task: Task, predictions, selection: str):
-    """Value of the criterion for each method, and its bootstrap samples; means over seeds."""
+def criterion_values(
+    rng: np.random.Generator,
+    task: Task,
+    predictions: Mapping[str, Sequence[Predictions]],
+    selection: str,
+) -> tuple[dict[str, float], dict[str, Float[np.ndarray, " samples"]]]:
+    """Return the criterion of each method and its bootstrap samples, both as means over seeds."""
     names = list(predictions)
     columns = [each.correct(task) for name in names for each in predictions[name]]
     rows = predictions[names[0]][0].rows

@@ -11,23 +11,23 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Tally:
-    """Right answers and rows of each group, of several classifiers, in one or many samples.
+    """Correct rows and all rows of each group, for several classifiers and one or many samples.
 
     Attributes:
-        hits: right answers.
-        counts: rows.
+        hits: number of correct rows.
+        counts: number of rows.
     """
 
     hits: Float[np.ndarray, "... classifiers groups"]
     counts: Float[np.ndarray, "... 1 groups"]
 
     def accuracies(self) -> Float[np.ndarray, "... classifiers groups"]:
-        """Group accuracies; NaN for a group without rows."""
+        """Return the group accuracies; NaN for a group without rows."""
         with np.errstate(invalid="ignore"):
             return self.hits / self.counts
 
     def merged(self, cells: Int[np.ndarray, " groups"], num_cells: int) -> "Tally":
-        """The tally of cells that each hold one or more groups."""
+        """Return the tally of cells, each of which joins one or more groups."""
         members = np.eye(num_cells)[cells]
         return Tally(self.hits @ members, self.counts @ members)
 
@@ -39,37 +39,45 @@ def resample(
     subjects: Int[np.ndarray, " rows"] | None,
     num_groups: int,
 ) -> Tally:
-    """Tallies of bootstrap samples, each of as many subjects (rows) as there are.
+    """Return the tallies of `SAMPLES` bootstrap samples of the subjects (rows without subjects).
 
-    Subjects with the same tally are exchangeable: one multinomial draw over the different tallies
-    stands for drawing every subject, which makes it fast for any number of rows.
+    Subjects with equal tallies are exchangeable, so one multinomial draw over the distinct tallies
+    replaces drawing every subject. This is fast for any number of rows.
+
+    Args:
+        rng: draws the samples.
+        correct: whether each classifier is right about each row.
+        groups: group of each row.
+        subjects: subject of each row; None if rows are independent.
+        num_groups: number of groups, also those without rows.
     """
     units = np.arange(len(groups)) if subjects is None else np.unique(subjects, return_inverse=1)[1]
     width = (len(correct) + 1) * num_groups
     tallies = np.zeros((units.max() + 1, width), np.int32)
-    for number, answers in enumerate([*correct, np.ones(len(groups), bool)]):
-        np.add.at(tallies, (units, number * num_groups + groups), answers)
+    for index, answers in enumerate([*correct, np.ones(len(groups), bool)]):
+        np.add.at(tallies, (units, index * num_groups + groups), answers)
     kinds, frequency = np.unique(tallies, axis=0, return_counts=True)
     draws = rng.multinomial(len(tallies), frequency / len(tallies), size=SAMPLES)
     sums = (draws @ kinds.astype(float)).reshape(SAMPLES, len(correct) + 1, num_groups)
     return Tally(sums[:, :-1], sums[:, -1:])
 
 
-def interval(values: Float[np.ndarray, " samples"]) -> list[float]:
-    """The percentile interval that holds `LEVEL` of the samples."""
+def interval(values: Float[np.ndarray, " samples"]) -> tuple[float, float]:
+    """Return the percentile interval that contains the share `LEVEL` of the samples."""
     outside = (1 - LEVEL) / 2
-    return [float(bound) for bound in np.nanquantile(values, [outside, 1 - outside])]
+    low, high = np.nanquantile(values, [outside, 1 - outside])
+    return float(low), float(high)
 
 
 def worst(tally: Tally) -> Float[np.ndarray, "... classifiers"]:
-    """Lowest accuracy over the groups with rows."""
+    """Return the lowest accuracy over the groups with rows."""
     return np.nanmin(tally.accuracies(), axis=-1)
 
 
 def criterion(
     name: str, tally: Tally, num_classes: int, num_attributes: int
 ) -> Float[np.ndarray, "... classifiers"]:
-    """The value of a selection criterion; `last` counts as worst-class."""
+    """Return the value of a selection criterion; `last` is judged by worst-class accuracy."""
     if name == "worst-group":
         return worst(tally)
     if name == "average":

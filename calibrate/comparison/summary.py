@@ -1,63 +1,91 @@
-"""Sums up what methods came to over seeds: means, intervals, recommendation and warnings."""
+"""Makes the result of a calibration from the fitted methods."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from clip_cfr.calibrate.comparison import signs
-from clip_cfr.calibrate.comparison.compare import REPORTED, Outcome, Outcomes
-from clip_cfr.calibrate.comparison.recommendation import candidates, recommend
+from clip_cfr.calibrate.comparison import warning_signs
+from clip_cfr.calibrate.comparison.compare import Comparison, Outcome
+from clip_cfr.calibrate.comparison.method_result import (
+    REPORTED,
+    Evaluation,
+    MethodResult,
+    SeedResult,
+)
+from clip_cfr.calibrate.comparison.recommendation import Recommendation, candidates, recommend
 from clip_cfr.calibrate.comparison.resampling import interval, resample, worst
+from clip_cfr.calibrate.comparison.result import (
+    Artifacts,
+    CacheSummary,
+    CalibrationSetSummary,
+    Result,
+)
 from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods import GROUP_LABELS
 
+Outcomes = Mapping[str, Sequence[Outcome]]
 
-def summarise(
-    task: Task, settings: Settings, outcomes: Outcomes, seeds: Sequence[int]
-) -> dict[str, Any]:
-    """Metrics of every method, calibration set, recommendation and warnings, ready for JSON."""
-    selection = settings.selection
-    chosen = {
-        name: [each.predictions[selection]["val"] for each in outcomes[name]]
-        for name in candidates(list(outcomes))
-    }
-    advice = recommend(np.random.default_rng(seeds[0]), task, chosen, selection)
-    return {
-        "seed": seeds[0],
-        "seeds": list(seeds),
-        "selection": selection,
-        "calibration_set": calibration_summary(task, outcomes),
-        "methods": {
-            name: method_summary(task, name, each, selection) for name, each in outcomes.items()
+
+def summarize(
+    task: Task,
+    settings: Settings,
+    comparison: Comparison,
+    seeds: Sequence[int],
+    cache: CacheSummary,
+) -> Result:
+    """Make the result of a calibration; `seconds` is left empty.
+
+    Args:
+        task: what the methods were fitted on.
+        settings: all hyperparameters; their `selection` chooses the reported heads.
+        comparison: the fitted methods.
+        seeds: of every method.
+        cache: what to say about the cache of the task.
+    """
+    outcomes = comparison.outcomes
+    return Result(
+        cache=cache,
+        settings=settings,
+        seeds=tuple(seeds),
+        methods={
+            name: summarize_method(task, name, each, settings.selection)
+            for name, each in outcomes.items()
         },
-        "recommendation": None if advice is None else advice.as_dict(),
-        "warnings": named_signs(task, outcomes, selection),
+        calibration_set=summarize_calibration_sets(task, outcomes),
+        recommendation=recommend_method(task, outcomes, settings.selection, seeds[0], cache),
+        warnings=tuple(collect_warnings(task, outcomes, settings.selection)),
+        failures=comparison.failures,
+        seconds={},
+        artifacts=collect_artifacts(outcomes, settings.selection),
+    )
+
+
+def summarize_method(
+    task: Task, name: str, outcomes: Sequence[Outcome], selection: str
+) -> MethodResult:
+    """Collect the metrics of one method over all seeds."""
+    return MethodResult(
+        name=name,
+        group_labels=GROUP_LABELS[name],
+        seeds=tuple(map(summarize_seed, outcomes)),
+        worst_group_interval=worst_group_interval(task, outcomes[0].predictions[selection]["test"]),
+    )
+
+
+def summarize_seed(outcome: Outcome) -> SeedResult:
+    """Collect the metrics of one method with one seed, by selection criterion."""
+    steps = outcome.fitted.selected_steps
+    evaluations = {
+        selection: Evaluation(step=steps.get(selection), **outcome.metrics[selection])
+        for selection in SELECTIONS
     }
+    return SeedResult(outcome.experiment.seed, evaluations)
 
 
-def method_summary(task: Task, name: str, outcomes: list[Outcome], selection: str):
-    """Means over seeds of the metrics of each selection; those of the chosen one on top."""
-    by_selection = {
-        each: {split: mean([o.metrics[each][split] for o in outcomes]) for split in REPORTED}
-        for each in SELECTIONS
-    }
-    top = by_selection[selection]
-    bounds = worst_group_interval(task, outcomes[0].predictions[selection]["test"])
-    steps = [outcome.fitted.selected_steps.get(selection) for outcome in outcomes]
-    return {
-        "val": top["val"],
-        "test": {**top["test"], "worst_group_interval": bounds},
-        "by_selection": by_selection,
-        "selected_steps": None if None in steps else steps,
-        "group_labels": GROUP_LABELS[name],
-    }
-
-
-def worst_group_interval(task: Task, predictions: Predictions) -> list[float]:
-    """Bootstrap interval of worst-group accuracy, of the first seed's classifier."""
+def worst_group_interval(task: Task, predictions: Predictions) -> tuple[float, float]:
+    """Return a 95 % bootstrap interval of worst-group accuracy."""
     rows = predictions.rows
     subjects = None if task.subjects is None else task.subjects[rows]
     correct = predictions.correct(task)[None]
@@ -67,56 +95,82 @@ def worst_group_interval(task: Task, predictions: Predictions) -> list[float]:
     return interval(worst(tally)[:, 0])
 
 
-def mean(metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean of each number over seeds, with `..._std` beside it where there are several."""
-    merged: dict[str, Any] = {}
-    for key, first in metrics[0].items():
-        values = [each[key] for each in metrics]
-        if isinstance(first, list):
-            merged[key] = [mean(list(items)) for items in zip(*values, strict=True)]
-        elif isinstance(first, float):
-            merged[key] = float(np.mean(values))
-            if len(values) > 1:
-                merged[f"{key}_std"] = float(np.std(values, ddof=1))
-        else:
-            merged[key] = first
-    return merged
+def recommend_method(
+    task: Task, outcomes: Outcomes, selection: str, seed: int, cache: CacheSummary
+) -> Recommendation | None:
+    """Recommend one of the methods that use no group labels."""
+    predictions = {
+        name: [each.predictions[selection]["val"] for each in outcomes[name]]
+        for name in candidates(list(outcomes))
+    }
+    rng = np.random.default_rng(seed)
+    return recommend(rng, task, predictions, selection, cache.class_embeddings)
 
 
-def calibration_summary(task: Task, outcomes: Outcomes) -> dict[str, Any] | None:
-    """Size and composition of the calibration set, means over seeds; None where CFR took no part.
+def summarize_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSetSummary | None:
+    """Return size and composition of the calibration sets, as means over seeds; None without CFR.
 
-    Attributes enter here, for the report alone.
+    Attributes enter for this report alone.
     """
     if "cfr" not in outcomes:
         return None
-    sets = [outcome.experiment.calibration_set.rows for outcome in outcomes["cfr"]]
-
-    def counts(numbers, length):
-        return np.mean([np.bincount(numbers[rows], minlength=length) for rows in sets], axis=0)
-
-    return {
-        "size": plain(np.mean([len(rows) for rows in sets])),
-        "per_class": [plain(x) for x in counts(task.labels, task.num_classes)],
-        "per_group": [plain(x) for x in counts(task.groups, task.num_groups)],
-    }
+    sets = [each.experiment.calibration_set.rows for each in outcomes["cfr"]]
+    return CalibrationSetSummary(
+        size=float(np.mean([len(rows) for rows in sets])),
+        per_class=mean_counts([task.labels[rows] for rows in sets], task.num_classes),
+        per_group=mean_counts([task.groups[rows] for rows in sets], task.num_groups),
+    )
 
 
-def plain(number: float) -> int | float:
-    """A whole number as an int."""
-    return int(number) if float(number).is_integer() else float(number)
+def mean_counts(cells: Sequence[np.ndarray], num_cells: int) -> tuple[float, ...]:
+    """Return how often each cell occurs, as a mean over several arrays."""
+    return tuple(np.mean([np.bincount(each, minlength=num_cells) for each in cells], axis=0))
 
 
-def named_signs(task: Task, outcomes: Outcomes, selection: str) -> list[str]:
-    """The signs of failure of all seeds, each once; a seed is named where there are several."""
-    found = signs.of_task(task)
-    for number, outcome in enumerate(outcomes.get("cfr", [])):
-        several = len(outcomes["cfr"]) > 1
-        prefix = f"seed {outcome.experiment.seed}: " if several else ""
-        of_seed = signs.of_calibration_set(task, outcome.experiment.calibration_set)
-        if "erm" in outcomes:
-            erm = outcomes["erm"][number].metrics[selection]["val"]
-            cfr = outcome.metrics[selection]["val"]
-            of_seed += signs.of_cfr(cfr, erm, outcome.fitted.history)
-        found += [prefix + sign for sign in of_seed]
-    return found
+def collect_warnings(task: Task, outcomes: Outcomes, selection: str) -> list[str]:
+    """Return the warnings about the data and each seed; with several seeds they name the seed."""
+    cfr = outcomes.get("cfr", ())
+    erm = outcomes.get("erm")
+    seeds: dict[str, list[int]] = {}
+    for index, outcome in enumerate(cfr):
+        for warning in seed_warnings(task, outcome, erm and erm[index], selection):
+            seeds.setdefault(warning, []).append(outcome.experiment.seed)
+    prefixed = [
+        (f"{name_seeds(of)}: " if len(cfr) > 1 else "") + warning for warning, of in seeds.items()
+    ]
+    return warning_signs.task_warnings(task) + prefixed
+
+
+def seed_warnings(task: Task, cfr: Outcome, erm: Outcome | None, selection: str) -> list[str]:
+    """Return the warnings about CFR with one seed, compared with ERM if it took part."""
+    found = warning_signs.calibration_set_warnings(task, cfr.experiment.calibration_set)
+    if erm is None:
+        return found
+    ours, theirs = (each.metrics[selection]["val"] for each in (cfr, erm))
+    return found + warning_signs.cfr_warnings(ours, theirs, cfr.fitted.history)
+
+
+def name_seeds(seeds: Sequence[int]) -> str:
+    """Return `seed 0` or `seeds 0, 2`."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def collect_artifacts(outcomes: Outcomes, selection: str) -> Artifacts:
+    """Collect heads, logs, predictions and calibration rows of every method and seed."""
+    runs = {(name, each.experiment.seed): each for name, done in outcomes.items() for each in done}
+    chosen = {key: run.fitted.classifiers[selection] for key, run in runs.items()}
+    return Artifacts(
+        heads={key: chosen[key].arrays(run.experiment) for key, run in runs.items()},
+        formulas={
+            name: chosen[name, done[0].experiment.seed].formula for name, done in outcomes.items()
+        },
+        histories={key: run.fitted.history for key, run in runs.items() if run.fitted.history},
+        predictions={
+            key: {split: run.predictions[selection][split] for split in REPORTED}
+            for key, run in runs.items()
+        },
+        calibration_rows={
+            each.experiment.seed: each.experiment.calibration_set.rows
+            for each in outcomes.get("cfr", ())
+        },
+    )

@@ -1,7 +1,7 @@
-"""Accuracies over rows, classes and groups, told apart by name; calibration error; AUROC."""
+"""Accuracy over rows, classes and groups; expected calibration error; AUROC."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,24 +12,24 @@ from clip_cfr.calibrate.core.task import Task
 def cell_accuracies(
     correct: Bool[np.ndarray, " rows"], cells: Int[np.ndarray, " rows"], num_cells: int
 ) -> Float[np.ndarray, " cells"]:
-    """Accuracy of each cell (a class or a group) in [0, 1]; NaN for one without rows."""
+    """Return the accuracy of each cell (class or group) in [0, 1]; NaN for a cell without rows."""
     counts = np.bincount(cells, minlength=num_cells)
     hits = np.bincount(cells, weights=correct, minlength=num_cells)
     return np.divide(hits, counts, out=np.full(num_cells, np.nan), where=counts > 0)
 
 
 def worst(correct, cells, num_cells: int) -> float:
-    """Lowest accuracy over the cells that have rows."""
+    """Return the lowest accuracy over the cells with rows."""
     return float(np.nanmin(cell_accuracies(correct, cells, num_cells)))
 
 
 def train_weighted_average(
     accuracies: Float[np.ndarray, " groups"], train_counts: Int[np.ndarray, " groups"]
 ) -> float | None:
-    """Group accuracies weighted by the training split's group sizes, over the groups with rows.
+    """Return the mean of the group accuracies, weighted by group sizes in the training split.
 
-    What WILDS and group DRO call "adjusted" or simply "average" for Waterbirds. None where no
-    group has rows in both splits.
+    WILDS and group DRO report this as "adjusted" or "average" accuracy for Waterbirds. Groups
+    without rows are left out; None if no group has rows in both splits.
     """
     weights = np.where(np.isnan(accuracies), 0, train_counts)
     if not weights.sum():
@@ -40,67 +40,128 @@ def train_weighted_average(
 def expected_calibration_error(
     confidence: Float[np.ndarray, " rows"], correct: Bool[np.ndarray, " rows"], bins: int = 15
 ) -> float:
-    """Mean distance of confidence and accuracy over bins of equal width, weighted by rows.
+    """Return the mean gap between confidence and accuracy over bins of equal width.
+
+    Bins are weighted by their number of rows.
 
     References:
         Guo et al. 2017, arXiv 1706.04599, equation 3.
     """
-    places = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(places, weights=correct - confidence, minlength=bins)
+    indices = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(indices, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
 def auroc(probabilities, labels) -> float | None:
-    """Area under the ROC curve of class 1, for two classes that both occur; else None.
+    """Return the area under the ROC curve of class 1; None unless two classes both occur.
 
-    The share of pairs, one row of each class, that the probability of class 1 ranks rightly; equal
-    ones are half right. By hand, for scikit-learn takes a second to import.
+    This is the share of pairs with one row of each class that the probability of class 1 ranks
+    correctly; ties count one half. Written here because scikit-learn takes a second to import.
     """
     positive = labels == 1
     pairs = np.count_nonzero(positive) * np.count_nonzero(~positive)
     if probabilities.shape[1] != 2 or not pairs:
         return None
-    _, places = np.unique(probabilities[:, 1], return_inverse=True)
-    positives, negatives = np.bincount(places, positive), np.bincount(places, ~positive)
+    _, ranks = np.unique(probabilities[:, 1], return_inverse=True)
+    positives, negatives = np.bincount(ranks, positive), np.bincount(ranks, ~positive)
     below = np.cumsum(negatives) - negatives
     return float(positives @ (below + negatives / 2) / pairs)
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities of the readable rows of a split."""
+    """Class probabilities of the valid rows of a split.
+
+    Attributes:
+        split: `val` or `test`.
+        rows: row indices of the task, ascending.
+        probabilities: each row sums to 1.
+    """
 
     split: str
     rows: Int[np.ndarray, " rows"]
     probabilities: Float[np.ndarray, "rows classes"]
 
     def correct(self, task: Task) -> Bool[np.ndarray, " rows"]:
-        """Whether each row's most probable class is its label."""
+        """Return whether the most probable class of each row is its label."""
         return self.probabilities.argmax(axis=1) == task.labels[self.rows]
 
 
-def evaluate(task: Task, predictions: Predictions) -> dict[str, Any]:
-    """All metrics of one split, accuracies in [0, 1]; None where there are no rows."""
+@dataclass(frozen=True)
+class GroupAccuracy:
+    """Number of rows and accuracy of one group; the accuracy is None without rows."""
+
+    label: str
+    attribute: str
+    n: int
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class SplitMetrics:
+    """Metrics of one classifier on one split.
+
+    Attributes:
+        worst_group: lowest accuracy over the groups with rows.
+        average: accuracy over all rows.
+        train_weighted_average: see `train_weighted_average`.
+        group_mean: unweighted mean of the group accuracies (SubpopBench: adjusted accuracy).
+        worst_class: lowest accuracy over the classes with rows.
+        balanced_accuracy: unweighted mean of the class accuracies.
+        auroc: area under the ROC curve; None unless there are two classes and both occur.
+        ece: expected calibration error.
+        groups: every group in the order of its index, `label * num_attributes + attribute`.
+
+    All accuracies lie in [0, 1].
+    """
+
+    worst_group: float
+    average: float
+    train_weighted_average: float | None
+    group_mean: float
+    worst_class: float
+    balanced_accuracy: float
+    auroc: float | None
+    ece: float
+    groups: tuple[GroupAccuracy, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the metrics in JSON types."""
+        return asdict(self) | {"groups": [asdict(group) for group in self.groups]}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Return the metrics that `to_json` wrote."""
+        groups = tuple(GroupAccuracy(**group) for group in values["groups"])
+        return cls(**{**values, "groups": groups})
+
+
+def evaluate(task: Task, predictions: Predictions) -> SplitMetrics:
+    """Compute all metrics of a classifier on one split."""
     rows, correct = predictions.rows, predictions.correct(task)
     labels, groups = task.labels[rows], task.groups[rows]
     by_group = cell_accuracies(correct, groups, task.num_groups)
     by_class = cell_accuracies(correct, labels, task.num_classes)
     confidence = predictions.probabilities.max(axis=1)
-    return {
-        "worst_group": float(np.nanmin(by_group)),
-        "average": float(correct.mean()),
-        "train_weighted_average": train_weighted_average(by_group, task.group_counts("train")),
-        "group_mean": float(np.nanmean(by_group)),
-        "worst_class": float(np.nanmin(by_class)),
-        "balanced_accuracy": float(np.nanmean(by_class)),
-        "auroc": auroc(predictions.probabilities, labels),
-        "ece": expected_calibration_error(confidence, correct),
-        "groups": [
-            {
-                **dict(zip(("label", "attribute"), task.group_name(number), strict=True)),
-                "n": int(count),
-                "accuracy": None if count == 0 else float(by_group[number]),
-            }
-            for number, count in enumerate(np.bincount(groups, minlength=task.num_groups))
-        ],
-    }
+    return SplitMetrics(
+        worst_group=float(np.nanmin(by_group)),
+        average=float(correct.mean()),
+        train_weighted_average=train_weighted_average(by_group, task.group_counts("train")),
+        group_mean=float(np.nanmean(by_group)),
+        worst_class=float(np.nanmin(by_class)),
+        balanced_accuracy=float(np.nanmean(by_class)),
+        auroc=auroc(predictions.probabilities, labels),
+        ece=expected_calibration_error(confidence, correct),
+        groups=group_accuracies(task, groups, by_group),
+    )
+
+
+def group_accuracies(
+    task: Task, groups: Int[np.ndarray, " rows"], accuracies: Float[np.ndarray, " groups"]
+) -> tuple[GroupAccuracy, ...]:
+    """Name the groups and count their rows."""
+    counts = np.bincount(groups, minlength=task.num_groups).tolist()
+    return tuple(
+        GroupAccuracy(*task.group_name(group), n=n, accuracy=float(accuracy) if n else None)
+        for group, (n, accuracy) in enumerate(zip(counts, accuracies, strict=True))
+    )

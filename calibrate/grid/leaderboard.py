@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from clip_cfr.calibrate.comparison.summary import mean
+from clip_cfr.calibrate.comparison.method_result import mean
 from clip_cfr.calibrate.grid.plan import Plan
 from clip_cfr.calibrate.grid.points import METRICS
 from clip_cfr.calibrate.grid.trials import REASON, RUNS

@@ -104,4 +104,4 @@ def measured(experiment: Experiment, fitted: Fitted) -> Measured:
 def measure(experiment: Experiment, predictions) -> dict[str, float | None]:
     """The accuracies of one split."""
     found = evaluate(experiment.task, predictions)
-    return {name: found[name] for name in METRICS}
+    return {name: getattr(found, name) for name in METRICS}

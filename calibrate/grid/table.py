@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from clip_cfr.calibrate.comparison.table import NAMES, per_cent
+from clip_cfr.calibrate.comparison.titles import METHOD_TITLES as NAMES
+from clip_cfr.calibrate.comparison.titles import per_cent
 from clip_cfr.calibrate.grid.axes import settings_text, value_text
 
 SHOWN = 20
@@ -40,12 +41,17 @@ def board(result: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
         table.add_row(
             str(place),
             *values,
-            per_cent(row["val"], result["metric"]),
-            per_cent(row["test"], "worst_group"),
-            per_cent(row["test"], "average"),
+            accuracy(row["val"], result["metric"]),
+            accuracy(row["test"], "worst_group"),
+            accuracy(row["test"], "average"),
             str(row["n"]),
         )
     return table
+
+
+def accuracy(metrics: dict[str, Any], key: str) -> str:
+    """Return a metric in per cent with its standard deviation over seeds."""
+    return per_cent(metrics[key], metrics.get(f"{key}_std"))
 
 
 def left_out(result: dict[str, Any], complete: int) -> list[str]:

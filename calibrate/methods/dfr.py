@@ -34,6 +34,7 @@ class LinearClassifier:
 
     weight: Float[np.ndarray, "dim classes"]
     bias: Float[np.ndarray, " classes"]
+    formula = "scores = features @ linear_weight + linear_bias"
 
     def probabilities(self, experiment: Experiment, rows):
         task = experiment.task

@@ -30,6 +30,7 @@ class HeadClassifier:
     """A head with the class embeddings of the task."""
 
     head: Head
+    formula = "embedding = normalize(features @ projection + bias)"
 
     def probabilities(self, experiment, rows):
         return experiment.probabilities(self.head, rows)

@@ -17,10 +17,11 @@ import numpy as np
 from synthetic import clip_like_task
 
 from clip_cfr.cache.read.reader import read_cache
-from clip_cfr.calibrate.comparison.compare import run
+from clip_cfr.calibrate.comparison.compare import evaluate_fitted
 from clip_cfr.calibrate.core.experiment import Experiment, prepare
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.methods import fit
 
 SELECTIONS = ("worst-class", "last")
 NAMES = ("lr", "temperature", "init", "cross_entropy")
@@ -49,8 +50,8 @@ def settings_to_try():
 
 def worst_groups(method, experiment):
     """Test worst-group accuracy of each selection."""
-    metrics = run(method, experiment).metrics
-    return [metrics[selection]["test"]["worst_group"] for selection in SELECTIONS]
+    metrics = evaluate_fitted(experiment, fit(method, experiment)).metrics
+    return [metrics[selection]["test"].worst_group for selection in SELECTIONS]
 
 
 def measure(task, seeds):

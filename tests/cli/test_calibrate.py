@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from click.testing import CliRunner
 
+from clip_cfr.cache.files.atomic import locked
 from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
 from clip_cfr.cache.runs.run import read_run
 from clip_cfr.cache.write.writer import write_cache
+from clip_cfr.calibrate.commands.options import FIELDS, SETTING_GROUPS
 from clip_cfr.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +136,10 @@ def test_the_table_names_methods_prompts_and_the_recommendation(cache_file, tmp_
     assert "DFR" in result.stdout
     assert "Prompts of 'small': a photo of a small one." in result.stdout
     assert "Recommendation: none" in result.stdout
-    assert f"run written to {tmp_path / 'run'}" in result.stderr
+    assert result.stderr.splitlines()[-2:] == [
+        f"run written to {tmp_path / 'run'}",
+        f"next: clip-cfr show {tmp_path / 'run'}",
+    ]
 
 
 def test_a_finished_run_is_not_replaced_unasked(cache_file, tmp_path):
@@ -177,7 +183,8 @@ def test_an_empty_calibration_set_says_what_to_change(tmp_path):
     assert set(read_run(tmp_path / "run").metrics["methods"]) == {"zeroshot", "erm"}
     helped = invoke(*arguments, "--calibration-fallback", "margin", "--overwrite")
     assert (
-        "warning: the source head gets too few rows wrong: the 128 training rows" in helped.stderr
+        "warning: the source head misclassifies too few rows: the 128 training rows"
+        in helped.stderr
     )
 
 
@@ -260,4 +267,84 @@ def test_without_a_folder_for_compiled_programs_nothing_is_said(cache_file, tmp_
     arguments = ["--out", tmp_path / "run", "--method", "erm", "--erm-steps", "2"]
     homeless = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "file")}
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=homeless)
-    assert done.stderr == f"{ON_CPU}seed 0: erm\nrun written to {tmp_path / 'run'}\n"
+    run = tmp_path / "run"
+    assert done.stderr == (
+        f"{ON_CPU}seed 0: erm\nrun written to {run}\nhead to use: {run}/heads/erm-seed0.npz\n"
+        f"next: python cli.py show {run}\n"
+    )
+
+
+def test_finished_steps_are_followed_by_the_head_to_use_and_the_next_command(cache_file, tmp_path):
+    run = tmp_path / "run"
+    result = invoke("--cache", cache_file, "--out", run, *QUICK)
+    head = read_run(run).recommended
+    assert result.stderr.splitlines()[-3:] == [
+        f"run written to {run}",
+        f"head to use: {run}/heads/{head}.npz",
+        f"next: clip-cfr show {run}",
+    ]
+    assert head == "cfr-seed0"
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "latex", "csv"])
+def test_show_prints_what_calibrate_printed(cache_file, tmp_path, form):
+    run = tmp_path / "run"
+    printed = invoke("--cache", cache_file, "--out", run, "--format", form, *QUICK).stdout
+    shown = CliRunner().invoke(main, ["show", str(run), "--format", form])
+    assert shown.exit_code == 0, shown.output
+    without_time = [line for line in printed.splitlines() if not line.startswith("Seconds: ")]
+    found = [line for line in shown.stdout.splitlines() if not line.startswith("Seconds: ")]
+    assert found == without_time
+
+
+def test_show_gives_the_json_of_the_run(cache_file, tmp_path):
+    run = tmp_path / "run"
+    printed = json.loads(invoke("--cache", cache_file, "--out", run, "--json", *QUICK).stdout)
+    shown = json.loads(CliRunner().invoke(main, ["show", str(run), "--json"]).stdout)
+    assert shown == printed
+
+
+def test_predictions_give_the_printed_accuracies(cache_file, tmp_path):
+    run = tmp_path / "run"
+    arguments = ["--cache", cache_file, "--out", run, "--json", "--seeds", 2, *QUICK]
+    printed = json.loads(invoke(*arguments).stdout)
+    frame = pandas.read_csv(run / "predictions.csv.gz")
+    test = frame[frame.split == "test"]
+    for method in ("zeroshot", "erm", "cfr"):
+        for each in printed["methods"][method]["seeds"]:
+            name = f"{method}_seed{each['seed']}"
+            right = test[name] == test.label
+            groups = right.groupby([test.label, test.attribute]).mean()
+            expected = each["by_selection"]["worst-class"]["test"]
+            assert right.mean() == pytest.approx(expected["average"])
+            assert groups.min() == pytest.approx(expected["worst_group"])
+            probabilities = test[[f"{name}_p0", f"{name}_p1"]]
+            assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+            assert (probabilities.to_numpy().argmax(axis=1) == (test[name] == "large")).all()
+
+
+def test_calibration_rows_are_named_by_id(cache_file, tmp_path):
+    run = tmp_path / "run"
+    printed = json.loads(
+        invoke("--cache", cache_file, "--out", run, "--json", "--seeds", 2, *QUICK).stdout
+    )
+    frame = pandas.read_csv(run / "calibration_rows.csv")
+    assert len(frame) / 2 == printed["calibration_set"]["size"]
+    assert set(frame.split) == {"train"}
+    assert (frame.id == [f"images/{row}.png" for row in frame.row]).all()
+
+
+def test_two_runs_into_one_folder_at_once_are_refused(cache_file, tmp_path):
+    run = tmp_path / "run"
+    with locked(run):
+        error = invoke("--cache", cache_file, "--out", run, *QUICK, code=1).stderr
+    assert f"Error: {run}: another process is writing this" in error
+    assert not run.exists()
+
+
+def test_settings_are_grouped_in_the_help():
+    assert sorted(name for names in SETTING_GROUPS.values() for name in names) == sorted(FIELDS)
+    text = invoke("--help").stdout
+    headings = [f"  {title}:" for title in ("Data", "Run", *SETTING_GROUPS)]
+    places = [text.index(heading) for heading in headings]
+    assert places == sorted(places)

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,26 +15,31 @@ from hypothesis.extra import numpy as hnp
 
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.runs.encoding import csv_bytes, parse_csv
-from clip_cfr.cache.runs.run import default_run_directory, read_run, refuse_finished_run, write_run
+from clip_cfr.cache.runs.folder import check_run_directory
+from clip_cfr.cache.runs.run import Run, default_run_directory, read_run, write_run
 from tests.cache.examples import run_python, same
 
-RUN = {
-    "config": {"lr": 1e-3, "methods": ["erm", "cfr"]},
-    "provenance": {"cache_sha256": "00", "seed": 0},
-    "metrics": {"cfr": {"test": {"worst_group": 0.5, "groups": [1, None]}}},
-    "history": {
+RUN = Run(
+    config={"lr": 1e-3, "methods": ["erm", "cfr"]},
+    provenance={"cache_sha256": "00", "seed": 0},
+    metrics={"cfr": {"test": {"worst_group": 0.5, "groups": [1, None]}}},
+    history={
         "erm-seed0": {"step": np.array([1, 2]), "loss": np.array([0.1, np.nan])},
         "cfr": {"step": np.arange(0)},
     },
-    "heads": {"cfr": {"projection": np.eye(2, dtype=np.float32), "scale": np.float32(3)}},
-}
+    heads={"cfr": {"projection": np.eye(2, dtype=np.float32), "scale": np.float32(3)}},
+    formulas={"cfr": "features @ projection"},
+    recommended="cfr",
+    predictions={"row": [4, 7], "id": ["a, b.png", "c.png"], "cfr_seed0_p0": ["0.25", "1e-06"]},
+    calibration_rows={"seed": [0], "row": [3], "id": ["d.png"]},
+)
 DAMAGED = "; the run is damaged: calibrate again with --overwrite"
 
 
 @pytest.fixture
 def run(tmp_path) -> Path:
     """A folder with a run."""
-    write_run(tmp_path / "run", **RUN)
+    write_run(tmp_path / "run", RUN)
     return tmp_path / "run"
 
 
@@ -47,35 +54,45 @@ def message_of(action, folder: Path, **arguments) -> str:
 
 def test_a_run_is_read_back(run):
     found = read_run(run)
-    assert found.config == RUN["config"]
-    assert found.provenance == RUN["provenance"]
-    assert found.metrics == RUN["metrics"]
+    assert found.config == RUN.config
+    assert found.provenance == RUN.provenance
+    assert found.metrics == RUN.metrics
     assert list(found.history) == ["erm-seed0", "cfr"]
     assert same(found.history["erm-seed0"]["step"], np.array([1, 2]))
     assert same(found.history["erm-seed0"]["loss"], np.array([0.1, np.nan]))
     assert same(found.heads["cfr"]["projection"], np.eye(2, dtype=np.float32))
     assert same(found.heads["cfr"]["scale"], np.array(3, np.float32))
+    assert (found.formulas, found.recommended) == ({"cfr": "features @ projection"}, "cfr")
+    assert {k: v.tolist() for k, v in found.predictions.items()} == {
+        "row": [4, 7],
+        "id": ["a, b.png", "c.png"],
+        "cfr_seed0_p0": [0.25, 1e-06],
+    }
+    assert found.calibration_rows["id"].tolist() == ["d.png"]
     assert [each.name for each in run.parent.iterdir()] == ["run"]
 
 
 def test_the_files_are_plain_ones(run):
     assert sorted(str(each.relative_to(run)) for each in run.rglob("*.*")) == [
+        "calibration_rows.csv",
         "config.json",
+        "heads.json",
         "heads/cfr.npz",
         "history/cfr.csv",
         "history/erm-seed0.csv",
         "metrics.json",
+        "predictions.csv.gz",
         "provenance.json",
         "run.json",
     ]
     assert (run / "history/erm-seed0.csv").read_text() == "step,loss\n1,0.1\n2,nan\n"
-    assert json.loads((run / "metrics.json").read_text()) == RUN["metrics"]
+    assert json.loads((run / "metrics.json").read_text()) == RUN.metrics
     assert set(json.loads((run / "run.json").read_text())) == {"format", "version", "sha256"}
 
 
 def test_numpy_numbers_are_stored_as_plain_ones(tmp_path):
     metrics = {"n": np.int64(3), "accuracy": np.float32(0.5), "per_class": np.array([1, 2])}
-    write_run(tmp_path / "run", **(RUN | {"metrics": metrics}))
+    write_run(tmp_path / "run", replace(RUN, metrics=metrics))
     expected = {"n": 3, "accuracy": 0.5, "per_class": [1, 2]}
     assert read_run(tmp_path / "run").metrics == expected
 
@@ -100,9 +117,9 @@ def test_tables_round_trip(columns):
 
 def test_a_run_is_replaced_only_when_asked(run):
     expected = "the run exists; replace it with --overwrite or name another"
-    assert message_of(write_run, run, **RUN) == expected
-    assert message_of(refuse_finished_run, run, overwrite=False) == expected
-    write_run(run, **(RUN | {"config": {"lr": 2}, "heads": {}}), overwrite=True)
+    assert message_of(write_run, run, run=RUN) == expected
+    assert message_of(check_run_directory, run, overwrite=False) == expected
+    write_run(run, replace(RUN, config={"lr": 2}, heads={}, recommended=None), overwrite=True)
     assert (read_run(run).config, read_run(run).heads) == ({"lr": 2}, {})
     assert [each.name for each in run.parent.iterdir()] == ["run"]
 
@@ -113,10 +130,10 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
     (folder / "config.json").write_text("mine")
     (tmp_path / "file").write_text("mine")
     for existing in (folder, tmp_path / "file"):
-        found = message_of(write_run, existing, **RUN, overwrite=True)
+        found = message_of(write_run, existing, run=RUN, overwrite=True)
         assert found == "exists and is no run folder; name another one"
     assert (
-        message_of(write_run, Path("/"), **RUN) == "exists and is no run folder; name another one"
+        message_of(write_run, Path("/"), run=RUN) == "exists and is no run folder; name another one"
     )
     assert (folder / "config.json").read_text() == "mine"
 
@@ -124,8 +141,8 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
 def test_an_empty_folder_is_used_and_missing_ones_are_made(tmp_path):
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "a" / "b"):
-        write_run(folder, **RUN)
-        assert read_run(folder).config == RUN["config"]
+        write_run(folder, RUN)
+        assert read_run(folder).config == RUN.config
 
 
 UNSTORABLE = [
@@ -159,14 +176,14 @@ UNSTORABLE = [
 
 @pytest.mark.parametrize(("part", "message"), UNSTORABLE)
 def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path, part, message):
-    found = message_of(write_run, tmp_path / "run", **(RUN | part))
+    found = message_of(write_run, tmp_path / "run", run=replace(RUN, **part))
     assert found.startswith(message)
     assert found.endswith("; nothing was written")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_folder_and_one_without_a_run_are_named(tmp_path):
-    expected = "no run folder, for it has no run.json; name one of calibrate"
+    expected = "expected a run folder, found no run.json; name a folder that calibrate wrote"
     assert message_of(read_run, tmp_path / "nowhere") == expected
     assert message_of(read_run, tmp_path) == expected
 
@@ -194,7 +211,7 @@ def signed(run: Path, name: str, data: bytes | None) -> None:
 
 
 FOREIGN = [
-    ("config.json", None, "config.json: expected a place in run.json, found none"),
+    ("config.json", None, "config.json: expected an entry in run.json, found none"),
     ("config.json", b"[1]", "config.json: expected a JSON object, found "),
     ("history/cfr.csv", b"a,b\n1\n", "history/cfr.csv: expected a table of numbers with a header"),
     ("history/cfr.csv", b"a\nx\n", "history/cfr.csv: expected a table of numbers with a header"),
@@ -218,26 +235,70 @@ def test_a_pickle_is_never_loaded(run, tmp_path):
     assert message_of(read_run, run).startswith("heads/cfr.npz: expected an npz file")
 
 
-def test_another_version_is_refused(run):
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [(1, "calibrate again with --overwrite"), (3, "install a newer clip-cfr")],
+)
+def test_another_version_is_refused_by_name(run, version, remedy):
     index = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(index | {"version": 2}))
+    (run / "run.json").write_text(json.dumps(index | {"version": version}))
     assert message_of(read_run, run) == (
-        "expected clip-cfr-run of version 1, found clip-cfr-run of version 2; "
-        "install a newer clip-cfr"
+        f"expected clip-cfr-run of version 2, found clip-cfr-run of version {version}; {remedy}"
     )
     (run / "run.json").write_text("{")
     assert message_of(read_run, run).startswith("run.json: expected a JSON object, found ")
+
+
+def test_a_run_of_an_older_version_can_be_replaced(run):
+    index = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(index | {"version": 1}))
+    write_run(run, RUN, overwrite=True)
+    assert read_run(run).config == RUN.config
+
+
+def test_a_run_folder_with_foreign_files_is_never_replaced(run):
+    (run / "photo.png").write_text("mine")
+    assert message_of(write_run, run, run=RUN, overwrite=True) == (
+        "the run folder holds photo.png, which is not part of the run; move it away or name "
+        "another folder"
+    )
+    assert (run / "photo.png").read_text() == "mine"
+
+
+def test_a_folder_of_photos_with_a_run_json_is_never_replaced(tmp_path):
+    (tmp_path / "run.json").write_text('{"sha256": {}}')
+    found = message_of(write_run, tmp_path, run=RUN, overwrite=True)
+    assert found == "exists and is no run folder; name another one"
+
+
+def test_a_run_that_a_kill_left_under_a_temporary_name_gets_its_name_back(run):
+    hidden = run.with_name(".run.0123abcd.old")
+    run.rename(hidden)
+    run.with_name(".run.89abcdef.tmp").mkdir()
+    expected = "the run exists; replace it with --overwrite or name another"
+    assert message_of(check_run_directory, run, overwrite=False) == expected
+    assert read_run(run).config == RUN.config
+    assert [each.name for each in run.parent.iterdir()] == ["run"]
+
+
+def test_pandas_reads_predictions_in_one_line(run):
+    frame = pandas.read_csv(run / "predictions.csv.gz")
+    assert frame.to_dict("list") == {
+        "row": [4, 7],
+        "id": ["a, b.png", "c.png"],
+        "cfr_seed0_p0": [0.25, 1e-06],
+    }
 
 
 FILL_DISK = """
 import resource, sys
 import numpy as np
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.runs.run import write_run
+from clip_cfr.cache.runs.run import Run, write_run
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
-parts = dict(config={}, provenance={}, metrics={}, history={})
+run = Run(config={}, provenance={}, metrics={}, heads={"erm": {"a": np.zeros(1000)}})
 try:
-    write_run(sys.argv[1], heads={"erm": {"a": np.zeros(1000)}}, overwrite=True, **parts)
+    write_run(sys.argv[1], run, overwrite=True)
 except CacheError as error:
     print(error)
 """
@@ -251,7 +312,7 @@ def test_a_full_disk_keeps_the_older_run(run):
         "make room and run the same command again\n",
         done.stdout,
     )
-    assert read_run(run).config == RUN["config"]
+    assert read_run(run).config == RUN.config
     assert [each.name for each in run.parent.iterdir()] == ["run"]
 
 

@@ -38,19 +38,47 @@ class TestOneSeed:
         assert (found.method, found.over, found.criterion) == ("cfr", "erm", "worst-class")
         assert found.margin == pytest.approx(0.25, abs=0.06)
         assert 0 < found.interval[0] < found.margin < found.interval[1]
-        assert found.reason == "cfr beats erm on the validation split by more than noise"
+        low, high = (f"{100 * bound:+.1f}" for bound in found.interval)
+        assert found.reason == (
+            f"CFR is {100 * found.margin:.1f} points above ERM in validation worst-class accuracy "
+            f"(95 % interval {low} to {high}), which is beyond noise"
+        )
 
     def test_within_noise_erm_is(self):
         found = advise(zeroshot=[0.5], erm=[0.70], cfr=[0.71])
         assert (found.method, found.over) == ("erm", "cfr")
         assert found.interval[0] < 0 < found.interval[1]
-        assert found.reason == "no method beats erm on the validation split by more than noise"
+        low, high = (f"{-100 * bound:+.1f}" for bound in reversed(found.interval))
+        assert found.reason == (
+            f"CFR, the best other method, is {-100 * found.margin:.1f} points above ERM in "
+            f"validation worst-class accuracy (95 % interval {low} to {high}), which is within "
+            "noise"
+        )
 
     def test_where_cfr_does_harm_erm_is_by_so_much(self):
         found = advise(zeroshot=[0.5], erm=[0.8], cfr=[0.6])
         assert (found.method, found.over) == ("erm", "cfr")
         assert found.margin == pytest.approx(0.2, abs=0.06)
         assert found.interval[0] > 0
+        assert found.reason.startswith("ERM is ")
+        assert " points above CFR, the best other method, in " in found.reason
+        assert found.reason.endswith("), which is beyond noise")
+
+    def test_an_oracle_is_called_one(self):
+        found = advise(selection="worst-group", erm=[0.6], cfr=[0.9])
+        assert "worst-group accuracy (an oracle: it uses the group labels) (95 %" in found.reason
+
+    def test_equal_values_are_called_equal(self):
+        found = advise(erm=[0.0], cfr=[0.0])
+        assert found.reason == (
+            "CFR, the best other method, has the same validation worst-class accuracy as ERM"
+        )
+
+    def test_class_means_are_not_called_zero_shot(self):
+        shares = {"zeroshot": [predictions(0.5, 1)], "cfr": [predictions(0.9, 2)]}
+        rng = np.random.default_rng(0)
+        found = recommend(rng, TASK, shares, "worst-class", class_embeddings="class means")
+        assert " points above class means in " in found.reason
 
     def test_between_equals_the_margin_is_a_plain_zero(self):
         found = advise(zeroshot=[0.0], erm=[0.0], cfr=[0.0])
@@ -80,7 +108,7 @@ class TestOneSeed:
     def test_equal_predictions_are_no_gain_at_all(self):
         same = [predictions(0.7, 1)]
         found = recommend(np.random.default_rng(0), TASK, {"erm": same, "cfr": same}, "worst-class")
-        assert (found.method, found.margin, found.interval) == ("erm", 0, [0, 0])
+        assert (found.method, found.margin, found.interval) == ("erm", 0, (0, 0))
 
 
 def test_seeds_are_averaged():

@@ -1,22 +1,17 @@
-"""A comparison over seeds, its summary, what a run folder keeps of it, and the table."""
+"""A comparison over seeds, and the result that is made from it."""
 
 import json
 from dataclasses import replace
-from io import StringIO
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from clip_cfr.calibrate.comparison.compare import compare
-from clip_cfr.calibrate.comparison.record import heads, histories, versions
-from clip_cfr.calibrate.comparison.summary import mean, summarise
-from clip_cfr.calibrate.comparison.table import (
-    advice,
-    calibration_line,
-    groups_table,
-    methods_table,
-)
+from clip_cfr.calibrate.comparison.method_result import mean
+from clip_cfr.calibrate.comparison.result import CacheSummary, Result
+from clip_cfr.calibrate.comparison.summary import summarize
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import prepare
 from clip_cfr.calibrate.core.settings import SELECTIONS
 from tests.calibrate.synthetic import quick_settings
 
@@ -24,48 +19,65 @@ NAMES = ("zeroshot", "erm", "cfr", "dfr")
 SEEDS = [3, 4]
 
 
-@pytest.fixture(scope="module")
-def heard():
-    """What `compare` told of its progress."""
-    return []
+class Recorder:
+    """A reporter that records the fits."""
+
+    def __init__(self):
+        self.fits = []
+
+    def start_fit(self, method, seed):
+        self.fits.append((method, seed))
 
 
 @pytest.fixture(scope="module")
-def outcomes(task, heard):
+def recorder():
+    return Recorder()
+
+
+@pytest.fixture(scope="module")
+def comparison(prepared, recorder):
     few = quick_settings(calibration_size=20)  # so few that there is something to warn of
-    found, failures = compare(task, few, NAMES, SEEDS, lambda *said: heard.append(said))
-    assert failures == {}
+    found = compare(prepared, few, NAMES, SEEDS, recorder)
+    assert found.failures == {}
     return found
 
 
 @pytest.fixture(scope="module")
-def summary(task, outcomes):
-    return summarise(task, quick_settings(), outcomes, SEEDS)
+def outcomes(comparison):
+    return comparison.outcomes
+
+
+def cache_of(task) -> CacheSummary:
+    groups = tuple(task.group_name(group) for group in range(task.num_groups))
+    prompts = (("a photo of class 0.",), ("a photo of class 1.", "class 1."))
+    return CacheSummary("toy.h5", "toy", "none", groups, prompts, "prompts")
 
 
 @pytest.fixture(scope="module")
-def result(summary):
-    return {"dataset": "toy", **summary}
+def result(task, comparison) -> Result:
+    return summarize(task, quick_settings(), comparison, SEEDS, cache_of(task))
+
+
+@pytest.fixture(scope="module")
+def summary(result):
+    return result.to_json()
 
 
 class TestCompare:
-    def test_runs_every_method_with_every_seed(self, outcomes, heard):
-        assert heard == [(name, seed) for name in NAMES for seed in SEEDS]
+    def test_runs_every_method_with_every_seed(self, outcomes, recorder):
+        assert recorder.fits == [(name, seed) for name in NAMES for seed in SEEDS]
         seeds = {name: [each.experiment.seed for each in found] for name, found in outcomes.items()}
         assert seeds == dict.fromkeys(NAMES, SEEDS)
 
     def test_methods_of_a_seed_share_the_erm_stage(self, outcomes):
         assert outcomes["erm"][0].experiment is outcomes["cfr"][0].experiment
 
-    def test_a_method_that_cannot_be_fitted_leaves_the_others(self, task):
-        never = quick_settings(calibration_minimum=10_000)
-        said = []
-        found, failures = compare(
-            task, never, ["zeroshot", "cfr"], SEEDS, lambda *each: said.append(each)
-        )
-        assert {name: len(done) for name, done in found.items()} == {"zeroshot": 2}
-        assert "expected at least 10000 for a calibration set" in failures["cfr"]
-        assert ("cfr", SEEDS[1]) not in said, "it failed with the first seed"
+    def test_a_method_that_cannot_be_fitted_leaves_the_others(self, prepared):
+        never, recorder = quick_settings(calibration_minimum=10_000), Recorder()
+        found = compare(prepared, never, ["zeroshot", "cfr"], SEEDS, recorder)
+        assert {name: len(done) for name, done in found.outcomes.items()} == {"zeroshot": 2}
+        assert "expected at least 10000 for a calibration set" in found.failures["cfr"]
+        assert ("cfr", SEEDS[1]) not in recorder.fits, "it failed with the first seed"
 
 
 class TestSummary:
@@ -75,12 +87,9 @@ class TestSummary:
     def test_is_so_where_training_has_none_of_the_test_groups(self, task):
         usual = task.labels == task.attributes
         apart = replace(task, valid=task.valid & (usual == (task.splits == 0)))
-        found = summarise(
-            apart,
-            quick_settings(),
-            compare(apart, quick_settings(), ["zeroshot"], SEEDS, lambda *_: None)[0],
-            SEEDS,
-        )
+        settings = quick_settings()
+        done = compare(prepare(apart), settings, ["zeroshot"], SEEDS, Recorder())
+        found = summarize(apart, settings, done, SEEDS, cache_of(apart)).to_json()
         json.dumps(found, allow_nan=False)
         assert found["methods"]["zeroshot"]["test"]["train_weighted_average"] is None
         assert "train_weighted_average_std" not in found["methods"]["zeroshot"]["test"]
@@ -90,7 +99,7 @@ class TestSummary:
             for selection in SELECTIONS:
                 for split in ("val", "test"):
                     found = summary["methods"][name]["by_selection"][selection][split]
-                    values = [o.metrics[selection][split]["worst_group"] for o in outcomes[name]]
+                    values = [o.metrics[selection][split].worst_group for o in outcomes[name]]
                     assert found["worst_group"] == pytest.approx(np.mean(values))
                     assert found["worst_group_std"] == pytest.approx(np.std(values, ddof=1))
 
@@ -123,19 +132,21 @@ class TestSummary:
         assert summary["methods"]["dfr"]["group_labels"] == "val"
 
     def test_names_the_seed_of_a_warning(self, summary):
-        nearly_empty = "the calibration set is nearly empty (20 rows): CFR rests on few images"
-        assert summary["warnings"] == [f"seed {seed}: {nearly_empty}" for seed in SEEDS]
+        assert summary["warnings"] == [
+            "seeds 3, 4: the calibration set is nearly empty (20 rows): CFR relies on few images"
+        ]
 
-    def test_of_one_seed_has_no_deviations(self, task, outcomes):
-        first = {name: found[:1] for name, found in outcomes.items()}
-        found = summarise(task, quick_settings(), first, SEEDS[:1])
+    def test_of_one_seed_has_no_deviations(self, task, comparison):
+        first = {name: found[:1] for name, found in comparison.outcomes.items()}
+        one = replace(comparison, outcomes=first)
+        found = summarize(task, quick_settings(), one, SEEDS[:1], cache_of(task)).to_json()
         assert "worst_group_std" not in found["methods"]["cfr"]["test"]
         assert isinstance(found["calibration_set"]["size"], int)
         assert not any(each.startswith("seed") for each in found["warnings"])
 
-    def test_without_cfr_has_no_calibration_set(self, task, outcomes):
-        only = {"zeroshot": outcomes["zeroshot"]}
-        found = summarise(task, quick_settings(), only, SEEDS)
+    def test_without_cfr_has_no_calibration_set(self, task, comparison):
+        only = replace(comparison, outcomes={"zeroshot": comparison.outcomes["zeroshot"]})
+        found = summarize(task, quick_settings(), only, SEEDS, cache_of(task)).to_json()
         assert found["calibration_set"] is None
         assert found["recommendation"] is None
 
@@ -147,81 +158,77 @@ class TestSummary:
         assert merged["groups"][1] == {"accuracy": None}
 
 
-class TestRecord:
-    def test_keeps_the_selected_head_of_every_run(self, outcomes, task):
-        kept = heads(outcomes, "worst-class")
-        assert list(kept) == [f"{name}-seed{seed}" for name in NAMES for seed in SEEDS]
-        arrays, rows = kept["cfr-seed4"], task.rows("test")
+class TestResult:
+    def test_comes_back_from_its_json(self, result):
+        found = Result.from_json(json.loads(json.dumps(result.to_json())))
+        assert found.to_json() == result.to_json()
+        assert found.artifacts is None
+
+    @pytest.mark.parametrize("values", [{}, {"methods": 3}, {"cache": "a.h5", "methods": {}}])
+    def test_of_other_json_is_refused(self, values):
+        with pytest.raises(CalibrationError, match="expected the result of a calibration, found"):
+            Result.from_json(values)
+
+    def test_has_the_metrics_of_each_seed(self, summary, outcomes):
+        for name in NAMES:
+            seeds = summary["methods"][name]["seeds"]
+            assert [each["seed"] for each in seeds] == SEEDS
+            for found, outcome in zip(seeds, outcomes[name], strict=True):
+                for selection in SELECTIONS:
+                    expected = outcome.metrics[selection]["test"].to_json()
+                    assert found["by_selection"][selection]["test"] == expected
+
+    def test_names_the_groups_in_the_order_of_their_index(self, summary, task):
+        found = [(each["label"], each["attribute"]) for each in summary["groups"]]
+        assert found == [task.group_name(group) for group in range(4)]
+
+    def test_frame_has_one_row_for_each_metric(self, result, summary):
+        frame = result.to_frame()
+        chosen = frame[
+            (frame.method == "cfr")
+            & (frame.selection == "worst-class")
+            & (frame.split == "test")
+            & (frame.metric == "worst_group")
+        ]
+        assert chosen.seed.tolist() == SEEDS
+        expected = summary["methods"]["cfr"]["test"]["worst_group"]
+        assert chosen.value.mean() == pytest.approx(expected)
+        groups = frame[frame.metric == "accuracy"]
+        assert len(groups) == len(NAMES) * len(SEEDS) * len(SELECTIONS) * 2 * 4
+        assert not groups.label.isna().any()
+
+    def test_recommends_the_seed_that_is_best_on_val(self, result):
+        values = {
+            each.seed: each.by_selection["worst-class"].val.worst_class
+            for each in result.methods["cfr"].seeds
+        }
+        assert result.recommended_head == ("cfr", max(values, key=values.get))
+
+    def test_of_one_method_recommends_its_head(self, result):
+        methods = {"cfr": result.methods["cfr"], "dfr": result.methods["dfr"]}
+        found = replace(result, methods=methods, recommendation=None)
+        assert found.recommended_head[0] == "cfr"
+        only_dfr = replace(result, methods={"dfr": methods["dfr"]}, recommendation=None)
+        assert only_dfr.recommended_head is None
+
+
+class TestArtifacts:
+    def test_hold_the_selected_head_of_every_run(self, result, outcomes, task):
+        kept = result.artifacts.heads
+        assert list(kept) == [(name, seed) for name in NAMES for seed in SEEDS]
+        arrays, rows = kept["cfr", 4], task.rows("test")
         scores = task.features[rows] @ arrays["projection"] @ arrays["class_embeddings"].T
         right = scores.argmax(axis=1) == task.labels[rows]
-        expected = outcomes["cfr"][1].metrics["worst-class"]["test"]["average"]
+        expected = outcomes["cfr"][1].metrics["worst-class"]["test"].average
         assert right.mean() == pytest.approx(expected, abs=1 / len(rows))
 
-    def test_keeps_the_log_of_what_trained(self, outcomes):
-        kept = histories(outcomes)
-        assert set(kept) == {f"{name}-seed{seed}" for name in ("erm", "cfr") for seed in SEEDS}
-        assert kept["cfr-seed3"]["step"].tolist() == [10, 20, 30, 40, 50, 60]
+    def test_hold_the_log_of_what_trained(self, result):
+        kept = result.artifacts.histories
+        assert set(kept) == {(name, seed) for name in ("erm", "cfr") for seed in SEEDS}
+        assert kept["cfr", 3]["step"].tolist() == [10, 20, 30, 40, 50, 60]
 
-    def test_keeps_versions(self):
-        assert set(versions()) == {"python", "jax", "numpy", "optax", "scikit-learn"}
-
-
-def text_of(table, width: int = 200) -> str:
-    paper = StringIO()
-    Console(width=width, file=paper).print(table)
-    return paper.getvalue()
-
-
-class TestTable:
-    def test_shows_every_method_in_per_cent(self, result):
-        text = text_of(methods_table(result))
-        test = result["methods"]["cfr"]["test"]
-        assert "toy: accuracy on the test split, in per cent" in text
-        assert "heads selected by val worst-class" in text
-        assert "mean ± standard deviation over 2 seeds" in text
-        assert f"{100 * test['worst_group']:.1f} ± {100 * test['worst_group_std']:.1f}" in text
-        assert all(name in text for name in ("zero-shot", "ERM", "CFR", "DFR"))
-
-    def test_fits_a_narrow_terminal(self, result):
-        text = text_of(methods_table(result), width=80)
-        assert "…" not in text
-        test = result["methods"]["dfr"]["test"]
-        assert f"{100 * test['worst_group']:.1f} ± {100 * test['worst_group_std']:.1f}" in text
-
-    def test_says_that_worst_group_selection_is_an_oracle(self, result):
-        text = text_of(methods_table({**result, "selection": "worst-group"}))
-        assert "worst-group (an oracle)" in text
-
-    def test_shows_every_group(self, result):
-        text = text_of(groups_table(result))
-        counts = [str(each["n"]) for each in result["methods"]["erm"]["test"]["groups"]]
-        assert all(count in text for count in counts)
-
-    def test_recommends_in_one_sentence(self, result):
-        found = {
-            "method": "cfr",
-            "criterion": "worst-class",
-            "margin": 0.081,
-            "interval": [0.02, 0.13],
-            "over": "erm",
-            "reason": "cfr beats erm on the validation split by more than noise",
-        }
-        assert advice({"recommendation": found}) == (
-            "Recommendation: CFR; cfr beats erm on the validation split by more than noise "
-            "(+8.1 points of worst-class accuracy over ERM, 95 % interval [+2.0, +13.0])."
-        )
-        assert ", an oracle over ERM" in advice(
-            {"recommendation": {**found, "criterion": "worst-group"}}
-        )
-
-    def test_says_that_there_is_nothing_to_recommend(self):
-        assert advice({"recommendation": None}) == (
-            "Recommendation: none, there are no two methods without group labels to compare."
-        )
-
-    def test_describes_the_calibration_set(self):
-        found = {"size": 41, "per_class": [20, 21], "per_group": [1, 19, 18, 3]}
-        assert calibration_line({"calibration_set": found}) == (
-            "Calibration set: 41 rows; per class [20, 21], per group [1, 19, 18, 3]."
-        )
-        assert calibration_line({"calibration_set": None}) is None
+    def test_hold_predictions_and_calibration_rows(self, result, outcomes, task):
+        found = result.artifacts.predictions["dfr", 3]["test"]
+        assert found.correct(task).mean() == outcomes["dfr"][0].metrics["last"]["test"].average
+        rows = result.artifacts.calibration_rows
+        assert {seed: len(each) for seed, each in rows.items()} == {3: 20, 4: 20}

@@ -46,35 +46,35 @@ class TestEvaluate:
         predictions = predict(task, split)
         found, groups = evaluate(task, predictions), group_accuracies(task, predictions)
         by_group = {group: hits / count for group, (hits, count) in groups.items()}
-        assert found["worst_group"] == pytest.approx(min(by_group.values()))
-        assert found["group_mean"] == pytest.approx(sum(by_group.values()) / len(by_group))
+        assert found.worst_group == pytest.approx(min(by_group.values()))
+        assert found.group_mean == pytest.approx(sum(by_group.values()) / len(by_group))
         hits, counts = (sum(column) for column in zip(*groups.values(), strict=True))
-        assert found["average"] == pytest.approx(hits / counts)
+        assert found.average == pytest.approx(hits / counts)
         train = task.rows("train")
         sizes = {
             (y, a): np.sum((task.labels[train] == y) & (task.attributes[train] == a))
             for y, a in by_group
         }
         weighted = sum(sizes[group] * by_group[group] for group in by_group)
-        assert found["train_weighted_average"] == pytest.approx(weighted / sum(sizes.values()))
-        for group in found["groups"]:
-            number = int(group["label"].split()[1]), int(group["attribute"].split()[1])
-            assert group["n"] == groups.get(number, (0, 0))[1]
-            assert group["accuracy"] == pytest.approx(by_group.get(number))
+        assert found.train_weighted_average == pytest.approx(weighted / sum(sizes.values()))
+        for group in found.groups:
+            number = int(group.label.split()[1]), int(group.attribute.split()[1])
+            assert group.n == groups.get(number, (0, 0))[1]
+            assert group.accuracy == pytest.approx(by_group.get(number))
 
     def test_class_metrics_are_scikit_learn_s(self, classes, split):
         task = make_task(classes=classes)
         predictions = predict(task, split)
         found, labels = evaluate(task, predictions), task.labels[predictions.rows]
         guesses = predictions.probabilities.argmax(axis=1)
-        assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, guesses))
+        assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, guesses))
         recalls = [(guesses[labels == each] == each).mean() for each in range(classes)]
-        assert found["worst_class"] == pytest.approx(min(recalls))
+        assert found.worst_class == pytest.approx(min(recalls))
         if classes == 2:
             expected = roc_auc_score(labels, predictions.probabilities[:, 1])
-            assert found["auroc"] == pytest.approx(expected)
+            assert found.auroc == pytest.approx(expected)
         else:
-            assert found["auroc"] is None
+            assert found.auroc is None
 
 
 class TestAverages:
@@ -101,12 +101,12 @@ class TestGroups:
     def test_an_empty_group_is_none_and_does_not_count(self):
         task = make_task(agreement=(0.95, 0.5, 1.0))
         found = evaluate(task, predict(task))
-        empty = [each for each in found["groups"] if each["accuracy"] is None]
-        assert [(each["label"], each["attribute"], each["n"]) for each in empty] == [
+        empty = [each for each in found.groups if each.accuracy is None]
+        assert [(each.label, each.attribute, each.n) for each in empty] == [
             ("class 0", "attribute 1", 0),
             ("class 1", "attribute 0", 0),
         ]
-        assert found["worst_group"] == found["worst_class"]
+        assert found.worst_group == found.worst_class
 
     def test_with_one_attribute_groups_are_classes(self):
         task = make_task()
@@ -114,14 +114,14 @@ class TestGroups:
             task, attribute_names=("any",), attributes=np.zeros(len(task.labels), np.int32)
         )
         found = evaluate(task, predict(task))
-        assert found["worst_group"] == found["worst_class"]
-        assert found["group_mean"] == found["balanced_accuracy"]
-        assert [each["label"] for each in found["groups"]] == ["class 0", "class 1"]
+        assert found.worst_group == found.worst_class
+        assert found.group_mean == found.balanced_accuracy
+        assert [each.label for each in found.groups] == ["class 0", "class 1"]
 
     def test_unreadable_rows_count_nowhere(self):
         task = make_task(unreadable=10)
         found = evaluate(task, predict(task))
-        assert sum(each["n"] for each in found["groups"]) == 400 - 10
+        assert sum(each.n for each in found.groups) == 400 - 10
 
 
 class TestCalibrationError:

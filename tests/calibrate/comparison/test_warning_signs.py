@@ -1,12 +1,13 @@
 """Signs of failure: each is named where it is there, in these words, and not where it is not."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.comparison import signs
+from clip_cfr.calibrate.comparison import warning_signs
 from clip_cfr.calibrate.core.calibration_set import CalibrationSet
+from clip_cfr.calibrate.core.metrics import SplitMetrics
 from tests.calibrate.synthetic import make_task
 
 TASK = make_task()
@@ -28,7 +29,13 @@ def minority() -> CalibrationSet:
     return CalibrationSet(rows[TASK.labels[rows] != TASK.attributes[rows]])
 
 
-FINE = {"worst_group": 0.7, "average": 0.8}
+def accuracies(worst_group: float, average: float) -> SplitMetrics:
+    """Metrics of which the warnings read two."""
+    other = dict.fromkeys(each.name for each in fields(SplitMetrics))
+    return SplitMetrics(**{**other, "worst_group": worst_group, "average": average, "groups": ()})
+
+
+FINE = accuracies(0.7, 0.8)
 HISTORY = {
     "step": np.array([10, 20, 30]),
     "calibration_accuracy": np.array([0.2, 0.6, 0.9]),
@@ -38,26 +45,26 @@ HISTORY = {
 
 class TestOfCfr:
     def test_a_good_run_has_none(self):
-        erm = {"worst_group": 0.5, "average": 0.82}
-        assert signs.of_cfr(FINE, erm, HISTORY) == []
+        erm = accuracies(0.5, 0.82)
+        assert warning_signs.cfr_warnings(FINE, erm, HISTORY) == []
 
     @pytest.mark.parametrize("theirs", [0.7, 0.712])
     def test_worst_group_not_above_erm(self, theirs):
-        found = signs.of_cfr(FINE, {"worst_group": theirs, "average": 0.8}, HISTORY)
+        found = warning_signs.cfr_warnings(FINE, accuracies(theirs, 0.8), HISTORY)
         assert found == [
             "CFR's worst-group accuracy on val (70.0 %) is not above ERM's "
             f"({100 * theirs:.1f} %): recalibration does not reach the spurious feature"
         ]
 
     def test_average_well_below_erm(self):
-        found = signs.of_cfr(FINE, {"worst_group": 0.1, "average": 0.9}, HISTORY)
+        found = warning_signs.cfr_warnings(FINE, accuracies(0.1, 0.9), HISTORY)
         assert found == [
             "CFR's average accuracy on val (80.0 %) is well below ERM's (90.0 %): over-correction"
         ]
 
     def test_over_fitting_the_calibration_set(self):
         history = {**HISTORY, "val worst-class": np.array([0.5, 0.7, 0.6])}
-        found = signs.of_cfr(FINE, {"worst_group": 0.1, "average": 0.8}, history)
+        found = warning_signs.cfr_warnings(FINE, accuracies(0.1, 0.8), history)
         assert found == [
             "after step 20 accuracy on minibatches of the calibration set rose from 60.0 % to "
             "90.0 % while val worst-class fell from 70.0 % to 60.0 %: over-fitting the calibration "
@@ -70,35 +77,35 @@ class TestOfCfr:
             "val worst-class": np.array([0.5, 0.7, 0.6]),
             "calibration_accuracy": np.array([0.2, 0.9, 0.6]),
         }
-        assert signs.overfitted(history) is None
+        assert warning_signs.check_overfitting(history) is None
 
 
 class TestOfCalibrationSet:
     def test_the_minority_has_none(self):
-        assert signs.of_calibration_set(TASK, minority()) == []
+        assert warning_signs.calibration_set_warnings(TASK, minority()) == []
 
     def test_nearly_empty(self):
         rows = CalibrationSet(minority().rows[:31])
-        assert signs.of_calibration_set(TASK, rows) == [
-            "the calibration set is nearly empty (31 rows): CFR rests on few images"
+        assert warning_signs.calibration_set_warnings(TASK, rows) == [
+            "the calibration set is nearly empty (31 rows): CFR relies on few images"
         ]
 
     def test_of_the_fallback(self):
-        found = signs.of_calibration_set(TASK, replace(minority(), fallback=True))
+        found = warning_signs.calibration_set_warnings(TASK, replace(minority(), fallback=True))
         count = len(minority().rows)
         assert found == [
-            f"the source head gets too few rows wrong: the {count} training rows of smallest "
+            f"the source head misclassifies too few rows: the {count} training rows of smallest "
             "margin are the calibration set"
         ]
 
     def test_one_class_only(self):
-        found = signs.of_calibration_set(TASK, rows_of(label=1))
+        found = warning_signs.calibration_set_warnings(TASK, rows_of(label=1))
         assert found == [
             "the calibration set holds only class 'class 1': it cannot help the others"
         ]
 
     def test_the_group_mix_of_the_training_split(self):
-        found = signs.of_calibration_set(TASK, CalibrationSet(TASK.rows("train")))
+        found = warning_signs.calibration_set_warnings(TASK, CalibrationSet(TASK.rows("train")))
         assert found == [
             "the calibration set has the same group mix as the training split "
             "(total variation 0.00): it cannot shift attention between groups"
@@ -107,27 +114,27 @@ class TestOfCalibrationSet:
     def test_the_group_mix_is_not_named_where_attributes_are_not_known(self):
         attributes = np.zeros(len(TASK.labels), np.int32)
         one = replace(TASK, attribute_names=("any",), attributes=attributes)
-        assert signs.of_calibration_set(one, CalibrationSet(one.rows("train"))) == []
+        assert warning_signs.calibration_set_warnings(one, CalibrationSet(one.rows("train"))) == []
 
 
 class TestOfTask:
     def test_a_whole_task_has_none(self):
-        assert signs.of_task(TASK) == []
+        assert warning_signs.task_warnings(TASK) == []
 
     def test_unreadable_rows(self):
-        assert signs.of_task(make_task(unreadable=3)) == [
-            "9 rows could not be read at extraction and take part in nothing"
+        assert warning_signs.task_warnings(make_task(unreadable=3)) == [
+            "9 images could not be read at extraction and are left out"
         ]
 
     def test_one_attribute(self):
         attributes = np.zeros(len(TASK.labels), np.int32)
         one = replace(TASK, attribute_names=("any",), attributes=attributes)
-        assert signs.of_task(one) == [
+        assert warning_signs.task_warnings(one) == [
             "there is one attribute only: a group is a class, worst-group is worst-class"
         ]
 
     def test_empty_groups(self):
-        assert signs.of_task(make_task(agreement=(1.0, 0.5, 1.0))) == [
+        assert warning_signs.task_warnings(make_task(agreement=(1.0, 0.5, 1.0))) == [
             f"no rows in {split} of (class 0, attribute 1), (class 1, attribute 0): "
             "not counted in any group metric"
             for split in ("train", "test")
@@ -135,7 +142,7 @@ class TestOfTask:
 
     def test_of_many_empty_groups_the_first_are_named(self):
         many = make_task(classes=5, sizes=(900, 450, 450), agreement=(0.5, 0.5, 1.0))
-        assert signs.of_task(many) == [
+        assert warning_signs.task_warnings(many) == [
             "no rows in test of (class 0, attribute 1), (class 0, attribute 2), "
             "(class 0, attribute 3), (class 0, attribute 4), (class 1, attribute 0), "
             "(class 1, attribute 2) and 14 more groups: not counted in any group metric"

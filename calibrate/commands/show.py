@@ -1,0 +1,62 @@
+"""The command show, and how results are printed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from clip_cfr.cache.console import PATH, Command, emit, json_option, program_name
+
+FORMATS = ("table", "markdown", "latex", "csv")
+
+
+def format_option(option: Callable = click.option) -> Callable:
+    """Return the option --format."""
+    return option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default="table",
+        help="How tables are printed; csv has one row for each metric, method and seed.",
+    )
+
+
+def print_result(result, as_json: bool, form: str) -> None:
+    """Print warnings on standard error, and a result on standard output."""
+    from clip_cfr.calibrate.comparison.formats import render
+
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json or form == "table":
+        emit(result.to_json(), as_json, lambda _: render(result))
+    else:
+        click.echo(render(result, form))
+
+
+def show_next_steps(result, directory: Path) -> None:
+    """Print on standard error where the run is, which head to use, and what to do next."""
+    from clip_cfr.cache.runs.run import head_file
+    from clip_cfr.calibrate.run_folder import run_name
+
+    click.echo(f"run written to {directory}", err=True)
+    if result.recommended_head is not None:
+        head = directory / head_file(run_name(*result.recommended_head))
+        click.echo(f"head to use: {head}", err=True)
+    click.echo(f"next: {program_name()} show {directory}", err=True)
+
+
+@click.command(cls=Command)
+@click.argument("directory", type=PATH, metavar="DIR")
+@format_option()
+@json_option
+def show(directory, form, as_json):
+    """Print the tables of a finished run or grid again.
+
+    \b
+    Example:
+      clip-cfr show runs/demo/run
+      clip-cfr show runs/demo/run --format latex
+    """
+    from clip_cfr.calibrate.run_folder import read_result
+
+    print_result(read_result(directory), as_json, form)

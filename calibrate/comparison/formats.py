@@ -1,0 +1,126 @@
+"""Tables for the terminal, in Markdown, in LaTeX, and as tidy CSV."""
+
+import csv
+from collections.abc import Iterator
+from io import StringIO
+
+from clip_cfr.calibrate.comparison.result import Result
+from clip_cfr.calibrate.comparison.tables import Table, groups_table, methods_table, notes
+
+PADDING = 2  # columns of the terminal between two cells
+LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+}
+
+
+def render(result: Result, form: str = "table"):
+    """Return a result as a renderable of rich (`table`) or as text (`markdown`, `latex`, `csv`).
+
+    `csv` holds one row for each metric of each method and seed, accuracies in [0, 1].
+    """
+    if form == "csv":
+        return tidy_csv(result)
+    tables = [methods_table(result), groups_table(result)]
+    if form == "table":
+        return for_terminal(tables, notes(result))
+    return "\n\n".join([{"markdown": markdown, "latex": latex}[form](each) for each in tables])
+
+
+def for_terminal(tables: list[Table], lines: list[str]):
+    """Return tables and lines as one renderable."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(*map(FittingTable, tables), Text("\n".join(lines)))
+
+
+class FittingTable:
+    """A table that is drawn as several narrower ones where the terminal is too narrow."""
+
+    def __init__(self, table: Table):
+        self.table = table
+
+    def __rich_console__(self, console, options) -> Iterator:
+        from rich.text import Text
+
+        yield Text("\n".join(self.table.title))
+        for columns in split_columns(self.table, options.max_width):
+            yield draw(self.table, columns)
+
+
+def split_columns(table: Table, width: int) -> list[list[int]]:
+    """Return the number columns to draw beside the text columns, in one list for each table."""
+    widths = [
+        max(len(row[index]) for row in (table.header, *table.rows)) + PADDING
+        for index in range(len(table.header))
+    ]
+    room = width - PADDING - sum(widths[: table.text_columns])
+    parts: list[list[int]] = [[]]
+    for index in range(table.text_columns, len(widths)):
+        if parts[-1] and sum(widths[each] for each in [*parts[-1], index]) > room:
+            parts.append([])
+        parts[-1].append(index)
+    return parts
+
+
+def draw(table: Table, columns: list[int]):
+    """Return the text columns and some number columns as a table of rich.
+
+    Text columns fold instead of being cut, so that every row keeps its name.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(box=SIMPLE_HEAD)
+    shown = [*range(table.text_columns), *columns]
+    for index in shown:
+        is_text = index < table.text_columns
+        justify = "left" if is_text else "right"
+        drawn.add_column(
+            Text(table.header[index]), justify=justify, no_wrap=not is_text, overflow="fold"
+        )
+    for row in table.rows:
+        # As text: names may hold brackets, which rich would read as markup.
+        drawn.add_row(*(Text(row[index]) for index in shown))
+    return drawn
+
+
+def markdown(table: Table) -> str:
+    """Return a table in GitHub's Markdown, with its title above."""
+    rule = [" --- "] * table.text_columns + [" ---: "] * (len(table.header) - table.text_columns)
+    escaped = [[cell.replace("|", r"\|") for cell in row] for row in (table.header, *table.rows)]
+    head, *body = (f"| {' | '.join(row)} |" for row in escaped)
+    return "\n".join(["; ".join(table.title), "", head, f"|{'|'.join(rule)}|", *body])
+
+
+def latex(table: Table) -> str:
+    """Return a table as a LaTeX tabular with booktabs rules, its title as a comment above."""
+    columns = "l" * table.text_columns + "r" * (len(table.header) - table.text_columns)
+    head, *body = (
+        " & ".join(escape_latex(cell) for cell in row) + r" \\"
+        for row in (table.header, *table.rows)
+    )
+    rows = [head, r"\midrule", *body, r"\bottomrule"]
+    comments = [f"% {line}" for line in table.title]
+    begin = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    return "\n".join([*comments, *begin, *rows, r"\end{tabular}"])
+
+
+def escape_latex(text: str) -> str:
+    """Return text with LaTeX's special characters escaped."""
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def tidy_csv(result: Result) -> str:
+    """Return the rows of `Result.to_frame` as CSV."""
+    text = StringIO()
+    rows = list(result.tidy_rows())
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")

@@ -1,0 +1,148 @@
+"""Metrics of one method: for each seed, selection criterion and split, and their means."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from clip_cfr.calibrate.core.metrics import SplitMetrics
+from clip_cfr.calibrate.core.settings import SELECTIONS
+
+REPORTED = ("val", "test")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of the head that one selection criterion chose.
+
+    Attributes:
+        step: training step of the head; None for a method without checkpoints to select from.
+        val, test: its metrics on the two splits.
+    """
+
+    step: int | None
+    val: SplitMetrics
+    test: SplitMetrics
+
+    def to_json(self) -> dict[str, Any]:
+        return {"step": self.step, "val": self.val.to_json(), "test": self.test.to_json()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        splits = {name: SplitMetrics.from_json(values[name]) for name in REPORTED}
+        return cls(step=values["step"], **splits)
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """Metrics of one method with one seed, for each selection criterion."""
+
+    seed: int
+    by_selection: Mapping[str, Evaluation]
+
+    def to_json(self) -> dict[str, Any]:
+        evaluations = {name: each.to_json() for name, each in self.by_selection.items()}
+        return {"seed": self.seed, "by_selection": evaluations}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        evaluations = values["by_selection"].items()
+        return cls(values["seed"], {k: Evaluation.from_json(each) for k, each in evaluations})
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """Metrics of one method over all seeds.
+
+    Attributes:
+        name: the method.
+        group_labels: `none`, or the split whose attributes the method uses.
+        seeds: one entry for each seed.
+        worst_group_interval: 95 % interval of test worst-group accuracy, first seed.
+    """
+
+    name: str
+    group_labels: str
+    seeds: tuple[SeedResult, ...]
+    worst_group_interval: tuple[float, float]
+
+    def evaluations(self, selection: str) -> list[Evaluation]:
+        """Return the evaluation of each seed under a selection criterion."""
+        return [seed.by_selection[selection] for seed in self.seeds]
+
+    def mean(self, selection: str, split: str) -> dict[str, Any]:
+        """Return means over seeds, with `..._std` beside each if there are several seeds."""
+        return mean([getattr(each, split).to_json() for each in self.evaluations(selection)])
+
+    @property
+    def is_selected(self) -> bool:
+        """Whether a selection criterion chooses among checkpoints of this method."""
+        return all(each.step is not None for each in self.evaluations(SELECTIONS[0]))
+
+    def tidy_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield one dict for each metric and group of each seed, selection and split."""
+        for seed in self.seeds:
+            for selection, evaluation in seed.by_selection.items():
+                for split in REPORTED:
+                    key = {"method": self.name, "seed": seed.seed}
+                    key |= {"selection": selection, "split": split}
+                    yield from metric_rows(key, getattr(evaluation, split))
+
+    def to_json(self, selection: str) -> dict[str, Any]:
+        by_selection = {
+            each: {split: self.mean(each, split) for split in REPORTED} for each in SELECTIONS
+        }
+        top, steps = by_selection[selection], [each.step for each in self.evaluations(selection)]
+        return {
+            "val": top["val"],
+            "test": {**top["test"], "worst_group_interval": list(self.worst_group_interval)},
+            "by_selection": by_selection,
+            "selected_steps": steps if self.is_selected else None,
+            "group_labels": self.group_labels,
+            "seeds": [each.to_json() for each in self.seeds],
+        }
+
+    @classmethod
+    def from_json(cls, name: str, values: dict[str, Any]) -> Self:
+        return cls(
+            name=name,
+            group_labels=values["group_labels"],
+            seeds=tuple(map(SeedResult.from_json, values["seeds"])),
+            worst_group_interval=tuple(values["test"]["worst_group_interval"]),
+        )
+
+
+def metric_rows(key: dict[str, Any], metrics: SplitMetrics):
+    """Yield one dict for each metric and each group of a split."""
+    nowhere = {"label": None, "attribute": None, "n": None}
+    for name, value in metrics.to_json().items():
+        if name != "groups":
+            yield {**key, "metric": name, **nowhere, "value": value}
+    for group in metrics.groups:
+        where = {"label": group.label, "attribute": group.attribute, "n": group.n}
+        yield {**key, "metric": "accuracy", **where, "value": group.accuracy}
+
+
+def metric_of(selection: str) -> str:
+    """Return the field of `SplitMetrics` that a selection criterion maximizes on val.
+
+    `last` is judged by worst-class accuracy.
+    """
+    return {"last": "worst_class"}.get(selection, selection.replace("-", "_"))
+
+
+def mean(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the mean of each number, with its standard deviation as `..._std` if several."""
+    merged: dict[str, Any] = {}
+    for key, first in metrics[0].items():
+        values = [each[key] for each in metrics]
+        if isinstance(first, list):
+            merged[key] = [mean(items) for items in zip(*values, strict=True)]
+        elif isinstance(first, float):
+            merged[key] = float(np.mean(values))
+            if len(values) > 1:
+                merged[f"{key}_std"] = float(np.std(values, ddof=1))
+        else:
+            merged[key] = first
+    return merged

@@ -1,0 +1,225 @@
+"""The result of a calibration: one value from which tables, JSON and the run folder are made."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Int
+
+from clip_cfr.calibrate.comparison.method_result import MethodResult, metric_of
+from clip_cfr.calibrate.comparison.recommendation import Recommendation
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.metrics import Predictions
+from clip_cfr.calibrate.core.settings import Settings
+
+# Where the class embeddings of a cache come from.
+PROMPTS, CLASS_MEANS, IMPORTED = "prompts", "class means", "imported"
+
+
+@dataclass(frozen=True)
+class CacheSummary:
+    """What a result says about the cache that it was computed on.
+
+    Attributes:
+        path: the cache file, as it was given.
+        dataset, model: from its provenance.
+        groups: names of class and attribute of each group, in the order of the group index.
+        prompts: prompts of each class, in the order of the labels; empty without prompts.
+        class_embeddings: `prompts`, `class means` of the training split, or `imported`.
+    """
+
+    path: str
+    dataset: str
+    model: str
+    groups: tuple[tuple[str, str], ...]
+    prompts: tuple[tuple[str, ...], ...]
+    class_embeddings: str
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the labels."""
+        return tuple(dict.fromkeys(label for label, _ in self.groups))
+
+
+@dataclass(frozen=True)
+class CalibrationSetSummary:
+    """Size and composition of the calibration set, as means over seeds."""
+
+    size: float
+    per_class: tuple[float, ...]
+    per_group: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Arrays of a calibration, which are files of their own in a run folder.
+
+    Attributes:
+        heads: the selected classifier of each method and seed, as arrays by name.
+        formulas: how to apply the arrays of each method's heads.
+        histories: the training log of each method and seed, as columns.
+        predictions: class probabilities on val and test of each method and seed.
+        calibration_rows: row indices of the calibration set of each seed.
+    """
+
+    heads: Mapping[tuple[str, int], Mapping[str, np.ndarray]]
+    formulas: Mapping[str, str]
+    histories: Mapping[tuple[str, int], Mapping[str, np.ndarray]]
+    predictions: Mapping[tuple[str, int], Mapping[str, Predictions]]
+    calibration_rows: Mapping[int, Int[np.ndarray, " rows"]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Metrics of all methods, the recommendation and the warnings of one calibration.
+
+    Attributes:
+        cache: the cache that it was computed on.
+        settings: all hyperparameters.
+        seeds: the seeds of every method.
+        methods: by name, in the order in which they were asked for.
+        calibration_set: None if CFR took no part.
+        recommendation: None if fewer than two methods could be compared.
+        warnings: signs of failure and remarks on the data, as sentences.
+        failures: why a method could not be fitted, by name.
+        seconds: where the time went.
+        artifacts: heads, predictions and logs; None for a result that was read from JSON.
+    """
+
+    cache: CacheSummary
+    settings: Settings
+    seeds: tuple[int, ...]
+    methods: Mapping[str, MethodResult]
+    calibration_set: CalibrationSetSummary | None
+    recommendation: Recommendation | None
+    warnings: tuple[str, ...]
+    failures: Mapping[str, str]
+    seconds: Mapping[str, float]
+    artifacts: Artifacts | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def selection(self) -> str:
+        """The criterion that chose the reported heads."""
+        return self.settings.selection
+
+    @cached_property
+    def recommended_head(self) -> tuple[str, int] | None:
+        """Method and seed of the head to use: of the recommended method the best seed on val.
+
+        With one method that uses no group labels, it is that method's; None without any.
+        """
+        if self.recommendation is not None:
+            name = self.recommendation.method
+        else:
+            usable = [each.name for each in self.methods.values() if each.group_labels == "none"]
+            if len(usable) != 1:
+                return None
+            name = usable[0]
+        metric = metric_of(self.selection)
+        best = max(
+            self.methods[name].seeds,
+            key=lambda each: getattr(each.by_selection[self.selection].val, metric),
+        )
+        return name, best.seed
+
+    def with_seconds(self, seconds: Mapping[str, float]) -> Self:
+        """Return the result with other timings."""
+        return replace(self, seconds=seconds)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the artifacts, in JSON types."""
+        prompts = zip(self.cache.class_names, self.cache.prompts, strict=False)
+        head = self.recommended_head
+        return {
+            "cache": self.cache.path,
+            "dataset": self.cache.dataset,
+            "model": self.cache.model,
+            "prompts": [{"class": name, "prompts": list(each)} for name, each in prompts],
+            "class_embeddings": self.cache.class_embeddings,
+            "groups": [{"label": label, "attribute": a} for label, a in self.cache.groups],
+            "seed": self.seeds[0],
+            "seeds": list(self.seeds),
+            "selection": self.selection,
+            "settings": asdict(self.settings),
+            "calibration_set": None
+            if self.calibration_set is None
+            else {name: jsonable(value) for name, value in asdict(self.calibration_set).items()},
+            "methods": {name: each.to_json(self.selection) for name, each in self.methods.items()},
+            "recommendation": None
+            if self.recommendation is None
+            else {**asdict(self.recommendation), "interval": list(self.recommendation.interval)},
+            "recommended_head": None if head is None else {"method": head[0], "seed": head[1]},
+            "warnings": list(self.warnings),
+            "failures": dict(self.failures),
+            "seconds": dict(self.seconds),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Return the result that `to_json` wrote, without artifacts.
+
+        Raises:
+            CalibrationError: a key is missing or has another type.
+        """
+        try:
+            return cls._parse(values)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CalibrationError(
+                f"expected the result of a calibration, found JSON without it ({error!r})"
+            ) from error
+
+    @classmethod
+    def _parse(cls, values: dict[str, Any]) -> Self:
+        chosen, advice = values["calibration_set"], values["recommendation"]
+        return cls(
+            cache=CacheSummary(
+                path=values["cache"],
+                dataset=values["dataset"],
+                model=values["model"],
+                groups=tuple((each["label"], each["attribute"]) for each in values["groups"]),
+                prompts=tuple(tuple(each["prompts"]) for each in values["prompts"]),
+                class_embeddings=values["class_embeddings"],
+            ),
+            settings=Settings(**values["settings"]),
+            seeds=tuple(values["seeds"]),
+            methods={k: MethodResult.from_json(k, each) for k, each in values["methods"].items()},
+            calibration_set=None
+            if chosen is None
+            else CalibrationSetSummary(
+                chosen["size"], tuple(chosen["per_class"]), tuple(chosen["per_group"])
+            ),
+            recommendation=None
+            if advice is None
+            else Recommendation(**{**advice, "interval": tuple(advice["interval"])}),
+            warnings=tuple(values["warnings"]),
+            failures=values["failures"],
+            seconds=values["seconds"],
+        )
+
+    def to_frame(self):
+        """Return a pandas DataFrame with one row for each metric of each method and seed.
+
+        Columns: method, seed, selection, split, metric, label, attribute, n, value. Group
+        accuracies have the metric `accuracy` and name their group; the others leave label,
+        attribute and n empty. Accuracies are in [0, 1].
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed (extra `frame`).
+        """
+        import pandas
+
+        return pandas.DataFrame(list(self.tidy_rows()))
+
+    def tidy_rows(self):
+        """Yield the rows of `to_frame` as dicts."""
+        for method in self.methods.values():
+            yield from method.tidy_rows()
+
+
+def jsonable(value: Any) -> Any:
+    """Return a tuple as a list, and whole numbers as ints."""
+    if isinstance(value, tuple):
+        return [jsonable(each) for each in value]
+    return int(value) if float(value).is_integer() else float(value)

@@ -1,0 +1,165 @@
+"""A result as tables for people: accuracies in per cent, and the sentences below them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clip_cfr.calibrate.comparison.method_result import MethodResult
+from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
+from clip_cfr.calibrate.comparison.titles import method_title, per_cent
+
+AVERAGES = {
+    "average": "average",
+    "train_weighted_average": "train-weighted average",
+    "group_mean": "mean over groups",
+    "worst_class": "worst class",
+}
+ORACLE = "oracle: the head with the best validation worst-group accuracy, which needs group labels."
+CLASS_MEANS_NOTE = (
+    "class means: not zero-shot. The class embeddings are means over the training images, so this "
+    "column has seen the training labels."
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text.
+
+    Attributes:
+        title: lines above it.
+        header: one entry for each column.
+        rows: likewise.
+        text_columns: how many of the first columns are text; the others are numbers.
+    """
+
+    title: tuple[str, ...]
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_columns: int = 1
+
+
+def titles(result: Result) -> list[str]:
+    """Return the column title of each method."""
+    return [method_title(name, result.cache.class_embeddings) for name in result.methods]
+
+
+def methods_table(result: Result) -> Table:
+    """Return test accuracies with one column for each method."""
+    oracle = " (an oracle)" if result.selection == "worst-group" else ""
+    title = [
+        f"{result.cache.dataset}: accuracy on the test split, in per cent",
+        f"heads selected by validation {result.selection}{oracle}",
+    ]
+    if len(result.seeds) > 1:
+        title.append(f"mean ± standard deviation over {len(result.seeds)} seeds")
+    cells: dict[str, Callable[[MethodResult], str]] = {
+        "group labels used": lambda method: group_labels(method, result.selection),
+        "worst group": lambda method: mean_cell(method, result.selection, "worst_group"),
+        "worst group, 95 % interval": interval_cell,
+    }
+    for key, name in AVERAGES.items():
+        cells[name] = lambda method, key=key: mean_cell(method, result.selection, key)
+    cells["worst group, oracle"] = lambda method: mean_cell(method, "worst-group", "worst_group")
+    rows = ((name, *map(cell, result.methods.values())) for name, cell in cells.items())
+    return Table(tuple(title), ("", *titles(result)), tuple(rows))
+
+
+def mean_cell(method: MethodResult, selection: str, key: str) -> str:
+    """Return a test metric as a mean over seeds with its deviation."""
+    metrics = method.mean(selection, "test")
+    return per_cent(metrics[key], metrics.get(f"{key}_std"))
+
+
+def interval_cell(method: MethodResult) -> str:
+    """Return the interval of test worst-group accuracy."""
+    low, high = method.worst_group_interval
+    return f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def group_labels(method: MethodResult, selection: str) -> str:
+    """Return which group labels a method and its selection use."""
+    if selection == "worst-group" and method.is_selected and method.group_labels == "none":
+        return "val (selection)"
+    return method.group_labels
+
+
+def groups_table(result: Result) -> Table:
+    """Return test accuracy in every group, with one column for each method."""
+    columns = [each.mean(result.selection, "test")["groups"] for each in result.methods.values()]
+    rows = (
+        (
+            cells[0]["label"],
+            cells[0]["attribute"],
+            str(cells[0]["n"]),
+            *(per_cent(cell["accuracy"], cell.get("accuracy_std")) for cell in cells),
+        )
+        for cells in zip(*columns, strict=True)
+    )
+    title = ("accuracy by group, on the test split, in per cent",)
+    header = ("class", "attribute", "n", *titles(result))
+    return Table(title, header, tuple(rows), text_columns=2)
+
+
+def notes(result: Result) -> list[str]:
+    """Return the lines below the tables; the recommendation is the last."""
+    lines = [ORACLE]
+    if result.cache.class_embeddings == CLASS_MEANS and "zeroshot" in result.methods:
+        lines.append(CLASS_MEANS_NOTE)
+    if result.calibration_set is not None:
+        lines.append(describe_calibration_set(result))
+    lines += describe_prompts(result)
+    if result.seconds:
+        seconds = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items())
+        lines.append(f"Seconds: {seconds}")
+    return [*lines, advice(result)]
+
+
+def describe_calibration_set(result: Result) -> str:
+    """Return size and composition of the calibration set, groups by name."""
+    found = result.calibration_set
+    parts = []
+    for index, name in enumerate(result.cache.class_names):
+        groups = [
+            f"{number(n)} {attribute}"
+            for (label, attribute), n in zip(result.cache.groups, found.per_group, strict=True)
+            if label == name
+        ]
+        inside = f" ({', '.join(groups)})" if len(groups) > 1 else ""
+        parts.append(f"{number(found.per_class[index])} of '{name}'{inside}")
+    source = {"erm": "the ERM head", "zeroshot": "CLIP"}[result.settings.calibration_source]
+    over = ", mean over seeds" if len(result.seeds) > 1 else ""
+    return (
+        f"Calibration set: {number(found.size)} training images that {source} misclassifies{over}: "
+        f"{', '.join(parts)}."
+    )
+
+
+def number(value: float) -> str:
+    """Return a count, with one decimal if it is a mean that is no whole number."""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
+
+
+def describe_prompts(result: Result) -> list[str]:
+    """Return the first prompt of each class and the number of the others."""
+    pairs = zip(result.cache.class_names, result.cache.prompts, strict=False)
+    return [
+        f"Prompts of '{name}': {first}{f' and {len(others)} more' if others else ''}"
+        for name, (first, *others) in ((name, prompts) for name, prompts in pairs if prompts)
+    ]
+
+
+def advice(result: Result) -> str:
+    """Return which head to use and why, in one sentence."""
+    head = result.recommended_head
+    if result.recommendation is not None:
+        title = method_title(result.recommendation.method, result.cache.class_embeddings)
+        return f"Recommendation: use {title}. {result.recommendation.reason}."
+    if head is None:
+        return (
+            "Recommendation: none. Only methods without group labels are recommended; add for "
+            "example --method erm --method cfr."
+        )
+    title = method_title(head[0], result.cache.class_embeddings)
+    return (
+        f"Recommendation: none. {title} is the only method without group labels, so there is "
+        "nothing to compare it with; add for example --method erm --method cfr."
+    )

@@ -1,0 +1,25 @@
+"""Names of methods, metrics and criteria as tables and sentences show them."""
+
+METHOD_TITLES = {"zeroshot": "zero-shot", "erm": "ERM", "cfr": "CFR", "dfr": "DFR"}
+# A "zero-shot" head whose class embeddings are class means has seen the training labels.
+CLASS_MEANS_TITLE = "class means"
+
+
+def method_title(name: str, class_embeddings: str) -> str:
+    """Return the title of a method's column.
+
+    Args:
+        name: the method.
+        class_embeddings: where the class embeddings come from: `prompts`, `class means` or
+            `imported`.
+    """
+    if name == "zeroshot" and class_embeddings == CLASS_MEANS_TITLE:
+        return CLASS_MEANS_TITLE
+    return METHOD_TITLES.get(name, name)
+
+
+def per_cent(value: float | None, std: float | None = None) -> str:
+    """Return a share in per cent, with its standard deviation if there is one."""
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")

@@ -1,0 +1,139 @@
+"""Signs of failure that every output reports; each check returns a sentence or None."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from clip_cfr.calibrate.core.calibration_set import CalibrationSet
+from clip_cfr.calibrate.core.metrics import SplitMetrics
+from clip_cfr.calibrate.core.task import SPLITS, Task
+
+SMALL_SET = 32
+SAME_MIX = 0.1
+AVERAGE_DROP = 0.05
+OVERFIT_DROP = 0.05
+NAMED_GROUPS = 6
+
+
+History = Mapping[str, np.ndarray]
+
+
+def format_share(value: float) -> str:
+    """Return a share in per cent."""
+    return f"{100 * value:.1f} %"
+
+
+def check_gain(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
+    """Warn if CFR's worst-group accuracy is not above ERM's."""
+    ours, theirs = cfr.worst_group, erm.worst_group
+    if ours > theirs:
+        return None
+    return (
+        f"CFR's worst-group accuracy on val ({format_share(ours)}) is not above ERM's "
+        f"({format_share(theirs)}): recalibration does not reach the spurious feature"
+    )
+
+
+def check_average(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
+    """Warn of over-correction: CFR's average accuracy is far below ERM's."""
+    ours, theirs = cfr.average, erm.average
+    if ours >= theirs - AVERAGE_DROP:
+        return None
+    return (
+        f"CFR's average accuracy on val ({format_share(ours)}) is well below ERM's "
+        f"({format_share(theirs)}): over-correction"
+    )
+
+
+def check_overfitting(history: History) -> str | None:
+    """Warn if accuracy on the calibration set rises while validation accuracy falls."""
+    on_set, on_val = history["calibration_accuracy"], history["val worst-class"]
+    best = int(on_val.argmax())
+    if on_set[-1] <= on_set[best] or on_val[-1] >= on_val[best] - OVERFIT_DROP:
+        return None
+    step = int(history["step"][best])
+    return (
+        f"after step {step} accuracy on minibatches of the calibration set rose from "
+        f"{format_share(on_set[best])} to {format_share(on_set[-1])} while val worst-class fell "
+        f"from {format_share(on_val[best])} to {format_share(on_val[-1])}: over-fitting the "
+        "calibration set"
+    )
+
+
+def check_size(chosen: CalibrationSet) -> str | None:
+    """Warn of a small calibration set, or of one filled up with rows of small margin."""
+    if chosen.fallback:
+        return (
+            f"the source head misclassifies too few rows: the {len(chosen.rows)} training rows of "
+            "smallest margin are the calibration set"
+        )
+    if len(chosen.rows) >= SMALL_SET:
+        return None
+    return (
+        f"the calibration set is nearly empty ({len(chosen.rows)} rows): CFR relies on few images"
+    )
+
+
+def check_classes(task: Task, chosen: CalibrationSet) -> str | None:
+    """Warn if all rows of the calibration set belong to one class."""
+    present = np.unique(task.labels[chosen.rows])
+    if len(present) > 1:
+        return None
+    name = task.class_names[present[0]]
+    return f"the calibration set holds only class {name!r}: it cannot help the others"
+
+
+def check_group_mix(task: Task, chosen: CalibrationSet) -> str | None:
+    """Warn if the calibration set has the group shares of the training split."""
+    if len(task.attribute_names) < 2:
+        return None
+    mixes = [group_mix(task, rows) for rows in (chosen.rows, task.rows("train"))]
+    distance = np.abs(mixes[0] - mixes[1]).sum() / 2
+    if distance >= SAME_MIX:
+        return None
+    return (
+        "the calibration set has the same group mix as the training split "
+        f"(total variation {distance:.2f}): it cannot shift attention between groups"
+    )
+
+
+def group_mix(task: Task, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, " groups"]:
+    """Return the share of each group among the rows."""
+    return np.bincount(task.groups[rows], minlength=task.num_groups) / len(rows)
+
+
+def task_warnings(task: Task) -> list[str]:
+    """Return what limits the metrics of a task: one attribute, empty groups, unreadable images."""
+    found = []
+    if len(task.attribute_names) < 2:
+        found.append("there is one attribute only: a group is a class, worst-group is worst-class")
+    for split in SPLITS:
+        empty = np.flatnonzero(task.group_counts(split) == 0)
+        if len(empty):
+            found.append(
+                f"no rows in {split} of {group_names(task, empty)}: not counted in any group metric"
+            )
+    unreadable = int((~task.valid).sum())
+    if unreadable:
+        found.append(f"{unreadable} images could not be read at extraction and are left out")
+    return found
+
+
+def group_names(task: Task, groups: Int[np.ndarray, " groups"]) -> str:
+    """Return the names of the first groups, and the number of the others."""
+    names = ", ".join("({}, {})".format(*task.group_name(each)) for each in groups[:NAMED_GROUPS])
+    more = len(groups) - NAMED_GROUPS
+    return names if more <= 0 else f"{names} and {more} more groups"
+
+
+def calibration_set_warnings(task: Task, chosen: CalibrationSet) -> list[str]:
+    """Return the warnings about a calibration set."""
+    found = (check_size(chosen), check_classes(task, chosen), check_group_mix(task, chosen))
+    return [sign for sign in found if sign]
+
+
+def cfr_warnings(cfr: SplitMetrics, erm: SplitMetrics, history: History) -> list[str]:
+    """Return the warnings about CFR, from validation metrics and its training log."""
+    found = (check_gain(cfr, erm), check_average(cfr, erm), check_overfitting(history))
+    return [sign for sign in found if sign]

@@ -1,0 +1,64 @@
+"""Opens the task of a cache file, with JAX set up and features in memory or in the file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.read.reader import open_cache
+from clip_cfr.calibrate.core.experiment import Prepared, prepare
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.progress import Lines, ProgressReporter
+from clip_cfr.calibrate.runtime import jax_setup
+from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """The task of an open cache.
+
+    Attributes:
+        cache: the cache; its features are in memory, or still in the file.
+        task: what the methods learn from.
+        resident_rows: how many rows of features are in memory at a time; None for all.
+    """
+
+    cache: FeatureCache
+    task: Task
+    resident_rows: int | None
+
+
+def start_jax(device: str, reporter: ProgressReporter) -> str:
+    """Set up JAX and return its platform."""
+    platform = jax_setup.start(device)
+    order = "one after the other" if platform == "cpu" else "at once as far as memory allows"
+    reporter.message(f"on {platform}: stages of training run {order}")
+    return platform
+
+
+@contextmanager
+def open_task(path: Path, hold_rows: int | None, reporter: ProgressReporter) -> Iterator[OpenTask]:
+    """Yield the task of a cache.
+
+    All features are loaded if they fit in memory; otherwise they stay in the file.
+    """
+    with open_cache(path) as cache:
+        shape, dtype = cache.features.shape, cache.features.dtype
+        resident_rows = rows_to_hold(hold_rows, shape, dtype)
+        if resident_rows is None:
+            cache = replace(cache, features=cache.features.in_memory())
+        else:
+            reporter.message(
+                f"{path}: {resident_rows} of {shape[0]} rows of features are in memory at a time"
+            )
+        yield OpenTask(cache, Task.from_cache(cache), resident_rows)
+
+
+@contextmanager
+def load_prepared(path: Path, device: str, hold_rows: int | None) -> Iterator[Prepared]:
+    """Yield the task of a cache on a device; in any process, for JAX is set up here."""
+    reporter = Lines()
+    start_jax(device, reporter)
+    with open_task(path, hold_rows, reporter) as opened:
+        yield prepare(opened.task, opened.resident_rows)

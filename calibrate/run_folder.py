@@ -1,0 +1,136 @@
+"""Writes a result to a run folder, and reads it back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import numpy as np
+
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.read.info import content_digest
+from clip_cfr.cache.runs.run import Run, read_run, write_run
+from clip_cfr.calibrate.comparison.method_result import REPORTED
+from clip_cfr.calibrate.comparison.result import Artifacts, Result
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.task import SPLITS
+from clip_cfr.calibrate.open_task import OpenTask
+
+LIBRARIES = ("jax", "numpy", "optax", "scikit-learn")
+
+
+def write_result(
+    directory: Path, result: Result, opened: OpenTask, platform: str, overwrite: bool
+) -> None:
+    """Write the run folder of a result.
+
+    Raises:
+        CacheError: the disk is full, or the folder cannot be written; it says that the result
+            was computed.
+    """
+    artifacts, head = result.artifacts, result.recommended_head
+    run = Run(
+        config={
+            "cache": result.cache.path,
+            "methods": list(result.methods),
+            "settings": asdict(result.settings),
+            "seeds": list(result.seeds),
+            "held_rows": opened.resident_rows,
+        },
+        provenance={
+            "cache_sha256": content_digest(result.cache.path),
+            "cache": opened.cache.provenance,
+            "device": platform,
+            "versions": library_versions(),
+        },
+        metrics=result.to_json(),
+        history=by_run_name(artifacts.histories),
+        heads=by_run_name(artifacts.heads),
+        formulas={run_name(*key): artifacts.formulas[key[0]] for key in artifacts.heads},
+        recommended=None if head is None else run_name(*head),
+        predictions=prediction_columns(opened.cache, result),
+        calibration_rows=calibration_columns(opened.cache, artifacts),
+    )
+    try:
+        write_run(directory, run, overwrite)
+    except CacheError as error:
+        raise RunNotWritten(str(error), result) from error
+
+
+class RunNotWritten(CacheError):
+    """The run folder could not be written; `result` was computed all the same."""
+
+    def __init__(self, message: str, result: Result):
+        super().__init__(message)
+        self.result = result
+
+
+def run_name(method: str, seed: int) -> str:
+    """Return the name of a method's files for one seed."""
+    return f"{method}-seed{seed}"
+
+
+def by_run_name(tables: Mapping[tuple[str, int], Any]) -> dict[str, Any]:
+    """Return values of each method and seed by the name of their files."""
+    return {run_name(*key): value for key, value in tables.items()}
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that the numbers depend on."""
+    return {"python": python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def row_columns(cache: FeatureCache, rows: np.ndarray) -> dict[str, list]:
+    """Return index, id, label and attribute of rows as columns, names instead of numbers."""
+    texts = cache.texts
+    attributes = texts.attribute_names or ("any",)
+    return {
+        "row": rows.tolist(),
+        "id": [cache.rows.ids[row] for row in rows],
+        "split": [SPLITS[code] for code in cache.rows.splits[rows]],
+        "label": [texts.class_names[label] for label in cache.rows.labels[rows]],
+        "attribute": [attributes[each] for each in cache.rows.attributes[rows]],
+    }
+
+
+def prediction_columns(cache: FeatureCache, result: Result) -> dict[str, list]:
+    """Return one row for each valid image of val and test, as columns.
+
+    `METHOD_seedN` is the predicted class, `METHOD_seedN_pK` the probability of class K.
+    """
+    predictions = result.artifacts.predictions
+    first = next(iter(predictions.values()))
+    columns = row_columns(cache, np.concatenate([first[split].rows for split in REPORTED]))
+    for (method, seed), found in predictions.items():
+        probabilities = np.concatenate([found[split].probabilities for split in REPORTED])
+        name = f"{method}_seed{seed}"
+        columns[name] = [cache.texts.class_names[each] for each in probabilities.argmax(axis=1)]
+        for label, column in enumerate(probabilities.T):
+            columns[f"{name}_p{label}"] = [f"{value:.6g}" for value in column]
+    return columns
+
+
+def calibration_columns(cache: FeatureCache, artifacts: Artifacts) -> dict[str, list]:
+    """Return the rows of each seed's calibration set as columns."""
+    if not artifacts.calibration_rows:
+        return {}
+    sets = artifacts.calibration_rows
+    seeds = [seed for seed, rows in sets.items() for _ in rows]
+    return {"seed": seeds, **row_columns(cache, np.concatenate(list(sets.values())))}
+
+
+def read_result(directory: str | Path) -> Result:
+    """Read the result of a run folder, without artifacts.
+
+    Raises:
+        CacheError: the folder is no run folder, or damaged.
+        CalibrationError: its metrics are not those of a calibration.
+    """
+    metrics = read_run(directory).metrics
+    try:
+        return Result.from_json(metrics)
+    except CalibrationError as error:
+        raise CalibrationError(f"{directory}: metrics.json: {error}") from error

@@ -1,0 +1,178 @@
+"""Tables for the terminal, in Markdown, LaTeX and CSV, and the sentences below them."""
+
+import csv
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from clip_cfr.calibrate.comparison.formats import render
+from clip_cfr.calibrate.comparison.method_result import Evaluation, MethodResult, SeedResult
+from clip_cfr.calibrate.comparison.recommendation import Recommendation
+from clip_cfr.calibrate.comparison.result import CacheSummary, CalibrationSetSummary, Result
+from clip_cfr.calibrate.comparison.tables import (
+    advice,
+    describe_calibration_set,
+    groups_table,
+    methods_table,
+    notes,
+)
+from clip_cfr.calibrate.core.metrics import GroupAccuracy, SplitMetrics
+from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
+
+GROUPS = (("land_bird", "land"), ("land_bird", "water"), ("water|bird", "land"))
+GROUPS += (("water|bird", "water"),)
+
+
+def metrics(worst: float) -> SplitMetrics:
+    """Metrics whose worst group has the given accuracy."""
+    accuracies = (0.9, worst, 0.8, 0.7)
+    groups = tuple(GroupAccuracy(*g, 10, a) for g, a in zip(GROUPS, accuracies, strict=True))
+    return SplitMetrics(worst, 0.8, None, 0.75, 0.65, 0.7, 0.9, 0.1, groups)
+
+
+def method(name: str, worst: list[float], step: int | None, labels: str = "none") -> MethodResult:
+    """A method with one seed for each worst-group accuracy."""
+    seeds = tuple(
+        SeedResult(seed, dict.fromkeys(SELECTIONS, Evaluation(step, metrics(w), metrics(w))))
+        for seed, w in enumerate(worst)
+    )
+    return MethodResult(name, labels, seeds, (0.25, 0.75))
+
+
+RESULT = Result(
+    cache=CacheSummary(
+        "toy.h5", "toy", "none", GROUPS, (("a [land] bird.", "b."), ("c.",)), "prompts"
+    ),
+    settings=Settings(),
+    seeds=(0, 1),
+    methods={
+        "zeroshot": method("zeroshot", [0.25, 0.25], None),
+        "erm": method("erm", [0.5, 0.5], 10),
+        "cfr": method("cfr", [0.5, 0.75], 20),
+        "dfr": method("dfr", [0.625, 0.625], None, labels="val"),
+    },
+    calibration_set=CalibrationSetSummary(41, (20, 21), (1, 19, 18.5, 2.5)),
+    recommendation=Recommendation("cfr", "worst-class", 0.1, (0.05, 0.15), "erm", "CFR is better"),
+    warnings=(),
+    failures={},
+    seconds={"train": 1.5},
+)
+
+
+def text_of(result: Result, width: int = 120) -> str:
+    """What a terminal of a width shows."""
+    paper = StringIO()
+    Console(width=width, file=paper).print(render(result))
+    return paper.getvalue()
+
+
+def column(result: Result, title: str) -> dict[str, str]:
+    """The column of a method, by row name."""
+    table = methods_table(result)
+    index = table.header.index(title)
+    return {row[0]: row[index] for row in table.rows}
+
+
+def test_the_title_says_what_is_shown():
+    assert methods_table(RESULT).title == (
+        "toy: accuracy on the test split, in per cent",
+        "heads selected by validation worst-class",
+        "mean ± standard deviation over 2 seeds",
+    )
+    assert len(methods_table(replace(RESULT, seeds=(0,))).title) == 2
+
+
+def test_every_method_has_a_column_in_per_cent():
+    assert methods_table(RESULT).header == ("", "zero-shot", "ERM", "CFR", "DFR")
+    assert column(RESULT, "CFR") == {
+        "group labels used": "none",
+        "worst group": "62.5 ± 17.7",
+        "worst group, 95 % interval": "[25.0, 75.0]",
+        "average": "80.0 ± 0.0",
+        "train-weighted average": "-",
+        "mean over groups": "75.0 ± 0.0",
+        "worst class": "65.0 ± 0.0",
+        "worst group, oracle": "62.5 ± 17.7",
+    }
+
+
+def test_selection_by_worst_group_is_called_an_oracle_that_uses_group_labels():
+    oracle = replace(RESULT, settings=Settings(selection="worst-group"))
+    assert "heads selected by validation worst-group (an oracle)" in methods_table(oracle).title
+    used = {title: column(oracle, title)["group labels used"] for title in ("ERM", "DFR")}
+    assert used == {"ERM": "val (selection)", "DFR": "val"}
+    assert column(oracle, "zero-shot")["group labels used"] == "none"
+
+
+def test_class_means_are_not_called_zero_shot():
+    means = replace(RESULT, cache=replace(RESULT.cache, class_embeddings="class means"))
+    assert methods_table(means).header[1] == groups_table(means).header[3] == "class means"
+    assert any(line.startswith("class means: not zero-shot.") for line in notes(means))
+    assert not any(line.startswith("class means") for line in notes(RESULT))
+
+
+def test_groups_are_named_and_counted():
+    rows = groups_table(RESULT).rows
+    assert [row[:3] for row in rows] == [(*group, "10") for group in GROUPS]
+    assert rows[1][5] == "62.5 ± 17.7"
+
+
+def test_the_calibration_set_is_described_group_by_group():
+    assert describe_calibration_set(RESULT) == (
+        "Calibration set: 41 training images that the ERM head misclassifies, mean over seeds: 20 "
+        "of 'land_bird' (1 land, 19 water), 21 of 'water|bird' (18.5 land, 2.5 water)."
+    )
+
+
+def test_the_recommendation_says_which_method_to_use():
+    assert advice(RESULT) == "Recommendation: use CFR. CFR is better."
+    one = replace(RESULT, methods={"erm": RESULT.methods["erm"]}, recommendation=None)
+    assert advice(one).startswith("Recommendation: none. ERM is the only method without group ")
+    none = replace(RESULT, methods={"dfr": RESULT.methods["dfr"]}, recommendation=None)
+    assert advice(none).startswith("Recommendation: none. Only methods without group labels are ")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_row_names_and_numbers_are_whole_at_any_width(width):
+    text = text_of(RESULT, width)
+    for name in ("group labels used", "worst group, 95 % interval", "train-weighted average"):
+        assert name in text, text
+    assert "62.5 ± 17.7" in text
+    assert "…" not in text
+
+
+def test_row_names_fold_where_there_is_no_room():
+    text = text_of(RESULT, 40)
+    assert {"group", "labels", "train-weighted", "oracle"} <= set(text.split()), text
+    assert "…" not in text
+
+
+def test_names_in_brackets_are_no_markup():
+    assert "Prompts of 'land_bird': a [land] bird. and 1 more" in text_of(RESULT)
+
+
+def test_markdown_escapes_its_separator():
+    lines = render(RESULT, "markdown").splitlines()
+    assert lines[2] == "|  | zero-shot | ERM | CFR | DFR |"
+    assert lines[3] == "| --- | ---: | ---: | ---: | ---: |"
+    assert any(r"| water\|bird | land | 10 |" in line for line in lines)
+
+
+def test_latex_escapes_its_special_characters():
+    text = render(RESULT, "latex")
+    assert text.count(r"\begin{tabular}") == text.count(r"\bottomrule") == 2
+    assert r"worst group, 95 \% interval & [25.0, 75.0]" in text
+    assert r"land\_bird & water & 10 & 25.0 $\pm$ 0.0" in text
+
+
+def test_csv_holds_every_number_of_every_seed():
+    rows = list(csv.DictReader(render(RESULT, "csv").splitlines()))
+    chosen = [
+        float(row["value"])
+        for row in rows
+        if (row["method"], row["selection"], row["split"]) == ("cfr", "last", "test")
+        and (row["metric"], row["label"], row["attribute"]) == ("accuracy", *GROUPS[1])
+    ]
+    assert chosen == [0.5, 0.75]
