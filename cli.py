@@ -6,17 +6,25 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import click
+ROOT = Path(__file__).parent
+
+try:
+    import click
+except ModuleNotFoundError:
+    sys.exit(
+        f"Error: the package click is missing from {sys.executable}; run the Python that has it "
+        f"(.venv/bin/python after `make setup`), or install it with: {sys.executable} -m pip "
+        f"install {ROOT}"
+    )
 
 if not __package__:
-    # Run as a file: the packages beside it are the ones to use, installed or not.
-    _spec = importlib.util.spec_from_file_location(
-        "clip_cfr", Path(__file__).with_name("__init__.py")
-    )
+    # Run as a file: use the packages of this checkout, installed or not.
+    _spec = importlib.util.spec_from_file_location("clip_cfr", ROOT / "__init__.py")
     sys.modules["clip_cfr"] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules["clip_cfr"])
 
-from clip_cfr.cache.console import CONTEXT, as_called, interruptible
+from clip_cfr.cache.console import CONTEXT, as_called, interruptible  # noqa: E402
+from clip_cfr.cache.packages import missing_package  # noqa: E402
 
 COMMANDS = {
     "demo": "clip_cfr.calibrate.commands.demo:demo",
@@ -33,9 +41,6 @@ BENCHMARKS = {
     "train": "clip_cfr.calibrate.commands.bench:train",
     "extract": "clip_cfr.extract.bench.command:extract",
 }
-# The extras that install a package, where it is not `extract` alone.
-OPEN_CLIP = dict.fromkeys(("open_clip", "torchvision", "timm", "ftfy"), "extract,open-clip")
-EXTRAS = {"ray": "extract,ray", **OPEN_CLIP}
 SMALLER = "take fewer steps, smaller batches or pools, or fewer rows"
 
 
@@ -72,7 +77,7 @@ class LazyGroup(click.Group):
         except (CacheError, ExtractError, CalibrationError) as error:
             raise click.ClickException(str(error)) from error
         except ModuleNotFoundError as error:
-            raise click.ClickException(missing_extra(error)) from error
+            raise click.ClickException(missing_package(error)) from error
         except MemoryError as error:
             raise click.ClickException(f"out of memory: {error}; {SMALLER}") from error
         except OSError as error:
@@ -84,26 +89,6 @@ class LazyGroup(click.Group):
         """Return a context of the command that was called, for its usage line."""
         command = self.get_command(ctx, ctx.invoked_subcommand)
         return click.Context(command, parent=ctx, info_name=ctx.invoked_subcommand)
-
-
-def missing_extra(error: ModuleNotFoundError) -> str:
-    """Return the line that names the install command for an optional package."""
-    if error.name is None:  # How transformers reports that a package is there and broken.
-        return broken_package(error)
-    extra = EXTRAS.get(error.name.partition(".")[0], "extract")
-    return f"the package {error.name} is missing; install it with: pip install 'clip-cfr[{extra}]'"
-
-
-def broken_package(error: BaseException) -> str:
-    """Return the line that names the first cause of a failed import."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    first_line = str(error).partition("\n")[0]
-    return (
-        f"an installed package cannot be imported ({type(error).__name__}: {first_line}); install "
-        "torch and torchvision together, of one release and one build, or remove torchvision where "
-        "no model of open_clip is used"
-    )
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)

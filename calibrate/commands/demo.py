@@ -2,35 +2,55 @@
 
 import shlex
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from clip_cfr.cache.console import COMMAND_LINE, PATH, Command
+from clip_cfr.cache.console import COMMAND_LINE, PATH, Command, program_name
 from clip_cfr.calibrate.methods import METHODS
+
+MODEL = Path(__file__).parents[2] / "extract" / "tiny_clip"
+NEEDED = ("torch", "transformers", "PIL")
 
 
 @click.command(cls=Command)
-@click.option("--out", type=PATH, default=Path("runs/demo"), help="Where all files go.")
+@click.option("--out", type=PATH, default=Path("runs/demo"), help="The folder for all files.")
 def demo(out):
-    """Digits from image files to the table, offline, on the CLIP that this project carries.
+    """Go from image files to the table, offline: digits, and the CLIP that this project carries.
 
     \b
     Example:
       clip-cfr demo
     """
-    cache, model = out / "digits.h5", Path(__file__).parents[2] / "extract" / "tiny_clip"
+    check_packages()
+    cache, run = out / "digits.h5", out / "run"
     out.mkdir(parents=True, exist_ok=True)
+    run_command("extract", "--dataset", "digits", "--root", out / "images", "--model", MODEL, cache)
     methods = [word for name in METHODS for word in ("--method", name)]
-    steps = (
-        ["extract", "--dataset", "digits", "--root", out / "images", "--model", model],
-        ["calibrate", "--cache", cache, "--seeds", 3, *methods],
-    )
-    places = (cache, out / "run")
-    for step, place in zip(steps, places, strict=True):
-        words = [*map(str, step), "--out", str(place), "--overwrite"]
-        click.echo(f"$ clip-cfr {shlex.join(words)}")
-        # Processes of their own: torch and JAX would each take all cores and memory.
-        done = subprocess.run([*COMMAND_LINE, *words])
-        if done.returncode:
-            raise SystemExit(done.returncode)
+    run_command("calibrate", "--cache", cache, "--seeds", 3, *methods, run)
+    click.echo(f"cache: {cache}, run: {run}; look at them with: {program_name()} info {cache}")
+
+
+def check_packages() -> None:
+    """Raise ModuleNotFoundError if a package that encodes images is missing."""
+    for name in NEEDED:
+        try:
+            found = find_spec(name) is not None
+        except ValueError:
+            found = False
+        if not found:
+            raise ModuleNotFoundError(name, name=name)
+
+
+def run_command(*words) -> None:
+    """Print and run a command of this program; its last word is the output, which is replaced.
+
+    The command runs in a process of its own: torch and JAX would each take all cores and memory.
+    """
+    *words, out = map(str, words)
+    words += ["--out", out, "--overwrite"]
+    click.echo(f"$ {program_name()} {shlex.join(words)}")
+    done = subprocess.run([*COMMAND_LINE, *words])
+    if done.returncode:
+        raise SystemExit(done.returncode)

@@ -1,0 +1,41 @@
+"""Packages that are missing or broken, in one line that says what to install."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+MISSING = (
+    "the package {} is missing from {}; run the Python that has it (.venv/bin/python after `make "
+    "setup`), or install it with: {} -m pip install {}"
+)
+# The extras that install an optional package; any other package belongs to every installation.
+EXTRAS = {
+    **dict.fromkeys(("torch", "transformers", "tokenizers", "safetensors"), "extract"),
+    **dict.fromkeys(("PIL", "openpyxl"), "extract"),
+    **dict.fromkeys(("open_clip", "torchvision", "timm", "ftfy"), "extract,open-clip"),
+    "ray": "extract,ray",
+    "pandas": "frame",
+}
+
+
+def missing_package(error: ModuleNotFoundError) -> str:
+    """Return the line that says how to get a missing package."""
+    if error.name is None:  # How transformers reports that a package is there and broken.
+        return broken_package(error)
+    package = error.name.partition(".")[0]
+    if package not in EXTRAS:
+        return MISSING.format(package, sys.executable, sys.executable, ROOT)
+    extra = EXTRAS[package]
+    return f"the package {error.name} is missing; install it with: pip install 'clip-cfr[{extra}]'"
+
+
+def broken_package(error: BaseException) -> str:
+    """Return the line that names the first cause of a failed import."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    first_line = str(error).partition("\n")[0]
+    return (
+        f"an installed package cannot be imported ({type(error).__name__}: {first_line}); install "
+        "torch and torchvision together, of one release and one build, or remove torchvision where "
+        "no model of open_clip is used"
+    )
