@@ -32,8 +32,11 @@ class Task:
     and the baselines that say so, never CFR. Rows whose `valid` is false take part in nothing.
     `subjects` has equal numbers for rows that are not independent.
 
+    The test split may be empty: training and selection do without it, metrics on it do not.
+
     Raises:
-        CalibrationError: a split has no rows, or the training split has one class only.
+        CalibrationError: the training or the validation split has no rows, or the training split
+            has one class only.
     """
 
     features: Float[np.ndarray, "n dim"] | RowSource
@@ -57,7 +60,7 @@ class Task:
             CalibrationError: a split has no rows, or the training split has one class only.
         """
         rows, texts, head = cache.rows, cache.texts, cache.head
-        return cls(
+        task = cls(
             features=cache.features,
             valid=cache.valid,
             labels=rows.labels,
@@ -71,21 +74,27 @@ class Task:
             class_embeddings=texts.class_embeddings,
             subjects=rows.subjects,
         )
+        task.require_rows("test")
+        return task
 
     def __post_init__(self):
-        for code, name in enumerate(SPLITS):
-            if not len(self.rows(name)):
-                raise CalibrationError(
-                    f"the {name} split has no readable row, expected some with splits = {code}; "
-                    "training needs train, selection val, and the table test: "
-                    "make the cache again with all three"
-                )
+        self.require_rows("train", "val")
         present = np.unique(self.labels[self.rows("train")])
         if len(present) < 2:
             raise CalibrationError(
                 f"the training split holds only class {self.class_names[present[0]]!r}, expected "
                 "rows of at least two classes: check the labels that the cache was made from"
             )
+
+    def require_rows(self, *splits: str) -> None:
+        """Raise CalibrationError if one of the splits has no readable row."""
+        for name in splits:
+            if not len(self.rows(name)):
+                raise CalibrationError(
+                    f"the {name} split has no readable row, expected some with splits = "
+                    f"{SPLITS.index(name)}; training needs train, selection val, and the table "
+                    "test: make the cache again with all three"
+                )
 
     @property
     def num_classes(self) -> int:

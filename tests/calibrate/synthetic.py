@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
 
@@ -64,6 +65,27 @@ def make_task(
         subjects=None
         if rows_per_subject is None
         else (np.arange(count) // rows_per_subject).astype(np.int32),
+    )
+
+
+def cache_of(task: Task) -> FeatureCache:
+    """Return a feature cache with the rows, the head and the class embeddings of a task."""
+    ids = tuple(f"images/{row}.png" for row in range(len(task.labels)))
+    return FeatureCache(
+        dataset="synthetic",
+        rows=Rows(ids, task.labels, task.attributes, task.splits, task.subjects),
+        valid=task.valid,
+        features=task.features,
+        head=Head(task.projection, task.bias, task.logit_scale),
+        texts=Texts(
+            class_names=task.class_names,
+            attribute_names=task.attribute_names,
+            class_prompts=(),
+            attribute_prompts=(),
+            class_embeddings=task.class_embeddings,
+            class_prompt_embeddings=np.zeros((0, task.class_embeddings.shape[1]), np.float32),
+        ),
+        provenance={"model": "none", "manifest_sha256": "0" * 64},
     )
 
 

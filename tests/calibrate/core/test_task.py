@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from clip_cfr.calibrate.core.errors import CalibrationError
-from tests.calibrate.synthetic import make_task
+from clip_cfr.calibrate.core.task import Task
+from tests.calibrate.synthetic import cache_of, make_task
 
 TASK = make_task(classes=3, unreadable=2)
 
@@ -28,14 +29,35 @@ def test_group_counts_are_of_readable_rows():
     assert expected.sum() == 398
 
 
-@pytest.mark.parametrize(("code", "name"), [(0, "train"), (1, "val"), (2, "test")])
-def test_every_split_needs_a_readable_row(code, name):
-    with pytest.raises(CalibrationError) as error:
-        replace(TASK, valid=TASK.splits != code)
-    assert str(error.value) == (
+def no_rows(code: int, name: str) -> str:
+    """Return the message for a split without readable rows."""
+    return (
         f"the {name} split has no readable row, expected some with splits = {code}; training "
         "needs train, selection val, and the table test: make the cache again with all three"
     )
+
+
+@pytest.mark.parametrize(("code", "name"), [(0, "train"), (1, "val")])
+def test_a_task_needs_readable_training_and_validation_rows(code, name):
+    with pytest.raises(CalibrationError) as error:
+        replace(TASK, valid=TASK.splits != code)
+    assert str(error.value) == no_rows(code, name)
+
+
+@pytest.mark.parametrize(("code", "name"), [(0, "train"), (1, "val"), (2, "test")])
+def test_the_task_of_a_cache_needs_readable_rows_of_every_split(code, name):
+    cache = replace(cache_of(TASK), valid=TASK.splits != code)
+    with pytest.raises(CalibrationError) as error:
+        Task.from_cache(cache)
+    assert str(error.value) == no_rows(code, name)
+
+
+def test_a_task_may_have_no_test_rows():
+    task = replace(TASK, valid=TASK.splits != 2)
+    assert len(task.rows("test")) == 0
+    with pytest.raises(CalibrationError) as error:
+        task.require_rows("val", "test")
+    assert str(error.value) == no_rows(2, "test")
 
 
 def test_training_needs_two_classes():
