@@ -23,7 +23,7 @@ if not __package__:
     sys.modules["clip_cfr"] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules["clip_cfr"])
 
-from clip_cfr.cache.console import CONTEXT, as_called, interruptible  # noqa: E402
+from clip_cfr.cache.console import CONTEXT, exit_on_interrupt, insert_program_name  # noqa: E402
 from clip_cfr.cache.packages import missing_package  # noqa: E402
 
 COMMANDS = {
@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
         return getattr(import_module(module), attribute)
 
     def get_help(self, ctx: click.Context) -> str:
-        return as_called(ctx, super().get_help(ctx))
+        return insert_program_name(ctx, super().get_help(ctx))
 
     def invoke(self, ctx: click.Context):
         """Run a command, and turn the errors that a user can meet into a line and an exit code."""
@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
         from clip_cfr.extract.errors import ExtractError, OptionError
 
         try:
-            with interruptible("interrupted"):
+            with exit_on_interrupt("interrupted"):
                 return super().invoke(ctx)
         except (OptionError, SettingsError) as error:
             raise click.UsageError(str(error), self.context_of_command(ctx)) from error

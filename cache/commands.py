@@ -8,7 +8,7 @@ from clip_cfr.cache.console import (
     PATH,
     Command,
     emit,
-    interruptible,
+    exit_on_interrupt,
     json_option,
     overwrite_option,
 )
@@ -18,23 +18,29 @@ from clip_cfr.cache.console import (
 @click.argument("file", type=PATH)
 @json_option
 def info(file, as_json):
-    """Show what a cache holds: row counts, names, prompts, provenance.
+    """Show the contents of a cache: rows per split and group, names, prompts, provenance.
+
+    Provenance is how the features were made: model, image processing, versions. Reads and checks
+    everything but the features, which verify checks.
 
     \b
     Example:
       clip-cfr info celeba.h5
     """
     from clip_cfr.cache.read.info import read_info
-    from clip_cfr.cache.read.info_table import render
+    from clip_cfr.cache.read.info_table import render_info
 
-    emit(read_info(file), as_json, render)
+    emit(read_info(file), as_json, render_info)
 
 
 @click.command(cls=Command)
 @click.argument("file", type=PATH)
 @json_option
 def verify(file, as_json):
-    """Recompute every checksum of a cache and check every rule of its format.
+    """Check that a cache is not damaged.
+
+    Reads the whole file, recomputes the checksum of every array, and checks every rule of the
+    format (cache/FORMAT.md). Exits with code 1 at the first problem, and names it.
 
     \b
     Example:
@@ -50,8 +56,10 @@ def verify(file, as_json):
     if as_json:
         click.echo(json.dumps(result))
     else:
-        part = f"{Shard(**found['shard'])}, " if found["shard"] else ""
-        click.echo(f"{file}: sound: {part}{len(digests)} arrays, SHA-256 {result['sha256']}")
+        shard = f"{Shard(**found['shard'])}, " if found["shard"] else ""
+        click.echo(
+            f"{file}: no damage found: {shard}{len(digests)} arrays, SHA-256 {result['sha256']}"
+        )
 
 
 @click.command(cls=Command)
@@ -60,12 +68,16 @@ def verify(file, as_json):
 @click.option(
     "--virtual",
     is_flag=True,
-    help="Refer to the features in the shards instead of copying them.",
+    help="Leave the features in the shards instead of copying them. The cache is then small, but "
+    "cannot be used without the shards.",
 )
 @overwrite_option
 @json_option
 def merge(shards, out, virtual, overwrite, as_json):
-    """Join the shards of a data set, which extract --shard wrote, into one cache.
+    """Merge the shards that extract --shard wrote into one cache.
+
+    All shards of the data set must be given, in any order. They must be made with the same model
+    and settings; what differs by rounding only, such as the device, is a warning.
 
     \b
     Example:
@@ -74,12 +86,12 @@ def merge(shards, out, virtual, overwrite, as_json):
     """
     from clip_cfr.cache.merge.merge import merge_shards
     from clip_cfr.cache.read.info import read_info
-    from clip_cfr.cache.read.info_table import render
+    from clip_cfr.cache.read.info_table import render_info
 
     if out.resolve() in {shard.resolve() for shard in shards}:
         raise click.UsageError(f"--out {out} is one of the shards to read; name another")
-    with interruptible(f"{out}: interrupted; nothing was written"):
+    with exit_on_interrupt(f"{out}: interrupted; nothing was written"):
         warnings = merge_shards(shards, out, overwrite, virtual)
-    emit({**read_info(out), "warnings": warnings}, as_json, render)
+    emit({**read_info(out), "warnings": warnings}, as_json, render_info)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)

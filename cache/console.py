@@ -1,4 +1,4 @@
-"""What the commands of all packages share: options, results on standard output, Ctrl-C, usage."""
+"""Shared by all commands: options, output as tables or JSON, Ctrl-C, benchmark tables."""
 
 import json
 import sys
@@ -9,43 +9,47 @@ from typing import Any
 
 import click
 
-# A file that cannot be read is an error of the data (exit code 1), not of usage (2).
+# Click would report an unreadable file as wrong usage (exit code 2); here it is exit code 1.
 PATH = click.Path(path_type=Path, readable=False)
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
-# Starts this program in another process.
+# Arguments that start this program in another process.
 COMMAND_LINE = (sys.executable, str(Path(__file__).parents[1] / "cli.py"))
+# Width of a table if standard output is not a terminal.
 PIPE_WIDTH = 160
+# Exit code of a process that Ctrl-C ended: 128 plus the number of SIGINT, as in a shell.
+INTERRUPTED = 130
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Replace a finished file or folder of this program."
+    "--overwrite", is_flag=True, help="Replace the output if it already exists."
 )
 
 
 class Command(click.Command):
-    """A command whose help shows examples under the name that the program was called by."""
+    """A command whose help has examples that can be pasted, see `insert_program_name`."""
 
     def __init__(self, *args, **kwargs):
         kwargs["context_settings"] = CONTEXT | (kwargs.get("context_settings") or {})
         super().__init__(*args, **kwargs)
 
     def get_help(self, ctx: click.Context) -> str:
-        return as_called(ctx, super().get_help(ctx))
+        return insert_program_name(ctx, super().get_help(ctx))
 
 
-def as_called(ctx: click.Context, text: str) -> str:
-    """Return a help text whose examples name the program as it was called."""
+def insert_program_name(ctx: click.Context, text: str) -> str:
+    """Return a help text whose examples call the program by the name that the user called."""
     return text.replace("  clip-cfr ", f"  {ctx.find_root().info_name} ")
 
 
-def program_name() -> str:
-    """Return the name that this program was called by, for commands to paste."""
-    called = Path(sys.argv[0]).name
-    return "python cli.py" if called == "cli.py" else "clip-cfr"
-
-
 def emit(result: dict[str, Any], as_json: bool, render: Callable[[dict[str, Any]], Any]) -> None:
-    """Print a result on standard output: as JSON, or as tables of full width off a terminal."""
+    """Print a result on standard output.
+
+    Args:
+        result: the result as JSON values.
+        as_json: whether to print one JSON object instead of tables.
+        render: returns the tables of the result for rich. Off a terminal they are not wrapped to
+            its width.
+    """
     from rich.console import Console
 
     if as_json:
@@ -55,21 +59,28 @@ def emit(result: dict[str, Any], as_json: bool, render: Callable[[dict[str, Any]
 
 
 @contextmanager
-def interruptible(message: str) -> Iterator[None]:
-    """Turn Ctrl-C within the block into a message and exit code 130."""
+def exit_on_interrupt(message: str) -> Iterator[None]:
+    """On Ctrl-C in the block, print a message on standard error and exit with code 130."""
     try:
         yield
     except KeyboardInterrupt:
         click.echo(message, err=True)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
 
 
-def figures_table(rows: Sequence[tuple], title: Callable[[dict], str], result: dict[str, Any]):
-    """Return the figures of a benchmark as a table, and below it why some are missing.
+def benchmark_table(
+    rows: Sequence[tuple[str, str, str, int]],
+    title: Callable[[dict], str],
+    result: dict[str, Any],
+):
+    """Return the table of a benchmark, followed by notes and reasons for missing values.
 
     Args:
-        rows: for each figure its name, meaning, unit and number of decimals.
-        title: makes the title of the table.
+        rows: (name, meaning, unit, decimals) of each value. Values are in seconds if the unit is
+            `ms`, otherwise in the unit.
+        title: returns the title of the table.
+        result: values by name; `not_measured` has a reason for each missing value, `notes` a note
+            on others.
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
@@ -80,15 +91,19 @@ def figures_table(rows: Sequence[tuple], title: Callable[[dict], str], result: d
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("what it is")
     for name, meaning, unit, decimals in rows:
-        value = result[name]
-        scaled = value if value is None or unit != "ms" else value * 1e3
-        shown = "-" if scaled is None else f"{scaled:.{decimals}f} {unit}"
-        table.add_row(name, shown.rstrip(), meaning)
+        table.add_row(name, _format_value(result[name], unit, decimals), meaning)
     reasons = [f"{name}: not measured: {why}" for name, why in result["not_measured"].items()]
     notes = [f"{name}: {note}" for name, note in result.get("notes", {}).items()]
     return Group(table, "\n".join([*reasons, *notes]))
 
 
-def tell_measured(what: str) -> None:
-    """Says what is measured now."""
+def _format_value(value: float | None, unit: str, decimals: int) -> str:
+    if value is None:
+        return "-"
+    scaled = value * 1e3 if unit == "ms" else value
+    return f"{scaled:.{decimals}f} {unit}".rstrip()
+
+
+def report_measuring(what: str) -> None:
+    """Print on standard error what a benchmark measures next."""
     click.echo(f"measuring {what}", err=True)

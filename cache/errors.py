@@ -6,20 +6,29 @@ from pathlib import Path
 
 
 class CacheError(Exception):
-    """A file on disk is not what it should be; the message names it and says what to do."""
+    """A problem with a file or folder; the message names it and says what to do."""
 
 
 class FieldError(CacheError):
-    """A field does not hold what the format asks for; `located` adds the file and the remedy."""
+    """A field of a file that breaks a rule of its format.
+
+    Raised where the name of the file is not known; `error_context` adds it and the remedy.
+
+    Args:
+        field: name of the field, such as `labels`.
+        expected: what the format requires, as a noun phrase.
+        found: what the field holds.
+        row: index of the first row that breaks the rule, if there is one.
+    """
 
     def __init__(self, field: str, expected: str, found: object, row: int | None = None):
-        place = field if row is None else f"{field}, row {row}"
-        super().__init__(f"{place}: expected {expected}, found {found}")
+        where = field if row is None else f"{field}, row {row}"
+        super().__init__(f"{where}: expected {expected}, found {found}")
 
 
 @contextmanager
-def located(path: Path, remedy: str) -> Iterator[None]:
-    """A block whose field errors leave it as cache errors that name the file and what to do."""
+def error_context(path: Path, remedy: str) -> Iterator[None]:
+    """Convert each FieldError of the block to a CacheError that adds the path and the remedy."""
     try:
         yield
     except FieldError as error:

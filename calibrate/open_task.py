@@ -47,7 +47,7 @@ def open_task(path: Path, hold_rows: int | None, reporter: ProgressReporter) -> 
         shape, dtype = cache.features.shape, cache.features.dtype
         resident_rows = rows_to_hold(hold_rows, shape, dtype)
         if resident_rows is None:
-            cache = replace(cache, features=cache.features.in_memory())
+            cache = replace(cache, features=cache.features.read_all())
         else:
             reporter.message(
                 f"{path}: {resident_rows} of {shape[0]} rows of features are in memory at a time"

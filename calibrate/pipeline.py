@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter
 
-from clip_cfr.cache.files.atomic import locked
+from clip_cfr.cache.files.atomic import write_lock
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.runs.folder import check_run_directory
 from clip_cfr.calibrate.comparison.compare import compare
@@ -101,7 +101,7 @@ def locked_run(directory: Path, overwrite: bool) -> Iterator[None]:
     """Keep other processes from writing a run folder, and check that it may be written."""
     check_run_directory(directory, overwrite)
     directory.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with locked(directory.absolute()):
+    with write_lock(directory.absolute()):
         check_run_directory(directory, overwrite)
         yield
 

@@ -8,7 +8,7 @@ from clip_cfr.cache.console import (
     PATH,
     Command,
     emit,
-    interruptible,
+    exit_on_interrupt,
     json_option,
     overwrite_option,
 )
@@ -214,7 +214,7 @@ def extract(
         overwrite=overwrite,
     )
     message = f"{out}: interrupted; what is done is kept, and the same command goes on from there"
-    with interruptible(message), progress_on_stderr() as progress:
+    with exit_on_interrupt(message), progress_on_stderr() as progress:
         summary = extract_dataset(
             dataset,
             root,
@@ -262,20 +262,20 @@ def import_(
       clip-cfr import --features F.npy --metadata list.csv --class-embeddings T.npy \\
         --projection W.npy --class-names landbird,waterbird --dataset waterbirds --out mine.h5
     """
-    from clip_cfr.cache.files.atomic import refuse_finished
+    from clip_cfr.cache.files.atomic import check_overwrite
     from clip_cfr.cache.read.info import read_info
-    from clip_cfr.cache.read.info_table import render
+    from clip_cfr.cache.read.info_table import render_info
     from clip_cfr.cache.write.writer import write_cache
     from clip_cfr.extract.importing.import_embeddings import EmbeddingFiles, import_embeddings
 
     if out in (features, metadata, class_embeddings, projection):
         raise click.UsageError(f"--out {out} is one of the files to read; name another")
-    refuse_finished(out, overwrite)
+    check_overwrite(out, overwrite)
     files = EmbeddingFiles(features, metadata, class_embeddings, projection)
     names = tuple(class_names.split(",")) if class_names else None
     cache, notes = import_embeddings(files, name, names, seed)
     write_cache(out, cache, overwrite)
     found = read_info(out)
-    emit({**found, "notes": notes}, as_json, render)
+    emit({**found, "notes": notes}, as_json, render_info)
     for note in notes:
         click.echo(f"note: {note}", err=as_json)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clip_cfr.cache.files.atomic import refuse_finished
-from clip_cfr.cache.files.journal import begun_job
+from clip_cfr.cache.files.atomic import check_overwrite
+from clip_cfr.cache.files.journal import read_unfinished_job
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.spec import EncoderSpec, settled
@@ -53,13 +53,15 @@ def extract_dataset(
     options, progress = options or ExtractOptions(), progress or Lines()
     check_engine(engine, ray_address, options.workers)
     out = Path(out or default_cache_name(dataset, options.shard))
-    refuse_finished(out, options.overwrite)
+    check_overwrite(out, options.overwrite)
     manifest = load_dataset(dataset, Path(root or Path("data") / dataset), data)
     progress.say(f"loading {encoder.model}")
     # Torch takes seconds to import: errors of the data set are reported before.
     from clip_cfr.extract.run import extract
 
-    with started_engine(engine, ray_address, settled(encoder, begun_job(out)), progress) as (
+    with started_engine(
+        engine, ray_address, settled(encoder, read_unfinished_job(out)), progress
+    ) as (
         model,
         runs,
     ):

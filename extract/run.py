@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from clip_cfr.cache.files.journal import begun_job
-from clip_cfr.cache.write.resumable import GrowingCache
+from clip_cfr.cache.files.journal import read_unfinished_job
+from clip_cfr.cache.write.resumable import ResumableWriter
 from clip_cfr.extract.encoders.base import Model
 from clip_cfr.extract.engines.base import Encoded, Engine, Work
 from clip_cfr.extract.engines.local import LocalEngine
@@ -50,7 +50,7 @@ def extract(
     engine = engine or LocalEngine()
     manifest = manifest if options.limit is None else limit_rows(manifest, options.limit)
     texts = embed_prompts(manifest, TEMPLATES[options.templates], encoder.embed_texts)
-    begun = begun_job(out)
+    begun = read_unfinished_job(out)
     batch_size = options.batch_size or begun.get("batch_size")
     batch_size = batch_size or engine.fitting_batch_size(encoder)
     # The manifest's digest is that of the whole in every shard, so that shards can be joined.
@@ -61,7 +61,7 @@ def extract(
     provenance |= shard
     tell_start(manifest, provenance, progress)
     began = time.monotonic()
-    with GrowingCache(
+    with ResumableWriter(
         out,
         # Prompts are embedded anew each time; all else decides the bits of the features.
         job={key: value for key, value in provenance.items() if key != "templates"},
@@ -72,14 +72,14 @@ def extract(
     ) as growing:
         first_row = growing.next_row
         todo = range(growing.next_row, len(manifest.rows))
-        size = growing.encoded_in or batch_size
+        size = growing.halved_batch_size or batch_size
         work = Work(manifest, todo, batch_size, size, options.workers)
         with contextlib.closing(engine.encoded(encoder, work, progress.say)) as encoded:
             grow(growing, encoded, work, options.skip_unreadable, progress)
         seconds = time.monotonic() - began
         provenance |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
-        if growing.halvings:
-            provenance |= {"batch_size_halved": growing.halvings}
+        if growing.batch_size_halvings:
+            provenance |= {"batch_size_halved": growing.batch_size_halvings}
         growing.finish(manifest.dataset, manifest.rows, encoder.head(), texts, provenance)
     summary = summarise(out, manifest, growing.valid, provenance, first_row, seconds)
     for warning in summary.warnings[len(manifest.warnings) :]:
@@ -123,7 +123,7 @@ def tell_start(manifest: Manifest, provenance: dict[str, Any], progress: Progres
 
 
 def grow(
-    growing: GrowingCache,
+    growing: ResumableWriter,
     encoded: Iterator[Encoded],
     work: Work,
     skip_unreadable: bool,

@@ -28,7 +28,7 @@ def run_cli(args: list[str], log: Path) -> None:
     main(args)
 
 
-class Growing:
+class ExtractionProcess:
     """A process that extracts, and how much it has saved."""
 
     def __init__(self, args: list[str], out: Path):

@@ -1,1 +1,1 @@
-"""Files on disk: atomic replacement and locks, the HDF5 sink, flat rows."""
+"""Files on disk: atomic replacement, locks, the journal, plain rows, a safe sink for HDF5."""

@@ -1,4 +1,4 @@
-"""Rows of numbers that lie one after the other in a plain file."""
+"""Rows of numbers in a plain file, one after the other without a header."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,13 @@ from clip_cfr.cache.errors import FieldError
 
 @dataclass(frozen=True)
 class FlatRows:
-    """The features of a growing cache: slices of rows are read from the file, nothing is held."""
+    """The rows (n, dim) of a plain file, read from the disk when they are sliced.
+
+    Attributes:
+        path: the file, which may hold fewer than n rows while it is being written.
+        shape: (n, dim).
+        dtype: type of the numbers.
+    """
 
     path: Path
     shape: tuple[int, int]
@@ -18,18 +24,23 @@ class FlatRows:
 
     @property
     def row_bytes(self) -> int:
+        """Size of a row in bytes."""
         return self.shape[1] * self.dtype.itemsize
 
-    def num_whole(self) -> int:
-        """How many rows the file holds to their last byte."""
+    def num_complete(self) -> int:
+        """Return the number of complete rows in the file."""
         return self.path.stat().st_size // self.row_bytes
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Rows start to stop - 1, (stop - start, dim)."""
+        """Read the rows of a slice with step 1, (stop - start, dim).
+
+        Raises:
+            FieldError: the file has fewer rows.
+        """
         start, stop, _ = rows.indices(self.shape[0])
         with open(self.path, "rb") as file:
             file.seek(start * self.row_bytes)
             data = file.read((stop - start) * self.row_bytes)
         if len(data) < (stop - start) * self.row_bytes:
-            raise FieldError("features", f"{stop} rows in {self.path.name}", self.num_whole())
+            raise FieldError("features", f"{stop} rows in {self.path.name}", self.num_complete())
         return np.frombuffer(data, self.dtype).reshape(-1, self.shape[1])

@@ -1,94 +1,139 @@
-"""The journal of a growing cache: JSON lines, first the job, then one line a committed batch."""
+"""The journal of an unfinished job: JSON lines, the job first, then one line per saved batch."""
 
 import json
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.files.atomic import beside
+from clip_cfr.cache.files.atomic import add_suffix
 
 FORMAT = "clip-cfr-journal"
 VERSION = 1
-NOT_A_LINE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+# What reading a line that is torn, damaged or of another format raises.
+PARSE_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A committed batch: rows stored with it and before it, those of its own that are not valid
-    (numbered within the whole data set), its checksum, and how many rows were encoded together
-    where memory allowed fewer than the job's `batch_size`."""
+    """A batch of rows whose features are saved; in the file it is one line of JSON.
 
-    rows: int
-    invalid: tuple[int, ...]
+    Attributes:
+        stop_row: index of the row after the batch (`rows` in the file).
+        invalid_rows: indices within the data set of the batch's invalid rows (`invalid`).
+        crc32: checksum of the other fields and of the features, see `batch_checksum`.
+        halved_batch_size: number of images encoded at once, if lack of memory reduced it below
+            the job's `batch_size` (`encoded_in`); otherwise None.
+    """
+
+    stop_row: int
+    invalid_rows: tuple[int, ...]
     crc32: int
-    encoded_in: int | None = None
+    halved_batch_size: int | None = None
+
+    def matches(self, features: bytes) -> bool:
+        """Return whether the bytes of the batch's features have the batch's checksum."""
+        found = batch_checksum(features, self.stop_row, self.invalid_rows, self.halved_batch_size)
+        return found == self.crc32
+
+    def to_line(self) -> bytes:
+        """Return the journal's line for this batch."""
+        size = {} if self.halved_batch_size is None else {"encoded_in": self.halved_batch_size}
+        rows = {"rows": self.stop_row, "invalid": self.invalid_rows, "crc32": self.crc32}
+        return _json_line(rows | size)
 
 
 @dataclass(frozen=True)
 class Journal:
-    """The job (its settings, `num_rows`, `dim` and `dtype`) and what has been committed of it."""
+    """The contents of a journal.
+
+    Attributes:
+        job: the settings that determine the features, and `num_rows`, `dim` and `dtype`.
+        batches: the saved batches, in the order of their rows.
+    """
 
     job: dict[str, Any]
     batches: tuple[Batch, ...]
 
     def to_bytes(self) -> bytes:
-        """The file's contents."""
-        return job_line(self.job) + b"".join(map(batch_line, self.batches))
+        """Return the contents of the file."""
+        header = _json_line({"format": FORMAT, "version": VERSION, "job": self.job})
+        return header + b"".join(batch.to_line() for batch in self.batches)
 
 
 def batch_checksum(
-    data: bytes, rows: int, invalid: tuple[int, ...], encoded_in: int | None = None
+    features: bytes,
+    stop_row: int,
+    invalid_rows: Sequence[int],
+    halved_batch_size: int | None = None,
 ) -> int:
-    """CRC-32 of `[rows, [invalid]]` as JSON, followed by the bytes of the batch's features.
-
-    Where there is an `encoded_in`, it is the third in that list.
-    """
-    head = [rows, list(invalid)] if encoded_in is None else [rows, list(invalid), encoded_in]
-    return zlib.crc32(data, zlib.crc32(json.dumps(head).encode()))
-
-
-def job_line(job: dict[str, Any]) -> bytes:
-    """The first line of a journal."""
-    return _line({"format": FORMAT, "version": VERSION, "job": job})
-
-
-def batch_line(batch: Batch) -> bytes:
-    """The line that commits a batch."""
-    return _line({key: value for key, value in asdict(batch).items() if value is not None})
-
-
-def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, allow_nan=False).encode() + b"\n"
+    """Return the CRC-32 of the fields of a batch, as a JSON list, followed by its features."""
+    size = [] if halved_batch_size is None else [halved_batch_size]
+    fields = [stop_row, list(invalid_rows), *size]
+    return zlib.crc32(features, zlib.crc32(json.dumps(fields).encode()))
 
 
 def read_journal(path: Path) -> Journal | None:
-    """The journal up to its first torn line; None where not even its first line is whole.
+    """Read a journal up to its first torn line.
+
+    Returns:
+        The journal, or None if the file is missing or its first line is torn.
 
     Raises:
-        CacheError: the first line is whole, but not that of a journal that this program knows.
+        CacheError: the first line is complete, but of another format or version.
     """
+    # What follows the last line feed is torn.
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     if not lines:
         return None
     batches = []
     for line in lines[1:]:
-        batch = _read_batch(line)
+        batch = _parse_batch(line)
         if batch is None:
             break
         batches.append(batch)
-    return Journal(_read_job(path, lines[0]), tuple(batches))
+    return Journal(_parse_job(path, lines[0]), tuple(batches))
 
 
-def _read_job(path: Path, line: bytes) -> dict[str, Any]:
+def read_unfinished_job(path: Path) -> dict[str, Any]:
+    """Read the settings of the unfinished job that writes the cache `path`.
+
+    A command takes the settings that its user leaves open from here, so that the same command
+    resumes the job.
+
+    Returns:
+        The settings; empty if there is no job, or none that has saved a row.
+    """
+    try:
+        journal = read_journal(add_suffix(path, ".journal"))
+    except CacheError:  # Resuming the job raises it again.
+        return {}
+    return journal.job if journal and journal.batches else {}
+
+
+def describe_unfinished(path: Path) -> str | None:
+    """Return how far the unfinished job that writes `path` is and how to resume it, if any."""
+    if not add_suffix(path, ".partial").exists():
+        return None
+    journal = read_journal(add_suffix(path, ".journal"))
+    if journal is None:
+        return "unfinished, with no row saved yet; run the command that writes it again"
+    rows = journal.batches[-1].stop_row if journal.batches else 0
+    total = journal.job.get("num_rows", "an unknown number of")
+    return f"unfinished: {rows} of {total} rows are saved; run the same command again to resume"
+
+
+def _parse_job(path: Path, line: bytes) -> dict[str, Any]:
+    """Return the job in the first line of a journal."""
     try:
         header = json.loads(line)
-        found = f"{header['format']} of version {header['version']}"
+        found = f"{header['format']} version {header['version']}"
         job = dict(header["job"])
-    except NOT_A_LINE:
+    except PARSE_ERRORS:
         found, job = repr(line[:40]), {}
-    expected = f"{FORMAT} of version {VERSION}"
+    expected = f"{FORMAT} version {VERSION}"
     if found != expected:
         raise CacheError(
             f"{path}: line 1: expected {expected}, found {found}; start anew with --overwrite"
@@ -96,64 +141,20 @@ def _read_job(path: Path, line: bytes) -> dict[str, Any]:
     return job
 
 
-def _read_batch(line: bytes) -> Batch | None:
+def _parse_batch(line: bytes) -> Batch | None:
+    """Return the batch in a line, or None if the line is damaged."""
     try:
         values = json.loads(line)
         size = values.get("encoded_in")
         return Batch(
-            int(values["rows"]),
-            tuple(values["invalid"]),
-            int(values["crc32"]),
-            None if size is None else int(size),
+            stop_row=int(values["rows"]),
+            invalid_rows=tuple(values["invalid"]),
+            crc32=int(values["crc32"]),
+            halved_batch_size=None if size is None else int(size),
         )
-    except NOT_A_LINE:
+    except PARSE_ERRORS:
         return None
 
 
-def begun_job(path: Path) -> dict[str, Any]:
-    """The job of the cache that grows at a path; empty where none has committed a row.
-
-    What a user leaves open is taken from there, so that the same command goes on.
-    """
-    try:
-        journal = read_journal(beside(path, "journal"))
-    except CacheError:  # Whoever goes on with it says so.
-        return {}
-    return journal.job if journal and journal.batches else {}
-
-
-def describe_growing(path: Path) -> str | None:
-    """How far the cache that is to be `path` has grown, and what to do; None where none grows."""
-    if not beside(path, "partial").exists():
-        return None
-    journal = read_journal(beside(path, "journal"))
-    if journal is None:
-        return "still growing, with no row committed; run the command that writes it again"
-    rows = journal.batches[-1].rows if journal.batches else 0
-    total = journal.job.get("num_rows", "an unknown number of")
-    return f"still growing: {rows} of {total} rows so far; run the same command again to go on"
-
-
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """One phrase for each setting that differs, nested ones named with dots."""
-    old, new = flat(old), flat(new)
-    return [
-        f"{key} was {_shown(old, key)}, now {_shown(new, key)}"
-        for key in sorted(old.keys() | new.keys())
-        if _shown(old, key) != _shown(new, key)
-    ]
-
-
-def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The settings with nested ones named with dots."""
-    found = {}
-    for key, value in settings.items():
-        if isinstance(value, dict) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found
-
-
-def _shown(settings: dict[str, Any], key: str) -> str:
-    return json.dumps(settings[key]) if key in settings else "not set"
+def _json_line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, allow_nan=False).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""A file for HDF5 to write to that neither a full disk nor Ctrl-C can turn into a crash."""
+"""A file object for HDF5 that delays write errors and Ctrl-C until HDF5 has returned."""
 
 import os
 import signal
@@ -8,46 +8,47 @@ from typing import Self
 
 
 def write_all(raw: FileIO, data: bytes | memoryview) -> None:
-    """Writes every byte; one call to `write` may take only some of them."""
-    left = memoryview(data).cast("B")
-    while left:
-        left = left[raw.write(left) :]
+    """Write all bytes; one call of `write` may write only some of them."""
+    remaining = memoryview(data).cast("B")
+    while remaining:
+        remaining = remaining[raw.write(remaining) :]
 
 
 class Sink:
-    """A context that passes on what HDF5 writes, and keeps the first error instead of raising it.
+    """A file object, and a context, that records the first error instead of raising it.
 
-    The HDF5 library ends the process with a segmentation fault when a write fails while it closes
-    a file, and when Ctrl-C interrupts a write (seen with HDF5 2.0 and h5py 3.16). So a failed
-    write looks like a success to it, what follows is dropped, and the error is raised by `check`
-    or at the end of the context, where Python can take it.
+    The HDF5 library ends the process with a segmentation fault if a write fails while it closes a
+    file, or if Ctrl-C interrupts a write (seen with HDF5 2.0 and h5py 3.16). So HDF5 sees every
+    write succeed. After the first error nothing more is written, and `check` or the end of the
+    context raises the error.
     """
 
     def __init__(self, raw: FileIO):
         self._raw = raw
         self._error: OSError | KeyboardInterrupt | None = None
-        self._interrupt = None
+        self._previous_handler = None
 
     def __enter__(self) -> Self:
-        # Python delivers Ctrl-C to its main thread alone, and only there can it be held back.
+        # Python delivers Ctrl-C to the main thread only, and only there may a handler be set.
         if threading.current_thread() is threading.main_thread():
-            self._interrupt = signal.getsignal(signal.SIGINT)
-        if callable(self._interrupt):
-            signal.signal(signal.SIGINT, self._keep_interrupt)
+            self._previous_handler = signal.getsignal(signal.SIGINT)
+        if callable(self._previous_handler):
+            signal.signal(signal.SIGINT, self._record_interrupt)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if callable(self._interrupt):
-            signal.signal(signal.SIGINT, self._interrupt)
+        if callable(self._previous_handler):
+            signal.signal(signal.SIGINT, self._previous_handler)
         if kind is None:
             self.check()
 
     def check(self) -> None:
-        """Raises the first error that a write has met, or the Ctrl-C that came meanwhile."""
+        """Raise the first recorded write error or KeyboardInterrupt, if any."""
         if self._error is not None:
             raise self._error
 
     def write(self, data: memoryview) -> int:
+        """Write data unless an error is recorded."""
         if self._error is None:
             try:
                 write_all(self._raw, data)
@@ -56,6 +57,7 @@ class Sink:
         return len(data)
 
     def truncate(self, size: int) -> int:
+        """Set the size of the file unless an error is recorded."""
         if self._error is None:
             try:
                 self._raw.truncate(size)
@@ -64,16 +66,19 @@ class Sink:
         return size
 
     def readinto(self, buffer: memoryview) -> int:
+        """Read into a buffer, and return the number of bytes read."""
         return self._raw.readinto(buffer)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Set the position in the file, and return it."""
         return self._raw.seek(offset, whence)
 
     def tell(self) -> int:
+        """Return the position in the file."""
         return self._raw.tell()
 
     def flush(self) -> None:
-        """Nothing to do: the raw file has no buffer."""
+        """Do nothing: the raw file has no buffer."""
 
-    def _keep_interrupt(self, *_: object) -> None:
+    def _record_interrupt(self, *_: object) -> None:
         self._error = self._error or KeyboardInterrupt()

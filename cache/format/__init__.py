@@ -1,1 +1,1 @@
-"""The cache format in memory: schema, HDF5 layout, encoding, invariants (see FORMAT.md)."""
+"""The cache format: contents, HDF5 datasets, conversion, rules, shards (see FORMAT.md)."""

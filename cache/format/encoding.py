@@ -1,4 +1,4 @@
-"""A cache as root attributes and data sets, and back."""
+"""Convert a cache to root attributes and HDF5 datasets, and back."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from clip_cfr.cache.errors import FieldError
-from clip_cfr.cache.format.layout import Stored
+from clip_cfr.cache.format.layout import ArraySource
 from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
 
 JSON_ATTRIBUTES = (
@@ -23,56 +23,62 @@ TEXT_ATTRIBUTES = ("dataset", *JSON_ATTRIBUTES)
 
 
 def encode_metadata(cache: FeatureCache) -> dict[str, str]:
-    """The text of each root attribute in `TEXT_ATTRIBUTES`; all but `dataset` are JSON."""
+    """Return the text of each root attribute of `TEXT_ATTRIBUTES`; all but `dataset` are JSON."""
     values = {name: getattr(cache.texts, name) for name in JSON_ATTRIBUTES[:-1]}
     values["provenance"] = cache.provenance
-    return {"dataset": cache.dataset} | {name: _json(name, values[name]) for name in values}
+    return {"dataset": cache.dataset} | {name: _to_json(name, values[name]) for name in values}
 
 
-def _json(name: str, value: object) -> str:
+def _to_json(name: str, value: object) -> str:
     try:
         return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise FieldError(name, "a value that JSON can hold", error) from error
+        raise FieldError(name, "a JSON value", error) from error
 
 
 def metadata_digest(metadata: Mapping[str, str]) -> str:
-    """SHA-256, in hex, of the root attributes as one JSON object with sorted keys."""
+    """Return the hex SHA-256 of the root attributes, as one JSON object with sorted keys."""
     return hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode()).hexdigest()
 
 
 def decode_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The values of the root attributes by name; names and prompts are tuples."""
+    """Return the values of the root attributes; names and prompts become tuples.
+
+    Raises:
+        FieldError: an attribute is not the JSON that the format requires.
+    """
     values: dict[str, Any] = {"dataset": metadata["dataset"]}
     for name in JSON_ATTRIBUTES:
         try:
-            values[name] = DECODERS[name](json.loads(metadata[name]))
+            values[name] = CONVERTERS[name](json.loads(metadata[name]))
         except (TypeError, ValueError) as error:
-            raise FieldError(name, "JSON as in cache/FORMAT.md", metadata[name][:80]) from error
+            raise FieldError(
+                name, "JSON as described in cache/FORMAT.md", metadata[name][:80]
+            ) from error
     return values
 
 
-def _names(value: object) -> tuple[str, ...]:
+def _as_names(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise TypeError("not a list of strings")
     return tuple(value)
 
 
-def _prompts(value: list) -> tuple[tuple[str, ...], ...]:
-    return tuple(_names(prompts) for prompts in value)
+def _as_prompts(value: list) -> tuple[tuple[str, ...], ...]:
+    return tuple(_as_names(prompts) for prompts in value)
 
 
-DECODERS = {
-    "class_names": _names,
-    "attribute_names": _names,
-    "class_prompts": _prompts,
-    "attribute_prompts": _prompts,
+CONVERTERS = {
+    "class_names": _as_names,
+    "attribute_names": _as_names,
+    "class_prompts": _as_prompts,
+    "attribute_prompts": _as_prompts,
     "provenance": dict,
 }
 
 
 def axis_sizes(values: Mapping[str, Any]) -> dict[str, int]:
-    """The lengths of the axes that names and prompts decide."""
+    """Return the lengths of the axes that names and prompts determine."""
     return {
         "classes": len(values["class_names"]),
         "attributes": len(values["attribute_names"]),
@@ -80,8 +86,8 @@ def axis_sizes(values: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def encode_fields(cache: FeatureCache) -> dict[str, Stored]:
-    """The data sets by name, those that are None left out."""
+def encode_fields(cache: FeatureCache) -> dict[str, ArraySource]:
+    """Return the arrays of a cache by field name, without those that are None."""
     rows, head, texts = cache.rows, cache.head, cache.texts
     fields = {
         "features": cache.features,
@@ -103,33 +109,57 @@ def encode_fields(cache: FeatureCache) -> dict[str, Stored]:
 
 
 def decode_fields(values: Mapping[str, Any], fields: Mapping[str, Any]) -> FeatureCache:
-    """The cache that the decoded root attributes and the data sets describe."""
-    columns = (fields[name] for name in ("labels", "attributes", "splits"))
-    rows = Rows(_decode_ids(fields["ids"]), *columns, fields.get("subjects"))
-    scale = float(fields["head/logit_scale"])
-    head = Head(fields["head/projection"], fields.get("head/bias"), scale)
+    """Return the cache of decoded root attributes and arrays.
+
+    Args:
+        values: the result of `decode_metadata`.
+        fields: the arrays by field name; `features` may be an open HDF5 dataset.
+    """
+    rows = Rows(
+        ids=_decode_ids(fields["ids"]),
+        labels=fields["labels"],
+        attributes=fields["attributes"],
+        splits=fields["splits"],
+        subjects=fields.get("subjects"),
+    )
+    head = Head(
+        projection=fields["head/projection"],
+        bias=fields.get("head/bias"),
+        logit_scale=float(fields["head/logit_scale"]),
+    )
     texts = Texts(
         *(values[name] for name in JSON_ATTRIBUTES[:-1]),
         class_embeddings=fields["text/class_embeddings"],
         class_prompt_embeddings=fields["text/class_prompt_embeddings"],
         attribute_embeddings=fields.get("text/attribute_embeddings"),
     )
-    features, valid, provenance = fields["features"], fields["valid"], values["provenance"]
-    return FeatureCache(values["dataset"], rows, valid, features, head, texts, provenance)
+    return FeatureCache(
+        dataset=values["dataset"],
+        rows=rows,
+        valid=fields["valid"],
+        features=fields["features"],
+        head=head,
+        texts=texts,
+        provenance=values["provenance"],
+    )
 
 
 def prompt_owners(class_prompts: tuple[tuple[str, ...], ...]) -> np.ndarray:
-    """The class of each prompt (prompts,) int32, prompts being stored class after class."""
+    """Return the class index of each prompt, (prompts,) int32, in the stored order."""
     owners = [owner for owner, prompts in enumerate(class_prompts) for _ in prompts]
     return np.array(owners, np.int32)
 
 
 def encode_text(field: str, *texts: str) -> np.ndarray:
-    """Texts as UTF-8 of fixed length: HDF5 keeps no checksum of text of variable length."""
+    """Return texts as fixed-length UTF-8, because HDF5 has no checksums for variable length.
+
+    Raises:
+        FieldError: a text cannot be encoded, for it holds a surrogate.
+    """
     try:
         encoded = [text.encode() for text in texts]
     except UnicodeEncodeError as error:
-        raise FieldError(field, "text that UTF-8 can hold", repr(error.object)) from error
+        raise FieldError(field, "text that can be encoded as UTF-8", repr(error.object)) from error
     longest = max(map(len, encoded), default=0)
     return np.array(encoded, h5py.string_dtype("utf-8", max(1, longest)))
 

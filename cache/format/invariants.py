@@ -1,21 +1,21 @@
-"""What must be true of the values in a cache, whoever wrote it."""
+"""Check the values of a cache against the rules of the format (see FORMAT.md)."""
 
 import numpy as np
 
 from clip_cfr.cache.errors import FieldError
 from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache, Head, Rows, Texts
 
-# Unit length survives float32 sums over a few thousand numbers with far less error than this.
+# Far above the rounding error of a float32 sum over a few thousand numbers.
 LENGTH_TOLERANCE = 1e-3
-NAME_RULE = "a name that is not empty and has no zero characters"
+NAME_RULE = "a non-empty name without NUL characters"
 FLOAT32 = np.finfo(np.float32)
 
 
 def check_values(cache: FeatureCache) -> None:
-    """Checks everything but the features, whose shapes and types have been checked already.
+    """Check all values but the features; types and shapes must be checked before.
 
     Raises:
-        FieldError: for the first field that breaks a rule, with its first row that does.
+        FieldError: names the first field that breaks a rule, and the first such row.
     """
     if not _is_storable(cache.dataset):
         raise FieldError("dataset", NAME_RULE, repr(cache.dataset))
@@ -25,26 +25,31 @@ def check_values(cache: FeatureCache) -> None:
 
 
 def check_feature_block(block: np.ndarray, valid: np.ndarray, first_row: int) -> None:
-    """Checks features (b, dim) and valid (b,) of the rows from `first_row` on.
+    """Check that features are finite, and zero in invalid rows.
+
+    Args:
+        block: features (b, dim) of consecutive rows.
+        valid: (b,) bool.
+        first_row: index of the first row, for the message.
 
     Raises:
-        FieldError: names the first row that is not finite, or not valid and yet not zero.
+        FieldError: names the first row that breaks a rule.
     """
     _require("features", np.isfinite(block).all(axis=1), "finite numbers", block, first_row)
     good = valid.copy()
     good[~valid] = ~block[~valid].any(axis=1)
-    _require("features", good, "zeros, for the row is not valid", block, first_row)
+    _require("features", good, "zeros in an invalid row", block, first_row)
 
 
 def _require(field: str, good: np.ndarray, expected: str, values: np.ndarray, first_row: int = 0):
-    """Raises for the first row that is not good."""
+    """Raise FieldError for the first row where `good` (rows,) is false."""
     bad = np.flatnonzero(~good)
     if bad.size:
-        raise FieldError(field, expected, _shown(values[bad[0]]), first_row + int(bad[0]))
+        raise FieldError(field, expected, _describe(values[bad[0]]), first_row + int(bad[0]))
 
 
-def _shown(value: np.ndarray) -> str:
-    """A value of one row in few characters: of many numbers, the first that is not ordinary."""
+def _describe(value: np.ndarray) -> str:
+    """Return a scalar, or the first entry of a vector that is not finite or else not zero."""
     if value.ndim == 0:
         return str(value)
     unusual = np.flatnonzero(~np.isfinite(value))
@@ -55,13 +60,13 @@ def _shown(value: np.ndarray) -> str:
 def _check_rows(rows: Rows, texts: Texts) -> None:
     _check_ids(rows.ids)
     _check_range("labels", rows.labels, len(texts.class_names))
-    # Where no attribute has a name there is one attribute, number 0.
+    # If no attribute is known, all rows have attribute 0.
     _check_range("attributes", rows.attributes, max(1, len(texts.attribute_names)))
     _check_range("splits", rows.splits, len(SPLIT_NAMES))
 
 
 def _check_range(field: str, values: np.ndarray, length: int) -> None:
-    _require(field, (values >= 0) & (values < length), f"0 to {length - 1}", values)
+    _require(field, (values >= 0) & (values < length), f"a value from 0 to {length - 1}", values)
 
 
 def _check_ids(ids: tuple[str, ...]) -> None:
@@ -69,13 +74,13 @@ def _check_ids(ids: tuple[str, ...]) -> None:
     for row, name in enumerate(ids):
         first = first_rows.setdefault(name, row)
         if first != row:
-            raise FieldError("ids", "unique ids", f"{name!r}, which row {first} has too", row)
+            raise FieldError("ids", "unique ids", f"{name!r}, which is also in row {first}", row)
         if not _is_storable(name):
             raise FieldError("ids", NAME_RULE, repr(name), row)
 
 
 def _is_storable(name: str) -> bool:
-    """Whether text of fixed length can hold the name: HDF5 pads it with zero characters."""
+    """Return whether fixed-length text can store a name: HDF5 pads it with NUL characters."""
     return bool(name) and "\0" not in name
 
 
@@ -114,11 +119,11 @@ def _check_unit(field: str, embeddings: np.ndarray) -> None:
     _check_finite(field, embeddings)
     lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
     good = np.abs(lengths - 1) <= LENGTH_TOLERANCE
-    _require(field, good, "an embedding of length 1", np.char.add("length ", lengths.astype(str)))
+    _require(field, good, "a unit-length embedding", np.char.add("length ", lengths.astype(str)))
 
 
 def _check_means(texts: Texts) -> None:
-    """Each class embedding is the direction of the mean of its prompts' embeddings."""
+    """Check that class embeddings are the normalised means of their prompts' embeddings."""
     ends = np.cumsum([len(prompts) for prompts in texts.class_prompts])
     for row, (prompts, end) in enumerate(zip(texts.class_prompts, ends, strict=True)):
         if not prompts:
@@ -127,4 +132,6 @@ def _check_means(texts: Texts) -> None:
         offset = np.abs(texts.class_embeddings[row] * np.linalg.norm(mean) - mean).max()
         if offset > LENGTH_TOLERANCE:
             expected = "the normalised mean of the class's prompt embeddings"
-            raise FieldError("text/class_embeddings", expected, f"{offset:.3g} off", row)
+            raise FieldError(
+                "text/class_embeddings", expected, f"a difference of {offset:.3g}", row
+            )

@@ -1,4 +1,4 @@
-"""Which data sets a cache of format 1 holds, with their types and shapes (see FORMAT.md)."""
+"""The HDF5 datasets of a cache, with their types and shapes (see FORMAT.md)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,20 @@ from clip_cfr.cache.errors import FieldError
 
 FORMAT = "clip-cfr-cache"
 VERSION = 1
+# Axes whose length must be at least 1.
 NEVER_EMPTY = {"rows", "dim", "classes", "embedding"}
 
 
 @dataclass(frozen=True)
 class Field:
-    """A data set: its name, the types it may have, and the names of its axes."""
+    """An HDF5 dataset of the format.
+
+    Attributes:
+        name: path in the file, such as `head/bias`.
+        dtypes: the allowed types, as `type_name` returns them.
+        axes: the name of each axis; axes of one name have one length.
+        optional: whether the dataset may be absent.
+    """
 
     name: str
     dtypes: tuple[str, ...]
@@ -24,7 +32,7 @@ class Field:
     optional: bool = False
 
 
-# `features` comes first: it says how many rows everything else must have.
+# `features` is first because `check_layout` takes the lengths of the axes from the first field.
 FIELDS = (
     Field("features", ("float16", "float32"), ("rows", "dim")),
     Field("valid", ("bool",), ("rows",)),
@@ -43,8 +51,8 @@ FIELDS = (
 )
 
 
-class Stored(Protocol):
-    """What an array in memory, an HDF5 data set and the rows of a flat file have in common."""
+class ArraySource(Protocol):
+    """An array in memory or in a file whose rows are read by slicing."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -53,21 +61,20 @@ class Stored(Protocol):
 
 
 def type_name(dtype: np.dtype) -> str:
-    """The name that `FIELDS` uses for a type."""
+    """Return the name of a type as `Field.dtypes` has it."""
     text = h5py.check_string_dtype(dtype)
     if text is not None:
         return f"{'fixed' if text.length else 'variable'}-length {text.encoding}"
     return dtype.name if dtype.isnative else dtype.str
 
 
-def check_layout(found: Mapping[str, Stored], sizes: Mapping[str, int]) -> None:
-    """Checks that every field is there with the type and the shape that it must have.
+def check_layout(found: Mapping[str, ArraySource], sizes: Mapping[str, int]) -> None:
+    """Raise FieldError for the first missing field, wrong type or wrong shape.
 
-    `sizes` holds the lengths of the axes that the names and prompts decide; each other axis gets
-    its length from the first field that has it.
-
-    Raises:
-        FieldError: for the first field that differs.
+    Args:
+        found: the arrays by field name.
+        sizes: lengths of the axes that the root attributes determine; each other axis takes its
+            length from the first field that has it.
     """
     known = dict(sizes)
     for field in FIELDS:
@@ -75,7 +82,7 @@ def check_layout(found: Mapping[str, Stored], sizes: Mapping[str, int]) -> None:
             _check_type(field, found[field.name].dtype)
             _check_shape(field, found[field.name].shape, known)
         elif not field.optional:
-            raise FieldError(field.name, "a data set of this name", "none")
+            raise FieldError(field.name, "an HDF5 dataset of this name", "none")
 
 
 def _check_type(field: Field, dtype: np.dtype) -> None:
@@ -88,7 +95,7 @@ def _check_shape(field: Field, shape: tuple[int, ...], known: dict[str, int]) ->
         raise FieldError(field.name, f"the axes ({', '.join(field.axes)})", f"shape {shape}")
     for axis, length in zip(field.axes, shape, strict=True):
         if axis in NEVER_EMPTY and length == 0:
-            raise FieldError(field.name, f"at least one of {axis}", f"shape {shape}")
+            raise FieldError(field.name, f"at least 1 along axis {axis}", f"shape {shape}")
         known.setdefault(axis, length)
     expected = tuple(known[axis] for axis in field.axes)
     if shape != expected:

@@ -1,4 +1,4 @@
-"""What a feature cache holds, as plain dataclasses over numpy arrays (see FORMAT.md)."""
+"""The contents of a feature cache as dataclasses of numpy arrays (see FORMAT.md)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +11,15 @@ SPLIT_NAMES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Rows:
-    """The columns of a manifest: one entry for each image, in the manifest's order.
+    """The columns of a manifest: one row per image, in the manifest's order.
 
     Attributes:
-        ids: path of each image relative to the data set's root, unique.
-        labels: class of each row.
-        attributes: spurious attribute of each row; all zero where none is known.
-        splits: 0 train, 1 val, 2 test.
-        subjects: rows with equal numbers show one subject (a patient, a digit) and are not
-            independent; None where every row stands for itself.
+        ids: path of each image relative to the root of the data set, unique.
+        labels: class index of each row.
+        attributes: index of each row's spurious attribute; all zero if no attribute is known.
+        splits: index into `SPLIT_NAMES`: 0 train, 1 val, 2 test.
+        subjects: number of the subject (such as a patient) that the image shows. Rows of one
+            subject are not independent. None if all rows are independent.
     """
 
     ids: tuple[str, ...]
@@ -34,9 +34,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Head:
-    """The last linear map of CLIP's image tower: embedding = features @ projection + bias.
+    """The projection head of CLIP's image tower: embedding = features @ projection + bias.
 
-    `logit_scale` is the factor itself (about 100 for CLIP), not its logarithm.
+    Attributes:
+        projection: the weights.
+        bias: None if the model has none.
+        logit_scale: factor of the cosine similarities, about 100 for CLIP; not its logarithm.
     """
 
     projection: Float32[np.ndarray, "dim embedding"]
@@ -46,13 +49,19 @@ class Head:
 
 @dataclass(frozen=True)
 class Texts:
-    """Class and attribute names, the prompts made of them, and their embeddings.
+    """Names of classes and attributes, their prompts, and the embeddings of the prompts.
 
-    All embeddings have unit length. `class_prompts[c]` are the sentences of class c; the rows of
-    `class_prompt_embeddings` are those sentences class after class, and `class_embeddings[c]` is
-    the normalised mean of class c's rows. Likewise for attributes, where their names are known.
-    Prompts are empty, and `class_prompt_embeddings` has no rows, where the class embeddings were
-    imported or are class means.
+    All embeddings have unit length.
+
+    Attributes:
+        class_names: name of each class.
+        attribute_names: name of each attribute; empty if no attribute is known.
+        class_prompts: sentences of each class; empty if the class embeddings were imported or
+            computed as class means.
+        attribute_prompts: sentences of each attribute, or empty.
+        class_embeddings: of a class with prompts, the normalised mean of their embeddings.
+        class_prompt_embeddings: one row per sentence of `class_prompts`, class after class.
+        attribute_embeddings: None if they are not known.
     """
 
     class_names: tuple[str, ...]
@@ -66,11 +75,17 @@ class Texts:
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """A whole cache.
+    """The contents of a cache file.
 
-    `features` are pooled image features before the projection, not normalised, in the type that
-    is stored (float16 or float32). Rows whose `valid` is false could not be read: they are zero,
-    keep their place, and take part in nothing.
+    Attributes:
+        dataset: name of the data set.
+        rows: the manifest's columns.
+        valid: false for an image that could not be read; its features are zeros and are not used.
+        features: pooled image features before the projection, not normalised, in the stored type
+            (float16 or float32). `open_cache` leaves them in the file.
+        head: the projection head.
+        texts: names, prompts and their embeddings.
+        provenance: how the features were made; see FORMAT.md.
     """
 
     dataset: str

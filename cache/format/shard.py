@@ -1,4 +1,4 @@
-"""Which rows of a whole data set a shard holds, as its provenance says it (see FORMAT.md)."""
+"""Shards: caches of a range of a data set's rows (see FORMAT.md)."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,12 +7,21 @@ from typing import Any
 
 from clip_cfr.cache.errors import CacheError, FieldError
 
-KEY = "shard"
+# Name of the entry in the provenance.
+SHARD_KEY = "shard"
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Number `index` of `count` shards, from 1: rows first_row to stop_row - 1 of `num_rows`."""
+    """A range of the rows of a data set.
+
+    Attributes:
+        index: number of the shard, from 1 to `count`.
+        count: number of shards.
+        first_row: index of the first row.
+        stop_row: index of the row after the last one.
+        num_rows: number of rows of the whole data set.
+    """
 
     index: int
     count: int
@@ -29,27 +38,27 @@ class Shard:
 
     @property
     def option(self) -> str:
-        """What makes it: the option of extract."""
+        """The option of extract that creates this shard."""
         return f"--shard {self.index}/{self.count}"
 
-    def described(self) -> dict[str, Any]:
-        """Its entry in the provenance."""
-        return {KEY: asdict(self)}
+    def to_provenance(self) -> dict[str, Any]:
+        """Return the entry of the provenance that declares this shard."""
+        return {SHARD_KEY: asdict(self)}
 
 
 def make_shard(index: int, count: int, num_rows: int) -> Shard:
-    """Shard `index` of `count`: contiguous rows, as many as any other shard has, or one fewer."""
+    """Return shard `index` of `count`; the sizes of shards differ by at most one row."""
     first, stop = (index - 1) * num_rows // count, index * num_rows // count
     return Shard(index, count, first, stop, num_rows)
 
 
-def shard_in(provenance: Mapping[str, Any], num_rows: int) -> Shard | None:
-    """The shard that a file of so many rows is; None where it holds a whole data set.
+def shard_from_provenance(provenance: Mapping[str, Any], num_rows: int) -> Shard | None:
+    """Return the shard that a provenance declares, or None if the cache is a whole data set.
 
     Raises:
-        FieldError: the provenance speaks of a shard that cannot be, or not of so many rows.
+        FieldError: the entry is malformed, impossible, or not of `num_rows` rows.
     """
-    entry = provenance.get(KEY)
+    entry = provenance.get(SHARD_KEY)
     if entry is None:
         return None
     try:
@@ -63,9 +72,9 @@ def shard_in(provenance: Mapping[str, Any], num_rows: int) -> Shard | None:
     return shard
 
 
-def refuse_shard(path: Path, provenance: Mapping[str, Any], num_rows: int) -> None:
-    """Raises where a file that should hold a whole data set is a shard."""
-    shard = shard_in(provenance, num_rows)
+def check_not_shard(path: Path, provenance: Mapping[str, Any], num_rows: int) -> None:
+    """Raise CacheError if the cache at `path` is a shard, not a whole data set."""
+    shard = shard_from_provenance(provenance, num_rows)
     if shard:
         raise CacheError(
             f"{path}: expected a whole cache, found {shard}; join all {shard.count} shards with "

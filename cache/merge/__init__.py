@@ -1,1 +1,1 @@
-"""Merging the shards of a data set into one cache."""
+"""Merge the shards of a data set into one cache."""

@@ -1,145 +1,175 @@
-"""Whether shards were made alike: what must be equal, and what may differ by rounding."""
+"""Check that shards were made in the same way, up to rounding."""
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import numpy as np
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.files.journal import flat
+from clip_cfr.cache.format.nested import flatten
 from clip_cfr.cache.format.schema import FeatureCache
-from clip_cfr.cache.format.shard import KEY as SHARD
-from clip_cfr.cache.merge.shard_files import Piece, refuse_unlike
+from clip_cfr.cache.format.shard import SHARD_KEY
+from clip_cfr.cache.merge.shard_files import ShardFile
 
-# What changes features by rounding alone; entries whose names begin so may differ.
+# Prefixes of provenance entries that change features by rounding only, and may differ.
 ROUNDING = ("device", "versions", "batch_size", "compile", "channels_last")
-# Names of a model, which a machine may keep in a folder of its own: the weights' digest decides.
-NAMES = ("model", "revision")
-# What is about a shard's own rows or its own run.
-OWN = ("created", SHARD, "batch_size_halved")
-# Texts are embedded on each machine anew; other sentences or weights are much further off.
+# The model's name, which may be a folder of one machine: equal digests of the weights suffice.
+MODEL_NAMES = ("model", "revision")
+# Entries about the rows or the run of one shard.
+PER_SHARD = ("created", SHARD_KEY, "batch_size_halved")
+# Each machine embeds the texts itself. Other sentences or weights change embeddings far more.
 EMBEDDING_TOLERANCE = 1e-3
 SCALE_TOLERANCE = 1e-5
 NOT_SET = "none"
-CHANGED = (
-    "the data set's images, labels or splits changed between the two, or --limit did: extract "
-    "again whichever is out of date, this one"
+SAME_SETTINGS = "extract it again with the settings of the other shards"
+OUTDATED = (
+    "the data set's images, labels or splits, or --limit, changed in between: extract the "
+    "outdated one again; if it is this one"
 )
 
 
-def check_agreement(pieces: Sequence[Piece]) -> None:
-    """Checks what shards say of themselves against the first of them.
+def check_compatible(shards: Sequence[ShardFile]) -> None:
+    """Check the provenance and the type of shards against the first of them.
 
     Raises:
-        CacheError: names the first shard that is of other rows, or was made otherwise.
+        CacheError: names the first shard of another data set, manifest, count or settings.
     """
-    first = pieces[0]
-    for piece in pieces[1:]:
-        _check_whole(piece, first)
-        _check_provenance(piece, first)
+    for found in shards[1:]:
+        pair = ShardPair(found, shards[0])
+        _check_same_rows(pair)
+        _check_provenance(pair)
         for field in ("dataset", "dim", "dtype"):
-            expected, found = getattr(first, field), getattr(piece, field)
-            if expected != found:
-                name = field if field == "dataset" else f"features, {field}"
-                refuse_unlike(piece, name, first, expected, found)
+            name = field if field == "dataset" else f"features, {field}"
+            pair.check_equal(name, getattr(found, field), getattr(shards[0], field))
 
 
-def warnings_of(pieces: Sequence[Piece]) -> list[str]:
-    """One sentence for each thing that differs between shards and may."""
+def check_same_contents(
+    shard: ShardFile, cache: FeatureCache, first: ShardFile, first_cache: FeatureCache
+) -> None:
+    """Check names, prompts, embeddings and head of a shard against those of the first.
+
+    Raises:
+        CacheError: names the first difference.
+    """
+    pair = ShardPair(shard, first)
+    found, expected = cache.texts, first_cache.texts
+    for field in ("class_names", "attribute_names", "class_prompts", "attribute_prompts"):
+        pair.check_equal(field, getattr(found, field), getattr(expected, field))
+    for field in ("class_embeddings", "class_prompt_embeddings", "attribute_embeddings"):
+        arrays = getattr(found, field), getattr(expected, field)
+        pair.check_close(f"text/{field}", *arrays, tolerance=EMBEDDING_TOLERANCE)
+    for field in ("projection", "bias"):
+        arrays = getattr(cache.head, field), getattr(first_cache.head, field)
+        pair.check_close(f"head/{field}", *arrays, tolerance=0)
+    scale, first_scale = cache.head.logit_scale, first_cache.head.logit_scale
+    if abs(scale - first_scale) > SCALE_TOLERANCE * first_scale:
+        pair.fail("head/logit_scale", scale, first_scale)
+    pair.check_equal("subjects", *map(_describe_subjects, (cache, first_cache)))
+
+
+def list_warnings(shards: Sequence[ShardFile]) -> list[str]:
+    """Return a sentence for each entry of the provenance that differs and may."""
     return [
-        f"{key} differs between shards: {_counted(values)}; {consequence(key)}"
-        for key, values in differing(pieces).items()
+        f"{key} differs between shards: {_count_values(values)}; "
+        + ("the weights are the same" if key in MODEL_NAMES else "features differ by rounding only")
+        for key, values in find_differences(shards).items()
     ]
 
 
-def differing(pieces: Sequence[Piece]) -> dict[str, list[Any]]:
-    """The values that shards have, one each, of every entry that may differ and does."""
-    flats = [flat(piece.provenance) for piece in pieces]
-    keys = dict.fromkeys(key for each in flats for key in each)
-    found = {
-        key: [each.get(key) for each in flats]
-        for key in keys
-        if key.split(".")[0] in NAMES or key.startswith(ROUNDING)
-    }
-    return {key: values for key, values in found.items() if any(v != values[0] for v in values)}
+def find_differences(shards: Sequence[ShardFile]) -> dict[str, list[Any]]:
+    """Return the entries of the provenance that differ and may: name -> value of each shard."""
+    provenances = [flatten(each.provenance) for each in shards]
+    names = dict.fromkeys(name for each in provenances for name in each)
+    values = {name: [each.get(name) for each in provenances] for name in names if _may_differ(name)}
+    return {name: each for name, each in values.items() if any(x != each[0] for x in each)}
 
 
-def consequence(key: str) -> str:
-    """What a difference means."""
-    return "the weights are the same" if key in NAMES else "features agree to rounding alone"
+@dataclass(frozen=True)
+class ShardPair:
+    """A shard and the first one, with which it must agree.
 
+    Attributes:
+        shard: the shard to check.
+        first: the shard that decides what is expected.
+    """
 
-def _counted(values: Sequence[Any]) -> str:
-    counts = Counter(json.dumps(value) for value in values)
-    return ", ".join(f"{value} in {count}" for value, count in counts.most_common())
+    shard: ShardFile
+    first: ShardFile
 
-
-def _check_whole(piece: Piece, first: Piece) -> None:
-    """Both are shards of the same rows cut in the same way."""
-    key = "manifest_sha256"
-    expected, found = (each.provenance.get(key, NOT_SET) for each in (first, piece))
-    if expected != found:
-        refuse_unlike(piece, f"provenance, {key}", first, expected, found, CHANGED)
-    expected, found = first.shard, piece.shard
-    if (expected.count, expected.num_rows) != (found.count, found.num_rows):
+    def fail(
+        self, field: str, found: object, expected: object, remedy: str = SAME_SETTINGS
+    ) -> NoReturn:
+        """Raise the CacheError that the shard differs from the first in a field."""
         raise CacheError(
-            f"{piece.path}: expected one of {expected.count} shards of {expected.num_rows} rows "
-            f"as {first.path} is, found {found}; name shards of one count alone"
+            f"{self.shard.path}: {field}: expected {expected} as in {self.first.path}, found "
+            f"{found}; {remedy}, with {self.shard.shard.option} --overwrite"
+        )
+
+    def check_equal(self, field: str, found: object, expected: object) -> None:
+        """Raise CacheError if two values differ; the message shows their first characters."""
+        if found != expected:
+            self.fail(field, str(found)[:80], str(expected)[:80])
+
+    def check_close(
+        self, field: str, found: np.ndarray | None, expected: np.ndarray | None, tolerance: float
+    ) -> None:
+        """Raise CacheError if shapes differ, or entries by more than an absolute tolerance."""
+        shapes = [None if each is None else each.shape for each in (found, expected)]
+        if shapes[0] != shapes[1]:
+            self.fail(field, *(f"shape {shape}" for shape in shapes))
+        if expected is None or expected.size == 0:
+            return
+        difference = np.abs(expected - found).max()
+        if difference > tolerance:
+            self.fail(field, f"a difference of {difference:.3g}", "the same numbers")
+
+
+def _check_same_rows(pair: ShardPair) -> None:
+    """Check that both are shards of the same manifest and of one count."""
+    key = "manifest_sha256"
+    found, expected = (each.provenance.get(key, NOT_SET) for each in (pair.shard, pair.first))
+    if found != expected:
+        pair.fail(f"provenance, {key}", found, expected, OUTDATED)
+    found, expected = pair.shard.shard, pair.first.shard
+    if (found.count, found.num_rows) != (expected.count, expected.num_rows):
+        raise CacheError(
+            f"{pair.shard.path}: expected one of {expected.count} shards of {expected.num_rows} "
+            f"rows as {pair.first.path} is, found {found}; merge shards of one count only"
         )
 
 
-def _check_provenance(piece: Piece, first: Piece) -> None:
-    expected, found = _deciding(first.provenance), _deciding(piece.provenance)
-    same_weights = expected.get("weights_sha256") == found.get("weights_sha256") is not None
-    for key in sorted(expected.keys() | found.keys()):
-        values = expected.get(key, NOT_SET), found.get(key, NOT_SET)
-        if values[0] != values[1] and not (key in NAMES and same_weights):
-            refuse_unlike(piece, f"provenance, {key}", first, *map(json.dumps, values))
+def _check_provenance(pair: ShardPair) -> None:
+    """Check the entries that determine the features by more than rounding."""
+    found, expected = (_relevant_entries(each.provenance) for each in (pair.shard, pair.first))
+    same_weights = found.get("weights_sha256") == expected.get("weights_sha256") is not None
+    for key in sorted(found.keys() | expected.keys()):
+        values = found.get(key, NOT_SET), expected.get(key, NOT_SET)
+        if values[0] != values[1] and not (key in MODEL_NAMES and same_weights):
+            pair.fail(f"provenance, {key}", *map(json.dumps, values))
 
 
-def _deciding(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries that must be equal, and names, by dotted name."""
-    kept = {k: v for k, v in provenance.items() if k not in OWN and not k.startswith(ROUNDING)}
-    return flat(kept)
+def _relevant_entries(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries that must be equal, and the model's names, by dotted name."""
+    return flatten(
+        {
+            key: value
+            for key, value in provenance.items()
+            if key not in PER_SHARD and not key.startswith(ROUNDING)
+        }
+    )
 
 
-def check_contents(piece: Piece, cache: FeatureCache, first: Piece, other: FeatureCache) -> None:
-    """Checks names, prompts, embeddings and head of a shard against those of the first.
-
-    Raises:
-        CacheError: for the first that differs.
-    """
-    for field in ("class_names", "attribute_names", "class_prompts", "attribute_prompts"):
-        expected, found = getattr(other.texts, field), getattr(cache.texts, field)
-        if expected != found:
-            refuse_unlike(piece, field, first, _short(expected), _short(found))
-    for field in ("class_embeddings", "class_prompt_embeddings", "attribute_embeddings"):
-        expected, found = getattr(other.texts, field), getattr(cache.texts, field)
-        _check_close(piece, f"text/{field}", first, expected, found, EMBEDDING_TOLERANCE)
-    for field in ("projection", "bias"):
-        expected, found = getattr(other.head, field), getattr(cache.head, field)
-        _check_close(piece, f"head/{field}", first, expected, found, 0)
-    scales = other.head.logit_scale, cache.head.logit_scale
-    if abs(scales[0] - scales[1]) > SCALE_TOLERANCE * scales[0]:
-        refuse_unlike(piece, "head/logit_scale", first, *scales)
-    if (other.rows.subjects is None) != (cache.rows.subjects is None):
-        has = ["no data set" if each.rows.subjects is None else "one" for each in (other, cache)]
-        refuse_unlike(piece, "subjects", first, *has)
+def _may_differ(name: str) -> bool:
+    return name.split(".")[0] in MODEL_NAMES or name.startswith(ROUNDING)
 
 
-def _check_close(piece, field, first, expected, found, tolerance: float) -> None:
-    """Arrays of equal shape whose numbers are no further apart than `tolerance`, or none at all."""
-    shapes = [None if each is None else each.shape for each in (expected, found)]
-    if shapes[0] != shapes[1]:
-        refuse_unlike(piece, field, first, *(f"shape {shape}" for shape in shapes))
-    if expected is None or expected.size == 0:
-        return
-    offset = np.abs(expected - found).max()
-    if offset > tolerance:
-        refuse_unlike(piece, field, first, "the same numbers", f"numbers up to {offset:.3g} off")
+def _describe_subjects(cache: FeatureCache) -> str:
+    return "no array" if cache.rows.subjects is None else "an array"
 
 
-def _short(value: object) -> str:
-    return repr(value)[:80]
+def _count_values(values: Sequence[Any]) -> str:
+    counts = Counter(json.dumps(value) for value in values)
+    return ", ".join(f"{value} in {count}" for value, count in counts.most_common())

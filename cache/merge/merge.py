@@ -1,4 +1,4 @@
-"""Joins the shards of a data set into one cache."""
+"""Merge the shards of a data set into one cache."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,130 +10,165 @@ from typing import Any
 
 import numpy as np
 
-from clip_cfr.cache.errors import CacheError, FieldError, located
-from clip_cfr.cache.files.atomic import locked, refuse_finished, unwritable
+from clip_cfr.cache.errors import CacheError, FieldError, error_context
+from clip_cfr.cache.files.atomic import check_overwrite, write_error, write_lock
 from clip_cfr.cache.format.schema import FeatureCache, Rows
-from clip_cfr.cache.format.shard import KEY as SHARD
+from clip_cfr.cache.format.shard import SHARD_KEY
 from clip_cfr.cache.merge.compatibility import (
-    OWN,
-    check_agreement,
-    check_contents,
-    differing,
-    warnings_of,
+    PER_SHARD,
+    check_compatible,
+    check_same_contents,
+    find_differences,
+    list_warnings,
 )
-from clip_cfr.cache.merge.shard_files import Piece, check_coverage, read_piece
-from clip_cfr.cache.read.hdf5_file import REMEDY, opened, read_text, stored_digest
+from clip_cfr.cache.merge.shard_files import ShardFile, check_complete, read_shard_file
+from clip_cfr.cache.read.hdf5_file import REMEDY, open_hdf5, read_content_digest, read_text
 from clip_cfr.cache.read.reader import read_all_but_features
-from clip_cfr.cache.read.virtual import KEY as MERGED
-from clip_cfr.cache.read.virtual import Source, SourceRows, relative, virtual_layout
-from clip_cfr.cache.write.writer import place, total_bytes
+from clip_cfr.cache.read.virtual import (
+    MERGED_KEY,
+    MergedRows,
+    Source,
+    make_virtual_layout,
+    relative_path,
+)
+from clip_cfr.cache.write.writer import count_bytes, write_atomically
 
 
 def merge_shards(
     paths: Sequence[str | Path], out: str | Path, overwrite: bool = False, virtual: bool = False
 ) -> list[str]:
-    """What the user should know; the cache of all the shards then lies at `out`.
+    """Merge the shards of a data set into the cache `out`.
 
-    Shards come in any order. Their checksums are verified on the way, and of features no more than
-    a chunk is held. With `virtual`, features stay in the shards and `out` refers to them.
+    The checksums of the shards are verified on the way. Memory holds the columns of all rows, but
+    only one chunk of features.
+
+    Args:
+        paths: all shards, in any order.
+        out: the cache to write.
+        overwrite: whether to replace a finished file.
+        virtual: whether to leave the features in the shards, and refer to them.
+
+    Returns:
+        Warnings: what differs between shards, but changes features by rounding only.
 
     Raises:
-        CacheError: a shard is missing, given twice, damaged, or made otherwise than the others;
-            `out` is finished or in use; the disk is full. Nothing is written then.
+        CacheError: a shard is missing, given twice, damaged, or made with other settings; `out`
+            is finished or in use; the disk is full. Nothing is written then.
     """
     out = Path(out)
-    with locked(out):
-        refuse_finished(out, overwrite)
-        pieces = sorted(map(read_piece, map(Path, paths)), key=lambda piece: piece.shard.index)
-        check_agreement(pieces)
-        check_coverage(out, pieces)
-        sources = [Source(piece.path, piece.sha256, len(piece.shard)) for piece in pieces]
-        with VerifiedRows(sources, pieces[0].dim, pieces[0].dtype) as rows:
-            cache = replace(joined(out, pieces), features=rows)
+    with write_lock(out):
+        check_overwrite(out, overwrite)
+        shards = sorted(map(read_shard_file, map(Path, paths)), key=lambda each: each.shard.index)
+        check_compatible(shards)
+        check_complete(out, shards)
+        sources = [Source(each.path, each.sha256, len(each.shard)) for each in shards]
+        with VerifiedRows(sources, shards[0].dim, shards[0].dtype) as rows:
+            cache = replace(join_all_but_features(out, shards), features=rows)
             try:
-                place(out, cache, virtual_layout(out, rows) if virtual else None)
+                write_atomically(out, cache, make_virtual_layout(out, rows) if virtual else None)
             except OSError as error:
-                needed = total_bytes(cache) - virtual * rows.num_bytes
-                raise unwritable(out, error, f"{needed:,} bytes are needed") from error
-    return warnings_of(pieces)
+                needed = count_bytes(cache) - virtual * rows.num_bytes
+                raise write_error(out, error, f"{needed:,} bytes are needed") from error
+    return list_warnings(shards)
 
 
-class VerifiedRows(SourceRows):
-    """Rows of sources that are read once, in order: each source's SHA-256 is checked at its end."""
+class VerifiedRows(MergedRows):
+    """Features of shards that are read once, in order; verifies each shard's SHA-256 at its end."""
 
     _digest = hashlib.sha256()
 
     @property
     def num_bytes(self) -> int:
+        """Size of the features in bytes."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize
 
-    def read(self, number: int, rows: slice) -> np.ndarray:
-        block = super().read(number, rows)
+    def read_shard(self, index: int, rows: slice) -> np.ndarray:
+        """Read rows of one shard, and after its last row check the SHA-256 of all of them."""
+        block = super().read_shard(index, rows)
         if rows.start == 0:
             self._digest = hashlib.sha256()
         self._digest.update(block)
-        if rows.stop == self.sources[number].num_rows:
-            with located(self.sources[number].path, REMEDY):
-                expected, found = read_text(self.data(number), "sha256"), self._digest.hexdigest()
-                if found != expected:
-                    raise FieldError("features", f"SHA-256 {expected}", found)
+        if rows.stop == self.sources[index].num_rows:
+            self._check_digest(index)
         return block
 
+    def _check_digest(self, index: int) -> None:
+        with error_context(self.sources[index].path, REMEDY):
+            expected, found = read_text(self.open_shard(index), "sha256"), self._digest.hexdigest()
+            if found != expected:
+                raise FieldError("features", f"SHA-256 {expected}", found)
 
-def joined(out: Path, pieces: Sequence[Piece]) -> FeatureCache:
-    """The cache of the pieces, which are in order, but for its features.
 
-    Head and texts are the first's; of the others, rows are all that is held.
+def join_all_but_features(out: Path, shards: Sequence[ShardFile]) -> FeatureCache:
+    """Return the merged cache without features; head and texts are those of the first shard.
+
+    Args:
+        out: the merged file, to which paths in the provenance are relative.
+        shards: all shards, in the order of their rows.
+
+    Raises:
+        CacheError: the contents of a shard do not agree with those of the first.
     """
-    first = _contents(pieces[0])
+    first = _read_all_but_features(shards[0])
     rows, valid = [first.rows], [first.valid]
-    for piece in pieces[1:]:
-        cache = _contents(piece)
-        check_contents(piece, cache, pieces[0], first)
+    for shard in shards[1:]:
+        cache = _read_all_but_features(shard)
+        check_same_contents(shard, cache, shards[0], first)
         rows.append(cache.rows)
         valid.append(cache.valid)
-    provenance = merged_provenance(out, pieces)
     return replace(
-        first, rows=joined_rows(rows), valid=np.concatenate(valid), provenance=provenance
+        first,
+        rows=join_rows(rows),
+        valid=np.concatenate(valid),
+        provenance=merge_provenance(out, shards),
     )
 
 
-def _contents(piece: Piece) -> FeatureCache:
-    with opened(piece.path) as file:
-        if stored_digest(file) != piece.sha256:
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """Return the rows of all parts, one after the other."""
+    has_subjects = parts[0].subjects is not None
+    return Rows(
+        ids=tuple(chain.from_iterable(part.ids for part in parts)),
+        labels=np.concatenate([part.labels for part in parts]),
+        attributes=np.concatenate([part.attributes for part in parts]),
+        splits=np.concatenate([part.splits for part in parts]),
+        subjects=np.concatenate([part.subjects for part in parts]) if has_subjects else None,
+    )
+
+
+def merge_provenance(out: Path, shards: Sequence[ShardFile]) -> dict[str, Any]:
+    """Return the provenance of the first shard, with a list of all shards in `merged`."""
+    differences = find_differences(shards)
+    entries = [
+        _describe_shard(out, shard, {key: values[i] for key, values in differences.items()})
+        for i, shard in enumerate(shards)
+    ]
+    shared = {key: value for key, value in shards[0].provenance.items() if key not in PER_SHARD}
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return shared | {"created": created, MERGED_KEY: entries}
+
+
+def _describe_shard(out: Path, shard: ShardFile, differences: dict[str, Any]) -> dict[str, Any]:
+    """Return a shard's entry in `merged`: its file, and the provenance that is its own."""
+    own = {
+        key: shard.provenance[key]
+        for key in PER_SHARD
+        if key in shard.provenance and key != SHARD_KEY
+    }
+    file = {
+        "file": relative_path(out, shard.path),
+        "sha256": shard.sha256,
+        "num_rows": len(shard.shard),
+    }
+    return file | own | differences
+
+
+def _read_all_but_features(shard: ShardFile) -> FeatureCache:
+    """Read a shard, and check that it is still the same file."""
+    with open_hdf5(shard.path) as file:
+        if read_content_digest(file) != shard.sha256:
             raise CacheError(
-                f"{piece.path}: another file than a moment ago; wait until nobody writes it, and "
-                "run the same command again"
+                f"{shard.path}: the file changed during the merge; wait until no process writes "
+                "it, and run the same command again"
             )
         return replace(read_all_but_features(file), features=None)
-
-
-def joined_rows(parts: Sequence[Rows]) -> Rows:
-    """The rows of all parts, one after the other."""
-    columns = (
-        [getattr(part, name) for part in parts] for name in ("labels", "attributes", "splits")
-    )
-    subjects = [part.subjects for part in parts]
-    return Rows(
-        tuple(chain.from_iterable(part.ids for part in parts)),
-        *map(np.concatenate, columns),
-        None if subjects[0] is None else np.concatenate(subjects),
-    )
-
-
-def merged_provenance(out: Path, pieces: Sequence[Piece]) -> dict[str, Any]:
-    """The first's provenance, and what each shard was and has for itself."""
-    own = differing(pieces)
-    entries = [
-        {
-            "file": relative(out, piece.path),
-            "sha256": piece.sha256,
-            "num_rows": len(piece.shard),
-        }
-        | {key: piece.provenance[key] for key in OWN if key in piece.provenance and key != SHARD}
-        | {key: values[number] for key, values in own.items()}
-        for number, piece in enumerate(pieces)
-    ]
-    kept = {key: value for key, value in pieces[0].provenance.items() if key not in OWN}
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    return kept | {"created": created, MERGED: entries}

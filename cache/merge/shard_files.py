@@ -1,4 +1,4 @@
-"""The shards that are to be joined: what each says of itself, and whether they are all there."""
+"""Read what shards declare about themselves, and check that none is missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,21 +10,32 @@ import numpy as np
 
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.format.encoding import decode_metadata
-from clip_cfr.cache.format.shard import Shard, shard_in
+from clip_cfr.cache.format.shard import Shard, shard_from_provenance
 from clip_cfr.cache.read.hdf5_file import (
-    intact,
-    opened,
+    detect_damage,
+    find_datasets,
+    open_hdf5,
+    read_content_digest,
     read_metadata,
-    stored_digest,
-    stored_fields,
 )
 
-MOST_NAMED = 8
+# Number of missing shards that a message lists.
+MAX_LISTED = 8
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A shard on disk: its file, its place in the whole, its contents' digest."""
+class ShardFile:
+    """A shard on disk and what its root attributes say.
+
+    Attributes:
+        path: the file.
+        shard: the rows that it holds.
+        sha256: digest of its contents, as `content_digest` returns it.
+        dataset: name of the data set.
+        provenance: how the features were made.
+        dim: width of the features.
+        dtype: type of the features.
+    """
 
     path: Path
     shard: Shard
@@ -35,54 +46,54 @@ class Piece:
     dtype: np.dtype
 
 
-def read_piece(path: Path) -> Piece:
-    """The shard in a file, of which nothing but the root attributes is read.
+def read_shard_file(path: Path) -> ShardFile:
+    """Read the root attributes of a shard, and nothing else.
 
     Raises:
-        CacheError: the file is missing, still growing, no cache, or holds a whole data set.
+        CacheError: the file is missing, unfinished or not a cache, or it is a whole cache.
     """
-    with opened(path) as file:
+    with open_hdf5(path) as file:
         values = decode_metadata(read_metadata(file))
-        with intact("features"):
-            features = stored_fields(file)["features"]
+        with detect_damage("features"):
+            features = find_datasets(file)["features"]
             (num_rows, dim), dtype = features.shape, features.dtype
-        shard = shard_in(values["provenance"], num_rows)
+        shard = shard_from_provenance(values["provenance"], num_rows)
         if shard is None:
             raise CacheError(
                 f"{path}: expected a shard, found a whole cache; merge joins the files that "
                 "extract --shard I/N writes"
             )
-        digest = stored_digest(file)
-    return Piece(path, shard, digest, values["dataset"], values["provenance"], dim, dtype)
+        return ShardFile(
+            path=path,
+            shard=shard,
+            sha256=read_content_digest(file),
+            dataset=values["dataset"],
+            provenance=values["provenance"],
+            dim=dim,
+            dtype=dtype,
+        )
 
 
-def refuse_unlike(
-    piece: Piece,
-    field: str,
-    first: Piece,
-    expected: object,
-    found: object,
-    remedy: str = "extract it again as the others were",
-) -> None:
-    """Raises that a shard does not go with the first one."""
-    raise CacheError(
-        f"{piece.path}: {field}: expected {expected} as in {first.path}, found {found}; {remedy}, "
-        f"with {piece.shard.option} --overwrite"
-    )
+def check_complete(out: Path, shards: Sequence[ShardFile]) -> None:
+    """Check that each shard is given once.
 
+    Args:
+        out: the merged file, for the message.
+        shards: shards of one count, sorted by index.
 
-def check_coverage(out: Path, pieces: Sequence[Piece]) -> None:
-    """Raises where a shard is given twice or is missing; the pieces are sorted and of one count."""
-    for one, other in pairwise(pieces):
+    Raises:
+        CacheError: a shard is given twice, or is missing.
+    """
+    for one, other in pairwise(shards):
         if one.shard.index == other.shard.index:
             raise CacheError(
-                f"{other.path}: {other.shard} is given twice, {one.path} is it too; leave one out"
+                f"{other.path}: {other.shard} is given twice, also as {one.path}; leave one out"
             )
-    count, given = pieces[0].shard.count, {piece.shard.index for piece in pieces}
+    count, given = shards[0].shard.count, {each.shard.index for each in shards}
     missing = [f"--shard {index}/{count}" for index in range(1, count + 1) if index not in given]
     if missing:
-        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+        more = f" and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
         raise CacheError(
-            f"{out}: expected all {count} shards, found {len(given)}; name the files of the others "
-            f"too, or make them with extract {', '.join(missing[:MOST_NAMED])}{more}"
+            f"{out}: expected all {count} shards, found {len(given)}; name the missing files too, "
+            f"or create them with extract {', '.join(missing[:MAX_LISTED])}{more}"
         )

@@ -1,1 +1,1 @@
-"""Reading a cache: open, check, load or stream features, describe."""
+"""Read a cache: open and check the file, load or stream features, verify, summarise."""

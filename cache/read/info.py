@@ -1,4 +1,4 @@
-"""What is in a cache, told without loading its features."""
+"""Summarise a cache without reading its features."""
 
 from pathlib import Path
 from typing import Any
@@ -7,79 +7,82 @@ import numpy as np
 
 from clip_cfr.cache.format.layout import VERSION, type_name
 from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache
-from clip_cfr.cache.format.shard import KEY as SHARD
-from clip_cfr.cache.read.hdf5_file import opened, stored_digest
+from clip_cfr.cache.format.shard import SHARD_KEY
+from clip_cfr.cache.read.hdf5_file import open_hdf5, read_content_digest
 from clip_cfr.cache.read.reader import read_all_but_features
-from clip_cfr.cache.read.virtual import SourceRows, resolved
+from clip_cfr.cache.read.virtual import MergedRows, resolve_features
 
 
 def content_digest(path: str | Path) -> str:
-    """SHA-256, in hex, over the stored digests of every data set and of the root attributes.
+    """Return the hex SHA-256 that identifies the contents of a cache.
 
-    It names the contents, cheaply: equal contents have equal digests wherever the file lies. The
-    digests are taken as they are stored; `verify` is what recomputes them.
+    It is computed from the digests stored in the file, so it is cheap; `verify_cache` recomputes
+    those. Caches of equal contents have equal digests.
 
     Raises:
-        CacheError: the file is no whole cache.
+        CacheError: the file is missing, unfinished, damaged or not a cache.
     """
-    with opened(Path(path)) as file:
-        return stored_digest(file)
+    with open_hdf5(Path(path)) as file:
+        return read_content_digest(file)
 
 
 def read_info(path: str | Path) -> dict[str, Any]:
-    """What `info` shows, ready for JSON; everything but the features is read and checked.
+    """Return what the command info shows, as JSON values; see its `--json`.
+
+    Everything but the features is read and checked.
 
     Raises:
-        CacheError: the file is missing, still growing, damaged, no cache, or breaks a rule.
+        CacheError: the file is missing, unfinished, damaged, not a cache, or breaks a rule of the
+            format.
     """
     path = Path(path)
-    with opened(path) as file, resolved(path, read_all_but_features(file)) as cache:
+    with open_hdf5(path) as file, resolve_features(path, read_all_but_features(file)) as cache:
         return {
             "cache": str(path),
             "version": VERSION,
-            "sha256": stored_digest(file),
+            "sha256": read_content_digest(file),
             "bytes": path.stat().st_size,
             "dataset": cache.dataset,
-            "shard": cache.provenance.get(SHARD),
+            "shard": cache.provenance.get(SHARD_KEY),
             "features": {
                 "shape": list(cache.features.shape),
                 "dtype": type_name(cache.features.dtype),
             },
-            "sources": _sources(cache),
+            "sources": _source_paths(cache),
             "invalid_rows": [
                 {"row": row, "id": cache.rows.ids[row]}
                 for row in np.flatnonzero(~cache.valid).tolist()
             ],
-            "splits": {name: _count(cache, code) for code, name in enumerate(SPLIT_NAMES)},
+            "splits": {name: _count_split(cache, split) for split, name in enumerate(SPLIT_NAMES)},
             "head": _describe_head(cache),
             "texts": _describe_texts(cache),
             "provenance": cache.provenance,
         }
 
 
-def _sources(cache: FeatureCache) -> list[str] | None:
-    """The files that features are read from, where they are not in the cache itself."""
+def _source_paths(cache: FeatureCache) -> list[str] | None:
+    """Return the shards that hold virtual features; None if the features are not virtual."""
     rows = cache.features
-    return [str(each.path) for each in rows.sources] if isinstance(rows, SourceRows) else None
+    return [str(each.path) for each in rows.sources] if isinstance(rows, MergedRows) else None
 
 
-def _count(cache: FeatureCache, code: int) -> dict[str, Any]:
-    """Rows of a split: all, those not valid, distinct subjects, and the rows of each group."""
+def _count_split(cache: FeatureCache, split: int) -> dict[str, Any]:
+    """Count the rows, invalid rows, subjects, and rows of each group in a split."""
     rows, texts = cache.rows, cache.texts
-    chosen = rows.splits == code
+    selected = rows.splits == split
     num_attributes = max(1, len(texts.attribute_names))
-    groups = (rows.labels * num_attributes + rows.attributes)[chosen]
+    groups = (rows.labels * num_attributes + rows.attributes)[selected]
     counts = np.bincount(groups, minlength=len(texts.class_names) * num_attributes)
-    subjects = None if rows.subjects is None else len(np.unique(rows.subjects[chosen]))
+    subjects = None if rows.subjects is None else len(np.unique(rows.subjects[selected]))
     return {
-        "n": int(chosen.sum()),
-        "invalid": int((chosen & ~cache.valid).sum()),
+        "n": int(selected.sum()),
+        "invalid": int((selected & ~cache.valid).sum()),
         "subjects": subjects,
-        "groups": [_group(cache, group, n) for group, n in enumerate(counts.tolist())],
+        "groups": [_describe_group(cache, group, n) for group, n in enumerate(counts.tolist())],
     }
 
 
-def _group(cache: FeatureCache, group: int, n: int) -> dict[str, Any]:
+def _describe_group(cache: FeatureCache, group: int, n: int) -> dict[str, Any]:
     names = cache.texts.attribute_names
     label, attribute = divmod(group, max(1, len(names)))
     return {

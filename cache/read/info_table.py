@@ -1,4 +1,4 @@
-"""What is in a cache, as tables for people."""
+"""Tables of the summary of a cache."""
 
 import json
 from typing import Any
@@ -8,43 +8,47 @@ from rich.table import Table
 from rich.text import Text
 
 from clip_cfr.cache.format.shard import Shard
-from clip_cfr.cache.read.virtual import KEY as MERGED
+from clip_cfr.cache.read.virtual import MERGED_KEY
 
-# So many names and prompts are shown; `--json` shows all.
-MOST_SHOWN = 5
-
-
-def render(info: dict[str, Any]) -> Group:
-    """The result of `read_info`."""
-    return Group(_contents(info), _groups(info), _provenance(info))
+# Number of names, prompts and files shown in a cell; `--json` has all.
+MAX_SHOWN = 5
 
 
-def _contents(info: dict[str, Any]) -> Table:
-    rows, dim = info["features"]["shape"]
-    head = info["head"]
+def render_info(info: dict[str, Any]) -> Group:
+    """Return the tables of a result of `read_info`: contents, rows per group, provenance."""
+    return Group(_contents_table(info), _groups_table(info), _provenance_table(info))
+
+
+def _contents_table(info: dict[str, Any]) -> Table:
+    num_rows, dim = info["features"]["shape"]
     table = _two_columns(info["cache"])
-    _add(table, "format", f"version {info['version']}, {info['bytes']:,} bytes")
-    _add(table, "sha256", info["sha256"])
-    _add(table, "data set", info["dataset"])
+    _add_row(table, "format", f"version {info['version']}, {info['bytes']:,} bytes")
+    _add_row(table, "sha256", info["sha256"])
+    _add_row(table, "data set", info["dataset"])
     if info["shard"]:
-        _add(table, "part", str(Shard(**info["shard"])))
-    _add(table, "features", f"{rows:,} x {dim:,} {info['features']['dtype']}")
+        _add_row(table, "part", str(Shard(**info["shard"])))
+    _add_row(table, "features", f"{num_rows:,} x {dim:,} {info['features']['dtype']}")
     if info["sources"]:
-        _add(table, "in", _few(info["sources"]))
-    _add(table, "not readable", _few([f"row {x['row']} {x['id']}" for x in info["invalid_rows"]]))
-    bias = "with bias" if head["bias"] else "no bias"
-    shape = " x ".join(map(str, head["projection"]))
-    _add(table, "head", f"{shape}, {bias}, logit scale {head['logit_scale']:.4g}")
+        _add_row(table, "features in", _join(info["sources"]))
+    unreadable = [f"row {each['row']} {each['id']}" for each in info["invalid_rows"]]
+    _add_row(table, "unreadable images", _join(unreadable))
+    _add_row(table, "head", _describe_head(info["head"]))
     for kind in ("class", "attribute"):
         names = info["texts"][f"{kind}_names"]
         prompts = info["texts"][f"{kind}_prompts"] or [[]] * len(names)
         for name, sentences in zip(names, prompts, strict=True):
-            _add(table, f"{kind} {name}", _few(sentences, "no prompts"))
+            _add_row(table, f"{kind} {name}", _join(sentences, "no prompts"))
     return table
 
 
-def _groups(info: dict[str, Any]) -> Table:
-    """Rows of each group in each split."""
+def _describe_head(head: dict[str, Any]) -> str:
+    shape = " x ".join(map(str, head["projection"]))
+    bias = "with bias" if head["bias"] else "no bias"
+    return f"{shape}, {bias}, logit scale {head['logit_scale']:.4g}"
+
+
+def _groups_table(info: dict[str, Any]) -> Table:
+    """Return the number of rows of each group in each split."""
     splits = info["splits"]
     table = Table(title="rows")
     for name in ("class", "attribute"):
@@ -55,18 +59,18 @@ def _groups(info: dict[str, Any]) -> Table:
         names = Text(groups[0]["class_name"]), Text(groups[0]["attribute_name"] or "-")
         table.add_row(*names, *(f"{group['n']:,}" for group in groups))
     table.add_section()
-    for key, title in (("n", "all"), ("invalid", "not readable"), ("subjects", "subjects")):
+    for key, title in (("n", "all"), ("invalid", "unreadable images"), ("subjects", "subjects")):
         if splits["train"][key] is not None:
             table.add_row(title, "", *(f"{split[key]:,}" for split in splits.values()))
     return table
 
 
-def _provenance(info: dict[str, Any]) -> Table:
+def _provenance_table(info: dict[str, Any]) -> Table:
     table = _two_columns("provenance")
     for key, value in info["provenance"].items():
-        if key == MERGED:
-            value = f"{len(value):,} shards: {_few([shard['file'] for shard in value])}"
-        _add(table, key, value if isinstance(value, str) else json.dumps(value))
+        if key == MERGED_KEY:
+            value = f"{len(value):,} shards: {_join([shard['file'] for shard in value])}"
+        _add_row(table, key, value if isinstance(value, str) else json.dumps(value))
     return table
 
 
@@ -74,13 +78,13 @@ def _two_columns(title: str) -> Table:
     return Table(title=Text(title), show_header=False)
 
 
-def _add(table: Table, key: str, value: str) -> None:
-    # As text: names and ids may hold brackets, which rich would take for markup.
+def _add_row(table: Table, key: str, value: str) -> None:
+    # As Text, because rich would read brackets in names and ids as markup.
     table.add_row(Text(key), Text(value))
 
 
-def _few(values: list[str], none: str = "none") -> str:
-    """The first values, and how many more there are."""
-    shown = ", ".join(values[:MOST_SHOWN]) or none
-    left = len(values) - MOST_SHOWN
-    return f"{shown} and {left:,} more" if left > 0 else shown
+def _join(values: list[str], if_empty: str = "none") -> str:
+    """Return the first values, and how many more there are."""
+    shown = ", ".join(values[:MAX_SHOWN]) or if_empty
+    remaining = len(values) - MAX_SHOWN
+    return f"{shown} and {remaining:,} more" if remaining > 0 else shown

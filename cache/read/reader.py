@@ -1,4 +1,4 @@
-"""Reads and verifies caches."""
+"""Read, open and verify caches."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,77 +15,100 @@ from clip_cfr.cache.format.encoding import axis_sizes, decode_fields, decode_met
 from clip_cfr.cache.format.invariants import check_values
 from clip_cfr.cache.format.layout import check_layout
 from clip_cfr.cache.format.schema import FeatureCache
-from clip_cfr.cache.format.shard import refuse_shard, shard_in
-from clip_cfr.cache.read.features import StoredRows, feature_blocks, read_features
-from clip_cfr.cache.read.hdf5_file import intact, opened, read_metadata, read_text, stored_fields
-from clip_cfr.cache.read.virtual import resolved
+from clip_cfr.cache.format.shard import check_not_shard, shard_from_provenance
+from clip_cfr.cache.read.features import FeaturesOnDisk, iterate_chunks, read_features
+from clip_cfr.cache.read.hdf5_file import (
+    detect_damage,
+    find_datasets,
+    open_hdf5,
+    read_metadata,
+    read_text,
+)
+from clip_cfr.cache.read.virtual import resolve_features
 
 
-def read_cache(path: str | Path, whole: bool = True) -> FeatureCache:
-    """The cache at `path`, every rule of the format checked; features in their stored type.
+def read_cache(path: str | Path, allow_shard: bool = False) -> FeatureCache:
+    """Read a cache into memory, and check every rule of the format.
 
-    Features are vouched for by HDF5's checksums, everything else by SHA-256 too. Memory never
-    holds much more than the result.
+    HDF5's checksums (fletcher32) guard the features, and SHA-256 everything else; `verify_cache`
+    also checks the SHA-256 of the features.
+
+    Args:
+        path: the cache file.
+        allow_shard: whether the file may be a shard instead of a whole data set.
 
     Raises:
-        CacheError: the file is missing, still growing, damaged, no cache, or breaks a rule; or it
-            is a shard, unless `whole` is false.
+        CacheError: the file is missing, unfinished, damaged, not a cache, or breaks a rule of the
+            format; or it is a shard and `allow_shard` is false.
     """
-    with _opened_all(Path(path), whole) as cache:
+    with _open_cache(Path(path), allow_shard) as cache:
         return replace(cache, features=read_features(cache))
 
 
 @contextmanager
-def open_cache(path: str | Path, whole: bool = True) -> Iterator[FeatureCache]:
-    """A block with the cache at `path` whose features stay in the file.
+def open_cache(path: str | Path, allow_shard: bool = False) -> Iterator[FeatureCache]:
+    """Open a cache whose features stay in the file, and check everything else.
 
-    `features[rows]` reads those chunks that hold the rows, which must ascend, and checks them.
+    `cache.features[rows]` reads the features of the rows whose indices are in `rows`, which must
+    ascend, and `cache.features.read_all()` reads all. What is read is checked.
+
+        with open_cache("celeba.h5") as cache:
+            features = cache.features[np.flatnonzero(cache.rows.splits == 0)]
+
+    Args:
+        path: the cache file.
+        allow_shard: whether the file may be a shard instead of a whole data set.
 
     Raises:
-        CacheError: as `read_cache` does; for the features when they are read.
+        CacheError: as in `read_cache`; for features that are damaged, when they are read.
     """
-    with _opened_all(Path(path), whole) as cache:
-        yield replace(cache, features=StoredRows(cache))
+    with _open_cache(Path(path), allow_shard) as cache:
+        yield replace(cache, features=FeaturesOnDisk(cache))
 
 
 def verify_cache(path: str | Path) -> dict[str, str]:
-    """SHA-256 of each data set, recomputed from its bytes; whoever gets it has a sound file.
+    """Recompute all checksums of a cache or a shard, and check every rule of the format.
+
+    Returns:
+        The hex SHA-256 of each array, by its name in the file.
 
     Raises:
-        CacheError: names the first data set, and where it can the row, that is not as it should.
+        CacheError: names the first array, and if possible the row, that is damaged or breaks a
+            rule.
     """
     path = Path(path)
-    with opened(path) as file, resolved(path, read_all_but_features(file)) as cache:
+    with open_hdf5(path) as file, resolve_features(path, read_all_but_features(file)) as cache:
         digest = hashlib.sha256()
-        for _, block in feature_blocks(cache):
+        for _, block in iterate_chunks(cache):
             digest.update(block)
-        _check_digest(stored_fields(file)["features"], "features", digest.hexdigest())
-        return {name: read_text(data, "sha256") for name, data in stored_fields(file).items()}
+        datasets = find_datasets(file)
+        _check_digest(datasets["features"], "features", digest.hexdigest())
+        return {name: read_text(data, "sha256") for name, data in datasets.items()}
 
 
 def read_all_but_features(file: h5py.File) -> FeatureCache:
-    """The cache in an open file, whose `features` are still the data set in the file."""
-    values, fields = decode_metadata(read_metadata(file)), stored_fields(file)
+    """Read and check a cache in an open file; its `features` are the HDF5 dataset."""
+    values, fields = decode_metadata(read_metadata(file)), find_datasets(file)
     check_layout(fields, axis_sizes(values))
-    small = {name: _read_small(name, data) for name, data in fields.items() if name != "features"}
+    small = {name: _read_array(name, data) for name, data in fields.items() if name != "features"}
     _check_owners(small, values)
     cache = decode_fields(values, small | {"features": fields["features"]})
     check_values(cache)
-    shard_in(cache.provenance, len(cache.rows))
+    shard_from_provenance(cache.provenance, len(cache.rows))
     return cache
 
 
 @contextmanager
-def _opened_all(path: Path, whole: bool) -> Iterator[FeatureCache]:
-    """A block with a cache whose features are read from where they are."""
-    with opened(path) as file, resolved(path, read_all_but_features(file)) as cache:
-        if whole:
-            refuse_shard(path, cache.provenance, len(cache.rows))
+def _open_cache(path: Path, allow_shard: bool) -> Iterator[FeatureCache]:
+    """Open a cache; slices of its `features` are read from the file or from its shards."""
+    with open_hdf5(path) as file, resolve_features(path, read_all_but_features(file)) as cache:
+        if not allow_shard:
+            check_not_shard(path, cache.provenance, len(cache.rows))
         yield cache
 
 
-def _read_small(name: str, data: h5py.Dataset) -> np.ndarray:
-    with intact(name):
+def _read_array(name: str, data: h5py.Dataset) -> np.ndarray:
+    with detect_damage(name):
         array = np.asarray(data[()])
     _check_digest(data, name, hashlib.sha256(array.tobytes()).hexdigest())
     return array
@@ -98,6 +121,7 @@ def _check_digest(data: h5py.Dataset, name: str, found: str) -> None:
 
 
 def _check_owners(fields: dict[str, np.ndarray], values: dict[str, Any]) -> None:
+    """Check that the class of each prompt is the one that the root attributes give."""
     found, expected = fields["text/class_prompt_owners"], prompt_owners(values["class_prompts"])
     wrong = np.flatnonzero(found != expected)
     if wrong.size:

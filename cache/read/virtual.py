@@ -1,100 +1,123 @@
-"""Features that stay in the shards they were merged from (see FORMAT.md)."""
+"""Virtual features of a merged cache: they stay in the shards (see FORMAT.md).
+
+HDF5's own virtual dataset reads zeros if a shard is missing, so features are never read through it.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import h5py
 import numpy as np
 
-from clip_cfr.cache.errors import CacheError, FieldError, located
+from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.format.schema import FeatureCache
-from clip_cfr.cache.read.hdf5_file import REMEDY, intact, opened, stored_digest
+from clip_cfr.cache.read.hdf5_file import (
+    REMEDY,
+    detect_damage,
+    open_hdf5,
+    read_content_digest,
+)
 
-KEY = "merged"
-AGAIN = "restore it, or join the shards again with merge --virtual --overwrite"
+# Name of the entry in the provenance.
+MERGED_KEY = "merged"
+MERGE_AGAIN = "restore it, or join the shards again with merge --virtual --overwrite"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A cache that holds some rows of features: where it lies, its contents' digest, its rows."""
+    """A shard that holds some rows of a merged cache.
+
+    Attributes:
+        path: the shard's file.
+        sha256: digest of its contents, as `content_digest` returns it.
+        num_rows: number of its rows.
+    """
 
     path: Path
     sha256: str
     num_rows: int
 
 
-class SourceRows:
-    """A context in which slices of features (n, D) are read from sources, one after the other.
+class MergedRows:
+    """The features (n, dim) of consecutive shards, read when they are sliced; a context.
 
-    One source is open at a time, so that there may be thousands.
+    Only one shard is open at a time, so there may be thousands.
+
+    Attributes:
+        sources: the shards in the order of their rows.
+        bounds: first row of each shard, and n at the end.
+        shape: (n, dim).
+        dtype: type of the features.
     """
 
     def __init__(self, sources: Sequence[Source], dim: int, dtype: np.dtype):
         self.sources, self.dtype = tuple(sources), dtype
         self.bounds = np.cumsum([0, *(source.num_rows for source in sources)])
         self.shape = (int(self.bounds[-1]), dim)
-        self._number, self._data, self._open = None, None, ExitStack()
+        # The open shard.
+        self._index, self._data, self._stack = None, None, ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        self._stack.close()
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Rows start to stop - 1, (stop - start, dim).
+        """Read the rows of a slice with step 1, (stop - start, dim).
 
         Raises:
-            CacheError: names the source that is gone, another one, or damaged.
+            CacheError: names the shard that is missing, damaged or another file.
         """
         start, stop, _ = rows.indices(self.shape[0])
         found = np.empty((max(0, stop - start), self.shape[1]), self.dtype)
-        number = int(np.searchsorted(self.bounds, start, side="right")) - 1
-        for source in range(number, len(self.sources)):
-            first, last = max(start, self.bounds[source]), min(stop, self.bounds[source + 1])
-            if first >= last:
-                break
-            own = slice(int(first - self.bounds[source]), int(last - self.bounds[source]))
-            found[first - start : last - start] = self.read(source, own)
+        first_row = start
+        index = int(np.searchsorted(self.bounds, start, side="right")) - 1
+        while first_row < stop:
+            offset, next_row = int(self.bounds[index]), min(stop, int(self.bounds[index + 1]))
+            block = self.read_shard(index, slice(first_row - offset, next_row - offset))
+            found[first_row - start : next_row - start] = block
+            first_row, index = next_row, index + 1
         return found
 
-    def read(self, number: int, rows: slice) -> np.ndarray:
-        """Rows of one source, numbered within it."""
-        data = self.data(number)
+    def read_shard(self, index: int, rows: slice) -> np.ndarray:
+        """Read rows of one shard, counted from its first row."""
+        data = self.open_shard(index)
         with (
-            located(self.sources[number].path, REMEDY),
-            intact(f"features, rows {rows.start} to {rows.stop - 1}"),
+            error_context(self.sources[index].path, REMEDY),
+            detect_damage(f"features, rows {rows.start} to {rows.stop - 1}"),
         ):
             return data[rows]
 
-    def check(self) -> None:
-        """Raises CacheError where a source is gone or another file."""
-        self.chunk_starts  # noqa: B018
-
-    def data(self, number: int) -> h5py.Dataset:
-        """The features in a source, which is opened and checked."""
-        if number != self._number:
-            self._open.close()
-            self._number, self._open = None, ExitStack()
-            source = self.sources[number]
-            self._data = self._open.enter_context(opened_source(source, self.shape[1], self.dtype))
-            self._number = number
+    def open_shard(self, index: int) -> h5py.Dataset:
+        """Return the features of a shard, which is opened and checked; the last one is closed."""
+        if index != self._index:
+            self._stack.close()
+            self._index, self._stack = None, ExitStack()
+            opened = open_source(self.sources[index], self.shape[1], self.dtype)
+            self._data = self._stack.enter_context(opened)
+            self._index = index
         return self._data
+
+    def check_sources(self) -> None:
+        """Raise CacheError if a shard is missing, damaged or another file."""
+        self.chunk_starts  # noqa: B018
 
     @cached_property
     def chunk_starts(self) -> np.ndarray:
-        """The first row of every chunk of every source; each source is looked at."""
+        """The first row of each chunk of each shard; each shard is opened."""
         starts = [
-            np.arange(first, first + source.num_rows, self.data(number).chunks[0])
-            for number, (first, source) in enumerate(
+            np.arange(first_row, first_row + source.num_rows, self.open_shard(index).chunks[0])
+            for index, (first_row, source) in enumerate(
                 zip(self.bounds[:-1].tolist(), self.sources, strict=True)
             )
         ]
@@ -102,93 +125,109 @@ class SourceRows:
 
 
 @contextmanager
-def opened_source(source: Source, dim: int, dtype: np.dtype) -> Iterator[h5py.Dataset]:
-    """A block with the features of a source, which is the very file that was merged."""
+def open_source(source: Source, dim: int, dtype: np.dtype) -> Iterator[h5py.Dataset]:
+    """Open the features of a shard, and check that it is the file that was merged.
+
+    Raises:
+        CacheError: the shard is missing, damaged or another file.
+    """
     if not source.path.exists():
-        raise CacheError(f"{source.path}: no such file, and a merged cache needs it; {AGAIN}")
-    with opened(source.path) as file:
-        found = stored_digest(file)
+        raise CacheError(
+            f"{source.path}: no such file, and a merged cache reads its features from it; "
+            f"{MERGE_AGAIN}"
+        )
+    with open_hdf5(source.path) as file:
+        found = read_content_digest(file)
         if found != source.sha256:
             raise CacheError(
-                f"{source.path}: expected the file that was merged, of SHA-256 {source.sha256}, "
-                f"found one of {found}; {AGAIN}"
+                f"{source.path}: expected the file that was merged, with SHA-256 {source.sha256}, "
+                f"found SHA-256 {found}; {MERGE_AGAIN}"
             )
-        with intact("features"):
+        with detect_damage("features"):
             data = file["features"]
-            kind, chunked = (data.shape, data.dtype), data.chunks and data.fletcher32
-        if kind != ((source.num_rows, dim), dtype):
-            raise FieldError("features", f"shape {(source.num_rows, dim)} of {dtype}", kind)
+            shape, found_dtype, chunked = data.shape, data.dtype, data.chunks and data.fletcher32
+        if (shape, found_dtype) != ((source.num_rows, dim), dtype):
+            raise FieldError(
+                "features",
+                f"shape {(source.num_rows, dim)} of {dtype}",
+                f"shape {shape} of {found_dtype}",
+            )
         if not chunked:
             raise FieldError("features", "chunks with checksums (fletcher32)", "none")
         yield data
 
 
 @contextmanager
-def resolved(path: Path, cache: FeatureCache) -> Iterator[FeatureCache]:
-    """A block with a cache in an open file whose features are read from where they really are.
+def resolve_features(path: Path, cache: FeatureCache) -> Iterator[FeatureCache]:
+    """Replace virtual features by `MergedRows`; other features stay as they are.
 
-    HDF5 itself reads a source that is gone as zeros: so it is never asked to.
+    Args:
+        path: the file of the cache.
+        cache: its contents; `features` is the HDF5 dataset in the open file.
 
     Raises:
-        CacheError: a source is gone or another file.
+        CacheError: a shard is missing, damaged or another file.
     """
-    with intact("features"):
+    with detect_damage("features"):
         virtual = cache.features.is_virtual
     if not virtual:
         yield cache
         return
-    sources = sources_in(path, cache.provenance)
-    check_mapping(path, cache.features, sources)
-    with SourceRows(sources, cache.features.shape[1], cache.features.dtype) as rows:
-        rows.check()
+    sources = sources_from_provenance(path, cache.provenance)
+    _check_mapping(path, cache.features, sources)
+    with MergedRows(sources, cache.features.shape[1], cache.features.dtype) as rows:
+        rows.check_sources()
         yield replace(cache, features=rows)
 
 
-def sources_in(path: Path, provenance: dict[str, Any]) -> list[Source]:
-    """The sources that a provenance names, their paths relative to the file's folder."""
-    entries = provenance.get(KEY)
+def sources_from_provenance(path: Path, provenance: dict[str, Any]) -> list[Source]:
+    """Return the shards that a provenance names, with paths relative to the folder of `path`."""
+    entries = provenance.get(MERGED_KEY)
     try:
         return [
             Source(path.parent / entry["file"], entry["sha256"], int(entry["num_rows"]))
             for entry in entries
         ]
     except (TypeError, KeyError, ValueError) as error:
-        raise FieldError("provenance, merged", "the sources of features", entries) from error
+        raise FieldError("provenance, merged", "the list of merged shards", entries) from error
 
 
-def check_mapping(path: Path, data: h5py.Dataset, sources: Sequence[Source]) -> None:
-    """Raises FieldError where the virtual data set is not its sources one after the other."""
-    expected, first = [], 0
-    for source in sources:
-        expected.append((first, first + source.num_rows - 1, source_name(path, source.path)))
-        first += source.num_rows
-    with intact("features"):
+def make_virtual_layout(path: Path, rows: MergedRows) -> h5py.VirtualLayout:
+    """Return the virtual HDF5 dataset with which a file at `path` refers to the rows of shards."""
+    layout = h5py.VirtualLayout(rows.shape, rows.dtype)
+    for first_row, source in zip(rows.bounds[:-1].tolist(), rows.sources, strict=True):
+        shape = (source.num_rows, rows.shape[1])
+        name = _hdf5_name(path, source.path)
+        layout[first_row : first_row + source.num_rows] = h5py.VirtualSource(
+            name, "features", shape, rows.dtype
+        )
+    return layout
+
+
+def relative_path(path: Path, source: Path) -> str:
+    """Return the path of a shard relative to the folder of `path`, with forward slashes."""
+    # Resolve folders, but not the file: a symbolic link beside the merged file moves with it.
+    target = source.parent.resolve() / source.name
+    return Path(os.path.relpath(target, path.parent.resolve())).as_posix()
+
+
+def _check_mapping(path: Path, data: h5py.Dataset, sources: Sequence[Source]) -> None:
+    """Raise FieldError if the virtual dataset is not that of the shards, one after the other."""
+    bounds = np.cumsum([0, *(source.num_rows for source in sources)]).tolist()
+    expected = [
+        (first, stop - 1, _hdf5_name(path, source.path))
+        for (first, stop), source in zip(pairwise(bounds), sources, strict=True)
+    ]
+    with detect_damage("features"):
         found = [
             (*(corner[0] for corner in each.vspace.get_select_bounds()), each.file_name)
             for each in data.virtual_sources()
             if each.dset_name == "features"
         ]
-    if sorted(found) != expected or data.shape[0] != first:
-        raise FieldError("features", "the virtual rows of provenance, merged", "others")
+    if sorted(found) != expected or data.shape[0] != bounds[-1]:
+        raise FieldError("features", "the rows of the shards in provenance, merged", "other rows")
 
 
-def virtual_layout(path: Path, rows: SourceRows) -> h5py.VirtualLayout:
-    """The virtual data set that a file at `path` holds instead of these rows."""
-    layout = h5py.VirtualLayout(rows.shape, rows.dtype)
-    for first, source in zip(rows.bounds[:-1].tolist(), rows.sources, strict=True):
-        shape = (source.num_rows, rows.shape[1])
-        name = source_name(path, source.path)
-        layout[first : first + shape[0]] = h5py.VirtualSource(name, "features", shape, rows.dtype)
-    return layout
-
-
-def relative(path: Path, source: Path) -> str:
-    """Where a source lies as seen from the folder of the file at `path`."""
-    # Folders are resolved, the file itself is not: a link beside the merged file moves with it.
-    place = source.parent.resolve() / source.name
-    return Path(os.path.relpath(place, path.parent.resolve())).as_posix()
-
-
-def source_name(path: Path, source: Path) -> str:
-    """The relative path of a source as HDF5 wants it, for which % begins a pattern."""
-    return relative(path, source).replace("%", "%%")
+def _hdf5_name(path: Path, source: Path) -> str:
+    """Return the relative path of a shard for HDF5, in which % begins a pattern."""
+    return relative_path(path, source).replace("%", "%%")

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from clip_cfr.cache.errors import CacheError, FieldError
-from clip_cfr.cache.files.atomic import sync_folder, write_synced
+from clip_cfr.cache.files.atomic import sync_folder, write_and_sync
 from clip_cfr.cache.runs.encoding import json_bytes, parse_json
 
 FORMAT = "clip-cfr-run"
@@ -104,7 +104,7 @@ def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
     try:
         for name, data in (files | {INDEX: index_bytes(files)}).items():
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            write_synced(temporary / name, data)
+            write_and_sync(temporary / name, data)
         # No call swaps two folders; `restore` mends what a kill between these two leaves.
         if directory.exists():
             directory.rename(old)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from clip_cfr.cache.errors import CacheError, located
-from clip_cfr.cache.files.atomic import beside, move_into_place, unwritable, write_synced
+from clip_cfr.cache.errors import CacheError, error_context
+from clip_cfr.cache.files.atomic import add_suffix, replace_file, write_and_sync, write_error
 from clip_cfr.cache.runs.encoding import csv_bytes, json_bytes, parse_json
 from clip_cfr.cache.runs.folder import check_writable
 
@@ -33,7 +33,7 @@ def make_grid_folder(directory: Path, overwrite: bool) -> None:
         for each in older if overwrite else ():
             each.unlink(missing_ok=True)
     except OSError as error:
-        raise unwritable(directory, error) from error
+        raise write_error(directory, error) from error
 
 
 def refuse_other_grid(directory: Path, digest: str) -> None:
@@ -45,7 +45,7 @@ def refuse_other_grid(directory: Path, digest: str) -> None:
     path = directory / RESULT
     if not path.exists():
         return
-    with located(path, "name another folder with --out"):
+    with error_context(path, "name another folder with --out"):
         found = parse_json(RESULT, path.read_bytes()).get("digest")
     if found != digest:
         raise CacheError(
@@ -63,15 +63,15 @@ def write_grid(directory: Path, result: dict[str, Any], board: Mapping[str, np.n
     Raises:
         CacheError: the folder cannot be written to; what was there stays.
     """
-    with located(directory, "nothing was written"):
+    with error_context(directory, "nothing was written"):
         files = {BOARD: csv_bytes(BOARD, board), RESULT: json_bytes(RESULT, result)}
     for name, data in files.items():
         path = directory / name
-        temporary = beside(path, "partial")
+        temporary = add_suffix(path, ".partial")
         try:
-            write_synced(temporary, data)
-            move_into_place(temporary, path)
+            write_and_sync(temporary, data)
+            replace_file(temporary, path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            safe = "the study keeps what is finished"
-            raise unwritable(path, error, safe=safe) from error
+            kept = "the study keeps what is finished"
+            raise write_error(path, error, kept=kept) from error

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from clip_cfr.cache.errors import FieldError, located
-from clip_cfr.cache.files.atomic import unwritable
+from clip_cfr.cache.errors import FieldError, error_context
+from clip_cfr.cache.files.atomic import write_error
 from clip_cfr.cache.runs.encoding import (
     Columns,
     csv_bytes,
@@ -75,13 +75,13 @@ def write_run(directory: str | Path, run: Run, overwrite: bool = False) -> None:
     """
     directory = Path(directory)
     check_run_directory(directory, overwrite)
-    with located(directory, "nothing was written"):
+    with error_context(directory, "nothing was written"):
         files = encode_run(run)
     try:
         write_folder(directory, files)
     except OSError as error:
         needed = f"{sum(map(len, files.values())):,} bytes are needed"
-        raise unwritable(directory, error, needed) from error
+        raise write_error(directory, error, needed) from error
 
 
 def read_run(directory: str | Path) -> Run:
@@ -91,7 +91,7 @@ def read_run(directory: str | Path) -> Run:
         CacheError: the folder is missing or no run, or one of its files is missing or damaged.
     """
     directory = Path(directory)
-    with located(directory, DAMAGED):
+    with error_context(directory, DAMAGED):
         return decode_run(read_folder(directory))
 
 

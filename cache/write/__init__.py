@@ -1,1 +1,1 @@
-"""Writing a cache: at once, or batch by batch with a journal from which a job resumes."""
+"""Write a cache: at once, or batch by batch so that a killed job can resume."""

@@ -1,4 +1,4 @@
-"""A cache that takes hours to write, and goes on where it was killed (see FORMAT.md)."""
+"""Write a cache batch by batch, and resume after a crash or kill (see FORMAT.md)."""
 
 import os
 from contextlib import ExitStack
@@ -7,43 +7,56 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from clip_cfr.cache.errors import CacheError, FieldError, located
+from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.files.atomic import (
-    beside,
-    locked,
-    move_into_place,
-    refuse_finished,
-    unwritable,
-    write_synced,
+    add_suffix,
+    check_overwrite,
+    replace_file,
+    write_and_sync,
+    write_error,
+    write_lock,
 )
 from clip_cfr.cache.files.flat_rows import FlatRows
-from clip_cfr.cache.files.journal import Batch, Journal, batch_checksum, batch_line
+from clip_cfr.cache.files.journal import Batch, Journal, batch_checksum
 from clip_cfr.cache.files.sink import write_all
 from clip_cfr.cache.format.invariants import check_feature_block
 from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
-from clip_cfr.cache.write.recovery import recovered
-from clip_cfr.cache.write.writer import place, total_bytes
+from clip_cfr.cache.write.recovery import recover_batches
+from clip_cfr.cache.write.writer import count_bytes, write_atomically
 
 TOO_LARGE = "float16 ends at 65504: run again with --features-dtype float32 --overwrite"
-NOT_A_NUMBER = "the model gave it: run again with --dtype float32 --overwrite"
+NOT_FINITE = "it is the model's output: run again with --dtype float32 --overwrite"
+BUG = "this is a bug in the program that writes the cache"
 
 
-class GrowingCache:
-    """A context in which features are appended batch by batch, and at the end made a cache.
+class ResumableWriter:
+    """A context that saves features batch by batch, and writes the cache when all are there.
 
-    `job` is any dict that JSON can hold: what decides the features, such as the model and the
-    manifest. A journal of an equal job is gone on with; that of another one only gives way to
-    `overwrite`, as a finished file does.
+    Entering it resumes the unfinished job of the same settings, if there is one:
+
+        with ResumableWriter("a.h5", job, num_rows=n, dim=768, dtype="float16") as writer:
+            for start in range(writer.next_row, n, 256):
+                writer.append(encode(start, start + 256), valid[start : start + 256])
+            writer.finish(dataset, rows, head, texts, provenance)
+
+    Args:
+        path: the cache to write.
+        job: the settings that determine the features, such as model and manifest, as JSON values.
+            An unfinished job of other settings is discarded only with `overwrite`.
+        num_rows: number of rows of the finished cache.
+        dim: width of the features.
+        dtype: type in which the features are stored.
+        overwrite: whether to replace a finished cache and to discard the rows of another job.
 
     Attributes:
-        next_row: how many rows are committed; the next batch begins there.
-        encoded_in: how many rows of the last batch were encoded together, where that is fewer than
-            the job's batch size.
-        halvings: a pair of first row and size for each time that it became fewer.
+        next_row: number of saved rows, which is the index of the next row to append.
+        halved_batch_size: number of images per batch since the last halving; None before the first.
+        batch_size_halvings: `[first row, batch size]` for each time that lack of memory made the
+            batches smaller.
 
     Raises:
-        CacheError: on entering, where another process writes the file, a finished file would be
-            replaced, or the journal belongs to another job.
+        CacheError: on entering, if another process writes the file, if it is finished and
+            `overwrite` is false, or if the unfinished job has other settings.
     """
 
     def __init__(
@@ -57,30 +70,32 @@ class GrowingCache:
     ):
         self.path = Path(path)
         self.next_row = 0
-        self.encoded_in: int | None = None
-        self.halvings: list[list[int]] = []
+        self.halved_batch_size: int | None = None
+        self.batch_size_halvings: list[list[int]] = []
         self._job = job | {"num_rows": num_rows, "dim": dim, "dtype": dtype}
         self._overwrite = overwrite
-        self._stored = FlatRows(beside(self.path, "partial"), (num_rows, dim), np.dtype(dtype))
-        self._journal_path = beside(self.path, "journal")
+        self._features = FlatRows(
+            add_suffix(self.path, ".partial"), (num_rows, dim), np.dtype(dtype)
+        )
+        self._journal_path = add_suffix(self.path, ".journal")
         self._valid = np.zeros(num_rows, bool)
 
     @property
     def valid(self) -> np.ndarray:
-        """Which of the committed rows could be read, (next_row,) bool."""
+        """Which of the saved rows could be read, (next_row,) bool."""
         return self._valid[: self.next_row].copy()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(locked(self.path))
-            refuse_finished(self.path, self._overwrite)
+            stack.enter_context(write_lock(self.path))
+            check_overwrite(self.path, self._overwrite)
             try:
                 self._resume()
                 stack.callback(self._remove_if_empty)
-                self._data = stack.enter_context(open(self._stored.path, "ab", buffering=0))
+                self._data = stack.enter_context(open(self._features.path, "ab", buffering=0))
                 self._journal = stack.enter_context(open(self._journal_path, "ab", buffering=0))
             except OSError as error:
-                raise self._unwritable(error) from error
+                raise self._write_error(error) from error
             self._stack = stack.pop_all()
         return self
 
@@ -88,108 +103,110 @@ class GrowingCache:
         self._stack.close()
 
     def append(
-        self, features: np.ndarray, valid: np.ndarray, encoded_in: int | None = None
+        self, features: np.ndarray, valid: np.ndarray, halved_batch_size: int | None = None
     ) -> None:
-        """Commits the next rows: once this returns, no kill can lose them.
+        """Save the next rows; once this returns, a kill does not lose them.
 
         Args:
             features: (b, dim), converted to the stored type.
-            valid: (b,) bool; rows that are not valid are stored as zeros, whatever they hold.
-            encoded_in: how many were encoded together, where fewer than the job's batch size.
+            valid: (b,) bool; invalid rows are stored as zeros, whatever `features` holds.
+            halved_batch_size: number of images encoded at once, if it is below the job's batch
+                size because memory ran out.
 
         Raises:
-            CacheError: a number is not finite, or does not fit the stored type; or the disk is
-                full, in which case everything committed before is kept.
+            CacheError: a number is not finite or does not fit the stored type, or the disk is
+                full; all rows saved before are kept.
         """
-        data = self._to_stored(features, valid).tobytes()
-        stop = self.next_row + len(valid)
-        invalid = tuple((np.flatnonzero(~valid) + self.next_row).tolist())
-        checksum = batch_checksum(data, stop, invalid, encoded_in)
-        batch = Batch(stop, invalid, checksum, encoded_in)
+        data = self._convert(features, valid).tobytes()
+        stop_row = self.next_row + len(valid)
+        invalid_rows = tuple((np.flatnonzero(~valid) + self.next_row).tolist())
+        checksum = batch_checksum(data, stop_row, invalid_rows, halved_batch_size)
+        batch = Batch(stop_row, invalid_rows, checksum, halved_batch_size)
         try:
-            self._commit(data, batch_line(batch))
+            self._commit(data, batch.to_line())
         except OSError as error:
-            raise self._unwritable(error) from error
-        self._valid[self.next_row : stop] = valid
-        self._count(batch)
+            raise self._write_error(error) from error
+        self._valid[self.next_row : stop_row] = valid
+        self._advance(batch)
 
     def finish(
         self, dataset: str, rows: Rows, head: Head, texts: Texts, provenance: dict[str, Any]
     ) -> None:
-        """Assembles the file, gives it its name, and removes what it grew from.
+        """Write the cache, and remove the files of the unfinished job.
 
         Raises:
             CacheError: rows are missing, the contents break a rule of the format, or the disk is
-                full; everything committed is kept.
+                full; all saved rows are kept.
         """
-        num_rows = self._stored.shape[0]
+        num_rows = self._features.shape[0]
         if self.next_row < num_rows:
             raise CacheError(
                 f"{self.path}: cannot be finished with {self.next_row} of {num_rows} rows; "
-                "run the same command again to go on"
+                "run the same command again to resume"
             )
-        cache = FeatureCache(dataset, rows, self._valid, self._stored, head, texts, provenance)
+        cache = FeatureCache(dataset, rows, self._valid, self._features, head, texts, provenance)
         try:
-            place(self.path, cache)
+            write_atomically(self.path, cache)
         except OSError as error:
-            raise self._unwritable(error, total_bytes(cache)) from error
+            raise self._write_error(error, count_bytes(cache)) from error
         self._remove()
 
     def _resume(self) -> None:
-        """Reads what is committed, and drops whatever comes after it."""
-        beside(self.path, "tmp").unlink(missing_ok=True)
-        self._stored.path.touch()
-        batches = recovered(self._stored, self._journal_path, self._job, self._overwrite)
+        """Read the saved batches, and truncate both files to them."""
+        add_suffix(self.path, ".tmp").unlink(missing_ok=True)
+        self._features.path.touch()
+        batches = recover_batches(self._features, self._journal_path, self._job, self._overwrite)
         for batch in batches:
-            self._count(batch)
+            self._advance(batch)
         self._valid[: self.next_row] = True
-        self._valid[[row for batch in batches for row in batch.invalid]] = False
-        os.truncate(self._stored.path, self.next_row * self._stored.row_bytes)
-        temporary = beside(self._journal_path, "tmp")
-        write_synced(temporary, Journal(self._job, batches).to_bytes())
-        move_into_place(temporary, self._journal_path)
+        self._valid[[row for batch in batches for row in batch.invalid_rows]] = False
+        os.truncate(self._features.path, self.next_row * self._features.row_bytes)
+        temporary = add_suffix(self._journal_path, ".tmp")
+        write_and_sync(temporary, Journal(self._job, batches).to_bytes())
+        replace_file(temporary, self._journal_path)
 
-    def _count(self, batch: Batch) -> None:
-        """Goes on behind a batch that is committed."""
-        if batch.encoded_in != self.encoded_in:
-            self.halvings.append([self.next_row, batch.encoded_in])
-        self.next_row, self.encoded_in = batch.rows, batch.encoded_in
+    def _advance(self, batch: Batch) -> None:
+        """Update the public attributes after a batch is saved."""
+        if batch.halved_batch_size != self.halved_batch_size:
+            self.batch_size_halvings.append([self.next_row, batch.halved_batch_size])
+        self.next_row, self.halved_batch_size = batch.stop_row, batch.halved_batch_size
 
-    def _to_stored(self, features: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        num_rows, dim = self._stored.shape
-        with located(self.path, "this is an error of the program that writes it"):
+    def _convert(self, features: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """Check a batch, and return it in the stored type with zeros for invalid rows."""
+        num_rows, dim = self._features.shape
+        with error_context(self.path, BUG):
             if features.shape != (len(valid), dim):
                 raise FieldError("features", f"shape {(len(valid), dim)}", f"{features.shape}")
             if self.next_row + len(valid) > num_rows:
                 raise FieldError("features", f"{num_rows} rows", self.next_row + len(valid))
         with np.errstate(over="ignore"):
-            block = np.where(valid[:, None], features, 0).astype(self._stored.dtype)
+            block = np.where(valid[:, None], features, 0).astype(self._features.dtype)
         too_large = block.dtype == np.float16 and np.isinf(block).any()
-        with located(self.path, TOO_LARGE if too_large else NOT_A_NUMBER):
+        with error_context(self.path, TOO_LARGE if too_large else NOT_FINITE):
             check_feature_block(block, valid, self.next_row)
         return block
 
     def _commit(self, data: bytes, line: bytes) -> None:
-        """Brings a batch to the disk: features before the line that says they are there."""
-        ends = [os.fstat(file.fileno()).st_size for file in (self._data, self._journal)]
+        """Sync the features to the disk, then the line of the journal that says so."""
+        sizes = [os.fstat(file.fileno()).st_size for file in (self._data, self._journal)]
         try:
             for file, written in ((self._data, data), (self._journal, line)):
                 write_all(file, written)
                 os.fsync(file.fileno())
         except BaseException:
-            self._data.truncate(ends[0])
-            self._journal.truncate(ends[1])
+            self._data.truncate(sizes[0])
+            self._journal.truncate(sizes[1])
             raise
 
-    def _unwritable(self, error: OSError, needed: int | None = None) -> CacheError:
-        num_rows = self._stored.shape[0]
-        if needed is None:
-            needed = (2 * num_rows - self.next_row) * self._stored.row_bytes
-        return unwritable(
+    def _write_error(self, error: OSError, needed: int | None = None) -> CacheError:
+        num_rows = self._features.shape[0]
+        if needed is None:  # Both the rest of the rows and the finished file.
+            needed = (2 * num_rows - self.next_row) * self._features.row_bytes
+        return write_error(
             self.path,
             error,
             needed=f"about {needed:,} bytes are needed to finish",
-            safe=f"{self.next_row} of {num_rows} rows are safe in {self._stored.path.name}",
+            kept=f"{self.next_row} of {num_rows} rows are safe in {self._features.path.name}",
         )
 
     def _remove_if_empty(self) -> None:
@@ -197,6 +214,6 @@ class GrowingCache:
             self._remove()
 
     def _remove(self) -> None:
-        # The journal first: features without one are of no job, and are written over.
+        # The journal first: features without a journal belong to no job, and are overwritten.
         self._journal_path.unlink(missing_ok=True)
-        self._stored.path.unlink(missing_ok=True)
+        self._features.path.unlink(missing_ok=True)

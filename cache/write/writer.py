@@ -1,4 +1,4 @@
-"""Writes a whole cache under its final name."""
+"""Write a cache that is in memory or in another file."""
 
 import hashlib
 import os
@@ -8,8 +8,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from clip_cfr.cache.errors import located
-from clip_cfr.cache.files.atomic import beside, locked, move_into_place, refuse_finished, unwritable
+from clip_cfr.cache.errors import error_context
+from clip_cfr.cache.files.atomic import (
+    add_suffix,
+    check_overwrite,
+    replace_file,
+    write_error,
+    write_lock,
+)
 from clip_cfr.cache.files.sink import Sink
 from clip_cfr.cache.format.encoding import (
     axis_sizes,
@@ -20,67 +26,72 @@ from clip_cfr.cache.format.encoding import (
     metadata_digest,
 )
 from clip_cfr.cache.format.invariants import check_feature_block, check_values
-from clip_cfr.cache.format.layout import FORMAT, VERSION, Stored, check_layout
+from clip_cfr.cache.format.layout import FORMAT, VERSION, ArraySource, check_layout
 from clip_cfr.cache.format.schema import FeatureCache
 
 CHUNK_BYTES = 1 << 20
-# The first library version whose metadata all has checksums, and no newer one, so that every
-# HDF5 since 1.10 reads the file.
-LIBRARY = ("v110", "v110")
+# Lowest and highest HDF5 file format. From 1.10 on all metadata has checksums, and a file of 1.10
+# is read by every later HDF5.
+LIBVER = ("v110", "v110")
 
 
 def write_cache(path: str | Path, cache: FeatureCache, overwrite: bool = False) -> None:
-    """Writes a cache to `path`, whole or not at all.
+    """Write a cache to `path` atomically.
 
     Raises:
         CacheError: the cache breaks a rule of the format, the file exists and `overwrite` is
-            false, another process is writing it, or the disk is full.
+            false, another process writes it, or the disk is full.
     """
     path = Path(path)
-    with locked(path):
-        refuse_finished(path, overwrite)
+    with write_lock(path):
+        check_overwrite(path, overwrite)
         try:
-            place(path, cache)
+            write_atomically(path, cache)
         except OSError as error:
-            raise unwritable(path, error, f"{total_bytes(cache):,} bytes are needed") from error
+            raise write_error(path, error, f"{count_bytes(cache):,} bytes are needed") from error
 
 
-def place(path: Path, cache: FeatureCache, virtual: h5py.VirtualLayout | None = None) -> None:
-    """Assembles the file at a temporary name and renames it; the caller holds the lock.
+def write_atomically(
+    path: Path, cache: FeatureCache, virtual: h5py.VirtualLayout | None = None
+) -> None:
+    """Write a cache under a temporary name, and rename it; the caller holds the lock.
 
-    `cache.features` may be anything with a shape, a dtype and slices of rows. With `virtual` they
-    are read for their digest alone, and the file refers to where they are.
+    Args:
+        path: the cache to write; an existing file is replaced.
+        cache: the contents; its features are anything with a shape, a dtype and slices of rows.
+        virtual: refers to the features in other files. If given, they are not copied: `cache`
+            only serves to check them and to compute their SHA-256.
 
     Raises:
         CacheError: the cache breaks a rule of the format.
-        OSError: the file cannot be written; nothing of it remains.
+        OSError: the file cannot be written; the temporary file is removed.
     """
-    temporary = beside(path, "tmp")
+    temporary = add_suffix(path, ".tmp")
     try:
-        with located(path, "nothing was written"):
-            _assemble(temporary, cache, virtual)
-        move_into_place(temporary, path)
+        with error_context(path, "nothing was written"):
+            _write_file(temporary, cache, virtual)
+        replace_file(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def total_bytes(cache: FeatureCache) -> int:
-    """How large the file becomes, but for a few kB of HDF5's own."""
+def count_bytes(cache: FeatureCache) -> int:
+    """Return the size of the cache's arrays; the file is a few kB larger."""
     fields = encode_fields(cache).values()
     return sum(int(np.prod(field.shape)) * field.dtype.itemsize for field in fields)
 
 
 def feature_chunk(shape: tuple[int, int], itemsize: int) -> tuple[int, int]:
-    """The shape of a chunk of features: whole rows, about a MiB of them."""
+    """Return the shape of a chunk of features: complete rows, about 1 MiB."""
     return max(1, min(shape[0], CHUNK_BYTES // (shape[1] * itemsize))), shape[1]
 
 
-def _assemble(path: Path, cache: FeatureCache, virtual: h5py.VirtualLayout | None) -> None:
+def _write_file(path: Path, cache: FeatureCache, virtual: h5py.VirtualLayout | None) -> None:
     metadata, fields = encode_metadata(cache), encode_fields(cache)
     check_layout(fields, axis_sizes(decode_metadata(metadata)))
     check_values(cache)
     with open(path, "wb+", buffering=0) as raw, Sink(raw) as sink:
-        with h5py.File(path, "w", libver=LIBRARY, driver="fileobj", fileobj=sink) as file:
+        with h5py.File(path, "w", libver=LIBVER, driver="fileobj", fileobj=sink) as file:
             _write_metadata(file, metadata)
             _write_features(file, fields.pop("features"), cache.valid, sink, virtual)
             for name, array in fields.items():
@@ -99,7 +110,7 @@ def _write_metadata(file: h5py.File, metadata: dict[str, str]) -> None:
 
 def _write_features(
     file: h5py.File,
-    features: Stored,
+    features: ArraySource,
     valid: np.ndarray,
     sink: Sink,
     virtual: h5py.VirtualLayout | None,
@@ -112,7 +123,7 @@ def _write_features(
     else:
         data = file.create_virtual_dataset("features", virtual)
     digest = hashlib.sha256()
-    for start, block in _blocks(features, chunks[0]):
+    for start, block in _read_blocks(features, chunks[0]):
         check_feature_block(block, valid[start : start + len(block)], start)
         if virtual is None:
             data[start : start + len(block)] = block
@@ -121,13 +132,14 @@ def _write_features(
     _write_text(data, "sha256", digest.hexdigest())
 
 
-def _blocks(features: Stored, length: int) -> Iterator[tuple[int, np.ndarray]]:
+def _read_blocks(features: ArraySource, length: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the first row and the features of one block of rows after the other."""
     for start in range(0, features.shape[0], length):
         yield start, np.ascontiguousarray(features[start : start + length])
 
 
 def _write_field(file: h5py.File, name: str, array: np.ndarray) -> None:
-    # HDF5 has neither chunks nor checksums for a scalar or for no elements; SHA-256 covers both.
+    # HDF5 can neither chunk nor checksum a scalar or an empty array; its SHA-256 remains.
     chunked = {"chunks": True, "fletcher32": True} if array.ndim and array.size else {}
     data = file.create_dataset(name, data=array, **chunked)
     _write_text(data, "sha256", hashlib.sha256(array.tobytes()).hexdigest())

@@ -7,10 +7,10 @@ import click
 from clip_cfr.cache.console import (
     COMMAND_LINE,
     Command,
+    benchmark_table,
     emit,
-    figures_table,
     json_option,
-    tell_measured,
+    report_measuring,
 )
 
 
@@ -30,5 +30,5 @@ def train(repeats, quick, as_json):
     from clip_cfr.calibrate.bench.sizes import FULL, QUICK
     from clip_cfr.calibrate.bench.table import ROWS, title
 
-    result = run(COMMAND_LINE, QUICK if quick else FULL, repeats, tell_measured)
-    emit(result, as_json, partial(figures_table, ROWS, title))
+    result = run(COMMAND_LINE, QUICK if quick else FULL, repeats, report_measuring)
+    emit(result, as_json, partial(benchmark_table, ROWS, title))

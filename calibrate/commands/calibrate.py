@@ -5,7 +5,7 @@ from time import perf_counter
 import click
 from click_option_group import optgroup
 
-from clip_cfr.cache.console import PATH, Command, interruptible
+from clip_cfr.cache.console import PATH, Command, exit_on_interrupt
 from clip_cfr.calibrate.commands.options import (
     data_options,
     make_settings,
@@ -72,7 +72,7 @@ def calibrate(
 
     out = out or default_run_directory(path.stem)
     try:
-        with interruptible(INTERRUPTED), progress_on_stderr(len(methods) * seeds) as reporter:
+        with exit_on_interrupt(INTERRUPTED), progress_on_stderr(len(methods) * seeds) as reporter:
             result = calibrate_cache(
                 path,
                 settings,

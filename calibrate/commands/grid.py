@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from clip_cfr.cache.console import PATH, Command, emit, interruptible
+from clip_cfr.cache.console import PATH, Command, emit, exit_on_interrupt
 from clip_cfr.calibrate.commands.options import given_settings, make_settings, training_options
 from clip_cfr.calibrate.methods import METHODS
 
@@ -68,7 +68,7 @@ def grid(
     """
     settings = make_settings(ctx, preset, values)
 
-    from clip_cfr.cache.format.shard import refuse_shard
+    from clip_cfr.cache.format.shard import check_not_shard
     from clip_cfr.cache.read.info import read_info
     from clip_cfr.cache.runs.grid import STUDY, make_grid_folder, refuse_other_grid, write_grid
     from clip_cfr.calibrate.grid.leaderboard import columns, leaderboard
@@ -88,7 +88,7 @@ def grid(
             raise click.UsageError("--overwrite removes OUT/study.db alone; leave out --storage")
     found = read_info(path)
     shape, dtype = found["features"]["shape"], found["features"]["dtype"]
-    refuse_shard(path, found["provenance"], shape[0])
+    check_not_shard(path, found["provenance"], shape[0])
     seed_range = tuple(range(seed, seed + seeds))
     held = rows_to_hold(hold_rows, shape, dtype)
     fitting = {"seeds": seed_range, "method": method, "prune": prune, "hold_rows": held}
@@ -99,7 +99,7 @@ def grid(
         refuse_other_grid(out, plan.digest)
     url, name = (storage, out.resolve().name) if storage else (url_of_file(out / STUDY), OWN_STUDY)
     kept = f"{out}: interrupted; what is finished is kept, and the same command goes on from there"
-    with interruptible(kept):
+    with exit_on_interrupt(kept):
         load = partial(load_prepared, path, device, held)
         done = run_grid(plan, url, name, load, workers)
     rows = leaderboard(plan, done)

@@ -5,10 +5,10 @@ import click
 from clip_cfr.cache.console import (
     COMMAND_LINE,
     Command,
+    benchmark_table,
     emit,
-    figures_table,
     json_option,
-    tell_measured,
+    report_measuring,
 )
 
 
@@ -33,6 +33,6 @@ def extract(repeats, quick, as_json):
     def render(result):
         from rich.console import Group
 
-        return Group(figures_table(ROWS, title, result), render_scale(result))
+        return Group(benchmark_table(ROWS, title, result), render_scale(result))
 
-    emit(run(COMMAND_LINE, QUICK if quick else FULL, repeats, tell_measured), as_json, render)
+    emit(run(COMMAND_LINE, QUICK if quick else FULL, repeats, report_measuring), as_json, render)

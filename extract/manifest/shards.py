@@ -54,4 +54,4 @@ def select_shard(
         )
     selected = make_shard(index, count, num_rows)
     rows = np.arange(selected.first_row, selected.stop_row)
-    return select_rows(manifest, rows), selected.described()
+    return select_rows(manifest, rows), selected.to_provenance()

@@ -44,7 +44,7 @@ def shard_cache(whole: FeatureCache, index: int, count: int, **made) -> FeatureC
         ),
         valid=whole.valid[own],
         features=np.ascontiguousarray(whole.features[own]),
-        provenance=whole.provenance | shard.described() | made,
+        provenance=whole.provenance | shard.to_provenance() | made,
     )
 
 

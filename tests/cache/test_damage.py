@@ -66,9 +66,9 @@ def test_a_flipped_bit_of_features_names_the_rows(tmp_path):
     good = bytearray(path.read_bytes())
     good[good.index(cache.features[2000].tobytes()) + 7] ^= 1
     path.write_bytes(good)
-    expected = "features, rows 1024 to 2047: expected bytes that match their checksum, found "
+    expected = "features, rows 1024 to 2047: expected data that matches its checksum, found "
     for read in (read_cache, verify_cache, read_row_1500):
-        assert message_of(read, path) == expected + "damaged ones" + DAMAGED
+        assert message_of(read, path) == expected + "damaged data" + DAMAGED
     # What does not need features can still be told.
     assert read_info(path)["features"] == {"shape": [3000, 512], "dtype": "float16"}
 
@@ -77,14 +77,14 @@ def test_a_flipped_bit_of_features_names_the_rows(tmp_path):
 def test_a_file_cut_short_is_refused(path, share):
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    expected = "expected a whole HDF5 file, found one that is cut short or damaged" + DAMAGED
+    expected = "expected a complete HDF5 file, found a truncated or damaged one" + DAMAGED
     assert message_of(read_cache, path) == expected
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89HD", b"PK\x03\x04 not HDF5"])
 def test_a_file_of_another_kind_is_refused(path, data):
     path.write_bytes(data)
-    found = f"one that begins with {data[:8]!r}" if data else "an empty one"
+    found = f"a file that begins with {data[:8]!r}" if data else "an empty file"
     expected = f"expected an HDF5 file, found {found}"
     assert message_of(read_cache, path) == expected
 
@@ -94,7 +94,7 @@ def test_another_hdf5_file_is_refused(path):
         file["features"] = np.zeros((3, 2))
     assert message_of(read_cache, path) == (
         "expected the root attribute format = clip-cfr-cache, found none; "
-        "this HDF5 file is no feature cache: write one with extract or import"
+        "this HDF5 file is not a feature cache: write one with extract or import"
     )
 
 
@@ -102,14 +102,14 @@ def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
     expected = "no such file; write it with extract or import, --out"
     for read in (read_cache, verify_cache, read_info, content_digest):
         assert message_of(read, tmp_path / "a.h5") == expected
-    assert message_of(read_cache, tmp_path) == "cannot be read: Is a directory"
+    assert message_of(read_cache, tmp_path) == "expected a cache file, found a folder"
 
 
 def test_a_newer_version_is_refused(path):
     with h5py.File(path, "r+") as file:
         file.attrs["version"] = np.int32(2)
     assert message_of(read_cache, path) == (
-        "expected version 1 of the format, found 2; install a newer clip-cfr"
+        "expected format version 1, found 2; install a newer clip-cfr"
     )
 
 
@@ -147,9 +147,9 @@ FOREIGN = [
     (
         "valid",
         np.zeros(12, bool),
-        "features, row 0: expected zeros, for the row is not valid, found ",
+        "features, row 0: expected zeros in an invalid row, found ",
     ),
-    ("splits", np.full(12, 3, np.int8), "splits, row 0: expected 0 to 2, found 3"),
+    ("splits", np.full(12, 3, np.int8), "splits, row 0: expected a value from 0 to 2, found 3"),
     (
         "text/class_prompt_owners",
         np.array([0, 1, 1], np.int32),
@@ -186,7 +186,7 @@ def test_a_missing_data_set_is_named(path):
     with h5py.File(path, "r+") as file:
         del file["labels"]
     assert message_of(read_cache, path) == (
-        "labels: expected a data set of this name, found none" + DAMAGED
+        "labels: expected an HDF5 dataset of this name, found none" + DAMAGED
     )
 
 
@@ -194,7 +194,7 @@ def test_a_group_in_the_place_of_a_data_set_is_refused(path):
     with h5py.File(path, "r+") as file:
         del file["labels"]
         file.create_group("labels")
-    assert message_of(read_cache, path).startswith("labels: expected a data set of this name")
+    assert message_of(read_cache, path).startswith("labels: expected an HDF5 dataset of this name")
 
 
 def test_features_that_do_not_match_their_digest_are_found_by_verify(path):
@@ -220,14 +220,14 @@ def test_changed_root_attributes_are_refused(path):
         names = encode_text("class_names", json.dumps(["dog", "cat"]))
         file.attrs.create("class_names", names[0], dtype=names.dtype)
     found = message_of(read_cache, path)
-    assert found.startswith("the root attributes: expected SHA-256 ")
+    assert found.startswith("root attributes: expected SHA-256 ")
 
 
 def test_a_missing_root_attribute_is_named(path):
     with h5py.File(path, "r+") as file:
         del file.attrs["provenance"]
     assert message_of(read_cache, path) == (
-        "root attribute provenance: expected text of fixed length, found none" + DAMAGED
+        "root attribute provenance: expected fixed-length text, found none" + DAMAGED
     )
 
 

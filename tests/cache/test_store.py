@@ -121,7 +121,7 @@ BAD = [
     ),
     (
         changed(GOOD, "cache", features=with_entry(GOOD.features, (1, 4), 2)),
-        "features, row 1: expected zeros, for the row is not valid, found 2.0 in column 4",
+        "features, row 1: expected zeros in an invalid row, found 2.0 in column 4",
     ),
     (
         changed(GOOD, "cache", features=GOOD.features.astype(np.float64)),
@@ -133,7 +133,7 @@ BAD = [
     ),
     (
         changed(GOOD, "cache", features=GOOD.features[:0]),
-        "features: expected at least one of rows, found shape (0, 6)",
+        "features: expected at least 1 along axis rows, found shape (0, 6)",
     ),
     (
         changed(GOOD, "cache", valid=GOOD.valid[:-1]),
@@ -141,24 +141,23 @@ BAD = [
     ),
     (
         changed(GOOD, "cache", dataset=""),
-        "dataset: expected a name that is not empty and has no zero characters, found ''",
+        "dataset: expected a non-empty name without NUL characters, found ''",
     ),
     (
         changed(GOOD, "cache", provenance={"rate": np.nan}),
-        "provenance: expected a value that JSON can hold, "
-        "found Out of range float values are not JSON compliant",
+        "provenance: expected a JSON value, found Out of range float values are not JSON compliant",
     ),
     (
         changed(GOOD, "rows", ids=("a", "b", "a", *GOOD.rows.ids[3:])),
-        "ids, row 2: expected unique ids, found 'a', which row 0 has too",
+        "ids, row 2: expected unique ids, found 'a', which is also in row 0",
     ),
     (
         changed(GOOD, "rows", ids=("a", "", *GOOD.rows.ids[2:])),
-        "ids, row 1: expected a name that is not empty and has no zero characters, found ''",
+        "ids, row 1: expected a non-empty name without NUL characters, found ''",
     ),
     (
         changed(GOOD, "rows", ids=("a\udc80", *GOOD.rows.ids[1:])),
-        "ids: expected text that UTF-8 can hold, found 'a\\udc80'",
+        "ids: expected text that can be encoded as UTF-8, found 'a\\udc80'",
     ),
     (
         changed(GOOD, "rows", labels=GOOD.rows.labels.astype(np.int64)),
@@ -166,15 +165,15 @@ BAD = [
     ),
     (
         changed(GOOD, "rows", labels=with_entry(GOOD.rows.labels, 3, 2)),
-        "labels, row 3: expected 0 to 1, found 2",
+        "labels, row 3: expected a value from 0 to 1, found 2",
     ),
     (
         changed(GOOD, "rows", attributes=with_entry(GOOD.rows.attributes, 4, -1)),
-        "attributes, row 4: expected 0 to 1, found -1",
+        "attributes, row 4: expected a value from 0 to 1, found -1",
     ),
     (
         changed(GOOD, "rows", splits=with_entry(GOOD.rows.splits, 7, 3)),
-        "splits, row 7: expected 0 to 2, found 3",
+        "splits, row 7: expected a value from 0 to 2, found 3",
     ),
     (
         changed(GOOD, "head", projection=GOOD.head.projection[:-1]),
@@ -206,12 +205,12 @@ BAD = [
     ),
     (
         changed(GOOD, "texts", attribute_embeddings=2 * GOOD.texts.attribute_embeddings),
-        "text/attribute_embeddings, row 0: expected an embedding of length 1, found length ",
+        "text/attribute_embeddings, row 0: expected a unit-length embedding, found length ",
     ),
     (
         changed(GOOD, "texts", class_embeddings=unit(np.eye(2, 4))),
         "text/class_embeddings, row 0: expected the normalised mean of the class's prompt "
-        "embeddings, found ",
+        "embeddings, found a difference of ",
     ),
 ]
 
@@ -239,7 +238,7 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(CacheError) as error:
         write_cache(path, GOOD)
     assert str(error.value) == (
-        f"{path}: the folder {tmp_path / 'nowhere'} does not exist; make it first"
+        f"{path}: the folder {tmp_path / 'nowhere'} does not exist; create it first"
     )
 
 

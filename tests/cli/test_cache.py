@@ -96,13 +96,13 @@ def test_info_shows_tables(path):
     for expected in (
         "data set|examples",
         "features|12 x 6 float16",
-        "not readable|row 1 images/é 1.png",
+        "unreadable images|row 1 images/é 1.png",
         "head|6 x 4, with bias, logit scale 100",
         "class class 0|[b]a cat., cats.",
         "class|attribute|train|val|test",
         f"class 1|attribute 1|{counts}",
         "all||4|4|4",
-        "not readable||0|1|0",
+        "unreadable images||0|1|0",
         "subjects||4|4|4",
         "model|examples",
         'nested|{"a": 1}',
@@ -124,7 +124,7 @@ def test_info_shows_a_cache_without_attributes_prompts_or_subjects(tmp_path):
 
 def test_verify_says_that_a_file_is_sound(path):
     digest = content_digest(path)
-    assert run("verify", path).stdout == f"{path}: sound: 14 arrays, SHA-256 {digest}\n"
+    assert run("verify", path).stdout == f"{path}: no damage found: 14 arrays, SHA-256 {digest}\n"
     assert json.loads(run("verify", path, "--json").stdout) == {
         "cache": str(path),
         "sha256": digest,
@@ -147,8 +147,8 @@ def test_verify_names_what_is_damaged(path):
     data[data.index(make_cache().features[7].tobytes())] ^= 1
     path.write_bytes(data)
     assert run("verify", path, "--json", code=1).stderr == (
-        f"Error: {path}: features, rows 0 to 11: expected bytes that match their checksum, found "
-        "damaged ones; the file is damaged: restore it, or write it again with --overwrite\n"
+        f"Error: {path}: features, rows 0 to 11: expected data that matches its checksum, found "
+        "damaged data; the file is damaged: restore it, or write it again with --overwrite\n"
     )
 
 

@@ -12,7 +12,7 @@ import pandas
 import pytest
 from click.testing import CliRunner
 
-from clip_cfr.cache.files.atomic import locked
+from clip_cfr.cache.files.atomic import write_lock
 from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
 from clip_cfr.cache.runs.run import read_run
 from clip_cfr.cache.write.writer import write_cache
@@ -336,7 +336,7 @@ def test_calibration_rows_are_named_by_id(cache_file, tmp_path):
 
 def test_two_runs_into_one_folder_at_once_are_refused(cache_file, tmp_path):
     run = tmp_path / "run"
-    with locked(run):
+    with write_lock(run):
         error = invoke("--cache", cache_file, "--out", run, *QUICK, code=1).stderr
     assert f"Error: {run}: another process is writing this" in error
     assert not run.exists()

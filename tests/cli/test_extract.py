@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.cli import main
-from tests.extraction_process import Growing, gone
+from tests.extraction_process import ExtractionProcess, gone
 from tests.samples import save_photos
 
 ROOT = Path(__file__).parents[2]
@@ -182,7 +182,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(small_clip, tmp_path,
     args = arguments(photos, small_clip, out, "--batch-size", "2", "--workers", workers)
     saved, family = 0, []
     for _ in range(rounds):
-        growing = Growing(args, out)
+        growing = ExtractionProcess(args, out)
         growing.wait_for(saved + 8)
         time.sleep(random.uniform(0, 0.02))
         family += growing.family()
@@ -201,7 +201,7 @@ def test_ctrl_c_loses_nothing_and_a_second_writer_is_refused(small_clip, tmp_pat
     whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
     run(*arguments(photos, small_clip, whole, "--batch-size", "2"))
     args = arguments(photos, small_clip, out, "--batch-size", "2")
-    growing = Growing(args, out)
+    growing = ExtractionProcess(args, out)
     growing.wait_for(8)
     os.kill(growing.process.pid, signal.SIGSTOP)
     assert error_of(*args).startswith(f"Error: {out}: another process is writing this file; ")
@@ -244,7 +244,7 @@ def test_ctrl_c_with_workers_is_as_quiet_as_without(small_clip, tmp_path):
     photos = save_photos(tmp_path / "photos", 200)
     out = tmp_path / "out.h5"
     args = arguments(photos, small_clip, out, "--batch-size", "2", "--workers", "2")
-    growing = Growing(args, out)
+    growing = ExtractionProcess(args, out)
     growing.wait_for(3)
     assert growing.end(signal.SIGINT) == 130
     assert len(growing.log.read_text().splitlines()) == 3

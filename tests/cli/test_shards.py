@@ -89,8 +89,8 @@ def test_merge_shows_what_is_in_the_merged_cache(shards, tmp_path):
 def test_merge_refuses_in_one_line(shards, tmp_path):
     out = tmp_path / "a.h5"
     assert error_of("merge", *shards[:2], "--out", out) == (
-        f"Error: {out}: expected all 3 shards, found 2; name the files of the others too, or make "
-        "them with extract --shard 3/3"
+        f"Error: {out}: expected all 3 shards, found 2; name the missing files too, or "
+        "create them with extract --shard 3/3"
     )
     assert error_of("merge", *shards, "--out", shards[0], "--overwrite", code=2) == (
         f"Error: --out {shards[0]} is one of the shards to read; name another"
@@ -102,7 +102,7 @@ def test_merge_refuses_in_one_line(shards, tmp_path):
 def test_verify_says_which_shard_it_is(shards):
     shown = run("verify", shards[1]).stdout
     assert shown.startswith(
-        f"{shards[1]}: sound: shard 2 of 3 (rows 7 to 14 of 23), 14 arrays, SHA-256 "
+        f"{shards[1]}: no damage found: shard 2 of 3 (rows 7 to 14 of 23), 14 arrays, SHA-256 "
     )
     assert json.loads(run("verify", shards[1], "--json").stdout)["shard"]["index"] == 2
 

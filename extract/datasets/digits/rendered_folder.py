@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from clip_cfr.cache.files.atomic import beside, locked, unwritable
+from clip_cfr.cache.files.atomic import add_suffix, write_error, write_lock
 from clip_cfr.extract.datasets.common.csv_table import read_text
 from clip_cfr.extract.datasets.digits.handwritten import load_handwritten
 from clip_cfr.extract.datasets.digits.picture_plan import COLOUR_NAMES, Picture, plan_pictures
@@ -54,8 +54,8 @@ def render_folder(root: Path, seed: int, description: str) -> None:
     """Write all pictures, the metadata file and the description; replace the root atomically."""
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with locked(root):
-            partial = beside(root, "partial")
+        with write_lock(root):
+            partial = add_suffix(root, ".partial")
             if partial.exists():
                 shutil.rmtree(partial)
             rng = np.random.RandomState(seed)
@@ -66,7 +66,7 @@ def render_folder(root: Path, seed: int, description: str) -> None:
             (partial / DESCRIPTION).write_text(description, encoding="utf-8")
             partial.replace(root)
     except OSError as error:
-        raise unwritable(root, error) from error
+        raise write_error(root, error) from error
 
 
 def write_picture(path: Path, rng: np.random.RandomState, picture: Picture) -> None:

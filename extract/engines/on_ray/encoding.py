@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from clip_cfr.cache.files.journal import differences
+from clip_cfr.cache.format.nested import describe_changes
 from clip_cfr.cache.format.schema import Head
 from clip_cfr.extract.encoders.base import Encoder, Features
 from clip_cfr.extract.encoders.load import load_encoder
@@ -99,6 +99,6 @@ def refuse_other(expected: dict[str, Any], found: dict[str, Any], host: str) -> 
     if found != expected:
         raise ExtractError(
             f"the encoder on {host} is not like the first one of this job: "
-            f"{', '.join(differences(expected, found))}; a file holds the features of one kind of "
-            "device, with one set of versions: give Ray nodes that are alike"
+            f"{', '.join(describe_changes(expected, found))}; a file holds the features of one "
+            "kind of device, with one set of versions: give Ray nodes that are alike"
         )

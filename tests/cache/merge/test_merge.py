@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.files.atomic import locked
+from clip_cfr.cache.files.atomic import write_lock
 from clip_cfr.cache.merge.merge import merge_shards
 from clip_cfr.cache.read.info import read_info
 from clip_cfr.cache.read.reader import open_cache, read_cache, verify_cache
@@ -81,12 +81,12 @@ def test_a_shard_that_cannot_be_is_refused(tmp_path):
         cache = shard_cache(WHOLE, 1, 3, shard=entry)
         write_cache(tmp_path / "a.h5", cache, overwrite=True)
         with pytest.raises(CacheError, match="provenance, shard: expected a shard of 7 rows, f"):
-            read_cache(tmp_path / "a.h5", whole=False)
+            read_cache(tmp_path / "a.h5", allow_shard=True)
 
 
 def test_missing_shards_are_named_with_what_makes_them(shards, out):
     assert refusal(shards[1:2], out) == (
-        f"{out}: expected all 3 shards, found 1; name the files of the others too, or make them "
+        f"{out}: expected all 3 shards, found 1; name the missing files too, or create them "
         "with extract --shard 1/3, --shard 3/3"
     )
 
@@ -95,8 +95,8 @@ def test_a_shard_given_twice_is_refused(shards, out, tmp_path):
     copy = tmp_path / "copy.h5"
     copy.write_bytes(shards[1].read_bytes())
     assert refusal([*shards, copy], out) == (
-        f"{copy}: shard 2 of 3 (rows 7 to 14 of 23) is given twice, {shards[1]} is it too; leave "
-        "one out"
+        f"{copy}: shard 2 of 3 (rows 7 to 14 of 23) is given twice, also as {shards[1]}; "
+        "leave one out"
     )
 
 
@@ -114,7 +114,7 @@ def test_a_shard_of_another_count_is_refused(shards, out, tmp_path):
     other = write_shard(tmp_path, shard_cache(WHOLE, 2, 4))
     assert refusal([shards[0], other, shards[2]], out) == (
         f"{other}: expected one of 3 shards of 23 rows as {shards[0]} is, found shard 2 of 4 (rows "
-        "5 to 10 of 23); name shards of one count alone"
+        "5 to 10 of 23); merge shards of one count only"
     )
 
 
@@ -136,8 +136,8 @@ MADE_OTHERWISE = [
     (
         {"manifest_sha256": "00"},
         f"provenance, manifest_sha256: expected {'cd' * 32} as in {{first}}, found 00; the data "
-        "set's images, labels or splits changed between the two, or --limit did: extract again "
-        "whichever is out of date, this one",
+        "set's images, labels or splits, or --limit, changed in between: extract the outdated one "
+        "again; if it is this one",
     ),
     ({"templates": "simple"}, 'provenance, templates: expected "none" as in {first}, found "sim'),
 ]
@@ -164,7 +164,7 @@ def test_other_contents_are_named(shards, out, tmp_path):
         "head/projection: expected the same": {"head": replace(head, projection=-head.projection)},
         "head/bias: expected shape (4,)": {"head": replace(head, bias=None)},
         "head/logit_scale: expected 100.0": {"head": replace(head, logit_scale=14.0)},
-        "subjects: expected one": {"rows": replace(WHOLE.rows, subjects=None)},
+        "subjects: expected an array": {"rows": replace(WHOLE.rows, subjects=None)},
     }
     for message, change in others.items():
         write_shard(tmp_path, shard_cache(replace(WHOLE, **change), 2, 3))
@@ -179,12 +179,12 @@ def test_what_differs_by_rounding_is_said_and_recorded(shards, out, tmp_path):
     write_shard(tmp_path, shard_cache(replace(WHOLE, texts=nearly), 2, 3, **made))
     assert merge_shards(shards, out) == [
         'model differs between shards: "tiny" in 2, "/scratch/tiny" in 1; the weights are the same',
-        'device differs between shards: "cpu (a)" in 2, "cuda (b)" in 1; features agree to '
-        "rounding alone",
-        'versions.torch differs between shards: "2.13.0" in 2, "2.14.0" in 1; features agree to '
-        "rounding alone",
-        "batch_size_halved differs between shards: null in 2, [[3, 32]] in 1; features agree to "
-        "rounding alone",
+        'device differs between shards: "cpu (a)" in 2, "cuda (b)" in 1; features differ by '
+        "rounding only",
+        'versions.torch differs between shards: "2.13.0" in 2, "2.14.0" in 1; features differ by '
+        "rounding only",
+        "batch_size_halved differs between shards: null in 2, [[3, 32]] in 1; features differ by "
+        "rounding only",
     ]
     found = read_cache(out)
     assert (found.texts.class_embeddings == texts.class_embeddings).all()
@@ -203,8 +203,8 @@ def test_a_damaged_shard_is_named(virtual, shards, out):
     data[data.index(WHOLE.features[9].tobytes())] ^= 1
     shards[1].write_bytes(data)
     assert refusal(shards, out, virtual=virtual) == (
-        f"{shards[1]}: features, rows 0 to 7: expected bytes that match their checksum, found "
-        "damaged ones; the file is damaged: restore it, or write it again with --overwrite"
+        f"{shards[1]}: features, rows 0 to 7: expected data that matches its checksum, found "
+        "damaged data; the file is damaged: restore it, or write it again with --overwrite"
     )
 
 
@@ -216,7 +216,7 @@ def test_a_shard_whose_digest_is_wrong_is_named(shards, out, monkeypatch):
 
 
 def test_a_finished_file_is_kept_and_a_writer_is_alone(shards, out):
-    with locked(out):
+    with write_lock(out):
         assert "another process is writing this file" in refusal(shards, out)
     merge_shards(shards, out)
     before = out.read_bytes()

@@ -76,7 +76,8 @@ def test_a_source_that_vanished_is_named(merged):
         assert not file["features"][7:15].any()  # What HDF5 would have us believe.
     for read in READS:
         assert refusal(read, merged) == (
-            f"{shard(merged, 2)}: no such file, and a merged cache needs it; {AGAIN}"
+            f"{shard(merged, 2)}: no such file, and a merged cache reads its features from it; "
+            f"{AGAIN}"
         )
 
 
@@ -87,15 +88,15 @@ def test_a_source_that_was_replaced_is_named(merged):
     found = content_digest(shard(merged, 2))
     for read in READS:
         assert refusal(read, merged) == (
-            f"{shard(merged, 2)}: expected the file that was merged, of SHA-256 {expected}, found "
-            f"one of {found}; {AGAIN}"
+            f"{shard(merged, 2)}: expected the file that was merged, with SHA-256 {expected}, "
+            f"found SHA-256 {found}; {AGAIN}"
         )
 
 
 def test_a_source_that_vanishes_later_is_named_when_it_is_read(merged):
     with open_cache(merged) as cache:
         shard(merged, 1).unlink()
-        with pytest.raises(CacheError, match="no such file, and a merged cache needs it"):
+        with pytest.raises(CacheError, match="no such file, and a merged cache reads"):
             cache.features[np.array([0, 20])]
 
 
@@ -105,8 +106,8 @@ def test_a_damaged_chunk_of_a_source_is_named(merged):
     data[data.index(WHOLE.features[20].tobytes())] ^= 1
     path.write_bytes(data)
     expected = (
-        f"{path}: features, rows 0 to 7: expected bytes that match their checksum, found damaged "
-        "ones; the file is damaged: restore it, or write it again with --overwrite"
+        f"{path}: features, rows 0 to 7: expected data that matches its checksum, found "
+        "damaged data; the file is damaged: restore it, or write it again with --overwrite"
     )
     for read in (read_cache, verify_cache):
         assert refusal(read, merged) == expected
@@ -126,7 +127,8 @@ def test_virtual_features_that_are_not_of_the_sources_are_refused(merged):
         data = file.create_virtual_dataset("features", layout)
         data.attrs.create("sha256", digest, dtype=digest.dtype)
     assert refusal(read_cache, merged).startswith(
-        f"{merged}: features: expected the virtual rows of provenance, merged, found others; "
+        f"{merged}: features: expected the rows of the shards in provenance, merged, "
+        "found other rows; "
     )
 
 
@@ -140,7 +142,7 @@ def test_virtual_features_without_sources_are_refused(merged, tmp_path):
         assert other["features"].is_virtual
         assert other["features"].attrs["sha256"] == digest
     assert refusal(read_cache, path).startswith(
-        f"{path}: provenance, merged: expected the sources of features, found None; "
+        f"{path}: provenance, merged: expected the list of merged shards, found None; "
     )
 
 
@@ -150,7 +152,7 @@ def test_a_virtual_cache_is_no_shard(merged, tmp_path):
 
 
 def test_the_archived_files_stay_readable():
-    cache = read_cache(ARCHIVES / "format1.2-of-2.h5", whole=False)
+    cache = read_cache(ARCHIVES / "format1.2-of-2.h5", allow_shard=True)
     assert cache.provenance["shard"]["first_row"] == 2
     path = ARCHIVES / "format1-virtual.h5"
     cache = read_cache(path)

@@ -14,7 +14,7 @@ import pytest
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.flat_rows import FlatRows
 from clip_cfr.cache.read.reader import read_cache
-from clip_cfr.cache.write.resumable import GrowingCache
+from clip_cfr.cache.write.resumable import ResumableWriter
 from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import ROOT, make_cache, run_python, same
 
@@ -23,12 +23,12 @@ EXTRACT = """
 import resource, sys
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.flat_rows import FlatRows
-from clip_cfr.cache.write.resumable import GrowingCache
+from clip_cfr.cache.write.resumable import ResumableWriter
 from tests.cache.examples import make_cache
 
 def grow(path, batch_size):
     cache = make_cache(n=4000, dim=256, width=2)
-    with GrowingCache(path, {"model": "m"}, 4000, 256, "float16") as growing:
+    with ResumableWriter(path, {"model": "m"}, 4000, 256, "float16") as growing:
         print("began at", growing.next_row, flush=True)
         for start in range(growing.next_row, 4000, batch_size):
             stop = start + batch_size
@@ -75,7 +75,7 @@ def test_a_killed_process_loses_nothing_that_was_committed(tmp_path):
         assert process.stdout.readline() == f"began at {committed}\n"
         committed = wait_for_row(process, row)
         end(process, signal.SIGKILL)
-        with GrowingCache(path, {"model": "m"}, N, DIM, "float16") as growing:
+        with ResumableWriter(path, {"model": "m"}, N, DIM, "float16") as growing:
             assert growing.next_row >= committed
             committed = growing.next_row
     assert run_python(GROW, path, 333).stdout.startswith(f"began at {committed}\n")
@@ -121,14 +121,14 @@ def test_ctrl_c_waits_for_hdf5_and_leaves_nothing(tmp_path):
 
 def test_a_second_writer_is_told_and_disturbs_nothing(tmp_path):
     path = tmp_path / "a.h5"
-    with GrowingCache(path, {"model": "m"}, N, DIM, "float16") as growing:
+    with ResumableWriter(path, {"model": "m"}, N, DIM, "float16") as growing:
         growing.append(expected().features[:10], expected().valid[:10])
         second = run_python(
             EXTRACT + "try: grow(sys.argv[1], 9)\nexcept CacheError as e: print(e)", path
         )
         message = (
-            f"{path}: another process is writing this file; wait until it ends or write another "
-            "file (its lock is a.h5.lock)"
+            f"{path}: another process is writing this file; wait until it ends, or write another "
+            "file (lock: a.h5.lock)"
         )
         assert (second.stdout, second.stderr) == (message + "\n", "")
         with pytest.raises(CacheError) as error:
@@ -142,7 +142,7 @@ def test_a_second_writer_is_told_and_disturbs_nothing(tmp_path):
 def test_a_reader_is_not_disturbed_by_a_writer(tmp_path):
     path = tmp_path / "a.h5"
     write_cache(path, make_cache())
-    with GrowingCache(path, {}, N, DIM, "float16", overwrite=True):
+    with ResumableWriter(path, {}, N, DIM, "float16", overwrite=True):
         assert same(read_cache(path), make_cache())
 
 

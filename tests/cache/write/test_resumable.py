@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.files.journal import Batch, batch_checksum, batch_line, begun_job
+from clip_cfr.cache.files.journal import Batch, batch_checksum, read_unfinished_job
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.reader import read_cache
-from clip_cfr.cache.write.resumable import GrowingCache
+from clip_cfr.cache.write.resumable import ResumableWriter
 from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import make_cache, run_python, same
 
@@ -21,19 +21,19 @@ CACHE = make_cache(n=23, dim=3, dtype="float32")
 JOB = {"model": "tiny", "image_processor": {"size": 224, "crop": True}}
 
 
-def grow(path: Path, cache: FeatureCache = CACHE, job: dict = JOB, **settings) -> GrowingCache:
+def grow(path: Path, cache: FeatureCache = CACHE, job: dict = JOB, **settings) -> ResumableWriter:
     """The context in which this cache grows at the path."""
     n, dim = cache.features.shape
-    return GrowingCache(path, job, n, dim, cache.features.dtype.name, **settings)
+    return ResumableWriter(path, job, n, dim, cache.features.dtype.name, **settings)
 
 
-def append(growing: GrowingCache, stop: int, cache: FeatureCache = CACHE) -> None:
+def append(growing: ResumableWriter, stop: int, cache: FeatureCache = CACHE) -> None:
     """Appends the rows up to `stop` as one batch."""
     rows = slice(growing.next_row, stop)
     growing.append(cache.features[rows], cache.valid[rows])
 
 
-def finish(growing: GrowingCache, cache: FeatureCache = CACHE) -> None:
+def finish(growing: ResumableWriter, cache: FeatureCache = CACHE) -> None:
     growing.finish(cache.dataset, cache.rows, cache.head, cache.texts, cache.provenance)
 
 
@@ -87,34 +87,34 @@ def test_batches_of_fewer_rows_are_remembered_over_a_kill(tmp_path):
     features, valid = CACHE.features, CACHE.valid
     with grow(tmp_path / "a.h5") as growing:
         append(growing, 8)
-        growing.append(features[8:12], valid[8:12], encoded_in=4)
-        growing.append(features[12:16], valid[12:16], encoded_in=4)
-        assert growing.halvings == [[8, 4]]
+        growing.append(features[8:12], valid[8:12], halved_batch_size=4)
+        growing.append(features[12:16], valid[12:16], halved_batch_size=4)
+        assert growing.batch_size_halvings == [[8, 4]]
     with grow(tmp_path / "a.h5") as growing:
-        assert (growing.next_row, growing.encoded_in) == (16, 4)
-        growing.append(features[16:20], valid[16:20], encoded_in=1)
-        assert growing.halvings == [[8, 4], [16, 1]]
+        assert (growing.next_row, growing.halved_batch_size) == (16, 4)
+        growing.append(features[16:20], valid[16:20], halved_batch_size=1)
+        assert growing.batch_size_halvings == [[8, 4], [16, 1]]
     lines = (tmp_path / "a.h5.journal").read_text().splitlines()
     assert [json.loads(line).get("encoded_in") for line in lines[1:]] == [None, 4, 4, 1]
 
 
 def test_a_size_that_was_changed_by_hand_is_not_believed(tmp_path):
     with grow(tmp_path / "a.h5") as growing:
-        growing.append(CACHE.features[:8], CACHE.valid[:8], encoded_in=4)
+        growing.append(CACHE.features[:8], CACHE.valid[:8], halved_batch_size=4)
     journal = tmp_path / "a.h5.journal"
     journal.write_text(journal.read_text().replace('"encoded_in": 4', '"encoded_in": 2'))
     with grow(tmp_path / "a.h5") as growing:
-        assert (growing.next_row, growing.halvings) == (0, [])
+        assert (growing.next_row, growing.batch_size_halvings) == (0, [])
 
 
 def test_the_job_that_was_begun_is_told_once_a_row_is_committed(tmp_path):
     path = tmp_path / "a.h5"
     with grow(path) as growing:
-        assert begun_job(path) == {}
+        assert read_unfinished_job(path) == {}
         append(growing, 4)
-    assert begun_job(path) == JOB | {"num_rows": 23, "dim": 3, "dtype": "float32"}
+    assert read_unfinished_job(path) == JOB | {"num_rows": 23, "dim": 3, "dtype": "float32"}
     (tmp_path / "a.h5.journal").write_text("no JSON\n")
-    assert begun_job(path) == {}
+    assert read_unfinished_job(path) == {}
 
 
 stages = st.lists(
@@ -185,8 +185,8 @@ def test_another_job_is_refused_and_what_differs_is_named(tmp_path):
         pass
     assert str(error.value) == (
         f"{path}.journal: belongs to another job: image_processor.size was 224, now 336; "
-        'limit was not set, now null; model was "tiny", now "large"; run again with the settings '
-        "that it was begun with, or start anew with --overwrite"
+        'limit was not set, now null; model was "tiny", now "large"; run again with its settings '
+        "to resume it, or start anew with --overwrite"
     )
     assert {each: each.read_bytes() for each in tmp_path.iterdir()} == kept
 
@@ -195,7 +195,7 @@ def test_another_type_or_shape_is_another_job(tmp_path):
     path = tmp_path / "a.h5"
     with grow(path) as growing:
         append(growing, 10)
-    with pytest.raises(CacheError) as error, GrowingCache(path, JOB, 24, 3, "float16"):
+    with pytest.raises(CacheError) as error, ResumableWriter(path, JOB, 24, 3, "float16"):
         pass
     assert 'another job: dtype was "float32", now "float16"; num_rows was 23, now 24; ' in str(
         error.value
@@ -241,7 +241,7 @@ def test_a_job_that_committed_nothing_leaves_nothing(tmp_path):
         (b"no JSON\n", "b'no JSON'"),
         (
             b'{"format": "clip-cfr-journal", "version": 2, "job": {}}\n',
-            "clip-cfr-journal of version 2",
+            "clip-cfr-journal version 2",
         ),
     ],
 )
@@ -251,7 +251,7 @@ def test_a_journal_of_another_kind_is_refused(tmp_path, line, found):
     with pytest.raises(CacheError) as error, grow(path):
         pass
     assert str(error.value) == (
-        f"{path}.journal: line 1: expected clip-cfr-journal of version 1, found {found}; "
+        f"{path}.journal: line 1: expected clip-cfr-journal version 1, found {found}; "
         "start anew with --overwrite"
     )
     with grow(path, overwrite=True) as growing:
@@ -263,7 +263,7 @@ def test_a_journal_that_claims_too_many_rows_is_not_believed(tmp_path):
     with grow(path) as growing:
         append(growing, 10)
     with open(tmp_path / "a.h5.journal", "ab") as file:
-        file.write(batch_line(Batch(99, (), 0)))
+        file.write(Batch(99, (), 0).to_line())
     grow_to_the_end(path)
     assert same(read_cache(path), CACHE)
 
@@ -276,8 +276,8 @@ def test_a_reader_is_told_how_far_a_growing_file_is(tmp_path, name):
     with pytest.raises(CacheError) as error:
         read_cache(tmp_path / name)
     assert str(error.value) == (
-        f"{tmp_path / name}: still growing: 9 of 23 rows so far; "
-        "run the same command again to go on"
+        f"{tmp_path / name}: unfinished: 9 of 23 rows are saved; "
+        "run the same command again to resume"
     )
 
 
@@ -286,14 +286,14 @@ def test_a_growing_file_without_a_journal_is_told_from_a_missing_one(tmp_path):
     with pytest.raises(CacheError) as error:
         read_cache(tmp_path / "a.h5")
     assert str(error.value) == (
-        f"{tmp_path / 'a.h5'}: still growing, with no row committed; "
+        f"{tmp_path / 'a.h5'}: unfinished, with no row saved yet; "
         "run the command that writes it again"
     )
 
 
 def test_numbers_too_large_for_float16_are_refused(tmp_path):
     path = tmp_path / "a.h5"
-    with GrowingCache(path, JOB, 23, 3, "float16") as growing:
+    with ResumableWriter(path, JOB, 23, 3, "float16") as growing:
         append(growing, 10)
         features = CACHE.features[10:12].copy()
         features[1, 2] = 70_000
@@ -312,7 +312,7 @@ def test_a_model_that_gives_no_number_is_named_as_the_cause(tmp_path):
         growing.append(np.full((2, 3), np.nan, np.float32), np.ones(2, bool))
     assert str(error.value) == (
         f"{path}: features, row 0: expected finite numbers, found nan in column 0; "
-        "the model gave it: run again with --dtype float32 --overwrite"
+        "it is the model's output: run again with --dtype float32 --overwrite"
     )
 
 
@@ -326,7 +326,7 @@ def test_rows_that_are_not_valid_are_stored_as_zeros(tmp_path):
 
 def test_too_many_rows_and_a_wrong_shape_are_refused(tmp_path):
     with grow(tmp_path / "a.h5") as growing:
-        with pytest.raises(CacheError, match=r"features: expected 23 rows, found 24; this is an"):
+        with pytest.raises(CacheError, match=r"features: expected 23 rows, found 24; this is a b"):
             growing.append(np.zeros((24, 3), np.float32), np.ones(24, bool))
         with pytest.raises(CacheError, match=r"features: expected shape \(2, 3\), found \(2, 4\);"):
             growing.append(np.zeros((2, 4), np.float32), np.ones(2, bool))
@@ -339,7 +339,7 @@ def test_a_cache_with_rows_missing_cannot_be_finished(tmp_path):
         with pytest.raises(CacheError) as error:
             finish(growing)
     assert str(error.value) == (
-        f"{path}: cannot be finished with 10 of 23 rows; run the same command again to go on"
+        f"{path}: cannot be finished with 10 of 23 rows; run the same command again to resume"
     )
 
 
@@ -360,10 +360,10 @@ def test_contents_that_break_a_rule_keep_the_rows(tmp_path):
 MEASURE_MEMORY = """
 import sys, tracemalloc
 import numpy as np
-from clip_cfr.cache.write.resumable import GrowingCache
+from clip_cfr.cache.write.resumable import ResumableWriter
 from tests.cache.examples import make_cache
 cache = make_cache(n=10_000, dim=1024, width=2)
-with GrowingCache(sys.argv[1], {}, 10_000, 1024, "float16") as growing:
+with ResumableWriter(sys.argv[1], {}, 10_000, 1024, "float16") as growing:
     for start in range(0, 10_000, 500):
         growing.append(cache.features[start:start + 500], cache.valid[start:start + 500])
     tracemalloc.start()

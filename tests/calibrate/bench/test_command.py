@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from clip_cfr.cache.console import figures_table
+from clip_cfr.cache.console import benchmark_table
 from clip_cfr.calibrate.bench.table import FIGURES, ROWS, title
 from clip_cfr.cli import main
 
@@ -51,7 +51,7 @@ def test_the_table_shows_every_figure_with_its_unit_and_meaning(capsys):
     values = dict.fromkeys(FIGURES, 0.0125) | {"gpu_grid_ratio": None}
     missing = {"gpu_grid_ratio": "there is no GPU here"}
     about = {"rows": [4795, 1199, 5794], "repeats": 5, "not_measured": missing}
-    Console(width=160).print(figures_table(ROWS, title, values | about))
+    Console(width=160).print(benchmark_table(ROWS, title, values | about))
     shown = capsys.readouterr().out
     assert "training with 4795 rows, 1199 of validation, 5794 of test; medians of 5 turns" in shown
     for name, meaning, unit, _ in ROWS:

@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 from rich.console import Console
 
-from clip_cfr.cache.console import figures_table
+from clip_cfr.cache.console import benchmark_table
 from clip_cfr.cli import main
 from clip_cfr.extract.bench.kills import CHUNK
 from clip_cfr.extract.bench.table import FIGURES, ROWS, render_scale, title
@@ -54,7 +54,7 @@ def test_the_growth_of_cost_is_shown_row_by_row(found, capsys):
     ratio = found["scale"][1]["memory_mb"] / found["scale"][0]["memory_mb"]
     assert found["memory_ratio"] == ratio
     console = Console(width=160)
-    console.print(figures_table(ROWS, title, found), render_scale(found))
+    console.print(benchmark_table(ROWS, title, found), render_scale(found))
     shown = capsys.readouterr().out
     assert "8 images a turn in batches of 32; means of 1 turns" in shown
     for name, meaning, *_ in ROWS:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.files.atomic import locked
+from clip_cfr.cache.files.atomic import write_lock
 from clip_cfr.extract.datasets import DatasetOptions, load_dataset
 from clip_cfr.extract.datasets.common.published_counts import group_counts
 from clip_cfr.extract.datasets.digits.handwritten import divide_digits, load_handwritten
@@ -200,7 +200,7 @@ def test_a_root_that_cannot_be_made_is_an_error(tmp_path):
 
 def test_two_renderings_at_once_are_refused(tmp_path):
     root = tmp_path / "images"
-    with locked(root):
+    with write_lock(root):
         message = message_of(root, error=CacheError)
     assert message.startswith(f"{root}: another process is writing this file; wait until it ends")
 

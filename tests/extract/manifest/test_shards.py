@@ -78,7 +78,7 @@ def test_a_shard_records_its_rows_and_the_whole_data_set(manifest, encoder, tmp_
     # Both rows are in one split; that does not cause a warning.
     summary = extract(manifest, encoder, tmp_path / "a.h5", make_options((1, 10)), Told())
     assert (summary.rows, summary.warnings) == ({"train": 2, "val": 0, "test": 0}, ())
-    cache = read_cache(tmp_path / "a.h5", whole=False)
+    cache = read_cache(tmp_path / "a.h5", allow_shard=True)
     assert cache.provenance["shard"] == {
         "index": 1,
         "count": 10,
@@ -95,7 +95,7 @@ def test_the_limit_applies_before_the_shards(manifest, encoder, tmp_path):
     for index in (1, 2):
         path = tmp_path / f"{index}.h5"
         extract(manifest, encoder, path, make_options((index, 2), limit=9), Told())
-        cache = read_cache(path, whole=False)
+        cache = read_cache(path, allow_shard=True)
         ids += cache.rows.ids
         assert cache.provenance["shard"]["num_rows"] == 9
     extract(manifest, encoder, tmp_path / "a.h5", ExtractOptions(limit=9), Told())

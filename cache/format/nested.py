@@ -1,0 +1,29 @@
+"""Nested settings, such as a provenance or a job, flattened and compared."""
+
+import json
+from typing import Any
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the settings in one dict, with dotted names for nested ones: {"a.b": 1}."""
+    flat = {}
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def describe_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return a phrase such as `seed was 0, now 1` for each setting that differs, by name."""
+    old, new = flatten(old), flatten(new)
+    return [
+        f"{name} was {_as_json(old, name)}, now {_as_json(new, name)}"
+        for name in sorted(old.keys() | new.keys())
+        if _as_json(old, name) != _as_json(new, name)
+    ]
+
+
+def _as_json(settings: dict[str, Any], name: str) -> str:
+    return json.dumps(settings[name]) if name in settings else "not set"
