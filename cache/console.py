@@ -41,6 +41,12 @@ def insert_program_name(ctx: click.Context, text: str) -> str:
     return text.replace("  clip-cfr ", f"  {ctx.find_root().info_name} ")
 
 
+def program_name() -> str:
+    """Return the name that the user called this program by, for commands to paste."""
+    called = Path(sys.argv[0]).name
+    return "python cli.py" if called == "cli.py" else "clip-cfr"
+
+
 def emit(result: dict[str, Any], as_json: bool, render: Callable[[dict[str, Any]], Any]) -> None:
     """Print a result on standard output.
 

@@ -59,12 +59,8 @@ def extract_dataset(
     # Torch takes seconds to import: errors of the data set are reported before.
     from clip_cfr.extract.run import extract
 
-    with started_engine(
-        engine, ray_address, settled(encoder, read_unfinished_job(out)), progress
-    ) as (
-        model,
-        runs,
-    ):
+    spec = settled(encoder, read_unfinished_job(out))
+    with started_engine(engine, ray_address, spec, progress) as (model, runs):
         return extract(manifest, model, out, options, progress, runs)
 
 
