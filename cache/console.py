@@ -18,6 +18,8 @@ COMMAND_LINE = (sys.executable, str(Path(__file__).parents[1] / "cli.py"))
 PIPE_WIDTH = 160
 # Exit code of a process that Ctrl-C ended: 128 plus the number of SIGINT, as in a shell.
 INTERRUPTED = 130
+# Begins the examples in the docstring of a command; click does not rewrap the lines below it.
+EXAMPLES = "\b\nExample:"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 overwrite_option = click.option(
@@ -26,11 +28,12 @@ overwrite_option = click.option(
 
 
 class Command(click.Command):
-    """A command whose help has examples that can be pasted, see `insert_program_name`."""
+    """A command whose help ends with examples that can be pasted, see `insert_program_name`."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, help: str | None = None, **kwargs):
         kwargs["context_settings"] = CONTEXT | (kwargs.get("context_settings") or {})
-        super().__init__(*args, **kwargs)
+        text, _, examples = (help or "").partition(EXAMPLES)
+        super().__init__(*args, help=text, epilog=EXAMPLES + examples, **kwargs)
 
     def get_help(self, ctx: click.Context) -> str:
         return insert_program_name(ctx, super().get_help(ctx))
