@@ -1,15 +1,18 @@
-"""A small model and a small data set on disk, as real ones are."""
+"""A small CLIP and a small data set, written in the layouts of real ones."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-SPLIT_OF_REMAINDER = ("train", "train", "train", "val", "test")
+SPLIT_CYCLE = ("train", "train", "train", "val", "test")
 
 
 def save_small_clip(folder: Path) -> Path:
-    """A CLIP of random weights, 32 pixels and 24 features, saved as transformers saves one."""
+    """Save a transformers CLIP with random weights, 32-pixel images and 24 features.
+
+    Return `folder`.
+    """
     import torch
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
@@ -39,13 +42,16 @@ def save_small_clip(folder: Path) -> Path:
     processor = CLIPImageProcessorPil(
         size={"shortest_edge": side}, crop_size={"height": side, "width": side}
     )
-    for part in (model, processor, tokenizer):
-        part.save_pretrained(folder)
+    for each in (model, processor, tokenizer):
+        each.save_pretrained(folder)
     return folder
 
 
 def save_photos(root: Path, num_photos: int) -> Path:
-    """A folder of noise images with a metadata.csv: two classes, two attributes, three splits."""
+    """Write noise images and a metadata.csv with two classes, two attributes and three splits.
+
+    Return `root`.
+    """
     rng = np.random.default_rng(0)
     root.mkdir(parents=True, exist_ok=True)
     lines = ["filename,label,attribute,split"]
@@ -53,7 +59,7 @@ def save_photos(root: Path, num_photos: int) -> Path:
         pixels = rng.integers(0, 256, (36, 48, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(root / f"{number:04}.png")
         label, attribute = ("cat", "dog")[number % 2], ("in", "out")[number // 2 % 2]
-        split = SPLIT_OF_REMAINDER[number // 4 % 5]
+        split = SPLIT_CYCLE[number // 4 % 5]
         lines.append(f"{number:04}.png,{label},{attribute},{split}")
     (root / "metadata.csv").write_text("\n".join(lines) + "\n")
     return root
