@@ -1,14 +1,28 @@
-"""The data sets: each module turns one, as it is published, into a manifest."""
+"""Data sets: each module reads one from disk, in its published layout, into a manifest.
+
+To add a data set, write one module in this package and add one line to DATASETS. The module has:
+
+    OPTIONS: the fields of `DatasetOptions` that it supports, such as ("metadata", "seed").
+        `class_names` and `prompts` need not be listed: every data set supports them.
+    load(root: Path, options: DatasetOptions) -> Manifest: reads the data set. It raises
+        `ExtractError` with the file, the row, what was expected and found, and what to do.
+
+`common/` has the building blocks: CSV tables, image paths, drawn splits, published row counts.
+`waterbirds.py` is a complete example. A new option is a field of `DatasetOptions` and an option of
+the command.
+"""
 
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clip_cfr.extract.datasets.common.options import DatasetOptions, refuse_unknown
-from clip_cfr.extract.datasets.common.overrides import with_class_names, with_prompts
+from clip_cfr.extract.datasets.common.options import DatasetOptions, check_supported
 from clip_cfr.extract.errors import OptionError
-from clip_cfr.extract.manifest.manifest import Manifest
 
-# The module of each data set.
+if TYPE_CHECKING:
+    from clip_cfr.extract.manifest.manifest import Manifest
+
+# Module of each data set, relative to this package, by the name that users type.
 DATASETS = {
     "digits": "digits.dataset",
     "waterbirds": "waterbirds",
@@ -20,23 +34,35 @@ DATASETS = {
 }
 
 
-def load_dataset(name: str, root: Path, options: DatasetOptions) -> Manifest:
-    """The manifest of a data set that lies under a root.
+def load_dataset(name: str, root: str | Path, options: DatasetOptions | None = None) -> "Manifest":
+    """Read a data set from disk and return its manifest.
 
-    A module of this package has the options that it takes in `OPTIONS`, and
-    `load(root, options) -> Manifest`.
+    Args:
+        name: a key of DATASETS.
+        root: folder of the data set, in one of the layouts that its module documents.
+        options: options of the data set; by default none are set.
 
     Raises:
-        OptionError: the data set, or one of its options, is unknown.
-        ExtractError: what lies under the root is not the data set as published.
+        OptionError: if the data set does not exist or does not support an option, or the value of
+            an option is not valid.
+        ExtractError: if the root does not hold the data set in its published layout.
+        CacheError: if the root of `digits` cannot be written.
     """
     if name not in DATASETS:
-        raise OptionError(f"no data set is called {name!r}, expected one of {', '.join(DATASETS)}")
-    module = import_module(f"clip_cfr.extract.datasets.{DATASETS[name]}")
-    refuse_unknown(name, module.OPTIONS, options)
-    manifest = module.load(root, options)
+        raise OptionError(f"--dataset is {name!r}, expected one of {', '.join(DATASETS)}")
+    options = options or DatasetOptions()
+    module = import_module(f"{__name__}.{DATASETS[name]}")
+    check_supported(name, module.OPTIONS, options)
+    return override(module.load(Path(root), options), options)
+
+
+def override(manifest: "Manifest", options: DatasetOptions) -> "Manifest":
+    """Return the manifest with the class names and prompts of the options, where they are set."""
+    # Imported here because it needs NumPy, while listing DATASETS on the command line does not.
+    from clip_cfr.extract.datasets.common.overrides import override_class_names, override_prompts
+
     if options.class_names is not None:
-        manifest = with_class_names(manifest, options.class_names)
+        manifest = override_class_names(manifest, options.class_names)
     if options.prompts is not None:
-        manifest = with_prompts(manifest, options.prompts)
+        manifest = override_prompts(manifest, options.prompts)
     return manifest

@@ -1,4 +1,10 @@
-"""MetaShift's cats and dogs (Liang and Zou 2022), indoors and outdoors."""
+"""MetaShift (Liang and Zou 2022): cats and dogs, indoors and outdoors.
+
+Layouts of the root:
+
+    MetaShift-Cat-Dog-indoor-outdoor/    with the four folders of GROUPS; or this folder itself
+    metadata_metashift.csv               in or beside that folder (SubpopBench); optional
+"""
 
 from pathlib import Path
 
@@ -7,51 +13,54 @@ from jaxtyping import Int8
 
 from clip_cfr.cache.format.schema import Rows
 from clip_cfr.extract.datasets.common.csv_table import Table, read_csv
-from clip_cfr.extract.datasets.common.image_paths import (
-    first_file,
-    first_folder,
-    relative_paths,
+from clip_cfr.extract.datasets.common.find_files import (
+    find_first_file,
+    find_first_folder,
     require_folder,
-    require_images,
 )
-from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, binary_rows
+from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
+from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, read_binary_rows
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.common.published_counts import differences
-from clip_cfr.extract.datasets.common.random_splits import SEED
+from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
+from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest, make_rows
 
 OPTIONS = ("metadata", "seed")
 FOLDER = "MetaShift-Cat-Dog-indoor-outdoor"
-LIST = "metadata_metashift.csv"
-EXPECTED = f"{FOLDER}/ (train/cat/cat(indoor)/ and its three fellows), or that folder itself"
-# The label (1 a cat) and the attribute (1 indoors) of the images in each folder.
+METADATA = "metadata_metashift.csv"
+# The label (1 is a cat) and the attribute (1 is indoors) of the images in each folder.
 GROUPS = {
     "test/cat/cat(outdoor)": (1, 0),
     "test/dog/dog(indoor)": (0, 1),
     "train/cat/cat(indoor)": (1, 1),
     "train/dog/dog(outdoor)": (0, 0),
 }
-# Over all splits: how a list divides them depends on the machine that it was made on.
-PUBLISHED = {"the whole": (1184, 773, 294, 1248)}
+EXPECTED = f"{FOLDER}/ (with {'/, '.join(GROUPS)}/), or to that folder itself"
+# Rows of each group over all splits: the published splits depend on the order in which the file
+# system of the machine lists the images.
+PUBLISHED = (1184, 773, 294, 1248)
 TEST_FRACTION, VAL_FRACTION = 0.25, 0.10
 
 
 def load(root: Path, options: DatasetOptions) -> Manifest:
-    """MetaShift; label 1 is a cat, attribute 1 an indoor scene.
+    """Read MetaShift. Label 1 is a cat, attribute 1 is indoors.
+
+    Without a metadata file, the splits are drawn at random.
 
     Raises:
-        ExtractError: a folder, the list or an image is missing, or the list holds what it should
-            not.
+        ExtractError: if a folder, the metadata file or an image is missing, or the file is not
+            valid.
     """
     require_folder(root, EXPECTED)
-    folder = first_folder(root, (FOLDER,))
-    # SubpopBench writes its list beside the folder.
-    path = options.metadata or first_file(folder, [LIST]) or first_file(folder.parent, [LIST])
-    seed = SEED if options.seed is None else options.seed
-    rows = found_rows(folder, seed) if path is None else listed_rows(folder, read_csv(path))
-    drawn = () if path else (drawn_warning(seed),)
+    folder = find_first_folder(root, (FOLDER,))
+    metadata = (
+        options.metadata
+        or find_first_file(folder, [METADATA])
+        or find_first_file(folder.parent, [METADATA])
+    )
+    rows, warnings = read_or_scan_rows(folder, metadata, options.seed)
     return Manifest(
         dataset="metashift",
         rows=rows,
@@ -60,42 +69,60 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         attribute_names=("outdoor", "indoor"),
         class_prompts=(("dog",), ("cat",)),
         attribute_prompts=(("a photo taken outdoors.",), ("a photo taken indoors.",)),
-        warnings=drawn + differences("metashift", {"the whole": totals(rows)}, PUBLISHED),
+        warnings=(*warnings, *check_counts(rows)),
     )
 
 
-def listed_rows(folder: Path, table: Table) -> Rows:
-    """The rows of a metadata file.
+def read_or_scan_rows(
+    folder: Path, metadata: Path | None, seed: int | None
+) -> tuple[Rows, tuple[str, ...]]:
+    """Return the rows of the metadata file, or of all images and a warning about drawn splits."""
+    if metadata is not None:
+        return read_metadata_rows(folder, read_csv(metadata)), ()
+    seed = DEFAULT_SEED if seed is None else seed
+    warning = (
+        f"metashift: no {METADATA} found; drew the splits with seed {seed} over the images sorted "
+        "by path. SubpopBench draws over the order of the file system, so its splits differ"
+    )
+    return scan_rows(folder, seed), (warning,)
 
-    Such files hold absolute paths of the machine that wrote them: what follows the folder's name
-    in a path is looked for in the folder.
+
+def read_metadata_rows(folder: Path, table: Table) -> Rows:
+    """Return the rows of a metadata file.
+
+    Published metadata files contain absolute paths of another machine. Only the part after the
+    name of the data set's folder is used, relative to `folder`.
     """
     values = [value.rpartition(f"{FOLDER}/")[2] for value in table.column(*FILENAME)]
-    paths = relative_paths(table, values)
+    paths = normalise_paths(table, values)
     require_images(folder, table, paths)
-    return binary_rows(table, paths)
+    return read_binary_rows(table, paths)
 
 
-def found_rows(folder: Path, seed: int) -> Rows:
-    """The rows of all images in the four folders, sorted by path, with drawn splits."""
-    groups = {path: group for name, group in GROUPS.items() for path in images_in(folder, name)}
+def scan_rows(folder: Path, seed: int) -> Rows:
+    """Return the rows of all images in the four folders, sorted by path, with drawn splits."""
+    groups = {path: group for name, group in GROUPS.items() for path in list_images(folder, name)}
     paths = sorted(groups)
     labels, attributes = zip(*(groups[path] for path in paths), strict=True)
-    return make_rows(paths, labels, attributes, draw(len(paths), seed))
+    return make_rows(paths, labels, attributes, draw_splits(len(paths), seed))
 
 
-def images_in(folder: Path, name: str) -> list[str]:
-    """The paths of the images in one of the four folders."""
+def list_images(folder: Path, name: str) -> list[str]:
+    """Return the paths of the images in one of the four folders, relative to `folder`."""
     paths = [f"{name}/{path.name}" for path in (folder / name).glob("*.jpg")]
     if not paths:
         raise ExtractError(
-            f"no images *.jpg in {folder / name}; give --root a folder with {EXPECTED}"
+            f"{folder / name} contains no images *.jpg; "
+            f"set --root to a folder that contains {EXPECTED}"
         )
     return paths
 
 
-def draw(n: int, seed: int) -> Int8[np.ndarray, " n"]:
-    """A split code for each row: a quarter test, then a tenth val, as SubpopBench draws them."""
+def draw_splits(n: int, seed: int) -> Int8[np.ndarray, " n"]:
+    """Draw a split code for each of n rows with the calls that SubpopBench makes.
+
+    A quarter of the rows is test, a tenth val.
+    """
     rng = np.random.RandomState(seed)
     test = rng.choice(np.arange(n), size=int(n * TEST_FRACTION), replace=False)
     rest = np.setdiff1d(np.arange(n), test)
@@ -105,14 +132,8 @@ def draw(n: int, seed: int) -> Int8[np.ndarray, " n"]:
     return splits
 
 
-def drawn_warning(seed: int) -> str:
-    """What to know about splits that were drawn here."""
-    return (
-        f"metashift: no {LIST}, so the splits were drawn with seed {seed} over the images "
-        "sorted by path; SubpopBench draws over the order of the file system, so its splits differ"
-    )
-
-
-def totals(rows: Rows) -> list[int]:
-    """Rows of each group over all splits."""
-    return np.bincount(rows.labels * 2 + rows.attributes, minlength=4).tolist()
+def check_counts(rows: Rows) -> tuple[str, ...]:
+    """Return a warning if the row counts of the groups differ from the published ones."""
+    by_split = count_groups(rows, 4, 2).values()
+    totals = [sum(counts) for counts in zip(*by_split, strict=True)]
+    return compare_counts("metashift", {"the data set": totals}, {"the data set": PUBLISHED})

@@ -1,28 +1,36 @@
-"""Waterbirds (Sagawa et al. 2020): birds of land and water, pasted before land and water."""
+"""Waterbirds (Sagawa et al. 2020): land birds and water birds on land and water backgrounds.
+
+Layouts of the root, below which the images have paths such as 001.Black_footed_Albatross/a.jpg:
+
+    metadata.csv and the images                            the published folder itself
+    waterbird_complete95_forest2water2/                    its parent folder (group DRO)
+    waterbirds_v1.0/                                       its parent folder (WILDS)
+    metadata_waterbirds.csv beside one of these folders    SubpopBench
+"""
 
 from pathlib import Path
 
 from clip_cfr.extract.datasets.common.csv_table import read_csv
-from clip_cfr.extract.datasets.common.image_paths import (
-    find_file,
-    first_folder,
-    relative_paths,
-    require_images,
-)
-from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, binary_rows
+from clip_cfr.extract.datasets.common.find_files import find_file, find_first_folder
+from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
+from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, read_binary_rows
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.common.published_counts import differences, group_counts
+from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest
 
 OPTIONS = ("metadata",)
 FOLDERS = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")
-# The last is SubpopBench's, which lies beside the folder of the images.
-LISTS = ("metadata.csv", *(f"{name}/metadata.csv" for name in FOLDERS), "metadata_waterbirds.csv")
+METADATA = (
+    "metadata.csv",
+    *(f"{name}/metadata.csv" for name in FOLDERS),
+    "metadata_waterbirds.csv",
+)
 EXPECTED = (
     "waterbird_complete95_forest2water2/ (metadata.csv and a folder for each bird), "
-    "or that folder itself, or WILDS' waterbirds_v1.0/"
+    "or to that folder itself, or to the parent of WILDS' waterbirds_v1.0/"
 )
+# Rows of the groups (land bird, land), (land bird, water), (water bird, land), (water bird, water).
 PUBLISHED = {
     "train": (3498, 184, 56, 1057),
     "val": (467, 466, 133, 133),
@@ -31,15 +39,15 @@ PUBLISHED = {
 
 
 def load(root: Path, options: DatasetOptions) -> Manifest:
-    """Waterbirds; label 1 is a waterbird, attribute 1 a water background.
+    """Read Waterbirds. Label 1 is a water bird, attribute 1 a water background.
 
     Raises:
-        ExtractError: the list or an image is missing, or the list holds what it should not.
+        ExtractError: if the metadata file or an image is missing, or the file is not valid.
     """
-    table = read_csv(find_file(root, LISTS, EXPECTED, options.metadata))
-    folder = first_folder(root, FOLDERS)
-    paths = relative_paths(table, table.column(*FILENAME))
-    rows = binary_rows(table, paths)
+    table = read_csv(find_file(root, METADATA, EXPECTED, options.metadata))
+    folder = find_first_folder(root, FOLDERS)
+    paths = normalise_paths(table, table.column(*FILENAME))
+    rows = read_binary_rows(table, paths)
     require_images(folder, table, paths)
     return Manifest(
         dataset="waterbirds",
@@ -49,5 +57,5 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         attribute_names=("land", "water"),
         class_prompts=(("landbird",), ("waterbird",)),
         attribute_prompts=(("land",), ("water",)),
-        warnings=differences("waterbirds", group_counts(rows, 4, 2), PUBLISHED),
+        warnings=compare_counts("waterbirds", count_groups(rows, 4, 2), PUBLISHED),
     )

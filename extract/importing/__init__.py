@@ -1,1 +1,1 @@
-"""Building a cache from embeddings that already exist."""
+"""Import of existing embeddings into a cache."""

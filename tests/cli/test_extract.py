@@ -98,7 +98,7 @@ def test_options_of_the_data_set_reach_it(photos, small_clip, tmp_path):
 
 def test_wrong_usage_ends_with_2(photos, small_clip, tmp_path):
     unknown = error_of("extract", "--dataset", "birds", code=2)
-    assert unknown.startswith("Error: no data set is called 'birds', expected one of digits")
+    assert unknown.startswith("Error: --dataset is 'birds', expected one of digits")
     args = arguments(photos, small_clip, tmp_path / "out.h5", "--protocol", "five-class")
     assert error_of(*args, code=2).startswith("Error: folder has no option --protocol")
 
@@ -121,7 +121,9 @@ except SystemExit as done:
     print(done.code, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stderr.startswith(f"Error: no folder {tmp_path / 'nowhere'}; give --root a folder")
+    assert done.stderr.startswith(
+        f"Error: {tmp_path / 'nowhere'} is not an existing folder; set --root to a folder"
+    )
     assert done.stdout == "1 False\n"
 
 

@@ -1,4 +1,4 @@
-"""Data sets as they are published, made small."""
+"""Fixtures for data sets in their published layouts."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-SHARED_DATA = Path(__file__).parents[2].parent / "shared" / "data"
+# Published metadata files and labels, in a folder beside the checkout; tests skip without them.
+PUBLISHED_FILES = Path(__file__).parents[2].parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
 def jpeg() -> bytes:
-    """The file of a grey picture of 4 by 4 pixels."""
+    """The content of a JPEG file: a grey image of 4 by 4 pixels."""
     buffer = io.BytesIO()
     Image.new("RGB", (4, 4), (90, 90, 90)).save(buffer, "JPEG")
     return buffer.getvalue()
@@ -20,7 +21,7 @@ def jpeg() -> bytes:
 
 @pytest.fixture
 def write_images(jpeg: bytes) -> Callable[[Path, Iterable[str]], None]:
-    """Puts a picture at each path below a folder."""
+    """Function that writes an image to each path below a folder."""
 
     def write(folder: Path, paths: Iterable[str]) -> None:
         for path in paths:
@@ -31,12 +32,12 @@ def write_images(jpeg: bytes) -> Callable[[Path, Iterable[str]], None]:
 
 
 @pytest.fixture
-def shared_data() -> Callable[[str], Path]:
-    """Finds a real published file, which is no part of this project."""
+def published_file() -> Callable[[str], Path]:
+    """Function that returns the path of a published file, or skips the test without it."""
 
     def find(name: str) -> Path:
-        if not (SHARED_DATA / name).is_file():
-            pytest.skip(f"the published file {name} is not at {SHARED_DATA}")
-        return SHARED_DATA / name
+        if not (PUBLISHED_FILES / name).is_file():
+            pytest.skip(f"the published file {name} is not in {PUBLISHED_FILES}")
+        return PUBLISHED_FILES / name
 
     return find

@@ -1,4 +1,8 @@
-"""How CelebA's forty attributes are said in words: first when absent, then when present."""
+"""English phrases for CelebA's forty attributes.
+
+Each attribute has two phrases that complete "a photo of a celebrity ...": for its absence and for
+its presence.
+"""
 
 PHRASES = {
     "5_o_Clock_Shadow": ("without stubble", "with stubble"),
@@ -44,15 +48,15 @@ PHRASES = {
 }
 
 
-def names(attribute: str) -> tuple[str, str]:
-    """Names for the absence and the presence of an attribute, such as `dark hair`, `blond hair`."""
+def make_names(attribute: str) -> tuple[str, str]:
+    """Return names for the absence and presence of an attribute: `dark hair` and `blond hair`."""
     absent, present = (
         phrase.removeprefix("with ").removeprefix("who is ") for phrase in PHRASES[attribute]
     )
     return absent, present
 
 
-def prompts(attribute: str) -> tuple[tuple[str], tuple[str]]:
-    """A sentence for the absence and one for the presence of an attribute."""
+def make_prompts(attribute: str) -> tuple[tuple[str], tuple[str]]:
+    """Return a one-sentence prompt for the absence and one for the presence of an attribute."""
     absent, present = ((f"a photo of a celebrity {phrase}.",) for phrase in PHRASES[attribute])
     return absent, present

@@ -1,9 +1,9 @@
-"""CelebA's own lists, in all the forms that go around under their names.
+"""Reader of CelebA's list files, in all the forms in which they are distributed.
 
-`list_attr_celeba.txt` has a first line with the number of rows, a header without a name for the
-images, and white space between the fields; the .csv of Kaggle has commas and a full header; files
-of the first kind, or with a full header, are also named .csv. `list_eval_partition.txt` has no
-header at all.
+`list_attr_celeba.txt` starts with a line that holds the number of rows, has a header without a name
+for the column of images, and separates fields by white space. Kaggle's .csv files have commas and a
+complete header. Other .csv files have the white space of the first kind, with either header.
+`list_eval_partition.txt` has no header.
 """
 
 from collections.abc import Sequence
@@ -12,45 +12,51 @@ from pathlib import Path
 from clip_cfr.extract.datasets.common.csv_table import Table, make_table, read_csv, read_text
 from clip_cfr.extract.errors import ExtractError
 
+# Each line with its number, counted from 1.
 Lines = list[tuple[int, str]]
 
 
 def read_list(path: Path, default_header: Sequence[str] = ()) -> Table:
-    """The table of a list, whose first column is `image_id`.
+    """Read a list file into a table whose first column is `image_id`.
+
+    Args:
+        path: the list file.
+        default_header: header of a file that has none.
 
     Raises:
-        ExtractError: the file cannot be read, a row has another number of fields than the
-            header, or the file has another number of rows than its first line says.
+        ExtractError: if the file cannot be read, a row and the header differ in their number of
+            fields, or the number of rows is not that of the first line.
     """
-    lines = filled_lines(read_text(path))
+    lines = split_lines(read_text(path))
     if not lines or "," in lines[0][1]:
         return read_csv(path)
     if lines[0][1].strip().isdecimal():
-        check_count(path, int(lines.pop(0)[1]), len(lines) - 1)
-    header = default_header if headless(lines) else lines.pop(0)[1].split()
-    return make_table(path, complete(header, lines), ((n, line.split()) for n, line in lines))
+        check_row_count(path, int(lines.pop(0)[1]), len(lines) - 1)
+    header = default_header if lacks_header(lines) else lines.pop(0)[1].split()
+    rows = ((number, line.split()) for number, line in lines)
+    return make_table(path, complete_header(header, lines), rows)
 
 
-def filled_lines(text: str) -> Lines:
-    """The lines that are not blank, each with its number."""
-    return [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
+def split_lines(text: str) -> Lines:
+    """Return the lines that are not blank, with their numbers."""
+    return [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
-def check_count(path: Path, expected: int, found: int) -> None:
-    """Raises ExtractError where a list has another number of rows than its first line says."""
+def check_row_count(path: Path, expected: int, found: int) -> None:
+    """Raise ExtractError if the number of rows is not that of the first line."""
     if expected != found:
         raise ExtractError(
-            f"{path}: its first line says {expected} rows, but {found} follow the header; "
-            "the file is cut off or damaged"
+            f"{path}: expected {expected} rows according to the first line, found {found} after "
+            "the header; the file is truncated or damaged, download it again"
         )
 
 
-def headless(lines: Lines) -> bool:
-    """Whether the first line holds values, which end with a number, as no header does."""
+def lacks_header(lines: Lines) -> bool:
+    """Return whether the first line holds values. Values end with a number, headers do not."""
     return bool(lines) and lines[0][1].split()[-1].lstrip("-").isdecimal()
 
 
-def complete(header: Sequence[str], lines: Lines) -> list[str]:
-    """The header, with a name for the column of images where only the others have one."""
-    nameless = bool(lines) and len(lines[0][1].split()) == len(header) + 1
-    return ["image_id", *header] if nameless else list(header)
+def complete_header(header: Sequence[str], lines: Lines) -> list[str]:
+    """Return the header with `image_id` in front if it has one name less than the rows."""
+    incomplete = bool(lines) and len(lines[0][1].split()) == len(header) + 1
+    return ["image_id", *header] if incomplete else list(header)

@@ -1,1 +1,1 @@
-"""CheXpert."""
+"""CheXpert, from its two lists and the demographics workbook."""

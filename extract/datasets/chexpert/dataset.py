@@ -1,4 +1,13 @@
-"""CheXpert (Irvin et al. 2019): is there no finding, and the patient's sex and race."""
+"""CheXpert (Irvin et al. 2019): chest x-rays with and without a finding.
+
+The spurious attribute is the patient's sex and race, or the sex alone.
+
+The root is one of FOLDERS, or contains one:
+
+    train.csv, valid.csv                            lists of images
+    train/patient00001/study1/view1_frontal.jpg     images, at the paths in the lists
+    CHEXPERT DEMO.xlsx                              races of the patients; optional
+"""
 
 from pathlib import Path
 
@@ -6,13 +15,13 @@ import numpy as np
 from jaxtyping import Int8, Int32
 
 from clip_cfr.extract.datasets.chexpert.demographics import read_races
-from clip_cfr.extract.datasets.chexpert.list_files import UNKNOWN, Images, read_images
-from clip_cfr.extract.datasets.common.image_paths import find_file
-from clip_cfr.extract.datasets.common.options import DatasetOptions, chosen
+from clip_cfr.extract.datasets.chexpert.list_files import UNKNOWN, ImageList, read_image_lists
+from clip_cfr.extract.datasets.common.find_files import find_file
+from clip_cfr.extract.datasets.common.options import DatasetOptions, resolve_choice
 from clip_cfr.extract.datasets.common.random_splits import (
-    SEED,
-    draw_as_subpopbench,
-    draw_by_subject,
+    DEFAULT_SEED,
+    draw_subject_splits,
+    draw_subpopbench_splits,
 )
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.image_source import FileSource
@@ -37,22 +46,24 @@ SEXES_AND_RACES = (
 
 
 def load(root: Path, options: DatasetOptions) -> Manifest:
-    """CheXpert; label 1 is an image without a finding, the attribute is sex and race.
+    """Read CheXpert. Label 1 is an image without a finding; the attribute is sex and race.
 
-    Without the demographics file the attribute is sex alone. Images of patients whose sex, or
-    whose entry in that file, is missing are left out, as SubpopBench does.
+    Without the demographics workbook the attribute is the sex alone. Images of patients whose sex
+    is unknown, or who are not in the workbook, are dropped, as SubpopBench does. Splits are drawn
+    at random.
 
     Raises:
-        OptionError: --split-by is neither patient nor image.
-        ExtractError: a list or an image is missing, or a list holds what it should not.
+        OptionError: if --split-by is neither `patient` nor `image`.
+        ExtractError: if a list or an image is missing, or a list is not valid.
     """
-    split_by = chosen("split_by", options.split_by, tuple(DRAWS))
+    split_by = resolve_choice("split_by", options.split_by, tuple(SPLITTERS))
     folder = find_file(root, [f"{name}train.csv" for name in FOLDERS], EXPECTED).parent
-    listed = read_images(folder, [folder / "train.csv", find_file(folder, ["valid.csv"], EXPECTED)])
-    races = patient_races(folder / DEMOGRAPHICS, listed.patients)
-    images, attributes = with_attributes(listed, races)
-    seed = SEED if options.seed is None else options.seed
-    splits = DRAWS[split_by](images, attributes, seed)
+    lists = [folder / "train.csv", find_file(folder, ["valid.csv"], EXPECTED)]
+    listed = read_image_lists(folder, lists)
+    races = read_patient_races(folder / DEMOGRAPHICS, listed.patients)
+    images, attributes = select_known_attributes(listed, races)
+    seed = DEFAULT_SEED if options.seed is None else options.seed
+    splits = SPLITTERS[split_by](images, attributes, seed)
     names = SEXES if races is None else SEXES_AND_RACES
     return Manifest(
         dataset="chexpert",
@@ -62,45 +73,47 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         attribute_names=names,
         class_prompts=(("a chest x-ray with a finding.",), ("a chest x-ray with no finding.",)),
         attribute_prompts=tuple((f"a chest x-ray of a {name}.",) for name in names),
-        warnings=warnings(folder, len(listed.paths) - len(images.paths), races is None),
+        warnings=make_warnings(folder, len(listed.paths) - len(images.paths), races is None),
     )
 
 
-def patient_races(path: Path, patients: Int32[np.ndarray, " n"]) -> Int32[np.ndarray, " n"] | None:
-    """The race of each row's patient, -1 where the file has no entry; None without the file."""
+def read_patient_races(
+    path: Path, patients: Int32[np.ndarray, " n"]
+) -> Int32[np.ndarray, " n"] | None:
+    """Return the race code of each row's patient, -1 if unknown; None if there is no workbook."""
     if not path.is_file():
         return None
     races = read_races(path)
     return np.array([races.get(patient, UNKNOWN) for patient in patients.tolist()], np.int32)
 
 
-def with_attributes(
-    listed: Images, races: Int32[np.ndarray, " n"] | None
-) -> tuple[Images, Int32[np.ndarray, " kept"]]:
-    """The images whose attribute is known, and their attributes: race * 2 + sex."""
+def select_known_attributes(
+    listed: ImageList, races: Int32[np.ndarray, " n"] | None
+) -> tuple[ImageList, Int32[np.ndarray, " kept"]]:
+    """Return the images with a known attribute, and their attributes race * 2 + sex."""
     races = np.zeros_like(listed.sexes) if races is None else races
-    kept = (listed.sexes != UNKNOWN) & (races != UNKNOWN)
-    if not kept.any():
+    known = (listed.sexes != UNKNOWN) & (races != UNKNOWN)
+    if not known.any():
         raise ExtractError(
-            f"none of CheXpert's {len(kept)} images has a patient of known sex and race; "
+            f"chexpert: the patient's sex or race is unknown for all {len(known)} images; "
             f"check that the lists and {DEMOGRAPHICS} belong together"
         )
-    return listed.only(kept), races[kept] * 2 + listed.sexes[kept]
+    return listed.select(known), races[known] * 2 + listed.sexes[known]
 
 
-def draw_by_patient(
-    images: Images, attributes: Int32[np.ndarray, " n"], seed: int
+def split_by_patient(
+    images: ImageList, attributes: Int32[np.ndarray, " n"], seed: int
 ) -> Int8[np.ndarray, " n"]:
-    """Splits in which no patient is in two, stratified by attribute and label."""
-    return draw_by_subject(images.patients, attributes * 2 + images.labels, FRACTIONS, seed)
+    """Draw splits that do not share patients, stratified by attribute and label."""
+    return draw_subject_splits(images.patients, attributes * 2 + images.labels, FRACTIONS, seed)
 
 
-def draw_by_image(
-    images: Images, attributes: Int32[np.ndarray, " n"], seed: int
+def split_by_image(
+    images: ImageList, attributes: Int32[np.ndarray, " n"], seed: int
 ) -> Int8[np.ndarray, " n"]:
-    """Splits as SubpopBench draws them: images of one patient may be in several."""
+    """Draw SubpopBench's splits, which may share patients, stratified by attribute."""
     try:
-        return draw_as_subpopbench(attributes, FRACTIONS, seed)
+        return draw_subpopbench_splits(attributes, FRACTIONS, seed)
     except ValueError as error:
         raise ExtractError(
             f"chexpert: {len(attributes)} images are too few to split by image ({error}); "
@@ -108,20 +121,21 @@ def draw_by_image(
         ) from error
 
 
-DRAWS = {"patient": draw_by_patient, "image": draw_by_image}
+# Values of --split-by, the default first.
+SPLITTERS = {"patient": split_by_patient, "image": split_by_image}
 
 
-def warnings(folder: Path, num_left_out: int, sex_alone: bool) -> tuple[str, ...]:
-    """What to know about the rows and attributes."""
-    found = []
+def make_warnings(folder: Path, num_dropped: int, sex_alone: bool) -> tuple[str, ...]:
+    """Return warnings about a missing workbook and dropped images."""
+    warnings = []
     if sex_alone:
-        found.append(
-            f"chexpert: no {folder / DEMOGRAPHICS}, so the attribute is sex alone, "
+        warnings.append(
+            f"chexpert: {folder / DEMOGRAPHICS} does not exist, so the attribute is the sex alone, "
             f"{len(SEXES)} values instead of {len(SEXES_AND_RACES)}"
         )
-    if num_left_out:
-        found.append(
-            f"chexpert: {num_left_out} images are left out, "
-            f"as their patient's sex or entry in {DEMOGRAPHICS} is missing"
+    if num_dropped:
+        warnings.append(
+            f"chexpert: dropped {num_dropped} images, because the sex of their patient is unknown "
+            f"or the patient is not in {DEMOGRAPHICS}"
         )
-    return tuple(found)
+    return tuple(warnings)

@@ -1,4 +1,4 @@
-"""The race of CheXpert's patients, from the demographics file that is published apart."""
+"""The race of CheXpert's patients, from the separately published demographics workbook."""
 
 import zlib
 from collections.abc import Iterable
@@ -9,55 +9,79 @@ from zipfile import BadZipFile
 
 from clip_cfr.extract.errors import ExtractError
 
-# Every other wording, and none, counts as one further race.
-NAMED = ("White", "Black")
+# Prefixes of the race; every other value, and a missing one, counts as one further race.
+RACE_PREFIXES = ("White", "Black")
+# What openpyxl raises for a file that is damaged or not a workbook.
+DAMAGE = (
+    BadZipFile,
+    EOFError,
+    KeyError,
+    OSError,
+    ParseError,
+    ValueError,
+    zlib.error,
+)
 
 
 def read_races(path: Path) -> dict[int, int]:
-    """The race of each patient by number: 0 white, 1 black, 2 all others and the unknown.
+    """Read the race of each patient by number: 0 white, 1 black, 2 any other or unknown.
 
     Raises:
-        ExtractError: openpyxl is missing, the file is no workbook, has no columns PATIENT and
-            PRIMARY_RACE, or a patient stands in it with two races.
+        ExtractError: if openpyxl is not installed, the file is not a workbook or has no columns
+            PATIENT and PRIMARY_RACE, or a patient has two races.
     """
-    rows = workbook_rows(path)
+    rows = read_workbook(path)
     header = list(rows[0]) if rows else []
     if not {"PATIENT", "PRIMARY_RACE"} <= set(header):
         found = ", ".join(str(name) for name in header if name is not None)
         raise ExtractError(
-            f"{path} has no columns PATIENT and PRIMARY_RACE; its columns are {found or 'none'}"
+            f"{path} has no columns PATIENT and PRIMARY_RACE, found the columns {found or 'none'}; "
+            "download it again"
         )
     patient, race = header.index("PATIENT"), header.index("PRIMARY_RACE")
-    return races_of(path, [(row[patient], row[race]) for row in rows[1:]])
+    return collect_races(path, [(row[patient], row[race]) for row in rows[1:]])
 
 
-def races_of(path: Path, entries: Iterable[tuple[object, object]]) -> dict[int, int]:
-    """The race of each patient; `entries` are those of the rows from the second on."""
+def collect_races(path: Path, entries: Iterable[tuple[object, object]]) -> dict[int, int]:
+    """Return the race code of each patient.
+
+    Args:
+        path: the workbook, for messages.
+        entries: PATIENT and PRIMARY_RACE of the rows from the second on.
+    """
     races: dict[int, int] = {}
     for row, (name, race) in enumerate(entries, start=2):
         if name is None:
             continue
-        patient = patient_number(str(name))
+        patient = parse_patient_number(str(name))
         if patient is None:
-            raise ExtractError(f"{path}, row {row}: PATIENT is {name!r}, expected patient00001")
-        if races.setdefault(patient, race_code(race)) != race_code(race):
-            raise ExtractError(f"{path}, row {row}: {name} stands twice, with two races")
+            raise ExtractError(
+                f"{path}, row {row}: PATIENT is {name!r}, expected a name such as patient00001"
+            )
+        if races.setdefault(patient, encode_race(race)) != encode_race(race):
+            raise ExtractError(
+                f"{path}, row {row}: {name} has another race in an earlier row, expected one race "
+                "for each patient; remove one of the rows"
+            )
     return races
 
 
-def patient_number(name: str) -> int | None:
-    """The number in a name such as patient00001, or None."""
+def parse_patient_number(name: str) -> int | None:
+    """Return the number in a name such as `patient00001`, or None if it has another form."""
     digits = name.removeprefix("patient")
     return int(digits) if digits != name and digits.isdecimal() else None
 
 
-def race_code(race: object) -> int:
-    """The number of a race as the file words it, such as `White, non-Hispanic`."""
-    return next((code for code, name in enumerate(NAMED) if str(race).startswith(name)), len(NAMED))
+def encode_race(race: object) -> int:
+    """Return the code of a race such as `White, non-Hispanic`."""
+    prefixes = enumerate(RACE_PREFIXES)
+    return next(
+        (code for code, prefix in prefixes if str(race).startswith(prefix)), len(RACE_PREFIXES)
+    )
 
 
-def workbook_rows(path: Path) -> list[tuple]:
-    """The rows of a workbook's first sheet, as tuples of values."""
+def read_workbook(path: Path) -> list[tuple]:
+    """Return the rows of the first sheet of an Excel workbook, as tuples of values."""
     try:
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException
@@ -65,9 +89,10 @@ def workbook_rows(path: Path) -> list[tuple]:
         raise ExtractError(
             f"reading {path} needs openpyxl; install it with: pip install 'clip-cfr[extract]'"
         ) from error
-    damage = (BadZipFile, InvalidFileException, KeyError, OSError, EOFError, ParseError, ValueError)
     try:
         with closing(load_workbook(path, read_only=True, data_only=True)) as book:
             return list(book.worksheets[0].iter_rows(values_only=True))
-    except (*damage, zlib.error) as error:
-        raise ExtractError(f"{path} is no Excel workbook ({error}); download it again") from error
+    except (*DAMAGE, InvalidFileException) as error:
+        raise ExtractError(
+            f"{path} is not a valid Excel workbook ({error}); download it again"
+        ) from error

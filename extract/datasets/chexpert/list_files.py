@@ -1,4 +1,4 @@
-"""CheXpert's lists: the columns that are used, from train.csv and valid.csv together."""
+"""CheXpert's lists train.csv and valid.csv: the columns that this project uses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,22 +7,26 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from clip_cfr.extract.datasets.chexpert.demographics import patient_number
+from clip_cfr.extract.datasets.chexpert.demographics import parse_patient_number
 from clip_cfr.extract.datasets.common.csv_table import Table, read_csv
-from clip_cfr.extract.datasets.common.image_paths import relative_paths, require_images
+from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
 from clip_cfr.extract.errors import ExtractError
 
-# Nobody marks the absence of "no finding": an empty field says it.
-NO_FINDING = {"": 0, "0": 0, "0.0": 0, "1": 1, "1.0": 1}
-SEXES = {"Male": 0, "Female": 1}
+# The lists leave the field empty if there is a finding.
+NO_FINDING_CODES = {"": 0, "0": 0, "0.0": 0, "1": 1, "1.0": 1}
+SEX_CODES = {"Male": 0, "Female": 1}
 UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class Images:
-    """Columns over images.
+class ImageList:
+    """Columns of the lists, with an entry for each image.
 
-    `labels` are 1 where there is no finding; `sexes` 0 male, 1 female, -1 unknown.
+    Attributes:
+        paths: path relative to the data set's folder.
+        labels: 1 if there is no finding, otherwise 0.
+        sexes: 0 male, 1 female, -1 unknown.
+        patients: number of the patient.
     """
 
     paths: tuple[str, ...]
@@ -30,56 +34,63 @@ class Images:
     sexes: Int32[np.ndarray, " n"]
     patients: Int32[np.ndarray, " n"]
 
-    def only(self, kept: Bool[np.ndarray, " n"]) -> "Images":
-        """The images that are kept."""
-        return Images(
-            paths=tuple(path for path, keep in zip(self.paths, kept, strict=True) if keep),
-            labels=self.labels[kept],
-            sexes=self.sexes[kept],
-            patients=self.patients[kept],
+    def select(self, mask: Bool[np.ndarray, " n"]) -> "ImageList":
+        """Return the images for which the mask is true."""
+        return ImageList(
+            paths=tuple(path for path, keep in zip(self.paths, mask, strict=True) if keep),
+            labels=self.labels[mask],
+            sexes=self.sexes[mask],
+            patients=self.patients[mask],
         )
 
 
-def read_images(folder: Path, lists: Sequence[Path]) -> Images:
-    """The images of several lists, in their order; paths are relative to the folder.
+def read_image_lists(folder: Path, lists: Sequence[Path]) -> ImageList:
+    """Read several lists and concatenate them.
+
+    Args:
+        folder: folder of the data set, which contains the images.
+        lists: paths of the CSV files.
 
     Raises:
-        ExtractError: an image is missing or listed twice, or a list holds what it should not.
+        ExtractError: if an image is missing or a duplicate, or a list is not valid.
     """
-    parts = [images_of(folder, read_csv(path)) for path in lists]
-    joined = Images(
+    parts = [read_image_list(folder, read_csv(path)) for path in lists]
+    images = ImageList(
         paths=tuple(path for part in parts for path in part.paths),
         labels=np.concatenate([part.labels for part in parts]),
         sexes=np.concatenate([part.sexes for part in parts]),
         patients=np.concatenate([part.patients for part in parts]),
     )
-    if len(set(joined.paths)) != len(joined.paths):
-        raise ExtractError(f"{' and '.join(map(str, lists))} share images, expected each once")
-    return joined
+    if len(set(images.paths)) != len(images.paths):
+        raise ExtractError(
+            f"{' and '.join(map(str, lists))} contain the same images, expected each image in one "
+            "list; download the lists again"
+        )
+    return images
 
 
-def images_of(folder: Path, table: Table) -> Images:
-    """The images of one list."""
-    # Whatever the folder is called here, paths begin with the name that it was published under.
+def read_image_list(folder: Path, table: Table) -> ImageList:
+    """Return the images of one list."""
+    # Paths begin with the published name of the data set's folder, which may have another name.
     values = [value.partition("/")[2] for value in table.column("Path")]
-    paths = relative_paths(table, values)
+    paths = normalise_paths(table, values)
     require_images(folder, table, paths)
-    sexes = [SEXES.get(sex, UNKNOWN) for sex in table.column("Sex")]
-    return Images(
+    sexes = [SEX_CODES.get(sex, UNKNOWN) for sex in table.column("Sex")]
+    return ImageList(
         paths=paths,
-        labels=table.coded(NO_FINDING, "No Finding"),
+        labels=table.encode_column(NO_FINDING_CODES, "No Finding"),
         sexes=np.array(sexes, np.int32),
-        patients=np.array([patient(table, *entry) for entry in enumerate(paths)], np.int32),
+        patients=np.array([parse_patient(table, *entry) for entry in enumerate(paths)], np.int32),
     )
 
 
-def patient(table: Table, index: int, path: str) -> int:
-    """The patient of an image, from its path `train/patient00001/study1/view1_frontal.jpg`."""
+def parse_patient(table: Table, index: int, path: str) -> int:
+    """Return the patient's number in a path such as `train/patient00001/study1/view1.jpg`."""
     folders = path.split("/")
-    number = patient_number(folders[-3]) if len(folders) >= 3 else None
+    number = parse_patient_number(folders[-3]) if len(folders) >= 3 else None
     if number is None:
         raise ExtractError(
-            f"{table.place(index)}: the path {path!r} names no patient, "
-            "expected train/patient00001/study1/view1_frontal.jpg or the like"
+            f"{table.location(index)}: the image path {path!r} contains no patient, expected a "
+            "path such as train/patient00001/study1/view1_frontal.jpg"
         )
     return number

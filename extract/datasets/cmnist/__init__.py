@@ -1,1 +1,1 @@
-"""Colored MNIST."""
+"""Colored MNIST, from the files of MNIST."""

@@ -1,1 +1,1 @@
-"""What the data sets share: lists, paths, splits, names, options."""
+"""Code shared by the data sets: CSV tables, image paths, splits, options and overrides."""

@@ -1,4 +1,4 @@
-"""Tables as published: columns of text, with the row of the file that each value stands in."""
+"""CSV files as tables of text columns that remember the row of the file of each value."""
 
 import csv
 import io
@@ -15,131 +15,144 @@ from clip_cfr.extract.errors import ExtractError
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a file as text.
+    """The columns of a file, as text.
 
-    `rows[i]` is the row of the file that entry i of every column stands in, as an editor or a
-    spreadsheet counts: from 1, the header included.
+    Attributes:
+        path: the file.
+        columns: values of each column by its name, without surrounding white space.
+        row_numbers: row of the file of each entry, as an editor or spreadsheet shows it: counted
+            from 1, including the header.
     """
 
     path: Path
     columns: dict[str, tuple[str, ...]]
-    rows: tuple[int, ...]
+    row_numbers: tuple[int, ...]
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.row_numbers)
 
-    def place(self, index: int) -> str:
-        """Where an entry stands: the file and its row."""
-        return f"{self.path}, row {self.rows[index]}"
+    def location(self, index: int) -> str:
+        """Return the file and row of an entry, for messages."""
+        return f"{self.path}, row {self.row_numbers[index]}"
 
-    def find(self, *names: str) -> str | None:
-        """The first of the names that is a column, or None."""
+    def find_column(self, *names: str) -> str | None:
+        """Return the first of the names that is a column, or None."""
         return next((name for name in names if name in self.columns), None)
 
     def column(self, *names: str) -> tuple[str, ...]:
-        """The first of the named columns that the file has.
+        """Return the values of the first of the names that is a column.
 
         Raises:
-            ExtractError: it has none of them.
+            ExtractError: if none of the names is a column.
         """
-        name = self.find(*names)
+        name = self.find_column(*names)
         if name is None:
             raise ExtractError(
-                f"{self.path} has no column {' or '.join(names)}; "
-                f"its columns are {', '.join(self.columns)}"
+                f"{self.path} has no column {' or '.join(names)}, found the columns "
+                f"{', '.join(self.columns)}; rename or add the column"
             )
         return self.columns[name]
 
-    def coded(self, codes: Mapping[str, int], *names: str) -> Int32[np.ndarray, " n"]:
-        """The first of the named columns in numbers, by a table of what it may hold.
+    def encode_column(self, codes: Mapping[str, int], *names: str) -> Int32[np.ndarray, " n"]:
+        """Return the integer codes of the values of the first of the names that is a column.
 
         Raises:
-            ExtractError: a value is not in the table; names the file, the row and the value.
+            ExtractError: if none of the names is a column, or a value has no code.
         """
         values = self.column(*names)
         unknown = next((i for i, value in enumerate(values) if value not in codes), None)
         if unknown is not None:
-            known = ", ".join(code or "nothing" for code in codes)
+            known = ", ".join(value or "nothing" for value in codes)
             raise ExtractError(
-                f"{self.place(unknown)}: {self.find(*names)} is {values[unknown]!r}, "
+                f"{self.location(unknown)}: {self.find_column(*names)} is {values[unknown]!r}, "
                 f"expected {f'one of {known}' if known else 'a name or a number'}"
             )
         return np.array([codes[value] for value in values], np.int32)
 
-    def refuse_duplicates(self, what: str, values: Sequence[str]) -> None:
-        """Raises ExtractError where a value stands in two rows."""
+    def require_unique(self, kind: str, values: Sequence[str]) -> None:
+        """Raise ExtractError if a value occurs in two entries.
+
+        Args:
+            kind: what the values are, for the message.
+            values: one for each entry.
+        """
         if len(set(values)) == len(values):
             return
         first: dict[str, int] = {}
         for index, value in enumerate(values):
             if first.setdefault(value, index) != index:
                 raise ExtractError(
-                    f"{self.place(index)}: {what} {value!r} is already in "
-                    f"row {self.rows[first[value]]}, expected each once"
+                    f"{self.location(index)}: the {kind} {value!r} is already listed in row "
+                    f"{self.row_numbers[first[value]]}; remove one of the two rows"
                 )
 
 
 def read_csv(path: Path) -> Table:
-    """The table of a CSV file with a header; blank lines do not count as rows.
+    """Read a CSV file with a header. Blank lines are skipped.
 
     Raises:
-        ExtractError: the file cannot be read, has no header or no rows, or a row has another
-            number of fields than the header.
+        ExtractError: if the file cannot be read, has no header or no rows, or a row and the header
+            differ in their number of fields.
     """
-    lines = csv_lines(path)
-    _, header = next(lines, (0, []))
+    rows = read_csv_rows(path)
+    _, header = next(rows, (0, []))
     if not header:
         raise ExtractError(f"{path} is empty, expected a header and rows")
-    return make_table(path, header, lines)
+    return make_table(path, header, rows)
 
 
-def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file that are not blank, each with its number, the header first."""
+def read_csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the fields of each row that is not blank, including the header."""
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
         yield from ((reader.line_num, fields) for fields in reader if fields)
     except csv.Error as error:
-        raise ExtractError(f"{path}, row {reader.line_num}: no CSV ({error})") from error
+        raise ExtractError(f"{path}, row {reader.line_num}: not valid CSV ({error})") from error
 
 
-def make_table(path: Path, header: list[str], lines: Iterable[tuple[int, list[str]]]) -> Table:
-    """The table of a header and numbered rows of fields.
+def make_table(
+    path: Path, header: Sequence[str], rows: Iterable[tuple[int, Sequence[str]]]
+) -> Table:
+    """Build a table from a header and numbered rows of fields.
 
     Raises:
-        ExtractError: a name stands twice in the header, there are no rows, or a row has another
-            number of fields than the header.
+        ExtractError: if the header contains a name twice, there are no rows, or a row and the
+            header differ in their number of fields.
     """
     names = [name.strip() for name in header]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ExtractError(f"{path} has the column {twice!r} twice, expected each once")
-    rows, columns = [], [[] for _ in names]
-    for row, fields in lines:
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate is not None:
+        raise ExtractError(f"{path} has two columns {duplicate!r}, expected unique names")
+    row_numbers, columns = [], [[] for _ in names]
+    for row_number, fields in rows:
         if len(fields) != len(names):
             raise ExtractError(
-                f"{path}, row {row}: {len(fields)} fields, expected {len(names)} as in the header"
+                f"{path}, row {row_number}: found {len(fields)} fields, expected {len(names)} "
+                "as in the header"
             )
-        rows.append(row)
+        row_numbers.append(row_number)
         for column, field in zip(columns, fields, strict=True):
-            # CelebA has eight million fields of two values.
+            # Interning saves memory: CelebA has eight million fields but only two values.
             column.append(sys.intern(field.strip()))
-    if not rows:
-        raise ExtractError(f"{path} has a header and no rows")
-    return Table(path, dict(zip(names, map(tuple, columns), strict=True)), tuple(rows))
+    if not row_numbers:
+        raise ExtractError(f"{path} has a header but no rows, expected a row for each image")
+    return Table(path, dict(zip(names, map(tuple, columns), strict=True)), tuple(row_numbers))
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, without a byte order mark.
+    """Return the text of a UTF-8 file, without a byte order mark.
 
     Raises:
-        ExtractError: there is no such file, or it is no UTF-8 text.
+        ExtractError: if the file cannot be read or is not UTF-8 text.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ExtractError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ExtractError(f"{path} cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
-        raise ExtractError(f"{path} is no UTF-8 text ({error.reason} at {error.start})") from error
+        raise ExtractError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
     if "\0" in text:
-        raise ExtractError(f"{path} is no text: it holds NUL bytes")
+        raise ExtractError(f"{path} contains NUL bytes, expected UTF-8 text")
     return text

@@ -1,10 +1,10 @@
-"""Words for digits, as prompts use them."""
+"""English words for digits, for names and prompts."""
 
 from collections.abc import Sequence
 
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def digit_range(digits: Sequence[int]) -> str:
-    """The name of a class of consecutive digits."""
+def name_digit_range(digits: Sequence[int]) -> str:
+    """Return the name of a class of consecutive digits, such as `a digit from zero to four`."""
     return f"a digit from {DIGIT_WORDS[digits[0]]} to {DIGIT_WORDS[digits[-1]]}"

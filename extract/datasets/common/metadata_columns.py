@@ -1,7 +1,8 @@
-"""Lists of images as group-robustness projects publish them: a file name, y, a and a split.
+"""Column names of the metadata files of group-robustness projects, and their binary rows.
 
-The columns go by several names: `img_filename,y,place,split` is what group DRO, WILDS and DFR
-write, `filename,y,a,split` what SubpopBench does.
+A metadata file is a CSV file with a row for each image: file name, label, attribute and split. The
+columns have several names: group DRO, WILDS and DFR write `img_filename,y,place,split`, SubpopBench
+writes `filename,y,a,split`.
 """
 
 from collections.abc import Sequence
@@ -14,21 +15,25 @@ FILENAME = ("filename", "img_filename", "image_id")
 LABEL = ("label", "y")
 ATTRIBUTE = ("attribute", "a", "place")
 SPLIT = ("split", "partition")
-BINARY = {"0": 0, "1": 1}
+BINARY_CODES = {"0": 0, "1": 1}
 SPLIT_CODES = {str(code): code for code in range(3)} | {
     name: code for code, name in enumerate(SPLIT_NAMES)
 }
 
 
-def binary_rows(table: Table, paths: Sequence[str]) -> Rows:
-    """The rows of a list with two labels and two attributes; `paths` are those of its images.
+def read_binary_rows(table: Table, paths: Sequence[str]) -> Rows:
+    """Return the rows of a metadata file with two classes and two attribute values.
+
+    Args:
+        table: the metadata file.
+        paths: path of the image of each entry, relative to the root.
 
     Raises:
-        ExtractError: a column is missing, or a value is none of those expected.
+        ExtractError: if a column is missing, or a value is not one of those expected.
     """
     return make_rows(
         ids=paths,
-        labels=table.coded(BINARY, *LABEL),
-        attributes=table.coded(BINARY, *ATTRIBUTE),
-        splits=table.coded(SPLIT_CODES, *SPLIT),
+        labels=table.encode_column(BINARY_CODES, *LABEL),
+        attributes=table.encode_column(BINARY_CODES, *ATTRIBUTE),
+        splits=table.encode_column(SPLIT_CODES, *SPLIT),
     )

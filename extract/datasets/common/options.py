@@ -1,4 +1,4 @@
-"""What a user may choose about a data set, and the refusal of what the data set does not know."""
+"""Options of data sets, and the check that a data set supports those that are set."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
@@ -6,22 +6,23 @@ from pathlib import Path
 
 from clip_cfr.extract.errors import OptionError
 
-# Names and prompts are put over whatever a loader returns, so every data set takes them.
-COMMON = ("class_names", "prompts")
+# Supported by every data set: `load_dataset` applies them to whatever a loader returns.
+COMMON_OPTIONS = ("class_names", "prompts")
 
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """The choices of the command line; None means not given, and the data set's own default.
+    """Options of data sets. None selects the default of the data set.
 
     Attributes:
-        metadata: CSV file that lists the images, instead of the one looked for under the root.
-        class_names: names of the classes in the order of their numbers.
-        prompts: JSON file of entries for classes and attributes (see `names.read_prompts`).
+        metadata: CSV file that lists the images, instead of the one under the root.
+        class_names: names of the classes, in the order of the labels.
+        prompts: JSON file with prompt entries of classes and attributes (see
+            `overrides.read_prompts`).
         target, spurious: CelebA's attributes that are the label and the spurious attribute.
         split_by: CheXpert's `patient` or `image`.
         protocol: Colored MNIST's `subpopbench` or `five-class`.
-        seed: for what a loader draws at random.
+        seed: seed of splits and pictures that are drawn at random.
     """
 
     metadata: Path | None = None
@@ -34,22 +35,28 @@ class DatasetOptions:
     seed: int | None = None
 
 
-def refuse_unknown(dataset: str, known: Collection[str], options: DatasetOptions) -> None:
-    """Raises OptionError where an option was given that is neither in `known` nor in COMMON."""
-    known = (*known, *COMMON)
+def check_supported(dataset: str, supported: Collection[str], options: DatasetOptions) -> None:
+    """Raise OptionError if an option is set that the data set does not support.
+
+    Args:
+        dataset: name of the data set.
+        supported: options of the data set, in addition to COMMON_OPTIONS.
+        options: the options that are set.
+    """
+    supported = (*supported, *COMMON_OPTIONS)
     for field in fields(options):
-        if field.name not in known and getattr(options, field.name) is not None:
+        if field.name not in supported and getattr(options, field.name) is not None:
             raise OptionError(
                 f"{dataset} has no option {flag(field.name)}; "
-                f"its options are {', '.join(flag(name) for name in known)}"
+                f"its options are {', '.join(flag(name) for name in supported)}"
             )
 
 
-def chosen(option: str, value: str | None, choices: tuple[str, ...]) -> str:
-    """The value, or the first choice where none was given.
+def resolve_choice(option: str, value: str | None, choices: tuple[str, ...]) -> str:
+    """Return the value of an option, or the first choice if it is not set.
 
     Raises:
-        OptionError: the value is none of the choices.
+        OptionError: if the value is not one of the choices.
     """
     if value is None:
         return choices[0]
@@ -58,6 +65,6 @@ def chosen(option: str, value: str | None, choices: tuple[str, ...]) -> str:
     return value
 
 
-def flag(name: str) -> str:
-    """An option as it is typed."""
-    return "--" + name.replace("_", "-")
+def flag(option: str) -> str:
+    """Return an option as it is typed on the command line, such as `--split-by`."""
+    return "--" + option.replace("_", "-")

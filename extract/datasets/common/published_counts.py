@@ -1,4 +1,4 @@
-"""Published numbers of rows, against those that were found."""
+"""Row counts of a data set on disk, compared with the published ones."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,8 +7,11 @@ import numpy as np
 from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
 
 
-def group_counts(rows: Rows, num_groups: int, num_attributes: int) -> dict[str, list[int]]:
-    """Rows of each group (label * num_attributes + attribute) in each split."""
+def count_groups(rows: Rows, num_groups: int, num_attributes: int) -> dict[str, list[int]]:
+    """Return the number of rows of each group in each split.
+
+    The index of a group is label * num_attributes + attribute.
+    """
     groups = rows.labels * num_attributes + rows.attributes
     return {
         name: np.bincount(groups[rows.splits == code], minlength=num_groups).tolist()
@@ -16,17 +19,23 @@ def group_counts(rows: Rows, num_groups: int, num_attributes: int) -> dict[str, 
     }
 
 
-def differences(
+def compare_counts(
     dataset: str, found: Mapping[str, Sequence[int]], published: Mapping[str, Sequence[int]]
 ) -> tuple[str, ...]:
-    """A warning for each part of a data set whose numbers of rows are not the published ones."""
+    """Return a warning for each part of a data set whose counts differ from the published ones.
+
+    Args:
+        dataset: name of the data set.
+        found, published: row counts of each part, such as those of the groups of each split.
+    """
     return tuple(
-        f"{dataset}: {part} has {joined(found[part])} rows, published are {joined(published[part])}"
+        f"{dataset}: {part} has {format_counts(found[part])} rows, "
+        f"the published counts are {format_counts(published[part])}"
         for part in published
         if list(found[part]) != list(published[part])
     )
 
 
-def joined(counts: Sequence[int]) -> str:
-    """Numbers as they stand in the literature's tables, such as 3498/184/56/1057."""
+def format_counts(counts: Sequence[int]) -> str:
+    """Format counts as the literature does, such as 3498/184/56/1057."""
     return "/".join(map(str, counts))

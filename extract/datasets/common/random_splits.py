@@ -1,54 +1,66 @@
-"""Splits that are drawn where a data set comes without: the same for the same seed."""
+"""Random splits for data sets without published ones, reproducible from a seed."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int, Int8
 
-SEED = 42
+DEFAULT_SEED = 42
 
 
-def draw_stratified(
+def draw_stratified_splits(
     strata: Int[np.ndarray, " n"], fractions: Sequence[float], seed: int
 ) -> Int8[np.ndarray, " n"]:
-    """A split code for each row, with nearly the same fractions in every stratum.
+    """Draw a split code for each row, with nearly the same fractions in every stratum.
 
-    `fractions` of train, val and test sum to 1.
+    Args:
+        strata: stratum of each row.
+        fractions: fractions of train, val and test; they sum to 1.
+        seed: seed of the draw.
+
+    Returns:
+        0 for train, 1 for val, 2 for test.
     """
-    # RandomState's streams are frozen for good; those of the newer generators are not.
+    # NumPy guarantees that the streams of RandomState never change; those of Generator may.
     rng = np.random.RandomState(seed)
     splits = np.zeros(len(strata), np.int8)
     for stratum in np.unique(strata):
         members = rng.permutation(np.flatnonzero(strata == stratum))
         cuts = np.round(np.cumsum(fractions)[:-1] * len(members)).astype(int)
-        for code, part in enumerate(np.split(members, cuts)):
-            splits[part] = code
+        for code, rows in enumerate(np.split(members, cuts)):
+            splits[rows] = code
     return splits
 
 
-def draw_by_subject(
+def draw_subject_splits(
     subjects: Int[np.ndarray, " n"],
     strata: Int[np.ndarray, " n"],
     fractions: Sequence[float],
     seed: int,
 ) -> Int8[np.ndarray, " n"]:
-    """A split code for each row, the same for all rows of a subject.
+    """Draw a split code for each row so that all rows of a subject are in the same split.
 
-    A subject counts for the largest of its rows' strata.
+    The stratum of a subject is the largest of the strata of its rows. Other arguments and the
+    result are those of `draw_stratified_splits`.
+
+    Args:
+        subjects: subject of each row.
     """
     _, subject = np.unique(subjects, return_inverse=True)
     largest = np.zeros(subject.max() + 1, np.int64)
     np.maximum.at(largest, subject, strata)
-    return draw_stratified(largest, fractions, seed)[subject]
+    return draw_stratified_splits(largest, fractions, seed)[subject]
 
 
-def draw_as_subpopbench(
+def draw_subpopbench_splits(
     strata: Int[np.ndarray, " n"], fractions: Sequence[float], seed: int
 ) -> Int8[np.ndarray, " n"]:
-    """The split codes that SubpopBench draws for its medical data sets, with the same calls.
+    """Draw split codes with the calls that SubpopBench makes for its medical data sets.
+
+    Arguments and result are those of `draw_stratified_splits`.
 
     Raises:
-        ValueError: a stratum is too small for the fractions.
+        ValueError: if a stratum is too small for the fractions.
     """
     from sklearn.model_selection import train_test_split
 

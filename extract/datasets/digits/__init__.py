@@ -1,1 +1,1 @@
-"""Coloured handwritten digits, the embedded data set."""
+"""Coloured handwritten digits, rendered from the digits of scikit-learn."""

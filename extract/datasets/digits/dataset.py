@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from clip_cfr.extract.datasets.common.csv_table import read_csv
-from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS, digit_range
-from clip_cfr.extract.datasets.common.image_paths import relative_paths, require_images
-from clip_cfr.extract.datasets.common.metadata_columns import binary_rows
+from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS, name_digit_range
+from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
+from clip_cfr.extract.datasets.common.metadata_columns import read_binary_rows
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.common.random_splits import SEED
+from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED
 from clip_cfr.extract.datasets.digits.handwritten import load_handwritten
 from clip_cfr.extract.datasets.digits.picture_plan import COLOUR_NAMES
 from clip_cfr.extract.datasets.digits.rendered_folder import METADATA, ensure_rendered
@@ -39,16 +39,18 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         ExtractError: if the root holds other files, digits of another seed, or not all of them.
         CacheError: if the root cannot be written, or another process is rendering into it.
     """
-    ensure_rendered(root, SEED if options.seed is None else options.seed)
+    ensure_rendered(root, DEFAULT_SEED if options.seed is None else options.seed)
     table = read_csv(root / METADATA)
-    paths = relative_paths(table, table.column("filename"))
+    paths = normalise_paths(table, table.column("filename"))
     require_images(root, table, paths)
     subjects = {str(index): index for index in range(len(load_handwritten()[0]))}
     return Manifest(
         dataset="digits",
-        rows=replace(binary_rows(table, paths), subjects=table.coded(subjects, "subject")),
+        rows=replace(
+            read_binary_rows(table, paths), subjects=table.encode_column(subjects, "subject")
+        ),
         images=FileSource(root, paths),
-        class_names=tuple(map(digit_range, CLASSES)),
+        class_names=tuple(map(name_digit_range, CLASSES)),
         attribute_names=COLOUR_NAMES,
         class_prompts=tuple(
             tuple(prompt.format(DIGIT_WORDS[digit]) for digit in digits for prompt in PROMPTS)

@@ -1,12 +1,15 @@
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.celeba.attribute_phrases import PHRASES
-from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.errors import ExtractError, OptionError
+from clip_cfr.extract.errors import OptionError
+from tests.extract.datasets import loading
+
+load = partial(loading.load, "celeba")
+load_error = partial(loading.load_error, "celeba")
 
 NAMES = tuple(PHRASES)
 IMAGES = [f"{number:06d}.jpg" for number in range(1, 6)]
@@ -15,36 +18,37 @@ ROWS = [("1", "-1", "1", 0), ("-1", "1", "1", 0), ("-1", "-1", "-1", 1), ("1", "
 ROWS.append(("1", "1", "-1", 0))
 
 
-def fields(row: tuple) -> list[str]:
-    """The forty values of a row."""
+def make_fields(row: tuple) -> list[str]:
+    """Return the forty values of a row."""
     values = dict(zip(("Blond_Hair", "Male", "Smiling"), row[:3], strict=True))
     return [values.get(name, "-1") for name in NAMES]
 
 
-def original(folder: Path) -> None:
-    """The two lists as CelebA's authors publish them."""
-    lines = [f"{name}  {' '.join(fields(row))}" for name, row in zip(IMAGES, ROWS, strict=True)]
+def write_original(folder: Path) -> None:
+    """Write the two lists as CelebA's authors publish them."""
+    pairs = list(zip(IMAGES, ROWS, strict=True))
+    lines = [f"{name}  {' '.join(make_fields(row))}" for name, row in pairs]
     head = [str(len(IMAGES)), " ".join(NAMES) + " "]
     (folder / "list_attr_celeba.txt").write_text("\n".join(head + lines) + "\n")
-    lines = [f"{name} {row[3]}" for name, row in zip(IMAGES, ROWS, strict=True)]
+    lines = [f"{name} {row[3]}" for name, row in pairs]
     (folder / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
 
 
-def official_folders(folder: Path) -> None:
-    """The folders of the authors' own archive."""
+def write_official_folders(folder: Path) -> None:
+    """Write the folders of the authors' archive."""
     for name, file in (("Anno", "list_attr_celeba.txt"), ("Eval", "list_eval_partition.txt")):
         (folder / name).mkdir()
-        original(folder / name)
+        write_original(folder / name)
         for other in {"list_attr_celeba.txt", "list_eval_partition.txt"} - {file}:
             (folder / name / other).unlink()
     (folder / "Img").mkdir()
     (folder / "img_align_celeba").rename(folder / "Img" / "img_align_celeba")
 
 
-def separated(folder: Path, separator: str, end: str) -> None:
-    """The two lists as .csv with full headers."""
+def write_separated(folder: Path, separator: str, end: str) -> None:
+    """Write the two lists as .csv files with complete headers."""
     rows = [["image_id", *NAMES]]
-    rows += [[name, *fields(row)] for name, row in zip(IMAGES, ROWS, strict=True)]
+    rows += [[name, *make_fields(row)] for name, row in zip(IMAGES, ROWS, strict=True)]
     text = "".join(separator.join(row) + end for row in rows)
     (folder / "list_attr_celeba.csv").write_bytes(text.encode())
     rows = [["image_id", "partition"]]
@@ -53,30 +57,30 @@ def separated(folder: Path, separator: str, end: str) -> None:
     (folder / "list_eval_partition.csv").write_bytes(text.encode())
 
 
-def original_named_csv(folder: Path) -> None:
-    """The authors' lists under names that promise commas."""
-    original(folder)
+def write_original_named_csv(folder: Path) -> None:
+    """Write the authors' lists under names that end with .csv."""
+    write_original(folder)
     for name in ("list_attr_celeba", "list_eval_partition"):
         (folder / f"{name}.txt").rename(folder / f"{name}.csv")
 
 
-def kaggle(folder: Path) -> None:
-    """Kaggle's lists, beside a folder of images in a folder of images."""
-    separated(folder, ",", "\r\n")
+def write_kaggle(folder: Path) -> None:
+    """Write Kaggle's lists, beside a nested folder of images."""
+    write_separated(folder, ",", "\r\n")
     (folder / "img_align_celeba").rename(folder / "inner")
     (folder / "img_align_celeba").mkdir()
     (folder / "inner").rename(folder / "img_align_celeba" / "img_align_celeba")
 
 
-def group_dro(folder: Path) -> None:
-    """Group DRO's folder `data`."""
+def write_group_dro(folder: Path) -> None:
+    """Write group DRO's folder `data`."""
     (folder / "data").mkdir()
-    separated(folder / "data", ",", "\n")
+    write_separated(folder / "data", ",", "\n")
     (folder / "img_align_celeba").rename(folder / "data" / "img_align_celeba")
 
 
-def metadata(folder: Path, name: str, header: str, prefix: str) -> None:
-    """A list that knows blond hair and male only."""
+def write_metadata(folder: Path, name: str, header: str, prefix: str) -> None:
+    """Write a metadata file, which has blond hair and male only."""
     lines = [
         f"{number},{prefix}{image},{row[3]},{int(row[0] == '1')},{int(row[1] == '1')}"
         for number, (image, row) in enumerate(zip(IMAGES, ROWS, strict=True), start=1)
@@ -85,17 +89,17 @@ def metadata(folder: Path, name: str, header: str, prefix: str) -> None:
 
 
 LAYOUTS: dict[str, Callable[[Path], None]] = {
-    "original": original,
-    "official folders": official_folders,
-    "commas": lambda folder: separated(folder, ",", "\n"),
-    "spaces named csv": lambda folder: separated(folder, " ", "\n"),
-    "original named csv": original_named_csv,
-    "kaggle": kaggle,
-    "group dro": group_dro,
-    "subpopbench": lambda folder: metadata(
+    "original": write_original,
+    "official folders": write_official_folders,
+    "commas": lambda folder: write_separated(folder, ",", "\n"),
+    "spaces named csv": lambda folder: write_separated(folder, " ", "\n"),
+    "original named csv": write_original_named_csv,
+    "kaggle": write_kaggle,
+    "group dro": write_group_dro,
+    "subpopbench": lambda folder: write_metadata(
         folder, "metadata_celeba.csv", "id,filename,split,y,a", ""
     ),
-    "dfr": lambda folder: metadata(
+    "dfr": lambda folder: write_metadata(
         folder, "metadata.csv", "img_id,img_filename,split,y,place", "img_align_celeba/"
     ),
 }
@@ -105,16 +109,6 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
 def root(tmp_path: Path, write_images) -> Path:
     write_images(tmp_path / "img_align_celeba", IMAGES)
     return tmp_path
-
-
-def load(root: Path, **options):
-    return load_dataset("celeba", root, DatasetOptions(**options))
-
-
-def refusal(root: Path, **options) -> str:
-    with pytest.raises(ExtractError) as caught:
-        load(root, **options)
-    return str(caught.value).replace(str(root), "ROOT")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -128,8 +122,8 @@ def test_reads_every_layout(root: Path, layout: str, jpeg: bytes):
     assert manifest.images.read(4) == jpeg
 
 
-def test_the_usual_pair_has_our_prompts(root: Path):
-    original(root)
+def test_the_default_attributes_have_names_and_prompts(root: Path):
+    write_original(root)
     manifest = load(root)
     assert manifest.class_names == ("dark hair", "blond hair")
     assert manifest.class_prompts == (
@@ -138,12 +132,12 @@ def test_the_usual_pair_has_our_prompts(root: Path):
     )
     assert manifest.attribute_names == ("a woman", "a man")
     assert manifest.warnings[0] == (
-        "celeba: train has 0/1/1/1 rows, published are 71629/66874/22880/1387"
+        "celeba: train has 0/1/1/1 rows, the published counts are 71629/66874/22880/1387"
     )
 
 
-def test_takes_any_two_attributes(root: Path):
-    original(root)
+def test_any_two_attributes_can_be_chosen(root: Path):
+    write_original(root)
     manifest = load(root, target="Smiling", spurious="Blond_Hair")
     assert manifest.rows.labels.tolist() == [1, 1, 0, 1, 0]
     assert manifest.rows.attributes.tolist() == [1, 0, 0, 1, 1]
@@ -151,113 +145,109 @@ def test_takes_any_two_attributes(root: Path):
     assert manifest.class_prompts[0] == ("a photo of a celebrity who is not smiling.",)
     assert manifest.attribute_names == ("dark hair", "blond hair")
     assert manifest.warnings == (
-        "celeba: train has 3 rows, published are 162770",
-        "celeba: val has 1 rows, published are 19867",
-        "celeba: test has 1 rows, published are 19962",
+        "celeba: train has 3 rows, the published counts are 162770",
+        "celeba: val has 1 rows, the published counts are 19867",
+        "celeba: test has 1 rows, the published counts are 19962",
     )
 
 
-def test_describes_all_forty_attributes():
+def test_all_forty_attributes_have_phrases():
     assert len(PHRASES) == 40
 
 
-def test_splits_are_found_by_name_not_by_position(root: Path):
-    original(root)
+def test_splits_are_matched_by_name(root: Path):
+    write_original(root)
     lines = (root / "list_eval_partition.txt").read_text().splitlines()
     (root / "list_eval_partition.txt").write_text("\n".join(reversed(lines)))
     assert load(root).rows.splits.tolist() == [0, 0, 1, 2, 0]
 
 
-def test_takes_a_list_that_is_given(root: Path):
-    original(root)
-    metadata(root, "other.csv", "id,filename,split,y,a", "")
+def test_a_given_metadata_file_takes_precedence(root: Path):
+    write_original(root)
+    write_metadata(root, "other.csv", "id,filename,split,y,a", "")
     (root / "list_eval_partition.txt").unlink()
     assert load(root, metadata=root / "other.csv").rows.splits.tolist() == [0, 0, 1, 2, 0]
 
 
-def test_a_metadata_file_knows_one_pair_only(root: Path):
+def test_a_metadata_file_has_the_default_attributes_only(root: Path):
     LAYOUTS["dfr"](root)
-    with pytest.raises(OptionError) as caught:
-        load(root, target="Smiling")
-    assert str(caught.value) == (
-        f"{root}/metadata.csv holds Blond_Hair and Male only; --target and --spurious need one of "
-        "list_attr_celeba.txt, list_attr_celeba.csv, Anno/list_attr_celeba.txt under --root"
+    assert load_error(root, OptionError, target="Smiling") == (
+        "ROOT/metadata.csv has Blond_Hair and Male only; for another --target or --spurious, put "
+        "one of list_attr_celeba.txt, list_attr_celeba.csv, Anno/list_attr_celeba.txt under --root"
     )
 
 
-def test_refuses_what_is_no_attribute(root: Path):
-    with pytest.raises(
-        OptionError, match=r"--target is 'Blonde', expected one of 5_o_Clock_Shadow,"
-    ):
-        load(root, target="Blonde")
-
-
-def test_refuses_one_attribute_for_both(root: Path):
-    with pytest.raises(OptionError) as caught:
-        load(root, spurious="Blond_Hair")
-    assert (
-        str(caught.value) == "--target and --spurious are both Blond_Hair, expected two attributes"
+def test_rejects_an_unknown_attribute(root: Path):
+    assert load_error(root, OptionError, target="Blonde") == (
+        f"--target is 'Blonde', expected one of {', '.join(PHRASES)}"
     )
 
 
-def test_a_list_that_is_cut_off(root: Path):
-    original(root)
+def test_rejects_one_attribute_for_both(root: Path):
+    assert load_error(root, OptionError, spurious="Blond_Hair") == (
+        "--target and --spurious are both Blond_Hair, expected two different attributes"
+    )
+
+
+def test_rejects_a_truncated_list(root: Path):
+    write_original(root)
     lines = (root / "list_attr_celeba.txt").read_text().splitlines()
     (root / "list_attr_celeba.txt").write_text("\n".join(lines[:-2]))
-    assert refusal(root) == (
-        "ROOT/list_attr_celeba.txt: its first line says 5 rows, but 3 follow the header; "
-        "the file is cut off or damaged"
+    assert load_error(root) == (
+        "ROOT/list_attr_celeba.txt: expected 5 rows according to the first line, found 3 after the "
+        "header; the file is truncated or damaged, download it again"
     )
 
 
-def test_an_empty_list(root: Path):
-    original(root)
+def test_rejects_an_empty_list(root: Path):
+    write_original(root)
     (root / "list_attr_celeba.txt").write_text("")
-    assert refusal(root) == "ROOT/list_attr_celeba.txt is empty, expected a header and rows"
+    assert load_error(root) == "ROOT/list_attr_celeba.txt is empty, expected a header and rows"
 
 
-def test_a_value_that_is_none(root: Path):
-    original(root)
+def test_names_the_row_of_an_invalid_value(root: Path):
+    write_original(root)
     text = (root / "list_attr_celeba.txt").read_text()
     (root / "list_attr_celeba.txt").write_text(text.replace("000002.jpg  -1", "000002.jpg  2"))
-    message = refusal(root, target="5_o_Clock_Shadow")
+    message = load_error(root, target="5_o_Clock_Shadow")
     assert message == (
         "ROOT/list_attr_celeba.txt, row 4: 5_o_Clock_Shadow is '2', expected one of -1, 0, 1"
     )
 
 
-def test_an_image_without_a_split(root: Path):
-    original(root)
+def test_names_an_image_without_a_split(root: Path):
+    write_original(root)
     lines = (root / "list_eval_partition.txt").read_text().splitlines()
     (root / "list_eval_partition.txt").write_text("\n".join(lines[:2] + lines[3:]))
-    assert refusal(root) == (
-        "ROOT/list_attr_celeba.txt, row 5: the image '000003.jpg' has no split in "
-        "ROOT/list_eval_partition.txt"
+    assert load_error(root) == (
+        "ROOT/list_attr_celeba.txt, row 5: the image '000003.jpg' has no row in "
+        "ROOT/list_eval_partition.txt, expected its split there; download that file again"
     )
 
 
-def test_lists_without_partitions(root: Path):
-    original(root)
+def test_names_the_missing_list_of_partitions(root: Path):
+    write_original(root)
     (root / "list_eval_partition.txt").unlink()
-    assert refusal(root) == (
-        "ROOT has none of list_eval_partition.txt, list_eval_partition.csv, "
-        "Eval/list_eval_partition.txt; give --root a folder with img_align_celeba/, "
+    assert load_error(root) == (
+        "ROOT contains none of list_eval_partition.txt, list_eval_partition.csv, "
+        "Eval/list_eval_partition.txt; set --root to a folder that contains img_align_celeba/, "
         "list_attr_celeba.txt (or .csv) and list_eval_partition.txt (or .csv)"
     )
 
 
-def test_a_missing_image(root: Path):
-    original(root)
+def test_names_a_missing_image(root: Path):
+    write_original(root)
     (root / "img_align_celeba" / IMAGES[2]).unlink()
-    assert refusal(root) == (
-        "ROOT/list_attr_celeba.txt, row 5: no image ROOT/img_align_celeba/000003.jpg "
-        "(1 of 5 images are missing); complete the folder, or check --root"
+    assert load_error(root) == (
+        "ROOT/list_attr_celeba.txt, row 5: the image ROOT/img_align_celeba/000003.jpg does not "
+        "exist (1 of 5 images are missing); complete the folder or correct --root"
     )
 
 
-def test_a_wrong_root(tmp_path: Path):
-    assert refusal(tmp_path) == (
-        "ROOT has none of list_attr_celeba.txt, list_attr_celeba.csv, Anno/list_attr_celeba.txt, "
-        "metadata_celeba.csv, metadata.csv; give --root a folder with img_align_celeba/, "
+def test_describes_the_expected_content_of_the_root(tmp_path: Path):
+    assert load_error(tmp_path) == (
+        "ROOT contains none of list_attr_celeba.txt, list_attr_celeba.csv, "
+        "Anno/list_attr_celeba.txt, metadata_celeba.csv, metadata.csv; "
+        "set --root to a folder that contains img_align_celeba/, "
         "list_attr_celeba.txt (or .csv) and list_eval_partition.txt (or .csv)"
     )

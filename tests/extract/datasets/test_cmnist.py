@@ -1,44 +1,38 @@
 import gzip
 import pickle
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.cmnist.coloured_images import HUES
-from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.errors import ExtractError, OptionError
+from clip_cfr.extract.datasets.common.published_counts import count_groups
+from clip_cfr.extract.errors import OptionError
+from tests.extract.datasets import loading
+
+load = partial(loading.load, "cmnist")
+load_error = partial(loading.load_error, "cmnist")
 
 PARTS = ("train", "t10k")
 
 
-def idx(array: np.ndarray) -> bytes:
-    """The bytes of an idx file."""
+def encode_idx(array: np.ndarray) -> bytes:
+    """Return the bytes of an idx file."""
     sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
     return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
 
 
 def write_part(folder: Path, part: str, digits: np.ndarray, numbers: np.ndarray) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(digits))
-    (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(numbers))
-
-
-def load(root: Path, **options):
-    return load_dataset("cmnist", root, DatasetOptions(**options))
-
-
-def refusal(root: Path, **options) -> str:
-    with pytest.raises(ExtractError) as caught:
-        load(root, **options)
-    return str(caught.value).replace(str(root), "ROOT")
+    (folder / f"{part}-images-idx3-ubyte").write_bytes(encode_idx(digits))
+    (folder / f"{part}-labels-idx1-ubyte").write_bytes(encode_idx(numbers))
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """Six hundred training digits and a hundred test digits."""
+    """MNIST with six hundred training digits and a hundred test digits."""
     rng = np.random.default_rng(0)
     for part, n in zip(PARTS, (600, 100), strict=True):
         digits = rng.integers(256, size=(n, 28, 28), dtype=np.uint8)
@@ -48,7 +42,7 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory) -> Path:
-    """Sixty thousand training digits, all the same, of every number in turn."""
+    """MNIST's training part with equal images and the numbers from 0 to 9 in turn."""
     root = tmp_path_factory.mktemp("large")
     pixels = np.arange(28 * 28, dtype=np.uint16).astype(np.uint8).reshape(28, 28)
     numbers = np.arange(60_000, dtype=np.uint32) % 10
@@ -56,26 +50,21 @@ def large(tmp_path_factory) -> Path:
     return root
 
 
-def counts(rows, num_attributes: int) -> list[list[int]]:
-    groups = rows.labels * num_attributes + rows.attributes
-    return [np.bincount(groups[rows.splits == split]).tolist() for split in range(3)]
-
-
-def test_subpopbench_reproduces_the_published_groups(shared_data, tmp_path: Path):
-    labels = shared_data("train-labels-idx1-ubyte.gz")
+def test_subpopbench_reproduces_the_published_groups(published_file, tmp_path: Path):
+    labels = published_file("train-labels-idx1-ubyte.gz")
     shutil.copy(labels, tmp_path)
     blank = np.zeros((60_000, 28, 28), np.uint8)
-    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(blank))
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(encode_idx(blank))
     manifest = load(tmp_path)
-    assert counts(manifest.rows, 2) == [
-        [12228, 3021, 3002, 11749],
-        [4011, 1068, 970, 3951],
-        [8009, 2002, 2044, 7945],
-    ]
+    assert count_groups(manifest.rows, 4, 2) == {
+        "train": [12228, 3021, 3002, 11749],
+        "val": [4011, 1068, 970, 3951],
+        "test": [8009, 2002, 2044, 7945],
+    }
     assert manifest.warnings == ()
 
 
-def test_subpopbench_by_its_definition(large: Path):
+def test_subpopbench_draws_as_defined(large: Path):
     manifest = load(large, protocol="subpopbench")
     numbers = np.arange(60_000) % 10
     for split, (start, end) in enumerate([(0, 30_000), (30_000, 40_000), (40_000, 60_000)]):
@@ -89,7 +78,7 @@ def test_subpopbench_by_its_definition(large: Path):
     assert len(manifest.warnings) == 3
 
 
-def test_subpopbench_keeps_one_channel(large: Path):
+def test_subpopbench_colours_one_channel(large: Path):
     manifest = load(large)
     images = pickle.loads(pickle.dumps(manifest.images))
     for colour in (0, 1):
@@ -101,7 +90,7 @@ def test_subpopbench_keeps_one_channel(large: Path):
     assert manifest.attribute_names == ("red", "green")
 
 
-def test_a_class_has_a_sentence_for_each_digit(large: Path):
+def test_a_class_has_a_prompt_for_each_digit(large: Path):
     manifest = load(large)
     assert manifest.class_names == ("a digit from zero to four", "a digit from five to nine")
     assert manifest.class_prompts[0] == (
@@ -113,14 +102,14 @@ def test_a_class_has_a_sentence_for_each_digit(large: Path):
     )
 
 
-def test_subpopbench_goes_by_positions(small: Path):
-    assert refusal(small) == (
-        "600 training digits in ROOT, expected 60000: the protocol subpopbench goes by their "
-        "positions; use --protocol five-class"
+def test_subpopbench_needs_all_training_digits(small: Path):
+    assert load_error(small) == (
+        "ROOT has 600 training digits, expected 60000, because the protocol subpopbench splits "
+        "them by position; use --protocol five-class"
     )
 
 
-def test_five_classes_of_two_digits(small: Path):
+def test_five_class_has_classes_of_two_digits(small: Path):
     manifest = load(small, protocol="five-class")
     numbers = np.frombuffer((small / "train-labels-idx1-ubyte").read_bytes()[8:], np.uint8)
     assert (manifest.rows.labels[:600] == numbers // 2).all()
@@ -132,17 +121,17 @@ def test_five_classes_of_two_digits(small: Path):
     )
     assert manifest.attribute_names == ("red", "lime", "green", "blue", "purple")
     assert manifest.warnings == (
-        "cmnist: train-images-idx3-ubyte has 600 rows, published are 60000",
-        "cmnist: t10k-images-idx3-ubyte has 100 rows, published are 10000",
+        "cmnist: train-images-idx3-ubyte has 600 rows, the published counts are 60000",
+        "cmnist: t10k-images-idx3-ubyte has 100 rows, the published counts are 10000",
     )
     assert manifest.sha256() == load(small, protocol="five-class", seed=42).sha256()
     assert manifest.sha256() != load(small, protocol="five-class", seed=1).sha256()
 
 
-def test_the_real_digits_in_five_hues(shared_data, tmp_path: Path):
+def test_the_published_digits_in_five_hues(published_file, tmp_path: Path):
     for kind in ("images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"):
         for part in PARTS:
-            shutil.copy(shared_data(f"t10k-{kind}"), tmp_path / f"{part}-{kind}")
+            shutil.copy(published_file(f"t10k-{kind}"), tmp_path / f"{part}-{kind}")
     manifest = load(tmp_path, protocol="five-class")
     rows = manifest.rows
     train = rows.splits == 0
@@ -159,7 +148,7 @@ def test_the_real_digits_in_five_hues(shared_data, tmp_path: Path):
     assert (pixels[digit < 120] == digit[digit < 120][:, None]).all()
 
 
-def test_own_hues_are_the_only_ones_that_repeat(small: Path):
+def test_hues_are_correlated_with_the_label_in_training_only(small: Path):
     rows = load(small, protocol="five-class").rows
     train = rows.splits == 0
     assert (rows.labels[train] == rows.attributes[train]).mean() > 0.97
@@ -167,7 +156,7 @@ def test_own_hues_are_the_only_ones_that_repeat(small: Path):
 
 
 @pytest.mark.parametrize("folder", ["raw", "MNIST/raw"])
-def test_finds_the_files_where_torchvision_puts_them(small: Path, folder: str):
+def test_finds_files_in_the_folders_of_torchvision(small: Path, folder: str):
     expected = load(small, protocol="five-class").sha256()
     (small / folder).mkdir(parents=True)
     for path in small.glob("*ubyte"):
@@ -175,7 +164,7 @@ def test_finds_the_files_where_torchvision_puts_them(small: Path, folder: str):
     assert load(small, protocol="five-class").sha256() == expected
 
 
-def test_reads_gzipped_files_whatever_they_are_called(small: Path):
+def test_detects_gzip_by_content(small: Path):
     expected = load(small, protocol="five-class").sha256()
     path = small / "train-images-idx3-ubyte"
     path.write_bytes(gzip.compress(path.read_bytes(), 1))
@@ -191,63 +180,64 @@ IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
         (
             IMAGES,
             lambda content: content[:-1],
-            "ROOT/train-images-idx3-ubyte holds 470415 bytes, expected 470416 for 600 x 28 x 28; "
-            "it is cut off or damaged, copy it again",
+            "ROOT/train-images-idx3-ubyte has 470415 bytes, expected 470416 for the shape "
+            "600 x 28 x 28; it is truncated or damaged, download it again",
         ),
         (
             LABELS,
             lambda content: content + b"\0",
-            "ROOT/train-labels-idx1-ubyte holds 609 bytes, expected 608 for 600; "
-            "it is cut off or damaged, copy it again",
+            "ROOT/train-labels-idx1-ubyte has 609 bytes, expected 608 for the shape 600; "
+            "it is truncated or damaged, download it again",
         ),
         (
             LABELS,
             lambda content: content[:6],
-            "ROOT/train-labels-idx1-ubyte holds 6 bytes, expected 8 for 0; "
-            "it is cut off or damaged, copy it again",
+            "ROOT/train-labels-idx1-ubyte has 6 bytes, expected 8 for the shape 0; "
+            "it is truncated or damaged, download it again",
         ),
         (
             IMAGES,
             lambda content: b"<html>" + content,
-            "ROOT/train-images-idx3-ubyte begins with 3c 68 74 6d, expected 00 00 08 03: "
-            "an idx file of bytes with 3 axes",
+            "ROOT/train-images-idx3-ubyte starts with 3c 68 74 6d, expected 00 00 08 03: "
+            "an idx file of unsigned bytes with 3 axes; download it again",
         ),
         (
             LABELS,
-            lambda content: idx(np.zeros(599, np.uint8)),
-            "ROOT/train-images-idx3-ubyte holds 600 images, but "
-            "ROOT/train-labels-idx1-ubyte 599 labels; expected one for each",
+            lambda content: encode_idx(np.zeros(599, np.uint8)),
+            "ROOT/train-images-idx3-ubyte has 600 images, but ROOT/train-labels-idx1-ubyte has 599 "
+            "labels, expected one for each image; download both again",
         ),
         (
             LABELS,
             lambda content: content[:-3] + b"\x0b\0\0",
-            "ROOT/train-labels-idx1-ubyte: label 597 is 11, expected 0 to 9",
+            "ROOT/train-labels-idx1-ubyte: the label at index 597 is 11, expected 0 to 9; "
+            "download the file again",
         ),
         (
             LABELS,
             lambda content: gzip.compress(content)[:-10],
-            "ROOT/train-labels-idx1-ubyte cannot be unpacked (Compressed file ended before the "
-            "end-of-stream marker was reached); copy it again",
+            "ROOT/train-labels-idx1-ubyte cannot be decompressed (Compressed file ended before the "
+            "end-of-stream marker was reached); download it again",
         ),
     ],
 )
-def test_names_what_is_wrong_with_a_file(small: Path, name: str, damage, message: str):
+def test_names_a_damaged_file_and_the_damage(small: Path, name: str, damage, message: str):
     (small / name).write_bytes(damage((small / name).read_bytes()))
-    assert refusal(small, protocol="five-class") == message
+    assert load_error(small, protocol="five-class") == message
 
 
-def test_a_missing_file(small: Path):
+def test_names_a_missing_file(small: Path):
     (small / "t10k-labels-idx1-ubyte").unlink()
-    assert refusal(small, protocol="five-class") == (
-        "ROOT has none of t10k-labels-idx1-ubyte, t10k-labels-idx1-ubyte.gz, "
+    assert load_error(small, protocol="five-class") == (
+        "ROOT contains none of t10k-labels-idx1-ubyte, t10k-labels-idx1-ubyte.gz, "
         "raw/t10k-labels-idx1-ubyte, raw/t10k-labels-idx1-ubyte.gz, "
         "MNIST/raw/t10k-labels-idx1-ubyte, MNIST/raw/t10k-labels-idx1-ubyte.gz; "
-        "give --root a folder with MNIST's idx files, such as train-images-idx3-ubyte, "
+        "set --root to a folder that contains MNIST's idx files, such as train-images-idx3-ubyte, "
         "with or without .gz"
     )
 
 
-def test_an_unknown_protocol(small: Path):
-    with pytest.raises(OptionError) as caught:
-        load(small, protocol="irm")
-    assert str(caught.value) == "--protocol is 'irm', expected subpopbench or five-class"
+def test_rejects_an_unknown_protocol(small: Path):
+    assert load_error(small, OptionError, protocol="irm") == (
+        "--protocol is 'irm', expected subpopbench or five-class"
+    )

@@ -1,17 +1,22 @@
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.csv_table import read_csv
-from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.metashift import FOLDER, GROUPS, draw, listed_rows
-from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.datasets.metashift import FOLDER, GROUPS, draw_splits, read_metadata_rows
+from tests.extract.datasets import loading
+
+load = partial(loading.load, "metashift")
+load_error = partial(loading.load_error, "metashift")
 
 PATHS = [f"{folder}/{number}.jpg" for folder in GROUPS for number in range(10)]
-EXPECTED = f"{FOLDER}/ (train/cat/cat(indoor)/ and its three fellows), or that folder itself"
+EXPECTED = (
+    f"{FOLDER}/ (with test/cat/cat(outdoor)/, test/dog/dog(indoor)/, train/cat/cat(indoor)/, "
+    "train/dog/dog(outdoor)/), or to that folder itself"
+)
 
 
 @pytest.fixture
@@ -20,18 +25,8 @@ def root(tmp_path: Path, write_images) -> Path:
     return tmp_path
 
 
-def load(root: Path, **options):
-    return load_dataset("metashift", root, DatasetOptions(**options))
-
-
-def refusal(root: Path, **options) -> str:
-    with pytest.raises(ExtractError) as caught:
-        load(root, **options)
-    return str(caught.value).replace(str(root), "ROOT")
-
-
-def write_list(path: Path) -> None:
-    """A list with three rows, of a machine with other folders."""
+def write_metadata(path: Path) -> None:
+    """Write a metadata file with three rows and absolute paths of another machine."""
     prefix = f"/home/someone/data/metashift/{FOLDER}"
     path.write_bytes(
         f"filename,y,a,split\r\n{prefix}/train/cat/cat(indoor)/3.jpg,1,1,2\r\n"
@@ -41,8 +36,8 @@ def write_list(path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["metadata_metashift.csv", f"{FOLDER}/metadata_metashift.csv"])
-def test_the_list_decides_where_there_is_one(root: Path, place: str, jpeg: bytes):
-    write_list(root / place)
+def test_reads_the_metadata_file(root: Path, place: str, jpeg: bytes):
+    write_metadata(root / place)
     manifest = load(root)
     assert manifest.rows.ids == (
         "train/cat/cat(indoor)/3.jpg",
@@ -56,23 +51,23 @@ def test_the_list_decides_where_there_is_one(root: Path, place: str, jpeg: bytes
     assert manifest.attribute_names == ("outdoor", "indoor")
     assert manifest.images.read(0) == jpeg
     assert manifest.warnings == (
-        "metashift: the whole has 1/1/0/1 rows, published are 1184/773/294/1248",
+        "metashift: the data set has 1/1/0/1 rows, the published counts are 1184/773/294/1248",
     )
     assert load(root / FOLDER).sha256() == manifest.sha256()
 
 
-def test_takes_a_list_that_is_given(root: Path):
-    write_list(root / "list.csv")
+def test_a_given_metadata_file_takes_precedence(root: Path):
+    write_metadata(root / "list.csv")
     assert len(load(root, metadata=root / "list.csv").rows) == 3
 
 
-def test_the_real_list_is_found_in_the_folder(shared_data, tmp_path: Path):
-    path = shared_data("metadata_metashift.csv")
+def test_reads_the_published_metadata_file(published_file, tmp_path: Path):
+    path = published_file("metadata_metashift.csv")
     for line in path.read_text().splitlines()[1:]:
         image = tmp_path / line.split(",")[0].partition(f"{FOLDER}/")[2]
         image.parent.mkdir(parents=True, exist_ok=True)
         image.touch()
-    rows = listed_rows(tmp_path, read_csv(path))
+    rows = read_metadata_rows(tmp_path, read_csv(path))
     assert rows.ids[0] == "train/cat/cat(indoor)/2320061.jpg"
     groups = rows.labels * 2 + rows.attributes
     assert [np.bincount(groups[rows.splits == split]).tolist() for split in range(3)] == [
@@ -84,7 +79,7 @@ def test_the_real_list_is_found_in_the_folder(shared_data, tmp_path: Path):
     assert load(tmp_path).warnings == ()
 
 
-def test_draws_splits_where_there_is_no_list(root: Path):
+def test_draws_splits_without_a_metadata_file(root: Path):
     manifest = load(root)
     assert manifest.rows.ids == tuple(sorted(PATHS))
     assert np.bincount(manifest.rows.splits).tolist() == [26, 4, 10]
@@ -93,52 +88,51 @@ def test_draws_splits_where_there_is_no_list(root: Path):
     ):
         assert GROUPS[path.rpartition("/")[0]] == (label, attribute)
     assert manifest.warnings[0] == (
-        "metashift: no metadata_metashift.csv, so the splits were drawn with seed 42 over the "
-        "images sorted by path; SubpopBench draws over the order of the file system, so its "
-        "splits differ"
+        "metashift: no metadata_metashift.csv found; drew the splits with seed 42 over the images "
+        "sorted by path. SubpopBench draws over the order of the file system, so its splits differ"
     )
     assert manifest.sha256() == load(root / FOLDER).sha256()
     assert manifest.sha256() != load(root, seed=1).sha256()
 
 
-def test_the_draw_is_subpopbenchs(shared_data):
-    """The real list stands in the order of the file system that it was drawn over."""
-    table = read_csv(shared_data("metadata_metashift.csv"))
-    assert draw(len(table), 42).tolist() == [int(split) for split in table.columns["split"]]
+def test_the_draw_is_that_of_subpopbench(published_file):
+    """The published file has the order of the file system that the draw was made over."""
+    table = read_csv(published_file("metadata_metashift.csv"))
+    assert draw_splits(len(table), 42).tolist() == [int(split) for split in table.columns["split"]]
 
 
-def test_the_draw_stays_the_same():
-    splits = draw(40, 42)
+def test_the_draw_of_a_seed_never_changes():
+    splits = draw_splits(40, 42)
     assert np.flatnonzero(splits == 2).tolist() == [4, 6, 12, 15, 16, 19, 26, 27, 37, 39]
     assert np.flatnonzero(splits == 1).tolist() == [5, 21, 30, 33]
 
 
-def test_a_path_outside_the_folder_is_refused(root: Path):
+def test_rejects_a_path_outside_the_folder(root: Path):
     (root / "list.csv").write_text("filename,y,a,split\n/home/else/3.jpg,1,1,2\n")
-    assert refusal(root, metadata=root / "list.csv") == (
-        "ROOT/list.csv, row 2: the path '/home/else/3.jpg' leads out of the root, "
-        "expected one that is relative to it"
+    assert load_error(root, metadata=root / "list.csv") == (
+        "ROOT/list.csv, row 2: the image path '/home/else/3.jpg' is not inside the root, "
+        "expected a path relative to the root"
     )
     (root / "list.csv").write_text(f"filename,y,a,split\n/x/{FOLDER}/../3.jpg,1,1,2\n")
-    assert refusal(root, metadata=root / "list.csv") == (
-        "ROOT/list.csv, row 2: the path '../3.jpg' leads out of the root, "
-        "expected one that is relative to it"
+    assert load_error(root, metadata=root / "list.csv") == (
+        "ROOT/list.csv, row 2: the image path '../3.jpg' is not inside the root, "
+        "expected a path relative to the root"
     )
 
 
-def test_a_missing_image(root: Path):
-    write_list(root / "metadata_metashift.csv")
+def test_names_a_missing_image(root: Path):
+    write_metadata(root / "metadata_metashift.csv")
     (root / FOLDER / "test/dog/dog(indoor)/0.jpg").unlink()
-    assert refusal(root) == (
-        "ROOT/metadata_metashift.csv, row 3: no image "
-        f"ROOT/{FOLDER}/test/dog/dog(indoor)/0.jpg (1 of 3 images are missing); "
-        "complete the folder, or check --root"
+    assert load_error(root) == (
+        "ROOT/metadata_metashift.csv, row 3: the image "
+        f"ROOT/{FOLDER}/test/dog/dog(indoor)/0.jpg does not exist (1 of 3 images are missing); "
+        "complete the folder or correct --root"
     )
 
 
-def test_a_missing_folder(root: Path):
+def test_names_a_missing_folder(root: Path):
     shutil.rmtree(root / FOLDER / "test" / "cat")
-    assert refusal(root) == (
-        f"no images *.jpg in ROOT/{FOLDER}/test/cat/cat(outdoor); "
-        f"give --root a folder with {EXPECTED}"
+    assert load_error(root) == (
+        f"ROOT/{FOLDER}/test/cat/cat(outdoor) contains no images *.jpg; "
+        f"set --root to a folder that contains {EXPECTED}"
     )
