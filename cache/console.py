@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Command(click.Command):
 
     def __init__(self, *args, help: str | None = None, **kwargs):
         kwargs["context_settings"] = CONTEXT | (kwargs.get("context_settings") or {})
-        text, _, examples = (help or "").partition(EXAMPLES)
+        text, _, examples = cleandoc(help or "").partition(EXAMPLES)
         super().__init__(*args, help=text, epilog=EXAMPLES + examples, **kwargs)
 
     def get_help(self, ctx: click.Context) -> str:
