@@ -12,9 +12,11 @@ from clip_cfr.cache.console import (
     json_option,
     overwrite_option,
 )
+from clip_cfr.extract.datasets import DATASETS
 
 PAPER_MODEL = "openai/clip-vit-large-patch14-336"
-DATASETS_HELP = "digits, waterbirds, celeba, metashift, chexpert, cmnist, or folder for your own."
+PUBLISHED_DATASETS = [name for name in DATASETS if name != "folder"]
+DATASETS_HELP = f"{', '.join(PUBLISHED_DATASETS)}, or folder for your own."
 CLASS_NAMES = (
     "Other names for the classes, which are also their prompts: in the order of their numbers; for "
     "labels that are words in a CSV file, those words in another order."
