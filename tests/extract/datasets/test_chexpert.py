@@ -19,7 +19,7 @@ HEADER = "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Enlarged Cardiomediastin
 RACES = ["White, non-Hispanic", "Black or African American", "Asian", None, "White", "Unknown"]
 
 
-def image_path(patient: int, study: int, folder: str = "train") -> str:
+def make_image_path(patient: int, study: int, folder: str = "train") -> str:
     return f"{folder}/patient{patient:05d}/study{study}/view1_frontal.jpg"
 
 
@@ -42,13 +42,13 @@ def root(tmp_path: Path, write_images) -> Path:
     """The parent folder of CheXpert: six patients, of whom two are in valid.csv."""
     folder = tmp_path / NAME
     train = [
-        image_path(1, 1),
-        image_path(1, 2),
-        image_path(2, 1),
-        image_path(3, 1),
-        image_path(4, 1),
+        make_image_path(1, 1),
+        make_image_path(1, 2),
+        make_image_path(2, 1),
+        make_image_path(3, 1),
+        make_image_path(4, 1),
     ]
-    valid = [image_path(5, 1, "valid"), image_path(6, 1, "valid")]
+    valid = [make_image_path(5, 1, "valid"), make_image_path(6, 1, "valid")]
     write_images(folder, train + valid)
     (folder / "train.csv").write_text(
         HEADER
@@ -125,15 +125,15 @@ def test_finds_the_folder(with_demographics: Path, name: str):
 @pytest.fixture
 def many(tmp_path: Path, write_images) -> Path:
     """A hundred patients with four images each."""
-    paths = [image_path(patient, study) for patient in range(100) for study in range(4)]
-    write_images(tmp_path, [*paths, image_path(100, 0, "valid")])
+    paths = [make_image_path(patient, study) for patient in range(100) for study in range(4)]
+    write_images(tmp_path, [*paths, make_image_path(100, 0, "valid")])
     lines = [
         make_row(path, "Male" if i % 8 < 4 else "Female", "1.0" if i % 3 else "")
         for i, path in enumerate(paths)
     ]
     (tmp_path / "train.csv").write_text(HEADER + "".join(lines))
     (tmp_path / "valid.csv").write_text(
-        HEADER + make_row(image_path(100, 0, "valid"), "Male", "1.0")
+        HEADER + make_row(make_image_path(100, 0, "valid"), "Male", "1.0")
     )
     return tmp_path
 

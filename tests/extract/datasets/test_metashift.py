@@ -35,9 +35,9 @@ def write_metadata(path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("place", ["metadata_metashift.csv", f"{FOLDER}/metadata_metashift.csv"])
-def test_reads_the_metadata_file(root: Path, place: str, jpeg: bytes):
-    write_metadata(root / place)
+@pytest.mark.parametrize("location", ["metadata_metashift.csv", f"{FOLDER}/metadata_metashift.csv"])
+def test_reads_the_metadata_file(root: Path, location: str, jpeg: bytes):
+    write_metadata(root / location)
     manifest = load(root)
     assert manifest.rows.ids == (
         "train/cat/cat(indoor)/3.jpg",
