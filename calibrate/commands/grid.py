@@ -78,7 +78,7 @@ def grid(
     from clip_cfr.calibrate.grid.space import read_space
     from clip_cfr.calibrate.grid.study import OWN_STUDY, check_url, shown, url_of_file
     from clip_cfr.calibrate.grid.table import render
-    from clip_cfr.calibrate.pipeline import load_prepared
+    from clip_cfr.calibrate.open_task import load_prepared
     from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
 
     space = read_space(sets, file, settings, given_settings(ctx), method)
