@@ -1,4 +1,4 @@
-"""Extractions in processes of their own, to be killed."""
+"""Run extractions in new processes, which tests kill."""
 
 import contextlib
 import multiprocessing
@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-# One server imports torch, which takes seconds; each process is then forked from it in no time.
+# A server process imports torch once, which takes seconds; extractions are forked from it.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
@@ -19,7 +19,7 @@ FORKS.set_forkserver_preload(
 
 
 def run_cli(args: list[str], log: Path) -> None:
-    """Runs a command as the command line would, with all it says in a file."""
+    """Run a command of the command line, with its output in a file."""
     from clip_cfr.cli import main
 
     with log.open("w") as file:
@@ -29,7 +29,12 @@ def run_cli(args: list[str], log: Path) -> None:
 
 
 class ExtractionProcess:
-    """A process that extracts, and how much it has saved."""
+    """A running extraction.
+
+    Args:
+        args: the command line, without the program's name.
+        out: the cache that the command writes.
+    """
 
     def __init__(self, args: list[str], out: Path):
         self.log = out.with_suffix(".log")
@@ -38,45 +43,45 @@ class ExtractionProcess:
         self.process.start()
 
     def num_batches(self) -> int:
-        """How many batches the journal has; its first line is the job."""
+        """Return the number of batches in the journal, whose first line is the job."""
         return self.journal.read_bytes().count(b"\n") - 1 if self.journal.exists() else 0
 
     def wait_for(self, num_batches: int) -> None:
-        """Waits until so many batches are saved."""
+        """Wait until the journal has a number of batches."""
         while self.num_batches() < num_batches:
             assert self.process.is_alive(), self.log.read_text()
             time.sleep(0.001)
 
-    def end(self, how: int) -> int:
-        """The exit code, minus the signal's number where the signal ended it."""
-        os.kill(self.process.pid, how)
+    def end(self, signal_number: int) -> int:
+        """Send a signal, and return the exit code, which is negative if the signal ended it."""
+        os.kill(self.process.pid, signal_number)
         self.process.join(timeout=60)
         return self.process.exitcode
 
-    def family(self) -> list[int]:
-        """The processes that this one has started, and those that they have."""
+    def descendants(self) -> list[int]:
+        """Return the ids of the processes that this one has started, at any depth."""
         return descendants(self.process.pid)
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that a process has started, at any depth."""
+    """Return the ids of the processes that a process has started, at any depth."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # One that has ended meanwhile.
+        with contextlib.suppress(OSError):  # The process has ended meanwhile.
             parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-    found, left = [], [pid]
-    while left:
-        parent = left.pop()
-        children = [each for each, its_parent in parents.items() if its_parent == parent]
+    found, pending = [], [pid]
+    while pending:
+        parent = pending.pop()
+        children = [child for child, its_parent in parents.items() if its_parent == parent]
         found += children
-        left += children
+        pending += children
     return found
 
 
-def gone(pid: int, seconds: float = 10) -> bool:
-    """Whether a process has ended within so many seconds."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+def has_ended(pid: int, seconds: float = 10) -> bool:
+    """Wait for a process to end, and return whether it did within a number of seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:

@@ -10,7 +10,7 @@ from clip_cfr.cache.format.shard import make_shard
 from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import make_cache
 
-MADE = {
+PROVENANCE = {
     "model": "tiny",
     "revision": None,
     "weights_sha256": "ab" * 32,
@@ -25,31 +25,31 @@ MADE = {
 
 
 def make_whole(n: int = 23, **settings) -> FeatureCache:
-    """The cache that one extraction of all rows would write."""
-    return replace(make_cache(n=n, **settings), provenance=MADE)
+    """Return the cache that one extraction of all rows would write."""
+    return replace(make_cache(n=n, **settings), provenance=PROVENANCE)
 
 
-def shard_cache(whole: FeatureCache, index: int, count: int, **made) -> FeatureCache:
-    """One shard of a cache, its provenance changed by `made`."""
+def shard_cache(whole: FeatureCache, index: int, count: int, **provenance) -> FeatureCache:
+    """Return one shard of a cache, with the given entries of its provenance changed."""
     shard = make_shard(index, count, len(whole.rows))
-    own, rows = slice(shard.first_row, shard.stop_row), whole.rows
+    selected, rows = slice(shard.first_row, shard.stop_row), whole.rows
     return replace(
         whole,
         rows=Rows(
-            rows.ids[own],
-            rows.labels[own],
-            rows.attributes[own],
-            rows.splits[own],
-            None if rows.subjects is None else rows.subjects[own],
+            ids=rows.ids[selected],
+            labels=rows.labels[selected],
+            attributes=rows.attributes[selected],
+            splits=rows.splits[selected],
+            subjects=None if rows.subjects is None else rows.subjects[selected],
         ),
-        valid=whole.valid[own],
-        features=np.ascontiguousarray(whole.features[own]),
-        provenance=whole.provenance | shard.to_provenance() | made,
+        valid=whole.valid[selected],
+        features=np.ascontiguousarray(whole.features[selected]),
+        provenance=whole.provenance | shard.to_provenance() | provenance,
     )
 
 
 def write_shard(folder: Path, cache: FeatureCache) -> Path:
-    """The file of a shard in a folder, named as extract names it."""
+    """Write a shard under the name that extract gives it, and return its path."""
     shard = cache.provenance["shard"]
     path = folder / f"a.{shard['index']}-of-{shard['count']}.h5"
     write_cache(path, cache, overwrite=True)
@@ -57,6 +57,6 @@ def write_shard(folder: Path, cache: FeatureCache) -> Path:
 
 
 def write_shards(folder: Path, whole: FeatureCache, count: int = 3) -> list[Path]:
-    """The files of all shards of a cache."""
+    """Write all shards of a cache, and return their paths."""
     folder.mkdir(exist_ok=True)
     return [write_shard(folder, shard_cache(whole, index, count)) for index in range(1, count + 1)]

@@ -1,4 +1,4 @@
-"""The commands that look at a cache, from the command line to what they print."""
+"""The commands info and verify: output, JSON, errors, exit codes."""
 
 import json
 import subprocess
@@ -24,14 +24,14 @@ def path(tmp_path):
 
 
 def run(*arguments: object, code: int = 0):
-    """The result of a command, after a look at its exit code."""
+    """Run a command, and check its exit code."""
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == code, result.output
     return result
 
 
 def rows_of_groups(split: int) -> dict[tuple[int, int], int]:
-    """How many rows of a split each label and attribute has, counted one by one."""
+    """Count the rows of each group in a split, one by one."""
     rows = make_cache().rows
     counts = {(label, attribute): 0 for label in range(2) for attribute in range(2)}
     for label, attribute, code in zip(rows.labels, rows.attributes, rows.splits, strict=True):
@@ -59,7 +59,7 @@ def test_info_counts_the_rows_of_each_split_and_group(path):
         }
 
 
-def test_info_tells_everything_as_json(path):
+def test_info_prints_json(path):
     info = json.loads(run("info", path, "--json").stdout)
     del info["splits"]
     assert info == {
@@ -85,12 +85,12 @@ def test_info_tells_everything_as_json(path):
 
 
 def lines(output: str) -> list[str]:
-    """The cells of each row of the tables, joined by bars."""
+    """Return the rows of printed tables, as cells joined by bars."""
     rows = (line.strip("│┃┏┓└┘├┤ ").replace("┃", "│").split("│") for line in output.splitlines())
     return ["|".join(cell.strip() for cell in row) for row in rows]
 
 
-def test_info_shows_tables(path):
+def test_info_prints_tables(path):
     shown = lines(run("info", path).stdout)
     counts = "|".join(str(rows_of_groups(split)[1, 1]) for split in range(3))
     for expected in (
@@ -122,7 +122,7 @@ def test_info_shows_a_cache_without_attributes_prompts_or_subjects(tmp_path):
     assert [group["attribute_name"] for group in splits["train"]["groups"]] == [None, None]
 
 
-def test_verify_says_that_a_file_is_sound(path):
+def test_verify_reports_an_undamaged_cache(path):
     digest = content_digest(path)
     assert run("verify", path).stdout == f"{path}: no damage found: 14 arrays, SHA-256 {digest}\n"
     assert json.loads(run("verify", path, "--json").stdout) == {
@@ -134,7 +134,7 @@ def test_verify_says_that_a_file_is_sound(path):
 
 
 @pytest.mark.parametrize("command", ["info", "verify"])
-def test_a_file_that_cannot_be_read_ends_with_one_line(command, tmp_path):
+def test_a_missing_file_is_reported_in_one_line(command, tmp_path):
     result = run(command, tmp_path / "a.h5", code=1)
     assert result.stdout == ""
     assert result.stderr == (
@@ -142,7 +142,7 @@ def test_a_file_that_cannot_be_read_ends_with_one_line(command, tmp_path):
     )
 
 
-def test_verify_names_what_is_damaged(path):
+def test_verify_names_the_damaged_rows(path):
     data = bytearray(path.read_bytes())
     data[data.index(make_cache().features[7].tobytes())] ^= 1
     path.write_bytes(data)
@@ -161,7 +161,7 @@ def test_a_missing_argument_is_a_usage_error():
     assert "Missing argument 'FILE'." in run("info", code=2).stderr
 
 
-def test_output_that_nobody_takes_is_no_traceback(tmp_path):
+def test_a_full_or_closed_output_gives_no_traceback(tmp_path):
     for sink, message in (("/dev/full", "Error: output: No space left on device\n"), ("|true", "")):
         command = f"set -o pipefail; {sys.executable} {ROOT / 'cli.py'} info -h "
         command += sink if sink.startswith("|") else f"> {sink}"
@@ -169,7 +169,7 @@ def test_output_that_nobody_takes_is_no_traceback(tmp_path):
         assert (done.returncode, done.stderr) == (1, message)
 
 
-def test_a_name_that_is_too_long_is_an_error(tmp_path):
+def test_a_file_name_that_is_too_long_is_reported(tmp_path):
     path = tmp_path / ("a" * 300)
     result = CliRunner().invoke(main, ["info", str(path)])
     assert result.exit_code == 1

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.cli import main
-from tests.extraction_process import ExtractionProcess, gone
+from tests.extraction_process import ExtractionProcess, has_ended
 from tests.samples import save_photos
 
 ROOT = Path(__file__).parents[2]
@@ -184,15 +184,15 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(small_clip, tmp_path,
     args = arguments(photos, small_clip, out, "--batch-size", "2", "--workers", workers)
     saved, family = 0, []
     for _ in range(rounds):
-        growing = ExtractionProcess(args, out)
-        growing.wait_for(saved + 8)
+        extraction = ExtractionProcess(args, out)
+        extraction.wait_for(saved + 8)
         time.sleep(random.uniform(0, 0.02))
-        family += growing.family()
-        assert growing.end(signal.SIGKILL) == -signal.SIGKILL
-        saved = growing.num_batches()
+        family += extraction.descendants()
+        assert extraction.end(signal.SIGKILL) == -signal.SIGKILL
+        saved = extraction.num_batches()
     assert saved < NUM_PHOTOS // 2
     assert len(family) >= rounds * int(workers)
-    assert all(map(gone, family))
+    assert all(map(has_ended, family))
     assert f"resuming at row {2 * saved}\n" in run(*args).stderr
     assert verify_cache(out) == verify_cache(whole)
     assert sorted(path.name for path in tmp_path.glob("out.h5*")) == ["out.h5"]
@@ -203,16 +203,16 @@ def test_ctrl_c_loses_nothing_and_a_second_writer_is_refused(small_clip, tmp_pat
     whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
     run(*arguments(photos, small_clip, whole, "--batch-size", "2"))
     args = arguments(photos, small_clip, out, "--batch-size", "2")
-    growing = ExtractionProcess(args, out)
-    growing.wait_for(8)
-    os.kill(growing.process.pid, signal.SIGSTOP)
+    extraction = ExtractionProcess(args, out)
+    extraction.wait_for(8)
+    os.kill(extraction.process.pid, signal.SIGSTOP)
     assert error_of(*args).startswith(f"Error: {out}: another process is writing this file; ")
-    os.kill(growing.process.pid, signal.SIGCONT)
-    assert growing.end(signal.SIGINT) == 130
-    assert growing.log.read_text().endswith(
+    os.kill(extraction.process.pid, signal.SIGCONT)
+    assert extraction.end(signal.SIGINT) == 130
+    assert extraction.log.read_text().endswith(
         f"{out}: interrupted; what is done is kept, and the same command goes on from there\n"
     )
-    assert f"resuming at row {2 * growing.num_batches()}\n" in run(*args).stderr
+    assert f"resuming at row {2 * extraction.num_batches()}\n" in run(*args).stderr
     assert verify_cache(out) == verify_cache(whole)
 
 
@@ -246,10 +246,10 @@ def test_ctrl_c_with_workers_is_as_quiet_as_without(small_clip, tmp_path):
     photos = save_photos(tmp_path / "photos", 200)
     out = tmp_path / "out.h5"
     args = arguments(photos, small_clip, out, "--batch-size", "2", "--workers", "2")
-    growing = ExtractionProcess(args, out)
-    growing.wait_for(3)
-    assert growing.end(signal.SIGINT) == 130
-    assert len(growing.log.read_text().splitlines()) == 3
+    extraction = ExtractionProcess(args, out)
+    extraction.wait_for(3)
+    assert extraction.end(signal.SIGINT) == 130
+    assert len(extraction.log.read_text().splitlines()) == 3
     assert "resuming at row" in run(*args[:-1], "0").stderr
 
 

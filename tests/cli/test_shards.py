@@ -1,4 +1,4 @@
-"""Shards from the command line: from images to a merged cache."""
+"""Shards: from images to a merged cache, on the command line."""
 
 import json
 from pathlib import Path
@@ -14,14 +14,14 @@ from tests.samples import save_photos
 
 
 def run(*arguments: object, code: int = 0):
-    """The result of a command, after a look at its exit code."""
+    """Run a command, and check its exit code."""
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == code, result.output
     return result
 
 
 def error_of(*arguments: object, code: int = 1) -> str:
-    """The last line of what a command that fails says."""
+    """Return the last line of the error of a command that fails."""
     return run(*arguments, code=code).stderr.splitlines()[-1]
 
 
@@ -31,11 +31,11 @@ def shards(tmp_path) -> list[Path]:
 
 
 def test_from_images_to_a_merged_cache(small_clip, tmp_path, monkeypatch):
-    """It holds what one extraction of all images writes, and calibrate takes it, but no shard."""
+    """A merged cache equals one extraction; calibrate accepts it, and refuses a shard."""
     monkeypatch.chdir(tmp_path)
     save_photos(tmp_path / "data" / "folder", 24)
     extract = f"extract --dataset folder --model {small_clip} --device cpu --templates simple"
-    # Each shard has two batches of four, as the whole has six: equal batches give equal bits.
+    # Equal batches give equal bits: two batches of four per shard, six in all.
     extract = [*extract.split(), "--batch-size", "4"]
     run(*extract, "--out", "whole.h5")
     for index in (3, 1, 2):
@@ -63,7 +63,7 @@ def test_from_images_to_a_merged_cache(small_clip, tmp_path, monkeypatch):
     assert results[0] == results[1]
 
 
-def test_wrong_shards_are_wrong_usage(small_clip, tmp_path):
+def test_wrong_shard_options_are_usage_errors(small_clip, tmp_path):
     root = save_photos(tmp_path / "photos", 5)
     args = ("extract", "--dataset", "folder", "--root", root, "--model", small_clip, "--shard")
     out = ("--out", tmp_path / "a.h5", "--templates", "simple", "--device", "cpu")
@@ -76,7 +76,7 @@ def test_wrong_shards_are_wrong_usage(small_clip, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["photos"]
 
 
-def test_merge_shows_what_is_in_the_merged_cache(shards, tmp_path):
+def test_merge_shows_the_merged_cache(shards, tmp_path):
     out = tmp_path / "a.h5"
     found = json.loads(run("merge", *shards, "--out", out, "--virtual", "--json").stdout)
     assert (found["sha256"], found["shard"], found["warnings"]) == (content_digest(out), None, [])
@@ -86,7 +86,7 @@ def test_merge_shows_what_is_in_the_merged_cache(shards, tmp_path):
     assert "3 shards: a.1-of-3.h5, a.2-of-3.h5, a.3-of-3.h5" in shown
 
 
-def test_merge_refuses_in_one_line(shards, tmp_path):
+def test_merge_reports_an_error_in_one_line(shards, tmp_path):
     out = tmp_path / "a.h5"
     assert error_of("merge", *shards[:2], "--out", out) == (
         f"Error: {out}: expected all 3 shards, found 2; name the missing files too, or "
@@ -99,7 +99,7 @@ def test_merge_refuses_in_one_line(shards, tmp_path):
     assert sorted(tmp_path.iterdir()) == shards
 
 
-def test_verify_says_which_shard_it_is(shards):
+def test_verify_names_the_shard(shards):
     shown = run("verify", shards[1]).stdout
     assert shown.startswith(
         f"{shards[1]}: no damage found: shard 2 of 3 (rows 7 to 14 of 23), 14 arrays, SHA-256 "

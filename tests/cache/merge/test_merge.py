@@ -1,4 +1,4 @@
-"""Shards joined: the same file as one extraction would write, or a refusal that says what to do."""
+"""Merge shards: the result equals that of one extraction, and other shards are refused."""
 
 import signal
 import subprocess
@@ -16,7 +16,7 @@ from clip_cfr.cache.merge.merge import merge_shards
 from clip_cfr.cache.read.info import read_info
 from clip_cfr.cache.read.reader import open_cache, read_cache, verify_cache
 from clip_cfr.cache.write.writer import write_cache
-from tests.cache.examples import ROOT, run_python, same
+from tests.cache.examples import ROOT, assert_identical, run_python
 from tests.cache.shard_files import make_whole, shard_cache, write_shard, write_shards
 
 WHOLE = make_whole()
@@ -33,8 +33,8 @@ def out(tmp_path) -> Path:
     return tmp_path / "a.h5"
 
 
-def refusal(paths: list[Path], out: Path, **settings) -> str:
-    """Why shards are not joined; nothing is written then."""
+def error_of(paths: list[Path], out: Path, **settings) -> str:
+    """Return the message of a merge that fails, and check that it writes nothing."""
     before = sorted(out.parent.iterdir())
     with pytest.raises(CacheError) as error:
         merge_shards(paths, out, **settings)
@@ -44,27 +44,27 @@ def refusal(paths: list[Path], out: Path, **settings) -> str:
 
 @pytest.mark.parametrize("virtual", [False, True])
 @pytest.mark.parametrize("count", [1, 3, 23])
-def test_shards_in_any_order_make_what_one_extraction_makes(count, virtual, tmp_path, out):
+def test_a_merge_equals_one_extraction(count, virtual, tmp_path, out):
     write_cache(tmp_path / "whole.h5", WHOLE)
     shards = write_shards(tmp_path, WHOLE, count)
     assert merge_shards(shards[::-1], out, virtual=virtual) == []
     assert verify_cache(out) == verify_cache(tmp_path / "whole.h5")
     found = read_cache(out)
-    assert same(replace(found, provenance=WHOLE.provenance), WHOLE)
+    assert_identical(replace(found, provenance=WHOLE.provenance), WHOLE)
     assert set(found.provenance) == {*WHOLE.provenance, "merged"}
     assert [each["file"] for each in found.provenance["merged"]] == [x.name for x in shards]
 
 
-def test_many_chunks_are_joined_and_read_back(tmp_path, out):
+def test_merge_of_several_chunks(tmp_path, out):
     whole = make_whole(n=5000, dim=256, width=2, subjects=False)
     for virtual in (False, True):
         merge_shards(write_shards(tmp_path, whole), out, overwrite=True, virtual=virtual)
         with open_cache(out) as cache:
             for rows in (np.arange(5000), np.array([1665, 1666, 4999]), np.zeros(0, int)):
-                assert (cache.features[rows] == whole.features[rows]).all()
+                np.testing.assert_array_equal(cache.features[rows], whole.features[rows])
 
 
-def test_a_shard_is_refused_where_a_whole_cache_is_expected(shards):
+def test_a_shard_is_refused_if_a_whole_cache_is_expected(shards):
     for read in (read_cache, lambda path: open_cache(path).__enter__()):
         with pytest.raises(CacheError) as error:
             read(shards[1])
@@ -76,7 +76,7 @@ def test_a_shard_is_refused_where_a_whole_cache_is_expected(shards):
     assert len(verify_cache(shards[1])) == 14
 
 
-def test_a_shard_that_cannot_be_is_refused(tmp_path):
+def test_an_impossible_shard_is_refused(tmp_path):
     for entry in ({"index": 1}, {"index": 4, "count": 3}, "1/3", {"index": 1, "count": 0}):
         cache = shard_cache(WHOLE, 1, 3, shard=entry)
         write_cache(tmp_path / "a.h5", cache, overwrite=True)
@@ -84,8 +84,8 @@ def test_a_shard_that_cannot_be_is_refused(tmp_path):
             read_cache(tmp_path / "a.h5", allow_shard=True)
 
 
-def test_missing_shards_are_named_with_what_makes_them(shards, out):
-    assert refusal(shards[1:2], out) == (
+def test_missing_shards_are_named_with_the_options_that_create_them(shards, out):
+    assert error_of(shards[1:2], out) == (
         f"{out}: expected all 3 shards, found 1; name the missing files too, or create them "
         "with extract --shard 1/3, --shard 3/3"
     )
@@ -94,32 +94,32 @@ def test_missing_shards_are_named_with_what_makes_them(shards, out):
 def test_a_shard_given_twice_is_refused(shards, out, tmp_path):
     copy = tmp_path / "copy.h5"
     copy.write_bytes(shards[1].read_bytes())
-    assert refusal([*shards, copy], out) == (
+    assert error_of([*shards, copy], out) == (
         f"{copy}: shard 2 of 3 (rows 7 to 14 of 23) is given twice, also as {shards[1]}; "
         "leave one out"
     )
 
 
-def test_a_whole_cache_or_no_file_is_no_shard(shards, out, tmp_path):
+def test_a_whole_cache_and_a_missing_file_are_refused(shards, out, tmp_path):
     whole = tmp_path / "whole.h5"
     write_cache(whole, WHOLE)
-    assert refusal([*shards, whole], out) == (
+    assert error_of([*shards, whole], out) == (
         f"{whole}: expected a shard, found a whole cache; merge joins the files that extract "
         "--shard I/N writes"
     )
-    assert refusal([tmp_path / "none.h5"], out).startswith(f"{tmp_path / 'none.h5'}: no such file")
+    assert error_of([tmp_path / "none.h5"], out).startswith(f"{tmp_path / 'none.h5'}: no such file")
 
 
 def test_a_shard_of_another_count_is_refused(shards, out, tmp_path):
     other = write_shard(tmp_path, shard_cache(WHOLE, 2, 4))
-    assert refusal([shards[0], other, shards[2]], out) == (
+    assert error_of([shards[0], other, shards[2]], out) == (
         f"{other}: expected one of 3 shards of 23 rows as {shards[0]} is, found shard 2 of 4 (rows "
         "5 to 10 of 23); merge shards of one count only"
     )
 
 
 OTHER_MODEL = {"model": "other", "weights_sha256": "00" * 32}
-MADE_OTHERWISE = [
+OTHER_SETTINGS = [
     (OTHER_MODEL, 'provenance, model: expected "tiny" as in {first}, found "other"'),
     (
         {"weights_sha256": "00"},
@@ -143,15 +143,15 @@ MADE_OTHERWISE = [
 ]
 
 
-@pytest.mark.parametrize(("made", "message"), MADE_OTHERWISE)
-def test_a_shard_made_otherwise_is_named(made, message, shards, out, tmp_path):
+@pytest.mark.parametrize(("made", "message"), OTHER_SETTINGS)
+def test_a_shard_of_other_settings_is_named(made, message, shards, out, tmp_path):
     write_shard(tmp_path, shard_cache(WHOLE, 2, 3, **made))
-    found = refusal(shards, out)
+    found = error_of(shards, out)
     assert found.startswith(f"{shards[1]}: {message.format(first=shards[0])}")
     assert found.endswith(AGAIN)
 
 
-def test_other_contents_are_named(shards, out, tmp_path):
+def test_a_shard_of_other_contents_is_named(shards, out, tmp_path):
     texts, head = WHOLE.texts, WHOLE.head
     turned = texts.attribute_embeddings[::-1].copy()
     others = {
@@ -168,12 +168,12 @@ def test_other_contents_are_named(shards, out, tmp_path):
     }
     for message, change in others.items():
         write_shard(tmp_path, shard_cache(replace(WHOLE, **change), 2, 3))
-        assert refusal(shards, out).startswith(f"{shards[1]}: {message}"), message
+        assert error_of(shards, out).startswith(f"{shards[1]}: {message}"), message
 
 
-def test_what_differs_by_rounding_is_said_and_recorded(shards, out, tmp_path):
+def test_differences_by_rounding_are_warned_of_and_recorded(shards, out, tmp_path):
     made = {"device": "cuda (b)", "versions": {"torch": "2.14.0"}, "model": "/scratch/tiny"}
-    made["batch_size_halved"] = [[3, 32]]  # Of the shard's own rows: recorded beside it alone.
+    made["batch_size_halved"] = [[3, 32]]  # Row indices of the shard: recorded in its entry only.
     texts = WHOLE.texts
     nearly = replace(texts, class_embeddings=texts.class_embeddings * np.float32(1 + 1e-6))
     write_shard(tmp_path, shard_cache(replace(WHOLE, texts=nearly), 2, 3, **made))
@@ -202,25 +202,25 @@ def test_a_damaged_shard_is_named(virtual, shards, out):
     data = bytearray(shards[1].read_bytes())
     data[data.index(WHOLE.features[9].tobytes())] ^= 1
     shards[1].write_bytes(data)
-    assert refusal(shards, out, virtual=virtual) == (
+    assert error_of(shards, out, virtual=virtual) == (
         f"{shards[1]}: features, rows 0 to 7: expected data that matches its checksum, found "
         "damaged data; the file is damaged: restore it, or write it again with --overwrite"
     )
 
 
 def test_a_shard_whose_digest_is_wrong_is_named(shards, out, monkeypatch):
-    """What fletcher32 lets through, SHA-256 finds."""
+    """SHA-256 detects what fletcher32 misses."""
     monkeypatch.setattr("clip_cfr.cache.merge.merge.read_text", lambda *_: "00")
-    found = refusal(shards, out)
+    found = error_of(shards, out)
     assert found.startswith(f"{shards[0]}: features: expected SHA-256 00, found ")
 
 
-def test_a_finished_file_is_kept_and_a_writer_is_alone(shards, out):
+def test_a_finished_file_and_a_locked_one_are_refused(shards, out):
     with write_lock(out):
-        assert "another process is writing this file" in refusal(shards, out)
+        assert "another process is writing this file" in error_of(shards, out)
     merge_shards(shards, out)
     before = out.read_bytes()
-    assert refusal(shards, out) == (
+    assert error_of(shards, out) == (
         f"{out}: the file exists; replace it with --overwrite or name another"
     )
     assert out.read_bytes() == before
@@ -242,7 +242,7 @@ merge_shards(shards, out)
 """
 
 
-def test_a_full_disk_is_reported_and_nothing_is_left(tmp_path, out):
+def test_a_full_disk_is_reported_and_leaves_no_file(tmp_path, out):
     whole = make_whole(n=3000, dim=512, width=2)
     shards = write_shards(tmp_path / "shards", whole)
     done = run_python(FILL_DISK, out, 1_500_000, *shards)
@@ -251,7 +251,7 @@ def test_a_full_disk_is_reported_and_nothing_is_left(tmp_path, out):
         f"{out}: cannot be written: File too large; 3,172,176 bytes are needed; make room and run "
         "the same command again\n",
     )
-    assert same(replace(read_cache(out), provenance=whole.provenance), whole)
+    assert_identical(replace(read_cache(out), provenance=whole.provenance), whole)
     assert sorted(tmp_path.iterdir()) == [out, tmp_path / "shards"]
 
 
@@ -288,7 +288,7 @@ print(tracemalloc.get_traced_memory()[1])
 """
 
 
-def test_merging_holds_metadata_and_a_chunk(tmp_path, out):
+def test_merging_keeps_only_one_chunk_of_features_in_memory(tmp_path, out):
     whole = make_whole(n=20_000, dim=1024, width=2, subjects=False)
     shards = write_shards(tmp_path / "shards", whole)
     peak = int(run_python(MEASURE_MEMORY, out, *shards).stdout)

@@ -1,4 +1,4 @@
-"""Merged caches whose features stay in the shards: read, moved, and with sources that are wrong."""
+"""Read merged caches whose features stay in the shards."""
 
 import shutil
 from dataclasses import replace
@@ -13,7 +13,7 @@ from clip_cfr.cache.merge.merge import merge_shards
 from clip_cfr.cache.read.info import content_digest, read_info
 from clip_cfr.cache.read.reader import open_cache, read_cache, verify_cache
 from clip_cfr.cache.write.writer import write_cache
-from tests.cache.examples import same
+from tests.cache.examples import assert_identical
 from tests.cache.shard_files import make_whole, shard_cache, write_shard, write_shards
 
 ARCHIVES = Path(__file__).parents[1] / "archives"
@@ -23,7 +23,7 @@ AGAIN = "restore it, or join the shards again with merge --virtual --overwrite"
 
 @pytest.fixture
 def merged(tmp_path) -> Path:
-    """A virtual cache whose shards lie in a folder beside it, of a name that HDF5 has to quote."""
+    """Write a virtual cache and its shards, in a folder whose name HDF5 must escape."""
     folder = tmp_path / "all"
     folder.mkdir()
     merge_shards(write_shards(folder / "100%b shards", WHOLE), folder / "a.h5", virtual=True)
@@ -48,19 +48,19 @@ def refusal(read, path: Path) -> str:
     return str(error.value)
 
 
-def test_the_folder_can_be_moved_as_a_whole(merged, tmp_path, monkeypatch):
+def test_cache_and_shards_can_be_moved_together(merged, tmp_path, monkeypatch):
     moved = shutil.move(merged.parent, tmp_path / "moved") / "a.h5"
     monkeypatch.chdir(tmp_path)
     for path in (moved, moved.relative_to(tmp_path)):
-        assert same(replace(read_cache(path), provenance=WHOLE.provenance), WHOLE)
+        assert_identical(replace(read_cache(path), provenance=WHOLE.provenance), WHOLE)
         assert len(verify_cache(path)) == 14
     assert read_info(moved)["sources"] == [str(shard(moved, index)) for index in (1, 2, 3)]
 
 
-def test_any_program_that_knows_hdf5_can_read_it(merged):
+def test_plain_hdf5_reads_the_features(merged):
     with h5py.File(merged) as file:
         assert (file["features"][:] == WHOLE.features).all()
-        # What readers of version 1 asked for before there were virtual features: they refuse.
+        # Without these, readers older than virtual features refuse the file.
         assert (file["features"].chunks, file["features"].fletcher32) == (None, False)
 
 
@@ -70,10 +70,10 @@ def test_features_are_not_copied(tmp_path):
     assert (tmp_path / "a.h5").stat().st_size < whole.features.nbytes / 10
 
 
-def test_a_source_that_vanished_is_named(merged):
+def test_a_missing_shard_is_named(merged):
     shard(merged, 2).unlink()
     with h5py.File(merged) as file:
-        assert not file["features"][7:15].any()  # What HDF5 would have us believe.
+        assert not file["features"][7:15].any()  # HDF5 itself reads zeros.
     for read in READS:
         assert refusal(read, merged) == (
             f"{shard(merged, 2)}: no such file, and a merged cache reads its features from it; "
@@ -81,7 +81,7 @@ def test_a_source_that_vanished_is_named(merged):
         )
 
 
-def test_a_source_that_was_replaced_is_named(merged):
+def test_a_replaced_shard_is_named(merged):
     expected = content_digest(shard(merged, 2))
     other = replace(WHOLE, features=(WHOLE.features * 2).astype(np.float16))
     write_shard(shard(merged, 2).parent, shard_cache(other, 2, 3))
@@ -93,14 +93,14 @@ def test_a_source_that_was_replaced_is_named(merged):
         )
 
 
-def test_a_source_that_vanishes_later_is_named_when_it_is_read(merged):
+def test_a_shard_that_vanishes_later_is_named_when_it_is_read(merged):
     with open_cache(merged) as cache:
         shard(merged, 1).unlink()
         with pytest.raises(CacheError, match="no such file, and a merged cache reads"):
             cache.features[np.array([0, 20])]
 
 
-def test_a_damaged_chunk_of_a_source_is_named(merged):
+def test_a_damaged_chunk_of_a_shard_is_named(merged):
     path = shard(merged, 3)
     data = bytearray(path.read_bytes())
     data[data.index(WHOLE.features[20].tobytes())] ^= 1
@@ -118,7 +118,7 @@ def test_a_damaged_chunk_of_a_source_is_named(merged):
     assert str(error.value) == expected
 
 
-def test_virtual_features_that_are_not_of_the_sources_are_refused(merged):
+def test_virtual_features_of_other_rows_are_refused(merged):
     with h5py.File(merged, "r+") as file:
         digest = file["features"].attrs["sha256"]
         del file["features"]
@@ -132,7 +132,7 @@ def test_virtual_features_that_are_not_of_the_sources_are_refused(merged):
     )
 
 
-def test_virtual_features_without_sources_are_refused(merged, tmp_path):
+def test_virtual_features_without_a_list_of_shards_are_refused(merged, tmp_path):
     path = tmp_path / "b.h5"
     write_cache(path, WHOLE)
     with h5py.File(merged) as file, h5py.File(path, "r+") as other:
@@ -146,16 +146,16 @@ def test_virtual_features_without_sources_are_refused(merged, tmp_path):
     )
 
 
-def test_a_virtual_cache_is_no_shard(merged, tmp_path):
+def test_a_virtual_cache_is_not_a_shard(merged, tmp_path):
     message = refusal(lambda path: merge_shards([path], tmp_path / "b.h5"), merged)
     assert message.startswith(f"{merged}: expected a shard, found a whole cache")
 
 
-def test_the_archived_files_stay_readable():
+def test_the_archived_files_of_format_1_are_readable():
     cache = read_cache(ARCHIVES / "format1.2-of-2.h5", allow_shard=True)
     assert cache.provenance["shard"]["first_row"] == 2
     path = ARCHIVES / "format1-virtual.h5"
     cache = read_cache(path)
     assert cache.rows.ids[4] == "images/é 4.png"
-    assert same(replace(cache, provenance=WHOLE.provenance), make_whole(n=5))
+    assert_identical(replace(cache, provenance=WHOLE.provenance), make_whole(n=5))
     assert len(verify_cache(path)) == 14

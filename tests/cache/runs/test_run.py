@@ -17,7 +17,7 @@ from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.runs.encoding import csv_bytes, parse_csv
 from clip_cfr.cache.runs.folder import check_run_directory
 from clip_cfr.cache.runs.run import Run, default_run_directory, read_run, write_run
-from tests.cache.examples import run_python, same
+from tests.cache.examples import assert_identical, run_python
 
 RUN = Run(
     config={"lr": 1e-3, "methods": ["erm", "cfr"]},
@@ -58,10 +58,10 @@ def test_a_run_is_read_back(run):
     assert found.provenance == RUN.provenance
     assert found.metrics == RUN.metrics
     assert list(found.history) == ["erm-seed0", "cfr"]
-    assert same(found.history["erm-seed0"]["step"], np.array([1, 2]))
-    assert same(found.history["erm-seed0"]["loss"], np.array([0.1, np.nan]))
-    assert same(found.heads["cfr"]["projection"], np.eye(2, dtype=np.float32))
-    assert same(found.heads["cfr"]["scale"], np.array(3, np.float32))
+    assert_identical(found.history["erm-seed0"]["step"], np.array([1, 2]))
+    assert_identical(found.history["erm-seed0"]["loss"], np.array([0.1, np.nan]))
+    assert_identical(found.heads["cfr"]["projection"], np.eye(2, dtype=np.float32))
+    assert_identical(found.heads["cfr"]["scale"], np.array(3, np.float32))
     assert (found.formulas, found.recommended) == ({"cfr": "features @ projection"}, "cfr")
     assert {k: v.tolist() for k, v in found.predictions.items()} == {
         "row": [4, 7],

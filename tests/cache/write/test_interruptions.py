@@ -1,4 +1,4 @@
-"""Real processes: two that write one file, one that is killed, one that fills the disk."""
+"""Processes that write one file together, are killed, or fill the disk."""
 
 import random
 import signal
@@ -16,27 +16,27 @@ from clip_cfr.cache.files.flat_rows import FlatRows
 from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.cache.write.resumable import ResumableWriter
 from clip_cfr.cache.write.writer import write_cache
-from tests.cache.examples import ROOT, make_cache, run_python, same
+from tests.cache.examples import ROOT, assert_identical, make_cache, run_python
 
 N, DIM = 4000, 256
-EXTRACT = """
+PROGRAM = """
 import resource, sys
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.flat_rows import FlatRows
 from clip_cfr.cache.write.resumable import ResumableWriter
 from tests.cache.examples import make_cache
 
-def grow(path, batch_size):
+def write(path, batch_size):
     cache = make_cache(n=4000, dim=256, width=2)
-    with ResumableWriter(path, {"model": "m"}, 4000, 256, "float16") as growing:
-        print("began at", growing.next_row, flush=True)
-        for start in range(growing.next_row, 4000, batch_size):
+    with ResumableWriter(path, {"model": "m"}, 4000, 256, "float16") as writer:
+        print("starts at", writer.next_row, flush=True)
+        for start in range(writer.next_row, 4000, batch_size):
             stop = start + batch_size
-            growing.append(cache.features[start:stop], cache.valid[start:stop])
-            print(growing.next_row, flush=True)
-        growing.finish(cache.dataset, cache.rows, cache.head, cache.texts, cache.provenance)
+            writer.append(cache.features[start:stop], cache.valid[start:stop])
+            print(writer.next_row, flush=True)
+        writer.finish(cache.dataset, cache.rows, cache.head, cache.texts, cache.provenance)
 """
-GROW = EXTRACT + "grow(sys.argv[1], int(sys.argv[2]))"
+WRITE = PROGRAM + "write(sys.argv[1], int(sys.argv[2]))"
 
 
 def expected():
@@ -44,9 +44,9 @@ def expected():
 
 
 def start(path: Path, batch_size: int) -> subprocess.Popen[str]:
-    """A process that grows a cache and prints how many rows are committed."""
+    """Start a process that writes a cache and prints the number of saved rows."""
     return subprocess.Popen(
-        [sys.executable, "-c", GROW, str(path), str(batch_size)],
+        [sys.executable, "-c", WRITE, str(path), str(batch_size)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -55,7 +55,7 @@ def start(path: Path, batch_size: int) -> subprocess.Popen[str]:
 
 
 def wait_for_row(process: subprocess.Popen[str], row: int) -> int:
-    """The number of committed rows, once it has reached `row`."""
+    """Wait until at least `row` rows are saved, and return their number."""
     for line in process.stdout:
         if line.strip().isdigit() and int(line) >= row:
             return int(line)
@@ -68,23 +68,23 @@ def end(process: subprocess.Popen[str], number: signal.Signals) -> None:
     process.stdout.close()
 
 
-def test_a_killed_process_loses_nothing_that_was_committed(tmp_path):
+def test_a_killed_process_loses_no_saved_row(tmp_path):
     path, committed = tmp_path / "a.h5", 0
     for row in (300, 1500, 2800):
         process = start(path, batch_size=50)
-        assert process.stdout.readline() == f"began at {committed}\n"
+        assert process.stdout.readline() == f"starts at {committed}\n"
         committed = wait_for_row(process, row)
         end(process, signal.SIGKILL)
-        with ResumableWriter(path, {"model": "m"}, N, DIM, "float16") as growing:
-            assert growing.next_row >= committed
-            committed = growing.next_row
-    assert run_python(GROW, path, 333).stdout.startswith(f"began at {committed}\n")
-    assert same(read_cache(path), expected())
+        with ResumableWriter(path, {"model": "m"}, N, DIM, "float16") as writer:
+            assert writer.next_row >= committed
+            committed = writer.next_row
+    assert run_python(WRITE, path, 333).stdout.startswith(f"starts at {committed}\n")
+    assert_identical(read_cache(path), expected())
     assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_process_ended_while_it_finishes_loses_nothing(tmp_path, number):
+def test_a_process_killed_while_it_finishes_loses_no_row(tmp_path, number):
     delays = random.Random(0)
     for attempt in range(2):
         path = tmp_path / f"{attempt}.h5"
@@ -92,15 +92,15 @@ def test_a_process_ended_while_it_finishes_loses_nothing(tmp_path, number):
         wait_for_row(process, N)
         time.sleep(delays.uniform(0.01, 0.045))
         end(process, number)
-        # Not by a segmentation fault of the HDF5 library.
+        # HDF5 did not end it by a segmentation fault.
         assert process.returncode in (0, -number)
         if not path.exists():
-            assert run_python(GROW, path, 333).stdout == f"began at {N}\n"
-        assert same(read_cache(path), expected())
+            assert run_python(WRITE, path, 333).stdout == f"starts at {N}\n"
+        assert_identical(read_cache(path), expected())
 
 
 class Interrupted(FlatRows):
-    """Features that Ctrl-C is pressed in the middle of."""
+    """Features that raise SIGINT while they are read."""
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         if rows.start > 0:
@@ -108,7 +108,7 @@ class Interrupted(FlatRows):
         return super().__getitem__(rows)
 
 
-def test_ctrl_c_waits_for_hdf5_and_leaves_nothing(tmp_path):
+def test_ctrl_c_waits_for_hdf5_and_leaves_no_file(tmp_path):
     cache, flat = expected(), tmp_path / "flat"
     flat.write_bytes(cache.features.tobytes())
     features = Interrupted(flat, cache.features.shape, cache.features.dtype)
@@ -119,12 +119,12 @@ def test_ctrl_c_waits_for_hdf5_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == [flat]
 
 
-def test_a_second_writer_is_told_and_disturbs_nothing(tmp_path):
+def test_a_second_writer_is_refused(tmp_path):
     path = tmp_path / "a.h5"
-    with ResumableWriter(path, {"model": "m"}, N, DIM, "float16") as growing:
-        growing.append(expected().features[:10], expected().valid[:10])
+    with ResumableWriter(path, {"model": "m"}, N, DIM, "float16") as writer:
+        writer.append(expected().features[:10], expected().valid[:10])
         second = run_python(
-            EXTRACT + "try: grow(sys.argv[1], 9)\nexcept CacheError as e: print(e)", path
+            PROGRAM + "try: write(sys.argv[1], 9)\nexcept CacheError as e: print(e)", path
         )
         message = (
             f"{path}: another process is writing this file; wait until it ends, or write another "
@@ -134,33 +134,33 @@ def test_a_second_writer_is_told_and_disturbs_nothing(tmp_path):
         with pytest.raises(CacheError) as error:
             write_cache(path, expected())
         assert str(error.value) == message
-        growing.append(expected().features[10:], expected().valid[10:])
-    assert run_python(GROW, path, 9).stdout == f"began at {N}\n"
-    assert same(read_cache(path), expected())
+        writer.append(expected().features[10:], expected().valid[10:])
+    assert run_python(WRITE, path, 9).stdout == f"starts at {N}\n"
+    assert_identical(read_cache(path), expected())
 
 
-def test_a_reader_is_not_disturbed_by_a_writer(tmp_path):
+def test_a_finished_file_is_readable_while_it_is_overwritten(tmp_path):
     path = tmp_path / "a.h5"
     write_cache(path, make_cache())
     with ResumableWriter(path, {}, N, DIM, "float16", overwrite=True):
-        assert same(read_cache(path), make_cache())
+        assert_identical(read_cache(path), make_cache())
 
 
 FILL_DISK = (
-    EXTRACT
+    PROGRAM
     + """
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:
-    grow(sys.argv[1], 500)
+    write(sys.argv[1], 500)
 except CacheError as error:
     print(error)
 """
 )
 
 
-def test_a_disk_that_fills_up_keeps_every_committed_row(tmp_path):
+def test_a_full_disk_keeps_every_saved_row(tmp_path):
     path = tmp_path / "a.h5"
-    # 1,300 rows of 512 bytes: the third batch is cut in two.
+    # 1,300 rows of 512 bytes: the third batch does not fit.
     done = run_python(FILL_DISK, path, 1300 * 512)
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] == (
@@ -169,13 +169,13 @@ def test_a_disk_that_fills_up_keeps_every_committed_row(tmp_path):
     )
     assert (tmp_path / "a.h5.partial").stat().st_size == 1000 * 512
     assert not path.exists()
-    assert run_python(GROW, path, 500).stdout.startswith("began at 1000\n")
-    assert same(read_cache(path), expected())
+    assert run_python(WRITE, path, 500).stdout.startswith("starts at 1000\n")
+    assert_identical(read_cache(path), expected())
 
 
-def test_a_disk_that_fills_up_at_the_end_keeps_every_row(tmp_path):
+def test_a_full_disk_at_the_end_keeps_every_row(tmp_path):
     path = tmp_path / "a.h5"
-    # Room for the rows, but not for the finished file, which holds them and more.
+    # Space for the rows, but not for the finished file.
     done = run_python(FILL_DISK, path, N * DIM * 2 + 100)
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] == (
@@ -183,5 +183,5 @@ def test_a_disk_that_fills_up_at_the_end_keeps_every_row(tmp_path):
         "about 2,178,128 bytes are needed to finish; make room and run the same command again"
     )
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.h5.journal", "a.h5.partial"]
-    assert run_python(GROW, path, 500).stdout == f"began at {N}\n"
-    assert same(read_cache(path), expected())
+    assert run_python(WRITE, path, 500).stdout == f"starts at {N}\n"
+    assert_identical(read_cache(path), expected())

@@ -20,7 +20,7 @@ from clip_cfr.extract.images.batches import (
 )
 from clip_cfr.extract.images.preprocessing import View
 from clip_cfr.extract.manifest.manifest import Manifest, make_rows
-from tests.extraction_process import FORKS, gone
+from tests.extraction_process import FORKS, has_ended
 
 VIEW = View(side=4, shorter_side=4, resample=3, mean=(0.5,) * 3, std=(0.5,) * 3)
 NUM_ROWS = 100
@@ -83,7 +83,7 @@ def test_workers_end_when_the_batches_are_closed(tmp_path):
         next(loaded)
     pids = [int(path.name) for path in tmp_path.iterdir()]
     assert os.getpid() not in pids
-    assert all(map(gone, pids))
+    assert all(map(has_ended, pids))
 
 
 def load_slowly(folder: Path) -> None:
@@ -103,7 +103,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     parent.join()
     pids = [int(path.name) for path in tmp_path.iterdir()]
     assert len(pids) == 2
-    assert all(map(gone, pids))
+    assert all(map(has_ended, pids))
 
 
 def test_the_number_of_workers_follows_the_device_and_the_work():

@@ -1,4 +1,4 @@
-"""Files that are damaged, cut short, something else, or of another version."""
+"""Refuse files that are damaged, truncated, of another kind or of another version."""
 
 import hashlib
 import json
@@ -13,20 +13,20 @@ from clip_cfr.cache.format.encoding import encode_text
 from clip_cfr.cache.read.info import content_digest, read_info
 from clip_cfr.cache.read.reader import open_cache, read_cache, verify_cache
 from clip_cfr.cache.write.writer import write_cache
-from tests.cache.examples import make_cache, same
+from tests.cache.examples import assert_identical, make_cache
 
 DAMAGED = "; the file is damaged: restore it, or write it again with --overwrite"
 
 
 @pytest.fixture
 def path(tmp_path) -> Path:
-    """A sound file."""
+    """Write an undamaged cache."""
     write_cache(tmp_path / "a.h5", make_cache())
     return tmp_path / "a.h5"
 
 
 def message_of(read, path: Path) -> str:
-    """What the refusal of a file says behind its name."""
+    """Return the message of the CacheError, without the path that it begins with."""
     with pytest.raises(CacheError) as error:
         read(path)
     name, message = str(error.value).split(": ", 1)
@@ -35,28 +35,28 @@ def message_of(read, path: Path) -> str:
 
 
 def positions(size: int) -> list[int]:
-    """Every byte of the first two hundred, and a tenth of the others, spread evenly."""
+    """Return the first two hundred positions, and every eleventh of the others."""
     return [*range(200), *range(200, size, 11)]
 
 
-def test_a_flipped_byte_is_reported_or_harmless(path):
+def test_a_flipped_byte_is_detected_or_harmless(path):
     good, cache = path.read_bytes(), make_cache()
-    reported = 0
+    detected = 0
     for position in positions(len(good)):
         bad = bytearray(good)
         bad[position] ^= 0xFF
         path.write_bytes(bad)
         try:
-            assert same(read_cache(path), cache), position
+            assert_identical(read_cache(path), cache)
         except CacheError:
-            reported += 1
-    # Most bytes of a small file are HDF5's own, and some of those are unused.
-    assert reported > 0.9 * len(positions(len(good)))
+            detected += 1
+    # Most bytes of a small file are metadata of HDF5, some of them unused.
+    assert detected > 0.9 * len(positions(len(good)))
 
 
 def read_row_1500(path):
     with open_cache(path) as cache:
-        cache.features[np.array([3])]  # of another chunk, and sound
+        cache.features[np.array([3])]  # In another chunk, which is not damaged.
         cache.features[np.array([3, 1500])]
 
 
@@ -69,12 +69,12 @@ def test_a_flipped_bit_of_features_names_the_rows(tmp_path):
     expected = "features, rows 1024 to 2047: expected data that matches its checksum, found "
     for read in (read_cache, verify_cache, read_row_1500):
         assert message_of(read, path) == expected + "damaged data" + DAMAGED
-    # What does not need features can still be told.
+    # `info` does not read features.
     assert read_info(path)["features"] == {"shape": [3000, 512], "dtype": "float16"}
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.999])
-def test_a_file_cut_short_is_refused(path, share):
+def test_a_truncated_file_is_refused(path, share):
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
     expected = "expected a complete HDF5 file, found a truncated or damaged one" + DAMAGED
@@ -98,11 +98,26 @@ def test_another_hdf5_file_is_refused(path):
     )
 
 
-def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     expected = "no such file; write it with extract or import, --out"
     for read in (read_cache, verify_cache, read_info, content_digest):
         assert message_of(read, tmp_path / "a.h5") == expected
-    assert message_of(read_cache, tmp_path) == "expected a cache file, found a folder"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("notes.txt", "a folder"),
+        ("run.json", "a run folder; show it with: clip-cfr show '{}'"),
+        ("grid.json", "a grid folder; show it with: clip-cfr show '{}'"),
+    ],
+)
+def test_a_folder_is_refused_and_one_of_this_program_is_recognised(tmp_path, name, found):
+    folder = tmp_path / "my folder"
+    folder.mkdir()
+    (folder / name).touch()
+    for read in (read_cache, verify_cache, read_info, content_digest):
+        assert message_of(read, folder) == f"expected a cache file, found {found.format(folder)}"
 
 
 def test_a_newer_version_is_refused(path):
@@ -114,13 +129,13 @@ def test_a_newer_version_is_refused(path):
 
 
 def sign(data: h5py.Dataset) -> None:
-    """Gives a data set the digest of its bytes, as a writer does that breaks another rule."""
+    """Set the SHA-256 of an HDF5 dataset to that of its bytes."""
     digest = encode_text("sha256", hashlib.sha256(data[()].tobytes()).hexdigest())
     data.attrs.create("sha256", digest[0], dtype=digest.dtype)
 
 
 def rewrite(path: Path, name: str, array: np.ndarray, **settings) -> None:
-    """Replaces a data set by another one that is signed."""
+    """Replace an HDF5 dataset by another one with the right SHA-256."""
     with h5py.File(path, "r+", libver=("v110", "v110")) as file:
         del file[name]
         sign(file.create_dataset(name, data=array, **settings))
@@ -130,7 +145,7 @@ CHUNKED = {"chunks": True, "fletcher32": True}
 FEATURES = make_cache().features.copy()
 NAN = FEATURES.copy()
 NAN[6, 2] = np.nan
-FOREIGN = [
+BROKEN = [
     ("features", NAN, "features, row 6: expected finite numbers, found nan in column 2"),
     (
         "features",
@@ -158,8 +173,8 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize(("name", "array", "message"), FOREIGN)
-def test_a_foreign_file_that_breaks_a_rule_is_refused(path, name, array, message):
+@pytest.mark.parametrize(("name", "array", "message"), BROKEN)
+def test_a_file_that_breaks_a_rule_is_refused(path, name, array, message):
     rewrite(path, name, array, **CHUNKED)
     for read in (read_cache, verify_cache):
         found = message_of(read, path)
@@ -168,7 +183,7 @@ def test_a_foreign_file_that_breaks_a_rule_is_refused(path, name, array, message
 
 
 def test_ids_without_checksums_are_refused(path):
-    # HDF5 lets nobody filter text of variable length, so its type alone gives it away.
+    # HDF5 cannot filter variable-length text, so the type shows that there are no checksums.
     rewrite(path, "ids", np.array(make_cache().rows.ids, h5py.string_dtype()))
     assert message_of(read_cache, path) == (
         "ids: expected type fixed-length utf-8, found variable-length utf-8" + DAMAGED
@@ -182,7 +197,7 @@ def test_features_without_checksums_are_refused(path):
     )
 
 
-def test_a_missing_data_set_is_named(path):
+def test_a_missing_array_is_named(path):
     with h5py.File(path, "r+") as file:
         del file["labels"]
     assert message_of(read_cache, path) == (
@@ -190,14 +205,14 @@ def test_a_missing_data_set_is_named(path):
     )
 
 
-def test_a_group_in_the_place_of_a_data_set_is_refused(path):
+def test_a_group_instead_of_an_array_is_refused(path):
     with h5py.File(path, "r+") as file:
         del file["labels"]
         file.create_group("labels")
     assert message_of(read_cache, path).startswith("labels: expected an HDF5 dataset of this name")
 
 
-def test_features_that_do_not_match_their_digest_are_found_by_verify(path):
+def test_verify_detects_features_that_do_not_match_their_digest(path):
     with h5py.File(path, "r+") as file:
         file["features"][0, 0] = 7
         file.flush()
@@ -231,7 +246,7 @@ def test_a_missing_root_attribute_is_named(path):
     )
 
 
-def test_data_sets_that_the_format_does_not_know_are_ignored(path):
+def test_unknown_arrays_are_ignored(path):
     with h5py.File(path, "r+") as file:
         file["notes/mine"] = np.arange(3)
-    assert same(read_cache(path), make_cache())
+    assert_identical(read_cache(path), make_cache())
