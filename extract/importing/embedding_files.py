@@ -14,8 +14,8 @@ class EmbeddingFiles:
         features: matrix (n, dim), with a row for each row of the metadata file in the same order.
         metadata: CSV file with the columns filename,label[,attribute][,split], as for the data set
             `folder`. The images need not exist.
-        class_embeddings: matrix (classes, embedding); None stands for class means.
-        projection: matrix (dim, embedding); None stands for the identity.
+        class_embeddings: matrix (classes, embedding); None selects class means.
+        projection: matrix (dim, embedding); None selects the identity.
     """
 
     features: Path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clip_cfr.extract.errors import OptionError
 
-# Supported by every data set: `load_dataset` applies them to whatever a loader returns.
+# Supported by every data set: `load_dataset` applies them to the manifest of any loader.
 COMMON_OPTIONS = ("class_names", "prompts")
 
 
