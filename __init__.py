@@ -1,1 +1,39 @@
-"""Group robustness for CLIP without group labels."""
+"""Group robustness for CLIP without group labels.
+
+The public names below are imported on first use: `import clip_cfr` loads neither JAX nor torch.
+docs/python.md shows them at work.
+"""
+
+from clip_cfr.cache.lazy import lazy_exports
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        # Images to a cache.
+        "DatasetOptions": "clip_cfr.extract.datasets.common.options",
+        "EncoderSpec": "clip_cfr.extract.encoders.spec",
+        "ExtractError": "clip_cfr.extract.errors",
+        "ExtractOptions": "clip_cfr.extract.options",
+        "extract_dataset": "clip_cfr.extract.pipeline",
+        "import_embeddings": "clip_cfr.extract.importing.import_embeddings",
+        # Caches and run folders.
+        "CacheError": "clip_cfr.cache",
+        "merge_shards": "clip_cfr.cache",
+        "open_cache": "clip_cfr.cache",
+        "read_cache": "clip_cfr.cache",
+        "read_info": "clip_cfr.cache",
+        "read_run": "clip_cfr.cache",
+        "verify_cache": "clip_cfr.cache",
+        "write_cache": "clip_cfr.cache",
+        # A cache, or arrays, to a head.
+        "CFRClassifier": "clip_cfr.calibrate",
+        "CalibrationError": "clip_cfr.calibrate",
+        "Result": "clip_cfr.calibrate",
+        "Settings": "clip_cfr.calibrate",
+        "Task": "clip_cfr.calibrate",
+        "calibrate_cache": "clip_cfr.calibrate",
+        "read_result": "clip_cfr.calibrate",
+    },
+)

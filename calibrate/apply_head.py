@@ -1,0 +1,57 @@
+"""Applies the saved arrays of a head to features, in numpy and without JAX."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+CHUNK = 8192
+# Log-odds are cut here: exp cannot overflow, and the probability is 0 or 1 to 21 digits.
+MAX_LOG_ODDS = 50.0
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def apply_head(
+    arrays: Arrays, features: Float[np.ndarray, "rows dim"]
+) -> Float64[np.ndarray, "rows classes"]:
+    """Return the score of each class: logits, or log-odds for a head of DFR.
+
+    Args:
+        arrays: a head as in a run folder: `projection`, `logit_scale`, `class_embeddings` and maybe
+            `bias`, or `linear_weight` and `linear_bias` (cache/RUNS.md, "Heads").
+        features: pooled features, not normalized, as a cache stores them.
+    """
+    starts = range(0, max(len(features), 1), CHUNK)
+    score = linear_scores if "linear_weight" in arrays else cosine_logits
+    return np.concatenate(
+        [score(arrays, features[start : start + CHUNK].astype(np.float64)) for start in starts]
+    )
+
+
+def cosine_logits(
+    arrays: Arrays, features: Float64[np.ndarray, "rows dim"]
+) -> Float64[np.ndarray, "rows classes"]:
+    """Return logit_scale * cosine of each projected row with each class embedding."""
+    vectors = features @ arrays["projection"] + arrays.get("bias", 0.0)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    embeddings = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return arrays["logit_scale"] * (embeddings @ arrays["class_embeddings"].T)
+
+
+def linear_scores(
+    arrays: Arrays, features: Float64[np.ndarray, "rows dim"]
+) -> Float64[np.ndarray, "rows classes"]:
+    """Return the log-odds of each class against the rest."""
+    return features @ arrays["linear_weight"] + arrays["linear_bias"]
+
+
+def to_probabilities(
+    arrays: Arrays, scores: Float64[np.ndarray, "rows classes"]
+) -> Float64[np.ndarray, "rows classes"]:
+    """Return the probability of each class from the scores of a head; rows sum to 1."""
+    if "linear_weight" in arrays:
+        weights = 1 / (1 + np.exp(-np.clip(scores, -MAX_LOG_ODDS, MAX_LOG_ODDS)))
+    else:
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)

@@ -1,0 +1,174 @@
+"""Makes a task from arrays in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, Int32, Shaped
+from numpy.typing import ArrayLike
+from sklearn.utils import check_array
+
+from clip_cfr.calibrate.core.task import SPLITS, Task
+
+# The limit that CLIP's own training ran into.
+CLIP_LOGIT_SCALE = 100.0
+# Class embeddings whose lengths are this close to 1 are used as they are.
+LENGTH_TOLERANCE = 1e-3
+TRAIN, VAL = SPLITS.index("train"), SPLITS.index("val")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Training and validation rows.
+
+    Attributes:
+        features: pooled and not normalized.
+        labels: class index of each row.
+        splits: `TRAIN` or `VAL` of each row.
+        val_attributes: attribute of each validation row, numbers or strings; None if unknown.
+            Attributes of training rows are never needed.
+    """
+
+    features: Float[np.ndarray, "n dim"]
+    labels: Int[np.ndarray, " n"]
+    splits: Int[np.ndarray, " n"]
+    val_attributes: Shaped[np.ndarray, " val"] | None = None
+
+
+def hold_out(
+    rng: np.random.Generator, labels: Int[np.ndarray, " n"], fraction: float
+) -> Bool[np.ndarray, " n"]:
+    """Return a mask of random rows, the same share of each class.
+
+    A class with several rows has at least one row on each side; the only row of a class stays.
+
+    Raises:
+        ValueError: the fraction is not between 0 and 1, or no class has several rows.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation_fraction is {fraction}, expected a number between 0 and 1")
+    held_out = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        held_out[rows[: min(max(1, round(fraction * len(rows))), len(rows) - 1)]] = True
+    if not held_out.any():
+        raise ValueError(
+            "every class of y has a single row, so that no row can be held out for validation; "
+            "pass val=(X, y)"
+        )
+    return held_out
+
+
+@dataclass(frozen=True)
+class InitialHead:
+    """The zero-shot head, from which training starts.
+
+    Attributes:
+        projection: (dim, embedding); None for the identity.
+        bias: (embedding,), added to projected features; None for a head without bias.
+        class_embeddings: (classes, embedding); None for the class means of the training rows.
+        logit_scale: factor of the zero-shot logits.
+    """
+
+    projection: ArrayLike | None = None
+    bias: ArrayLike | None = None
+    class_embeddings: ArrayLike | None = None
+    logit_scale: float = CLIP_LOGIT_SCALE
+
+
+def make_task(examples: Examples, head: InitialHead, class_names: Sequence[str]) -> Task:
+    """Make a task without test rows.
+
+    Raises:
+        ValueError: an array of the head has the wrong shape or is not finite.
+        CalibrationError: there are no training or no validation rows, or the training rows are of
+            one class only.
+    """
+    projection, bias = projection_of(head, examples.features.shape[1])
+    attribute_names, attributes = encode_attributes(examples)
+    return Task(
+        features=examples.features,
+        valid=np.ones(len(examples.labels), bool),
+        labels=examples.labels.astype(np.int32),
+        attributes=attributes,
+        splits=examples.splits,
+        class_names=tuple(class_names),
+        attribute_names=attribute_names,
+        projection=projection,
+        bias=bias,
+        logit_scale=float(head.logit_scale),
+        class_embeddings=class_embeddings_of(head, examples, projection, bias, len(class_names)),
+    )
+
+
+def encode_attributes(examples: Examples) -> tuple[tuple[str, ...], Int32[np.ndarray, " n"]]:
+    """Return the attribute names and the attribute index of each row, 0 for training rows."""
+    indices = np.zeros(len(examples.labels), np.int32)
+    if examples.val_attributes is None:
+        return ("any",), indices
+    names, indices[examples.splits == VAL] = np.unique(examples.val_attributes, return_inverse=True)
+    return tuple(map(str, names)), indices
+
+
+def projection_of(
+    head: InitialHead, dim: int
+) -> tuple[Float32[np.ndarray, "dim embedding"], Float32[np.ndarray, " embedding"] | None]:
+    """Return projection and bias, checked against the number of features."""
+    if head.projection is None:
+        projection = np.eye(dim, dtype=np.float32)
+    else:
+        projection = as_float32(head.projection, "projection")
+        check_shape(projection, "projection", (dim, projection.shape[-1]))
+    if head.bias is None:
+        return projection, None
+    bias = as_float32(head.bias, "bias")
+    check_shape(bias, "bias", projection.shape[1:])
+    return projection, bias
+
+
+def class_embeddings_of(
+    head: InitialHead,
+    examples: Examples,
+    projection: Float32[np.ndarray, "dim embedding"],
+    bias: Float32[np.ndarray, " embedding"] | None,
+    num_classes: int,
+) -> Float32[np.ndarray, "classes embedding"]:
+    """Return class embeddings of unit length: the given ones or the class means."""
+    if head.class_embeddings is None:
+        return class_means(examples, projection, bias, num_classes)
+    embeddings = as_float32(head.class_embeddings, "class_embeddings")
+    check_shape(embeddings, "class_embeddings", (num_classes, projection.shape[1]))
+    lengths = np.linalg.norm(embeddings, axis=1)
+    return embeddings if np.abs(lengths - 1).max() <= LENGTH_TOLERANCE else normalize(embeddings)
+
+
+def class_means(
+    examples: Examples,
+    projection: Float32[np.ndarray, "dim embedding"],
+    bias: Float32[np.ndarray, " embedding"] | None,
+    num_classes: int,
+) -> Float32[np.ndarray, "classes embedding"]:
+    """Return the mean embedding of each class over the training rows, scaled to unit length."""
+    means = []
+    for label in range(num_classes):
+        rows = (examples.splits == TRAIN) & (examples.labels == label)
+        vectors = examples.features[rows].astype(np.float32) @ projection
+        means.append(normalize(vectors if bias is None else vectors + bias).mean(axis=0))
+    return normalize(np.stack(means))
+
+
+def normalize(vectors: Float32[np.ndarray, "n embedding"]) -> Float32[np.ndarray, "n embedding"]:
+    """Scale vectors to unit length; a zero vector stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+
+
+def as_float32(values: ArrayLike, name: str) -> Float32[np.ndarray, "..."]:
+    """Return finite values as a float32 array; raise ValueError with the name otherwise."""
+    return check_array(values, dtype=np.float32, ensure_2d=False, allow_nd=True, input_name=name)
+
+
+def check_shape(array: np.ndarray, name: str, expected: tuple[int, ...]) -> None:
+    """Raise ValueError if the shape is another one."""
+    if array.shape != expected:
+        raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
