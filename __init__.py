@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         # Images to a cache.
         "DatasetOptions": "clip_cfr.extract.datasets.common.options",
+        "EmbeddingFiles": "clip_cfr.extract.importing.embedding_files",
         "EncoderSpec": "clip_cfr.extract.encoders.spec",
         "ExtractError": "clip_cfr.extract.errors",
         "ExtractOptions": "clip_cfr.extract.options",
