@@ -1,6 +1,6 @@
-"""Grid folders: what a search over settings came to, beside the study that it is kept in."""
+"""Grid folders: the result of a search over settings, beside the study that stores its points."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +11,91 @@ from clip_cfr.cache.files.atomic import add_suffix, replace_file, write_and_sync
 from clip_cfr.cache.runs.encoding import csv_bytes, json_bytes, parse_json
 from clip_cfr.cache.runs.folder import check_writable
 
-RESULT, BOARD, STUDY = "grid.json", "leaderboard.csv", "study.db"
-# What SQLite leaves beside the study of a process that was killed.
+RESULT, LEADERBOARD, STUDY = "grid.json", "leaderboard.csv", "study.db"
+# SQLite leaves the last three behind if its process is killed.
 STUDY_FILES = (STUDY, f"{STUDY}-journal", f"{STUDY}-wal", f"{STUDY}-shm")
+OTHER_FOLDER = "name another folder with --out"
+
+
+def default_grid_directory(name: str, digests: Sequence[str]) -> Path:
+    """Return `runs/NAME-grid-DIGEST` for the first digest whose folder exists, or the first one."""
+    folders = [Path("runs") / f"{name}-grid-{digest}" for digest in digests]
+    return next((folder for folder in folders if folder.exists()), folders[0])
 
 
 def make_grid_folder(directory: Path, overwrite: bool) -> None:
-    """Makes the folder of a grid; with `overwrite` an older grid in it is removed.
+    """Create the folder of a grid; with `overwrite`, remove an earlier grid in it.
 
     Raises:
-        CacheError: there is something else, or nothing may be written there.
+        CacheError: the folder holds something else, or cannot be written.
     """
     check_writable(directory)
     if directory.exists() and not directory.is_dir():
         raise CacheError(f"{directory}: expected a folder, found a file; name another one")
-    older = [directory / name for name in (*STUDY_FILES, RESULT, BOARD)]
-    if not any(each.exists() for each in older) and directory.exists() and any(directory.iterdir()):
+    earlier = [directory / name for name in (*STUDY_FILES, RESULT, LEADERBOARD)]
+    is_grid = any(path.exists() for path in earlier)
+    if not is_grid and directory.exists() and any(directory.iterdir()):
         raise CacheError(f"{directory}: exists and is no grid folder; name another one")
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for each in older if overwrite else ():
-            each.unlink(missing_ok=True)
+        for path in earlier if overwrite else ():
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise write_error(directory, error) from error
 
 
-def refuse_other_grid(directory: Path, digest: str) -> None:
-    """Checks that no result of another grid would be replaced.
+def check_same_grid(directory: Path, digests: Sequence[str]) -> None:
+    """Raise CacheError if a folder holds the result of another grid.
 
-    Raises:
-        CacheError: the folder holds one.
+    Args:
+        directory: the folder.
+        digests: the digest of this grid, then those that earlier versions gave it.
     """
-    path = directory / RESULT
-    if not path.exists():
+    if not (directory / RESULT).exists():
         return
-    with error_context(path, "name another folder with --out"):
-        found = parse_json(RESULT, path.read_bytes()).get("digest")
-    if found != digest:
+    found = read_grid(directory).get("digest")
+    if found not in digests:
         raise CacheError(
-            f"{path}: is of another grid ({found}, this is {digest}); "
-            "name another folder with --out"
+            f"{directory / RESULT}: belongs to another grid: the digest is {found}, here "
+            f"{digests[0]}; {OTHER_FOLDER}"
         )
 
 
-def write_grid(directory: Path, result: dict[str, Any], board: Mapping[str, np.ndarray]) -> None:
-    """Writes `leaderboard.csv` and `grid.json`, each whole or not at all.
-
-    Args:
-        board: columns (points,).
+def read_grid(directory: str | Path) -> dict[str, Any]:
+    """Return the result in a grid folder, as `grid --json` printed it.
 
     Raises:
-        CacheError: the folder cannot be written to; what was there stays.
+        CacheError: the folder has no result, or it is damaged.
+    """
+    path = Path(directory) / RESULT
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CacheError(
+            f"{path}: cannot be read: {error.strerror}; expected the folder of a finished grid"
+        ) from error
+    with error_context(path, OTHER_FOLDER):
+        return parse_json(RESULT, data)
+
+
+def write_grid(
+    directory: Path, result: dict[str, Any], leaderboard: Mapping[str, np.ndarray]
+) -> None:
+    """Write `leaderboard.csv` and `grid.json`; each replaces an earlier one atomically.
+
+    Args:
+        directory: the folder of the grid.
+        result: the contents of `grid.json`.
+        leaderboard: columns (rows,) by name.
+
+    Raises:
+        CacheError: the folder cannot be written; earlier files are kept.
     """
     with error_context(directory, "nothing was written"):
-        files = {BOARD: csv_bytes(BOARD, board), RESULT: json_bytes(RESULT, result)}
+        files = {
+            LEADERBOARD: csv_bytes(LEADERBOARD, leaderboard),
+            RESULT: json_bytes(RESULT, result),
+        }
     for name, data in files.items():
         path = directory / name
         temporary = add_suffix(path, ".partial")
@@ -73,5 +104,4 @@ def write_grid(directory: Path, result: dict[str, Any], board: Mapping[str, np.n
             replace_file(temporary, path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            kept = "the study keeps what is finished"
-            raise write_error(path, error, kept=kept) from error
+            raise write_error(path, error, kept="the study keeps finished points") from error

@@ -1,6 +1,7 @@
 """Times grids through the machinery that the `grid` command uses."""
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -11,9 +12,9 @@ from clip_cfr.calibrate.bench.timing import seconds
 from clip_cfr.calibrate.bench.training import Training
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.grid.axes import Choices
-from clip_cfr.calibrate.grid.plan import Plan
-from clip_cfr.calibrate.grid.run import run_grid
-from clip_cfr.calibrate.grid.study import OWN_STUDY, url_of_file
+from clip_cfr.calibrate.grid.execution import fit_plan
+from clip_cfr.calibrate.grid.plan import GridPlan, Plan
+from clip_cfr.calibrate.grid.study import DEFAULT_NAME, url_of_file
 from clip_cfr.calibrate.methods import fit
 
 GPU_POINTS = 64
@@ -56,5 +57,6 @@ def grid_seconds(training: Training, points: int, folder: Path) -> float:
     plan = Plan("0" * 64, {"lr": Choices(rates)}, training.settings, seeds=(0,))
     study = folder / "study.db"
     study.unlink(missing_ok=True)
-    url, prepared = url_of_file(study), training.prepared
-    return seconds(lambda: run_grid(plan, url, OWN_STUDY, lambda: nullcontext(prepared), workers=1))
+    arguments = (GridPlan((plan,)), url_of_file(study), DEFAULT_NAME)
+    load = partial(nullcontext, training.prepared)
+    return seconds(lambda: fit_plan(*arguments, load=load, workers=1))

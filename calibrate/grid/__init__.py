@@ -1,1 +1,1 @@
-"""Searches over settings: what drives the core point by point, with Optuna's studies as memory."""
+"""Hyperparameter search: fit many settings on one cache, with Optuna storing the points."""

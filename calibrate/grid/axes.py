@@ -1,23 +1,30 @@
-"""What a setting may be in a search: one of several values, or anything in an interval."""
+"""Axes of a search space: the values of a setting, or an interval to sample from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import click
+import numpy as np
 from optuna.trial import Trial
 
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings
 
 Value = str | float | int | bool | None
-NOTHING = ("none", "null")
-FIELDS = {each.name: each for each in fields(Settings)}
+NONE_WORDS = ("none", "null")
+FIELDS = {field.name: field for field in fields(Settings)}
 
 
 @dataclass(frozen=True)
-class Given:
-    """A setting and its values as somebody wrote them; `origin` says where, for messages."""
+class AxisText:
+    """The values of one setting as text.
+
+    Attributes:
+        name: the setting.
+        texts: its values.
+        origin: the option or the line of a file that holds them, for error messages.
+    """
 
     name: str
     texts: tuple[str, ...]
@@ -26,108 +33,176 @@ class Given:
 
 @dataclass(frozen=True)
 class Choices:
-    """Values, each once, in the order in which they were given."""
+    """Distinct values of a setting, in the order in which they were given."""
 
     values: tuple[Value, ...]
 
     def suggest(self, trial: Trial, name: str) -> Value:
-        """The trial's value."""
+        """Return the value that the sampler proposes for a trial."""
         return trial.suggest_categorical(name, self.values)
 
-    def as_json(self) -> list[Value]:
+    def to_json(self) -> list[Value]:
+        """Return the values as a list."""
         return list(self.values)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers from `low` to `high`, both among them: whole ones where the bounds are."""
+    """Numbers from `low` to `high`, both included; integers if the bounds are integers."""
 
     low: float | int
     high: float | int
 
     @property
     def log(self) -> bool:
-        """Whether all orders of magnitude count the same: floats above 0 that span tenfold."""
+        """Whether to sample on a log scale: floats above 0 that span at least a factor of 10."""
         return isinstance(self.low, float) and self.low > 0 and self.high >= 10 * self.low
 
     def suggest(self, trial: Trial, name: str) -> float | int:
-        """The trial's value."""
+        """Return the value that the sampler proposes for a trial."""
         if isinstance(self.low, int):
             return trial.suggest_int(name, self.low, self.high)
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
+        """Return the bounds and the scale."""
         return {"low": self.low, "high": self.high, "log": self.log}
 
 
 Axis = Choices | Interval
 
 
-def parse_axis(given: Given, fixed: Settings) -> Axis:
-    """The axis that texts describe: `LOW:HIGH` of a number, or values.
+def parse_axis(text: AxisText, fixed: Settings) -> Axis:
+    """Return the axis that a text describes: `LOW:HIGH` for a number, or a list of values.
+
+    Args:
+        text: a setting and its values.
+        fixed: settings that each value must be valid with.
 
     Raises:
-        SettingsError: names the origin and what `Settings` or click have against a value.
+        SettingsError: a value is invalid; the message starts with the origin of the text.
     """
     try:
-        bounds = [text for text in given.texts if is_interval(given.name, text)]
+        bounds = [each for each in text.texts if is_interval(text.name, each)]
         if not bounds:
-            return Choices(tuple(parse_values(given, fixed)))
-        if len(given.texts) > 1:
-            raise SettingsError(f"the range {bounds[0]} stands beside other values, expected alone")
-        low, high = (parse_value(given.name, text, fixed) for text in bounds[0].split(":"))
-        if not low < high:
-            raise SettingsError(f"the range {bounds[0]} is empty, expected LOW:HIGH")
-        if given.name == "calibration_size" and low <= 1 < high:
-            raise SettingsError(
-                f"the range {bounds[0]} mixes fractions with numbers of rows; end it at 1, or "
-                "begin it at 2"
+            return make_choices(
+                [parse_value(text.name, each, fixed) for each in text.texts or [""]]
             )
-        return Interval(low, high)
+        if len(text.texts) > 1:
+            raise SettingsError(
+                f"the range {bounds[0]} is listed with other values; give the range alone"
+            )
+        low, high = (parse_value(text.name, each, fixed) for each in bounds[0].split(":"))
+        return make_interval(text.name, low, high)
     except SettingsError as error:
-        raise SettingsError(f"{given.origin}: {error}") from error
+        raise SettingsError(f"{text.origin}: {error}") from error
+
+
+def convert_axis(name: str, values: Axis | Iterable[Value], fixed: Settings) -> Axis:
+    """Return the axis of values given from Python.
+
+    Args:
+        name: the setting.
+        values: an `Interval` or the values.
+        fixed: settings that each value must be valid with.
+
+    Raises:
+        SettingsError: a value is invalid.
+    """
+    try:
+        if isinstance(values, Interval):
+            low, high = (convert_value(name, each, fixed) for each in (values.low, values.high))
+            return make_interval(name, low, high)
+        given = values.values if isinstance(values, Choices) else values
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise SettingsError(f"expected an Interval or a list of values, found {given!r}")
+        return make_choices([convert_value(name, each, fixed) for each in given])
+    except SettingsError as error:
+        raise SettingsError(f"space[{name!r}]: {error}") from error
+
+
+def make_choices(values: list[Value]) -> Choices:
+    """Return an axis of values.
+
+    Raises:
+        SettingsError: there is no value, or one occurs twice.
+    """
+    if not values:
+        raise SettingsError("a value is missing")
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise SettingsError(f"{format_value(value)} is given twice")
+    return Choices(tuple(values))
+
+
+def make_interval(name: str, low: Value, high: Value) -> Interval:
+    """Return an interval of a setting.
+
+    Raises:
+        SettingsError: the setting is no number, the interval is empty, or its bounds have
+            different meanings.
+    """
+    if value_type(name) not in (int, float):
+        raise SettingsError(f"{name} is no number, so it has no range; give a list of values")
+    text = f"{format_value(low)}:{format_value(high)}"
+    if not low < high:
+        raise SettingsError(f"the range {text} is empty, expected LOW:HIGH")
+    if name == "calibration_size" and low <= 1 < high:
+        raise SettingsError(
+            f"the range {text} mixes fractions with numbers of rows; end it at 1, or begin it at 2"
+        )
+    return Interval(low, high)
 
 
 def is_interval(name: str, text: str) -> bool:
-    """Whether a text is two bounds of a number."""
-    return kind_of(name) in (int, float) and text.count(":") == 1
-
-
-def parse_values(given: Given, fixed: Settings) -> list[Value]:
-    """The values, each once."""
-    values = []
-    for text in given.texts or ("",):
-        value = parse_value(given.name, text, fixed)
-        if value in values:
-            raise SettingsError(f"{text} is given twice")
-        values.append(value)
-    return values
+    """Return whether a text is `LOW:HIGH` for a setting that is a number."""
+    return value_type(name) in (int, float) and text.count(":") == 1
 
 
 def parse_value(name: str, text: str, fixed: Settings) -> Value:
-    """The value of a text, refused in the words of `calibrate`."""
+    """Return the value of a text.
+
+    Raises:
+        SettingsError: the text is no valid value; the message is that of `calibrate`.
+    """
     if not text:
         raise SettingsError("a value is missing")
-    if FIELDS[name].default is None and text.lower() in NOTHING:
+    if FIELDS[name].default is None and text.lower() in NONE_WORDS:
         return None
     try:
-        value = click.types.convert_type(kind_of(name)).convert(text, None, None)
+        value = click.types.convert_type(value_type(name)).convert(text, None, None)
     except click.BadParameter as error:
         raise SettingsError(error.message) from error
-    replace(fixed, **{name: value})
+    replace(fixed, **{name: value})  # Settings validates its fields.
     return value
 
 
-def settings_text(values: Mapping[str, Value]) -> str:
-    """Settings with their values, in words."""
-    return ", ".join(f"{name} {value_text(value)}" for name, value in values.items())
+def convert_value(name: str, value: Any, fixed: Settings) -> Value:
+    """Return a value given from Python in the type of its setting.
+
+    Raises:
+        SettingsError: the value has another type or is out of range.
+    """
+    value = value.item() if isinstance(value, np.generic) else value
+    expected = value_type(name)
+    if expected is float and type(value) is int:
+        value = float(value)
+    if type(value) is not expected and not (value is None and FIELDS[name].default is None):
+        raise SettingsError(f"{name} is {value!r}, expected {expected.__name__}")
+    replace(fixed, **{name: value})  # Settings validates its fields.
+    return value
 
 
-def value_text(value: Value) -> str:
-    """A value in few characters."""
+def format_settings(values: Mapping[str, Value]) -> str:
+    """Return settings and their values as `NAME VALUE, NAME VALUE`."""
+    return ", ".join(f"{name} {format_value(value)}" for name, value in values.items())
+
+
+def format_value(value: Value) -> str:
+    """Return a value as text, a float with four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value).lower()
 
 
-def kind_of(name: str) -> type:
-    """The type of a setting's values."""
+def value_type(name: str) -> type:
+    """Return the type of a setting's values."""
     return float if FIELDS[name].default is None else FIELDS[name].type

@@ -1,91 +1,91 @@
-"""The points of a grid in order of merit, as rows for JSON and columns for CSV."""
+"""The leaderboard: points in order of merit, and as columns for CSV."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from optuna.trial import FrozenTrial, TrialState
 
-from clip_cfr.calibrate.comparison.method_result import mean
-from clip_cfr.calibrate.grid.plan import Plan
-from clip_cfr.calibrate.grid.points import METRICS
-from clip_cfr.calibrate.grid.trials import REASON, RUNS
-
-STATES = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-}
-Row = dict[str, Any]
+from clip_cfr.calibrate.grid.result import (
+    METRICS,
+    SPLITS,
+    STATES,
+    GridResult,
+    PointResult,
+    rankable_methods,
+)
 
 
-def leaderboard(plan: Plan, trials: Mapping[int, FrozenTrial]) -> list[Row]:
-    """The finished points: complete ones by the validation criterion alone, then the others.
+def sort_points(
+    points: Iterable[PointResult], methods: Sequence[str], metric: str
+) -> tuple[PointResult, ...]:
+    """Return points in order of merit: complete ones first, then pruned and failed ones.
 
-    Test accuracies stand beside it and decide nothing; of equal points the earlier comes first.
+    Complete points are ordered by their mean validation accuracy alone; of equal points the earlier
+    one comes first. Methods that cannot be compared come after those that can.
+
+    Args:
+        points: finished points.
+        methods: all methods, in the order that breaks ties.
+        metric: the validation metric that ranks.
     """
-    rows = [row_of(point, each) for point, each in trials.items() if each.state in STATES]
-    places = list(STATES.values())
+    ranked = rankable_methods(methods)
 
-    def merit(row: Row):
-        value = row["val"][plan.metric] if row["state"] == "complete" else 0.0
-        return places.index(row["state"]), -value, row["point"]
+    def merit(point: PointResult) -> tuple:
+        accuracy = point.val[metric] if point.val else 0.0
+        return (
+            STATES.index(point.state),
+            point.method not in ranked,
+            -accuracy,
+            methods.index(point.method),
+            point.point,
+        )
 
-    return sorted(rows, key=merit)
+    return tuple(sorted(points, key=merit))
 
 
-def row_of(point: int, trial: FrozenTrial) -> Row:
-    """One point: its settings, means and deviations over seeds, and each seed's values."""
-    runs = trial.user_attrs.get(RUNS, [])
+def leaderboard_columns(result: GridResult) -> dict[str, np.ndarray]:
+    """Return the points, and then the references, as columns (rows,); None where there is no value.
+
+    `place` is the order of the points; references have none.
+    """
+    rows = [
+        *(flat_row(result, point, place) for place, point in enumerate(result.points, 1)),
+        *(flat_row(result, point, None) for point in result.references),
+    ]
+    names = rows[0] if rows else ()
+    return {name: np.array([row[name] for row in rows], object) for name in names}
+
+
+def flat_row(result: GridResult, point: PointResult, place: int | None) -> dict[str, Any]:
+    """Return a point with one value for each column; None for a setting that it does not have."""
     return {
-        "point": point,
-        "state": STATES[trial.state],
-        "settings": dict(trial.params),
-        "n": len(runs),
-        "val": mean([each["val"] for each in runs]) if runs else None,
-        "test": mean([each["test"] for each in runs]) if runs else None,
-        "runs": runs,
-        "seconds": trial.duration.total_seconds(),
-        "reason": trial.user_attrs.get(REASON),
+        "place": place,
+        "method": point.method,
+        "point": point.point,
+        "state": point.state,
+        "reference": place is None,
+        **{name: point.settings.get(name) for name in result.space},
+        "n": len(point.runs),
+        **mean_columns(point),
+        **seed_columns(point, result.seeds),
+        "seconds": point.seconds,
+        "reason": point.reason,
     }
 
 
-def columns(plan: Plan, rows: list[Row]) -> dict[str, np.ndarray]:
-    """The rows as columns (rows,); what a point has not is None."""
-    table = [flat(plan, place, row) for place, row in enumerate(rows, 1)]
-    names = dict.fromkeys(name for row in table for name in row)
-    return {name: np.array([row.get(name) for row in table], object) for name in names}
+def mean_columns(point: PointResult) -> dict[str, float | None]:
+    """Return means and standard deviations over seeds, by split and metric."""
+    names = [name for metric in METRICS for name in (metric, f"{metric}_std")]
+    means = {"val": point.val or {}, "test": point.test or {}}
+    return {f"{split}_{name}": means[split].get(name) for split in SPLITS for name in names}
 
 
-def flat(plan: Plan, place: int, row: Row) -> dict[str, Any]:
-    """A row with one value in every column."""
-    head = {"place": place, "point": row["point"], "state": row["state"], **row["settings"]}
+def seed_columns(point: PointResult, seeds: Sequence[int]) -> dict[str, float | None]:
+    """Return the accuracies of every seed, by split, metric and seed."""
+    runs = {run.seed: run for run in point.runs}
     return {
-        **head,
-        "n": row["n"],
-        **over_seeds(row),
-        **each_seed(plan, row),
-        "seconds": row["seconds"],
-        "reason": row["reason"],
-    }
-
-
-def over_seeds(row: Row) -> dict[str, float | None]:
-    """Means and standard deviations over seeds, by split and metric."""
-    names = [each for metric in METRICS for each in (metric, f"{metric}_std")]
-    return {
-        f"{split}_{name}": (row[split] or {}).get(name)
-        for split in ("val", "test")
-        for name in names
-    }
-
-
-def each_seed(plan: Plan, row: Row) -> dict[str, float | None]:
-    """The values of every seed, by split, metric and seed."""
-    runs = {each["seed"]: each for each in row["runs"]}
-    return {
-        f"{split}_{metric}_seed{seed}": runs[seed][split][metric] if seed in runs else None
-        for seed in plan.seeds
-        for split in ("val", "test")
+        f"{split}_{metric}_seed{seed}": getattr(runs[seed], split)[metric] if seed in runs else None
+        for seed in seeds
+        for split in SPLITS
         for metric in METRICS
     }

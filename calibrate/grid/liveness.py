@@ -1,7 +1,7 @@
-"""Tells whether the process that runs a trial is still alive.
+"""Whether the process that runs a trial is still alive.
 
-Not by the storage's own heartbeats: they serve `Study.optimize` alone, and never end a trial whose
-process died before its first beat.
+The heartbeats of Optuna's storage do not serve: they work with `Study.optimize` only, and never end
+a trial whose process died before its first beat.
 """
 
 import os
@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from optuna import Trial
 from optuna.exceptions import OptunaError
@@ -16,54 +17,70 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
 SECONDS_BETWEEN_BEATS = 10.0
-# Of another machine, whose clock may go ahead of ours or behind.
+# Long, because the clock of another machine may be ahead of ours or behind it.
 SECONDS_OF_SILENCE = 90.0
+# User attributes of a trial.
 BEAT, PROCESS = "alive", "process"
+# States of a process in /proc/PID/stat that has ended: zombie and dead.
+ENDED_STATES = ("Z", "X", "x")
 
 
 def process_name() -> str:
-    """The machine and the number of this process."""
+    """Return the host name and the id of this process, as `HOST:PID`."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def is_dead(trial: FrozenTrial) -> bool:
-    """Whether a running trial's process is gone from this machine, or silent on another one."""
-    machine, _, number = trial.user_attrs.get(PROCESS, "").rpartition(":")
-    if machine == socket.gethostname() and not runs_here(int(number)):
+    """Return whether the process of a running trial has ended here or is silent elsewhere."""
+    host, _, pid = trial.user_attrs.get(PROCESS, "").rpartition(":")
+    if host == socket.gethostname() and not is_running(int(pid)):
         return True
-    began = trial.datetime_start.timestamp()
-    return time.time() - trial.user_attrs.get(BEAT, began) > SECONDS_OF_SILENCE
+    started = trial.datetime_start.timestamp()
+    return time.time() - trial.user_attrs.get(BEAT, started) > SECONDS_OF_SILENCE
 
 
-def runs_here(number: int) -> bool:
-    """Whether this machine has a process of that number."""
+def is_running(pid: int) -> bool:
+    """Return whether a process of this machine exists and has not ended.
+
+    A killed process whose parent has not waited for it, a zombie, has ended.
+    """
     try:
-        os.kill(number, 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # It exists and belongs to another user.
         return True
-    return True
+    return process_state(pid) not in ENDED_STATES
+
+
+def process_state(pid: int) -> str | None:
+    """Return the state letter of a process on Linux; None elsewhere, or if it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # `PID (NAME) STATE ...`, and the name may hold spaces and brackets.
+    return stat.rpartition(")")[2].split()[0]
 
 
 class Heartbeat:
-    """While the block runs, trials tell every few seconds that their process is alive."""
+    """Context manager that marks trials as alive every few seconds."""
 
     def __init__(self, trials: Sequence[Trial]):
         self.trials = trials
-        self.ended = threading.Event()
+        self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.beat, daemon=True)
 
     def __enter__(self) -> None:
         self.thread.start()
 
     def __exit__(self, *_) -> None:
-        self.ended.set()
+        self.stopped.set()
         self.thread.join()
 
     def beat(self) -> None:
-        """Beats until the block ends; a beat that fails is missed, and the next may succeed."""
-        while not self.ended.wait(SECONDS_BETWEEN_BEATS):
+        """Mark the trials until the block ends; a mark that fails is skipped."""
+        while not self.stopped.wait(SECONDS_BETWEEN_BEATS):
             for trial in self.trials:
                 try:
                     trial.set_user_attr(BEAT, time.time())

@@ -1,44 +1,51 @@
-"""What a grid is: its space, and all that its results depend on beside it."""
+"""Plans: which points of a method to fit, and everything that their results depend on."""
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
+from clip_cfr.calibrate.comparison.method_result import metric_of
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.axes import Choices, Interval, Value
-from clip_cfr.calibrate.grid.space import Space
+from clip_cfr.calibrate.grid.space import METHOD_SETTINGS, Space, restrict_space
 
 SAMPLERS = ("grid", "tpe", "random")
-PRUNABLE = "cfr"
+PRUNABLE_METHOD = "cfr"
+# Methods that every grid is compared with, at its fixed settings.
+REFERENCE_METHODS = ("zeroshot", "erm")
+METHOD_OF = itemgetter("method")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which points to fit, and how; a point is one combination of settings over all seeds.
+    """The points of one method to fit; a point is one combination of settings over all seeds.
 
     Attributes:
-        cache: SHA-256 of the cache's contents.
-        space: the axes by name, the first of them varying slowest.
-        fixed: the settings of every point but for what the space says.
+        cache_digest: SHA-256 of the cache's contents.
+        space: the axes by setting; the first one varies slowest.
+        fixed: the settings of every point, except those of the axes.
         seeds: the seeds that every point is fitted with.
-        method: the method that is fitted.
-        sampler: one of `SAMPLERS`; `grid` stands for every combination.
-        prune: whether hopeless points are stopped early.
-        trials: how many points to propose; None for `grid`.
-        hold_rows: rows of features that are held in memory at a time; None for all.
+        method: the method to fit.
+        sampler: one of `SAMPLERS`; `grid` fits every combination.
+        prune: whether to stop unpromising points early.
+        trials: number of points to propose; None for `grid`.
+        resident_rows: rows of features in memory at a time; None for all.
+        is_reference: whether the point is shown beside the grid rather than ranked in it.
 
     Raises:
-        SettingsError: the parts do not go together.
+        SettingsError: the arguments contradict each other.
     """
 
-    cache: str
+    cache_digest: str
     space: Space
     fixed: Settings
     seeds: tuple[int, ...]
@@ -46,81 +53,206 @@ class Plan:
     sampler: str = "grid"
     prune: bool = False
     trials: int | None = None
-    hold_rows: int | None = None
+    resident_rows: int | None = None
+    is_reference: bool = False
 
     def __post_init__(self):
+        if self.sampler not in SAMPLERS:
+            raise SettingsError(
+                f"sampler is {self.sampler!r}, expected one of: {', '.join(SAMPLERS)}"
+            )
+        if not self.seeds:
+            raise SettingsError("seeds is empty, expected at least one")
         intervals = [name for name, axis in self.space.items() if isinstance(axis, Interval)]
         if self.sampler == "grid" and intervals:
             raise SettingsError(
-                f"--set {intervals[0]}: a range has no every combination; list its values, "
-                "or sample it with --sampler tpe or random"
+                f"--set {intervals[0]}: a range cannot be enumerated; give values, or use "
+                "--sampler tpe or random"
             )
         if self.sampler == "grid" and self.trials is not None:
-            raise SettingsError("--trials: --sampler grid takes every combination; leave it out")
+            raise SettingsError("--trials: --sampler grid fits every combination; leave it out")
         if self.sampler != "grid" and self.trials is None:
             raise SettingsError(f"--sampler {self.sampler} needs --trials, the number of points")
-        if self.prune and self.method != PRUNABLE:
-            raise SettingsError(f"--prune stops {PRUNABLE} alone, not {self.method}; leave it out")
+        if self.prune and self.method != PRUNABLE_METHOD:
+            raise SettingsError(
+                f"--prune works with {PRUNABLE_METHOD} only, not with {self.method}; leave it out"
+            )
 
     @property
     def num_points(self) -> int:
-        """How many points there are to fit."""
+        """Number of points to fit."""
         return prod(self.shape) if self.trials is None else self.trials
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        """The number of values of each axis."""
-        axes = self.space.values()
-        return tuple(len(axis.values) for axis in axes if isinstance(axis, Choices))
+        """Number of values of each axis."""
+        return tuple(len(axis.values) for axis in self.space.values() if isinstance(axis, Choices))
 
     @property
     def criterion(self) -> str:
-        """What points are ranked by, on the validation split."""
-        return "worst-class" if self.fixed.selection == "last" else self.fixed.selection
+        """Validation criterion that ranks the points."""
+        return ranking_criterion(self.fixed.selection)
 
     @property
     def metric(self) -> str:
-        """The criterion's name among the metrics."""
-        return self.criterion.replace("-", "_")
+        """Name of the criterion among the metrics."""
+        return metric_of(self.fixed.selection)
 
-    def combination(self, point: int) -> dict[str, Value]:
-        """The values of a point of the grid; the first axis varies slowest."""
-        places = np.unravel_index(point, self.shape)
+    def values_at(self, point: int) -> dict[str, Value]:
+        """Return the values of a point of a full grid; the first axis varies slowest."""
+        indices = np.unravel_index(point, self.shape)
         return {
-            name: axis.values[place]
-            for (name, axis), place in zip(self.space.items(), places, strict=True)
+            name: axis.values[index]
+            for (name, axis), index in zip(self.space.items(), indices, strict=True)
         }
 
-    def settings(self, values: dict[str, Value]) -> Settings:
-        """The settings of a point."""
+    def index_of(self, values: Mapping[str, Value]) -> int | None:
+        """Return the point of a full grid that has these values, or None if there is none."""
+        if values.keys() != self.space.keys():
+            return None
+        point = 0
+        for name, axis in self.space.items():
+            if values[name] not in axis.values:
+                return None
+            point = point * len(axis.values) + axis.values.index(values[name])
+        return point
+
+    def settings_with(self, values: Mapping[str, Value]) -> Settings:
+        """Return the settings of a point with these values."""
         return replace(self.fixed, **values)
 
     def make_sampler(self, point: int) -> BaseSampler:
-        """What proposes a point: a function of the first seed, the point and what is known then.
+        """Return the sampler that proposes a point.
 
-        Seeded for each point, so that whoever goes on after a stop proposes what would have come.
+        Its seed depends on the first seed and the point alone, so that a resumed search proposes
+        the same points as one that was never interrupted.
         """
         state = np.random.SeedSequence([self.seeds[0], point]).generate_state(1)
-        kind = TPESampler if self.sampler == "tpe" else RandomSampler
-        return kind(seed=int(state[0]))
+        sampler = TPESampler if self.sampler == "tpe" else RandomSampler
+        return sampler(seed=int(state[0]))
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """All that the results depend on, as JSON has it; not how many of them are wanted."""
-        fixed = {k: v for k, v in asdict(self.fixed).items() if k not in self.space}
+        """Everything that stored results depend on, ready for JSON.
+
+        The number of trials is left out, and so are the values of a full grid: a search may grow.
+        """
+        axes = {name: axis.to_json() for name, axis in self.space.items()}
         return {
-            "cache": self.cache,
-            "space": {name: axis.as_json() for name, axis in self.space.items()},
-            "settings": fixed,
+            "cache": self.cache_digest,
+            "space": list(axes) if self.sampler == "grid" else axes,
+            "settings": self.fixed_settings,
             "seeds": list(self.seeds),
             "method": self.method,
             "sampler": self.sampler,
             "prune": self.prune,
-            "hold_rows": self.hold_rows,
+            "hold_rows": self.resident_rows,
         }
 
     @property
+    def fixed_settings(self) -> dict[str, Value]:
+        """Settings that are not varied; for a reference, those that its method depends on."""
+        fixed = {k: v for k, v in asdict(self.fixed).items() if k not in self.space}
+        if not self.is_reference:
+            return fixed
+        return {k: v for k, v in fixed.items() if k in (*METHOD_SETTINGS[self.method], "selection")}
+
+    @property
     def digest(self) -> str:
-        """A short name for the identity."""
-        text = json.dumps(self.identity, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        """Short name of the identity."""
+        return short_digest(self.identity)
+
+    @property
+    def legacy_digest(self) -> str:
+        """The digest of earlier versions, which included the values of a full grid."""
+        axes = {name: axis.to_json() for name, axis in self.space.items()}
+        return short_digest({**self.identity, "space": axes})
+
+
+@dataclass(frozen=True)
+class GridPlan:
+    """The plans of a grid.
+
+    Attributes:
+        methods: one plan for each method whose points are ranked.
+        references: plans of one point each, at the fixed settings.
+    """
+
+    methods: tuple[Plan, ...]
+    references: tuple[Plan, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Short name of the identities of all methods."""
+        if len(self.methods) == 1:
+            return self.methods[0].digest
+        return short_digest(sorted((plan.identity for plan in self.methods), key=METHOD_OF))
+
+    @property
+    def legacy_digest(self) -> str:
+        """The digest that earlier versions gave to a grid of one method."""
+        return self.methods[0].legacy_digest if len(self.methods) == 1 else self.digest
+
+
+def make_grid_plan(
+    space: Space,
+    fixed: Settings,
+    *,
+    cache_digest: str,
+    seeds: Sequence[int],
+    methods: Sequence[str] = (PRUNABLE_METHOD,),
+    sampler: str = "grid",
+    trials: int | None = None,
+    prune: bool = False,
+    resident_rows: int | None = None,
+) -> GridPlan:
+    """Return the plans of the methods and of the references.
+
+    Each method varies the settings of the space that it depends on; a method that depends on none
+    of them has one point.
+
+    Raises:
+        SettingsError: the arguments contradict each other.
+    """
+    if prune and PRUNABLE_METHOD not in methods:
+        raise SettingsError(
+            f"--prune works with {PRUNABLE_METHOD} only, not with {', '.join(methods)}; "
+            "leave it out"
+        )
+    whole = Plan(
+        cache_digest=cache_digest,
+        space=space,
+        fixed=fixed,
+        seeds=tuple(seeds),
+        sampler=sampler,
+        trials=trials,
+        resident_rows=resident_rows,
+    )
+    return GridPlan(
+        methods=tuple(restrict_plan(whole, method, prune) for method in dict.fromkeys(methods)),
+        references=tuple(make_reference(whole, method) for method in REFERENCE_METHODS),
+    )
+
+
+def restrict_plan(plan: Plan, method: str, prune: bool) -> Plan:
+    """Return the plan of one method of a grid."""
+    space = restrict_space(plan.space, method)
+    restricted = replace(
+        plan, space=space, method=method, prune=prune and method == PRUNABLE_METHOD
+    )
+    return restricted if space else replace(restricted, sampler="grid", trials=None)
+
+
+def make_reference(plan: Plan, method: str) -> Plan:
+    """Return the plan of a reference: one point, at the fixed settings of the grid."""
+    return replace(plan, space={}, method=method, sampler="grid", trials=None, is_reference=True)
+
+
+def ranking_criterion(selection: str) -> str:
+    """Return the validation criterion that ranks points; for `last` it is worst-class."""
+    return "worst-class" if selection == "last" else selection
+
+
+def short_digest(value: Any) -> str:
+    """Return eight hex digits of the SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,107 +1,115 @@
-"""Fits points and measures them; the only part of a search that computes."""
+"""Fit points and measure their accuracies; the only part of a grid that computes."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from optuna import TrialPruned
 
 from clip_cfr.calibrate.comparison.compare import predict
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment, Prepared, erm_settings
-from clip_cfr.calibrate.core.metrics import evaluate
+from clip_cfr.calibrate.core.metrics import Predictions, evaluate
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.train import Watch
+from clip_cfr.calibrate.grid.result import METRICS, Accuracies, SeedResult
 from clip_cfr.calibrate.methods import cfr, fit
 from clip_cfr.calibrate.methods.fitted import Fitted
 from clip_cfr.calibrate.methods.together import fit_each
 
-Measured = dict[str, Any]
-METRICS = ("worst_group", "average", "train_weighted_average", "group_mean", "worst_class")
-# A stage takes 12 MB at the size of ViT-L.
-STAGES_KEPT = 16
+# An ERM stage takes 12 MB at the size of ViT-L.
+ERM_STAGES_KEPT = 16
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit to do: a point with one of its seeds; `watch` may end it early."""
+    """One fit to run: a point with one of its seeds.
+
+    Attributes:
+        settings: the settings of the point.
+        seed: the seed.
+        callback: called during training; may raise to stop it early.
+    """
 
     settings: Settings
     seed: int
-    watch: Watch | None = None
+    callback: Watch | None = None
 
 
 @dataclass
-class Experiments:
-    """Experiments on one task, which share the ERM stages of late.
+class ExperimentCache:
+    """Experiments on one task; those with the same ERM settings and seed share an ERM stage.
 
     Attributes:
         prepared: the task.
-        kept: how many ERM stages are kept: the last ones used.
+        size: number of ERM stages to keep, the most recently used ones.
+        recent: an experiment for each ERM stage, the last used one last.
     """
 
     prepared: Prepared
-    kept: int
+    size: int
     recent: OrderedDict[tuple, Experiment] = field(default_factory=OrderedDict)
 
-    def of(self, settings: Settings, seed: int) -> Experiment:
-        """The experiment with these settings and this seed."""
-        place = (erm_settings(settings), seed)
-        like = self.recent.get(place) or Experiment(self.prepared, settings, seed)
-        self.recent[place] = like
-        self.recent.move_to_end(place)
-        if len(self.recent) > self.kept:
+    def get_experiment(self, settings: Settings, seed: int) -> Experiment:
+        """Return the experiment with these settings and this seed."""
+        key = (erm_settings(settings), seed)
+        similar = self.recent.get(key) or Experiment(self.prepared, settings, seed)
+        self.recent[key] = similar
+        self.recent.move_to_end(key)
+        if len(self.recent) > self.size:
             self.recent.popitem(last=False)
-        return like.with_settings(settings)
+        return similar.with_settings(settings)
 
 
 def fit_points(
-    experiments: Experiments, method: str, fits: Sequence[Fit]
-) -> list[Measured | Exception]:
-    """What each fit measures, or the reason why it came to nothing, in the order of the fits."""
-    chosen = [experiments.of(each.settings, each.seed) for each in fits]
-    found = fit_all(method, chosen, fits)
+    experiments: ExperimentCache, method: str, fits: Sequence[Fit]
+) -> list[SeedResult | Exception]:
+    """Run fits and return the result of each, or the error that ended it, in their order."""
+    chosen = [experiments.get_experiment(each.settings, each.seed) for each in fits]
+    outcomes = run_fits(method, chosen, fits)
     return [
-        reason_or_fitted
-        if isinstance(reason_or_fitted, Exception)
-        else measured(experiment, reason_or_fitted)
-        for experiment, reason_or_fitted in zip(chosen, found, strict=True)
+        outcome if isinstance(outcome, Exception) else measure_seed(experiment, outcome)
+        for experiment, outcome in zip(chosen, outcomes, strict=True)
     ]
 
 
-def fit_all(
-    method: str, chosen: Sequence[Experiment], fits: Sequence[Fit]
+def run_fits(
+    method: str, experiments: Sequence[Experiment], fits: Sequence[Fit]
 ) -> Iterable[Fitted | Exception]:
-    """The fitted method of each experiment, or the reason why there is none."""
-    if len(fits) > 1 and not any(each.watch for each in fits):
-        return fit_each(method, chosen)
+    """Fit a method in each experiment, together where no fit has a callback.
+
+    Returns:
+        The fitted method or the error of each experiment.
+    """
+    if len(fits) > 1 and not any(each.callback for each in fits):
+        return fit_each(method, experiments)
     return (
-        fit_watched(method, experiment, each.watch)
-        for experiment, each in zip(chosen, fits, strict=True)
+        run_fit(method, experiment, each.callback)
+        for experiment, each in zip(experiments, fits, strict=True)
     )
 
 
-def fit_watched(method: str, experiment: Experiment, watch: Watch | None) -> Fitted | Exception:
-    """The fitted method, or the reason why there is none; only CFR can be watched."""
+def run_fit(method: str, experiment: Experiment, callback: Watch | None) -> Fitted | Exception:
+    """Fit a method and return it, or the error that ended the fit; only CFR takes a callback."""
     try:
-        return fit(method, experiment) if watch is None else cfr.fit(experiment, watch)
-    except (CalibrationError, TrialPruned, MemoryError) as reason:
-        return reason
+        return fit(method, experiment) if callback is None else cfr.fit(experiment, callback)
+    except (CalibrationError, TrialPruned, MemoryError) as error:
+        return error
 
 
-def measured(experiment: Experiment, fitted: Fitted) -> Measured:
-    """What the selected classifier of a fitted method comes to."""
+def measure_seed(experiment: Experiment, fitted: Fitted) -> SeedResult:
+    """Return the accuracies of the selected classifier of a fitted method."""
     selection = experiment.settings.selection
     predictions = predict(experiment, fitted.classifiers[selection])
-    return {
-        "seed": experiment.seed,
-        "selected_step": fitted.selected_steps.get(selection),
-        **{split: measure(experiment, found) for split, found in predictions.items()},
-    }
+    return SeedResult(
+        seed=experiment.seed,
+        selected_step=fitted.selected_steps.get(selection),
+        val=measure_split(experiment, predictions["val"]),
+        test=measure_split(experiment, predictions["test"]),
+    )
 
 
-def measure(experiment: Experiment, predictions) -> dict[str, float | None]:
-    """The accuracies of one split."""
-    found = evaluate(experiment.task, predictions)
-    return {name: getattr(found, name) for name in METRICS}
+def measure_split(experiment: Experiment, predictions: Predictions) -> Accuracies:
+    """Return the accuracies of one split by metric."""
+    metrics = evaluate(experiment.task, predictions)
+    return {name: getattr(metrics, name) for name in METRICS}

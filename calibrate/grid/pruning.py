@@ -1,50 +1,69 @@
-"""Stops points that the first seed shows to be hopeless, by Optuna's successive halving."""
+"""Early stopping of unpromising points during their first seed, by Optuna's successive halving."""
+
+from dataclasses import dataclass
+from typing import Any
 
 from optuna import Study, Trial, TrialPruned
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.trial import FrozenTrial
 
-from clip_cfr.calibrate.core.train import Watch
-from clip_cfr.calibrate.grid.trials import was_cut_short
+from clip_cfr.calibrate.grid.trials import was_abandoned
 
-# In per cent of the first seed's steps: the better half goes on at 30, of those the better at 60.
-FIRST_LOOK, REDUCTION = 30, 2
+# Per cent of the first seed's steps after which the better half continues; the next time is
+# REDUCTION times as late.
+FIRST_COMPARISON, REDUCTION = 30, 2
 
 
-class Halving(SuccessiveHalvingPruner):
-    """Successive halving among points; what was cut short competes with nobody."""
+class HalvingPruner(SuccessiveHalvingPruner):
+    """Successive halving in which abandoned trials do not compete."""
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        return super().prune(Whole(study), trial)
+        """Return whether to stop a trial."""
+        return super().prune(WithoutAbandonedTrials(study), trial)
 
 
-class Whole(Study):
-    """A study without the trials that were cut short."""
+@dataclass(frozen=True)
+class WithoutAbandonedTrials:
+    """View of a study that lists every trial except abandoned ones."""
 
-    def __init__(self, study: Study):
-        super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
+    study: Study
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.study, name)
 
     def get_trials(self, *args, **kwargs) -> list[FrozenTrial]:
-        return [each for each in super().get_trials(*args, **kwargs) if not was_cut_short(each)]
+        """Return the trials that a process finished or still runs."""
+        trials = self.study.get_trials(*args, **kwargs)
+        return [trial for trial in trials if not was_abandoned(trial)]
 
 
 def make_pruner(prune: bool) -> BasePruner:
-    """The pruner of a study."""
+    """Return the pruner of a study; one that never prunes unless `prune`."""
     if not prune:
         return NopPruner()
-    return Halving(min_resource=FIRST_LOOK, reduction_factor=REDUCTION)
+    return HalvingPruner(min_resource=FIRST_COMPARISON, reduction_factor=REDUCTION)
 
 
-def watch(trial: Trial, criterion: str, steps: int) -> Watch:
-    """Reports to a trial how its first seed does, and ends what is hopeless.
+@dataclass(frozen=True)
+class PruningCallback:
+    """Training callback that reports validation values to a trial and stops it if unpromising.
 
-    Raises:
-        TrialPruned: from within.
+    Attributes:
+        trial: the trial of the point that is fitted.
+        criterion: the validation criterion to report.
+        steps: number of steps of the whole stage.
     """
 
-    def hear(step: int, values: dict[str, float]) -> None:
-        trial.report(values[criterion], 100 * step // steps)
-        if trial.should_prune():
-            raise TrialPruned(f"stopped at step {step} of {steps} of the first seed")
+    trial: Trial
+    criterion: str
+    steps: int
 
-    return hear
+    def __call__(self, step: int, values: dict[str, float]) -> None:
+        """Report the best values so far.
+
+        Raises:
+            TrialPruned: the point is unpromising.
+        """
+        self.trial.report(values[self.criterion], 100 * step // self.steps)
+        if self.trial.should_prune():
+            raise TrialPruned(f"stopped at step {step} of {self.steps} of the first seed")

@@ -1,88 +1,350 @@
-"""What a grid comes to: the object that is printed and written, with the best point's command."""
+"""Results of a grid: one dataclass for a seed, a point and the whole, each with its JSON form."""
 
-import shlex
 from collections import Counter
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
 
+from clip_cfr.cache.runs.grid import RESULT, read_grid
+from clip_cfr.calibrate.comparison.method_result import mean, metric_of
+from clip_cfr.calibrate.comparison.result import PROMPTS
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.grid.axes import FIELDS, Value
-from clip_cfr.calibrate.grid.leaderboard import Row
-from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.axes import Value
+from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
+from clip_cfr.calibrate.methods import GROUP_LABELS
+
+METRICS = ("worst_group", "average", "train_weighted_average", "group_mean", "worst_class")
+SPLITS = ("val", "test")
+# In the order of the leaderboard.
+STATES = ("complete", "pruned", "failed")
+MISSING_PANDAS = "to_frame needs pandas; install it with: pip install 'clip-cfr[frame]'"
+
+Accuracies = dict[str, float | None]
 
 
-def summarise(plan: Plan, rows: list[Row], cache: str, storage: str, study: str) -> dict[str, Any]:
-    """The result, ready for JSON.
+@dataclass(frozen=True)
+class SeedResult:
+    """Accuracies of one point with one seed, in [0, 1].
 
-    Args:
-        rows: the leaderboard.
-        cache: the path of the cache.
-        storage, study: where the points are kept.
+    Attributes:
+        seed: the seed.
+        selected_step: the training step of the selected head; None if the method selects nothing.
+        val: accuracy by metric, on the validation split; None where no group has rows.
+        test: the same on the test split.
     """
-    counts = Counter(row["state"] for row in rows)
-    return {
-        "method": plan.method,
-        "selection": plan.fixed.selection,
-        "criterion": plan.criterion,
-        "metric": plan.metric,
-        "sampler": plan.sampler,
-        "prune": plan.prune,
-        "space": plan.identity["space"],
-        "settings": plan.identity["settings"],
-        "seeds": list(plan.seeds),
-        "counts": {state: counts[state] for state in ("complete", "pruned", "failed")},
-        "best": best(plan, rows, cache),
-        "note": optimism(plan, counts["complete"]),
-        "points": rows,
-        "study": {"storage": storage, "name": study},
-    }
+
+    seed: int
+    selected_step: int | None
+    val: Accuracies
+    test: Accuracies
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a dictionary."""
+        return asdict(self)
 
 
-def best(plan: Plan, rows: list[Row], cache: str) -> dict[str, Any] | None:
-    """The first point, or None where none is complete."""
-    if not rows or rows[0]["state"] != "complete":
-        return None
-    point, values = rows[0]["point"], rows[0]["settings"]
-    return {"point": point, "settings": values, "command": command(plan, values, cache)}
+@dataclass(frozen=True)
+class PointResult:
+    """The result of one point of a grid, or of a reference.
+
+    Attributes:
+        method: the method that was fitted.
+        point: index of the point among those of its method.
+        state: one of `STATES`.
+        settings: the varied settings that the method depends on, with their values.
+        runs: one entry for each seed; empty unless complete.
+        seconds: wall-clock time.
+        reason: why the point is pruned or failed.
+    """
+
+    method: str
+    point: int
+    state: str
+    settings: dict[str, Value]
+    runs: tuple[SeedResult, ...] = ()
+    seconds: float = 0.0
+    reason: str | None = None
+
+    @cached_property
+    def val(self) -> Accuracies | None:
+        """Means over seeds on the validation split, and `..._std` if there are several seeds."""
+        return mean([run.val for run in self.runs]) if self.runs else None
+
+    @cached_property
+    def test(self) -> Accuracies | None:
+        """Means over seeds on the test split, and `..._std` if there are several seeds."""
+        return mean([run.test for run in self.runs]) if self.runs else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the point as an entry of `points` or `references`."""
+        return {
+            "method": self.method,
+            "point": self.point,
+            "state": self.state,
+            "settings": self.settings,
+            "n": len(self.runs),
+            "val": self.val,
+            "test": self.test,
+            "runs": [run.to_json() for run in self.runs],
+            "seconds": self.seconds,
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], method: str | None) -> Self:
+        """Return the point of an entry.
+
+        Args:
+            data: the entry.
+            method: the method of an entry that has none, as earlier versions wrote it.
+        """
+        return cls(
+            method=data.get("method", method),
+            point=data["point"],
+            state=data["state"],
+            settings=data["settings"],
+            runs=tuple(SeedResult(**run) for run in data["runs"]),
+            seconds=data["seconds"],
+            reason=data["reason"],
+        )
 
 
-def command(plan: Plan, values: dict[str, Value], cache: str) -> str:
-    """A command line that calibrates with the settings of a point, ready to be pasted."""
-    words = ["python", "cli.py", "calibrate", "--cache", cache]
-    if plan.method != "cfr":
-        words += ["--method", plan.method]
-    for name, value in asdict(plan.settings(values)).items():
-        if value != FIELDS[name].default:
-            words += option(name, value)
-    if plan.hold_rows:
-        words += ["--hold-rows", str(plan.hold_rows)]
-    if plan.seeds[0]:
-        words += ["--seed", str(plan.seeds[0])]
-    return shlex.join([*words, "--seeds", str(len(plan.seeds))])
+@dataclass(frozen=True)
+class GridResult:
+    """The result of a grid: the table, the JSON object and the files are views of it.
+
+    Attributes:
+        cache: path of the cache.
+        cache_sha256: SHA-256 of its contents.
+        dataset: name of the data set.
+        model: the model that the features are from.
+        class_embeddings: where the class embeddings come from, as in a calibration.
+        digest: short name of everything that the points depend on.
+        methods: the methods whose points are ranked.
+        selection: the criterion that selects the head of each fit.
+        criterion: the validation criterion that ranks the points.
+        sampler: `grid`, `tpe` or `random`.
+        prune: whether unpromising points were stopped early.
+        space: the axes by setting, as lists of values or bounds.
+        settings: the settings that are not varied.
+        seeds: the seeds of every point.
+        hold_rows: rows of features in memory at a time; None for all.
+        points: the finished points, best first.
+        references: zero-shot and ERM at the fixed settings; not ranked.
+        storage: the database that keeps the points, without its password.
+        studies: the Optuna study of each method.
+    """
+
+    cache: str
+    cache_sha256: str
+    dataset: str
+    model: str
+    class_embeddings: str
+    digest: str
+    methods: tuple[str, ...]
+    selection: str
+    criterion: str
+    sampler: str
+    prune: bool
+    space: dict[str, Any]
+    settings: dict[str, Value]
+    seeds: tuple[int, ...]
+    hold_rows: int | None
+    points: tuple[PointResult, ...]
+    references: tuple[PointResult, ...]
+    storage: str
+    studies: dict[str, str]
+
+    @property
+    def metric(self) -> str:
+        """Name of the criterion among the metrics."""
+        return metric_of(self.criterion)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of points in each state."""
+        counts = Counter(point.state for point in self.points)
+        return {state: counts[state] for state in STATES}
+
+    @property
+    def ranked_methods(self) -> tuple[str, ...]:
+        """Methods whose validation accuracies can be compared.
+
+        Those that train on the validation split are left out, unless there is no other.
+        """
+        return rankable_methods(self.methods)
+
+    @property
+    def best(self) -> PointResult | None:
+        """The first point; None if no point is complete."""
+        return next((point for point in self.points if point.state == "complete"), None)
+
+    @property
+    def best_command(self) -> str | None:
+        """Command that calibrates with the settings of the best point, ready to paste."""
+        if self.best is None:
+            return None
+        return calibrate_command(
+            cache=self.cache,
+            method=self.best.method,
+            varied=self.best.settings,
+            fixed=self.settings,
+            seeds=self.seeds,
+            hold_rows=self.hold_rows,
+        )
+
+    @property
+    def note(self) -> str:
+        """How the best point was chosen, and why its validation value is optimistic."""
+        oracle = ", which uses group labels (an oracle)" if self.criterion == "worst-group" else ""
+        ranked = [
+            point
+            for point in self.points
+            if point.state == "complete" and point.method in self.ranked_methods
+        ]
+        return (
+            f"The best of {len(ranked)} points is chosen by val {self.criterion}{oracle}: the "
+            "maximum of many noisy values is optimistic. Test accuracies took no part in the "
+            "choice."
+        )
+
+    def check_any_complete(self) -> None:
+        """Raise CalibrationError with the first reason if no point is complete."""
+        if self.best is None:
+            raise CalibrationError(f"no point could be fitted: {self.points[0].reason}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object of `--json` and `grid.json`."""
+        best = self.best
+        alone = len(self.methods) == 1
+        return {
+            "cache": self.cache,
+            "cache_sha256": self.cache_sha256,
+            "dataset": self.dataset,
+            "model": self.model,
+            "class_embeddings": self.class_embeddings,
+            "digest": self.digest,
+            "method": self.methods[0] if alone else None,
+            "methods": list(self.methods),
+            "selection": self.selection,
+            "criterion": self.criterion,
+            "metric": self.metric,
+            "sampler": self.sampler,
+            "prune": self.prune,
+            "space": self.space,
+            "settings": self.settings,
+            "seeds": list(self.seeds),
+            "hold_rows": self.hold_rows,
+            "counts": self.counts,
+            "best": best and self.best_to_json(best),
+            "note": self.note,
+            "points": [point.to_json() for point in self.points],
+            "references": [point.to_json() for point in self.references],
+            "study": {
+                "storage": self.storage,
+                "name": self.studies[self.methods[0]] if alone else None,
+                "names": self.studies,
+            },
+        }
+
+    def best_to_json(self, best: PointResult) -> dict[str, Any]:
+        """Return the entry of the best point."""
+        return {
+            "method": best.method,
+            "point": best.point,
+            "settings": best.settings,
+            "command": self.best_command,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the result that `to_json` wrote, in this version or an earlier one.
+
+        Raises:
+            CalibrationError: a key is missing or has another type.
+        """
+        try:
+            return cls._parse(data)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CalibrationError(
+                f"expected the result of a grid, found JSON without it ({error!r})"
+            ) from error
+
+    @classmethod
+    def _parse(cls, data: Mapping[str, Any]) -> Self:
+        method, study = data["method"], data["study"]
+        return cls(
+            cache=data["cache"],
+            cache_sha256=data["cache_sha256"],
+            dataset=data["dataset"],
+            model=data["model"],
+            class_embeddings=data.get("class_embeddings", PROMPTS),
+            digest=data["digest"],
+            methods=tuple(data.get("methods", [method])),
+            selection=data["selection"],
+            criterion=data["criterion"],
+            sampler=data["sampler"],
+            prune=data["prune"],
+            space=data["space"],
+            settings=data["settings"],
+            seeds=tuple(data["seeds"]),
+            hold_rows=data.get("hold_rows"),
+            points=tuple(PointResult.from_json(each, method) for each in data["points"]),
+            references=tuple(
+                PointResult.from_json(each, method) for each in data.get("references", ())
+            ),
+            storage=study["storage"],
+            studies=study.get("names", {method: study["name"]}),
+        )
+
+    def to_frame(self):
+        """Return a pandas DataFrame with one row for each metric, split and seed of each point.
+
+        Columns: reference, method, point, the varied settings, seed, split, metric, value.
+        References come last. Points without a result have no row. Accuracies are in [0, 1].
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed (extra `frame`).
+        """
+        try:
+            import pandas
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(MISSING_PANDAS, name=error.name) from error
+        return pandas.DataFrame(list(self.tidy_rows()))
+
+    def tidy_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of `to_frame` as dictionaries."""
+        for is_reference, points in ((False, self.points), (True, self.references)):
+            for point in points:
+                settings = {name: point.settings.get(name) for name in self.space}
+                head = {"reference": is_reference, "method": point.method, "point": point.point}
+                yield from ({**head, **settings, **row} for row in accuracy_rows(point))
 
 
-def option(name: str, value: Value) -> list[str]:
-    """A setting as an option of `calibrate`."""
-    word = name.replace("_", "-")
-    if isinstance(value, bool):
-        return [f"--{word}" if value else f"--no-{word}"]
-    return [f"--{word}", str(value)]
-
-
-def optimism(plan: Plan, complete: int) -> str:
-    """What the selection saw, and what that means for the best value."""
-    oracle = ", which uses group labels (an oracle)" if plan.criterion == "worst-group" else ""
-    return (
-        f"The best of {complete} points is chosen by val {plan.criterion}{oracle}: the maximum of "
-        "many noisy values is optimistic. Test accuracies took no part in the choice."
-    )
-
-
-def refuse_no_result(result: dict[str, Any]) -> None:
-    """Raises where no point came to a result.
+def read_grid_result(directory: str | Path) -> GridResult:
+    """Return the result in a grid folder.
 
     Raises:
-        CalibrationError: gives the first reason.
+        CacheError: the folder has no result, or it is damaged.
+        CalibrationError: `grid.json` holds something else.
     """
-    if result["best"] is None:
-        raise CalibrationError(f"no point could be fitted: {result['points'][0]['reason']}")
+    data = read_grid(directory)
+    try:
+        return GridResult.from_json(data)
+    except CalibrationError as error:
+        raise CalibrationError(f"{Path(directory) / RESULT}: {error}") from error
+
+
+def accuracy_rows(point: PointResult) -> Iterator[dict[str, Any]]:
+    """Yield the accuracies of a point, one for each seed, split and metric."""
+    for run in point.runs:
+        for split, accuracies in (("val", run.val), ("test", run.test)):
+            for metric, value in accuracies.items():
+                yield {"seed": run.seed, "split": split, "metric": metric, "value": value}
+
+
+def rankable_methods(methods: Sequence[str]) -> tuple[str, ...]:
+    """Return the methods whose validation accuracies can be compared with each other."""
+    return tuple(each for each in methods if GROUP_LABELS[each] != "val") or tuple(methods)

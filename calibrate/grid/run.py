@@ -1,97 +1,140 @@
-"""Runs a plan to its end: in this process, or in several that share the study."""
+"""Run a grid: fit its points, rank them and write its folder. `search_grid` does it all."""
 
-import signal
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
 
-from optuna import Study
-from optuna.trial import FrozenTrial
+from clip_cfr.cache.runs.grid import write_grid
+from clip_cfr.calibrate.comparison.result import CLASS_MEANS, PROMPTS
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.axes import Axis, Value
+from clip_cfr.calibrate.grid.execution import FinishedPoints, fit_plan
+from clip_cfr.calibrate.grid.job import GridJob, prepare_grid
+from clip_cfr.calibrate.grid.leaderboard import leaderboard_columns, sort_points
+from clip_cfr.calibrate.grid.result import GridResult, PointResult
+from clip_cfr.calibrate.grid.space import METHOD_SETTINGS
+from clip_cfr.calibrate.grid.study import display_url
+from clip_cfr.calibrate.open_task import load_prepared
 
-from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.grid.plan import Plan
-from clip_cfr.calibrate.grid.progress import Progress, progress_on_stderr
-from clip_cfr.calibrate.grid.study import opened_study
-from clip_cfr.calibrate.grid.trials import finished_trials, standing_trials
-from clip_cfr.calibrate.grid.worker import SECONDS_BETWEEN_LOOKS, Load, all_finished, work
 
+def search_grid(
+    cache: str | Path,
+    space: Mapping[str, Axis | Iterable[Value]],
+    settings: Settings | None = None,
+    *,
+    methods: Sequence[str] = ("cfr",),
+    seeds: int | Sequence[int] = 1,
+    sampler: str = "grid",
+    trials: int | None = None,
+    prune: bool = False,
+    out: str | Path | None = None,
+    storage: str | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    hold_rows: int | None = None,
+    workers: int = 1,
+) -> GridResult:
+    """Fit many settings on a cache and rank them by the validation split.
 
-def run_grid(plan: Plan, url: str, name: str, load: Load, workers: int) -> dict[int, FrozenTrial]:
-    """The trials of all points, by point, after those that were missing have been fitted.
+    Finished points are kept in the folder. The same call resumes an interrupted grid, and a call
+    with more values, methods or trials adds points to it.
+
+        result = search_grid("celeba.h5", {"lr": [1e-4, 1e-3]}, seeds=3)
+        result.best.settings
+        result.to_frame().groupby(["lr", "split", "metric"]).value.mean()
 
     Args:
-        url, name: the storage and the study in it.
-        load: opens a block with the task; called once in every process that fits.
-        workers: how many processes fit.
+        cache: path of the feature cache.
+        space: by setting, a list of values or an `Interval` to sample from.
+        settings: the settings that are not varied.
+        methods: the methods to fit; each varies the settings that it depends on.
+        seeds: the number of seeds from 0, or the seeds themselves.
+        sampler: `grid` for every combination, or `tpe` or `random` for proposed points.
+        trials: number of points that the sampler proposes for each method.
+        prune: whether to stop points of CFR that their first seed shows to be unpromising.
+        out: the folder; by default `runs/NAME-grid-DIGEST`.
+        storage: URL of an Optuna storage that several machines share; by default a file in `out`.
+        overwrite: whether to remove an earlier grid in `out` first.
+        device: `auto`, `cpu` or `gpu`.
+        hold_rows: rows of features in memory at a time; by default as many as fit.
+        workers: number of processes that fit points.
+
+    Returns:
+        The finished points, best first. `best` is None if every point failed.
 
     Raises:
-        CalibrationError: the study cannot be used, or no worker is left to finish it.
+        SettingsError: an argument is invalid.
+        CacheError: the cache cannot be read, or the folder cannot be written.
+        CalibrationError: the points of the folder have other settings, or the task cannot be used.
     """
-    with opened_study(url, name, plan) as study:
-        with progress_on_stderr(plan, finished_trials(study)) as progress:
-            if workers == 1:
-                work(study, plan, load, partial(show, study, progress))
-            elif not all_finished(study, plan):
-                watch_workers(study, plan, progress, (plan, url, name, load), workers)
-        return standing_trials(study)
+    job = prepare_grid(
+        cache,
+        space,
+        settings,
+        methods=methods,
+        seeds=seeds,
+        sampler=sampler,
+        trials=trials,
+        prune=prune,
+        out=out,
+        storage=storage,
+        overwrite=overwrite,
+        hold_rows=hold_rows,
+    )
+    return run_grid(job, device=device, workers=workers)
 
 
-def show(study: Study, progress: Progress, waits: bool = False) -> None:
-    """Shows what is finished by now, and that others are waited for."""
-    progress.update(finished_trials(study))
-    if waits:
-        progress.wait()
+def run_grid(job: GridJob, *, device: str = "auto", workers: int = 1) -> GridResult:
+    """Fit the points of a grid that are not finished, and write its folder.
+
+    Raises:
+        CacheError: the folder cannot be written.
+        CalibrationError: the points of the folder have other settings, or the task cannot be used.
+    """
+    load = partial(load_prepared, job.cache, device, job.plan.methods[0].resident_rows)
+    finished = fit_plan(job.plan, job.url, job.name, load=load, workers=workers)
+    result = make_result(job, finished)
+    write_grid(job.directory, result.to_json(), leaderboard_columns(result))
+    return result
 
 
-def watch_workers(
-    study: Study, plan: Plan, progress: Progress, arguments: tuple, workers: int
-) -> None:
-    """Starts processes and shows what they do, until they end."""
-    context = get_context("spawn")
-    errors = context.Queue()
-    with started(
-        [context.Process(target=work_alone, args=(*arguments, errors)) for _ in range(workers)]
-    ) as processes:
-        while any(each.is_alive() for each in processes):
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-            show(study, progress)
-    if all_finished(study, plan):
-        return
-    if not errors.empty():
-        raise errors.get()
-    codes = ", ".join(str(each.exitcode) for each in processes)
-    raise CalibrationError(
-        f"all worker processes ended before the last point (exit codes {codes}); what is finished "
-        "is kept, and the same command goes on"
+def make_result(job: GridJob, finished: FinishedPoints) -> GridResult:
+    """Return the result of a grid, with its points in order of merit."""
+    plan = job.plan.methods[0]
+    methods = tuple(each.method for each in job.plan.methods)
+    return GridResult(
+        cache=str(job.cache),
+        cache_sha256=job.info["sha256"],
+        dataset=job.info["dataset"],
+        model=job.info["provenance"]["model"],
+        class_embeddings=class_embeddings_source(job.info),
+        digest=job.plan.digest,
+        methods=methods,
+        selection=job.fixed.selection,
+        criterion=plan.criterion,
+        sampler=job.sampler,
+        prune=any(each.prune for each in job.plan.methods),
+        space={name: axis.to_json() for name, axis in job.space.items()},
+        settings={k: v for k, v in asdict(job.fixed).items() if k not in job.space},
+        seeds=plan.seeds,
+        hold_rows=plan.resident_rows,
+        points=sort_points(finished.points, methods, plan.metric),
+        references=tuple(with_settings(each, job) for each in finished.references),
+        storage=display_url(job.url),
+        studies=finished.studies,
     )
 
 
-@contextmanager
-def started(processes: Sequence[BaseProcess]) -> Iterator[Sequence[BaseProcess]]:
-    """A block in which processes run; whoever leaves it early ends them."""
-    # They inherit this: on Ctrl-C it is this process that ends them, and says so once.
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        for each in processes:
-            each.start()
-    finally:
-        signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield processes
-    finally:
-        for each in processes:
-            each.terminate()
-            each.join()
+def class_embeddings_source(info: Mapping[str, Any]) -> str:
+    """Return where the class embeddings of a cache come from, as a calibration names it."""
+    source = info["provenance"].get("class_embeddings")
+    return CLASS_MEANS if str(source).startswith(CLASS_MEANS) else PROMPTS
 
 
-def work_alone(plan: Plan, url: str, name: str, load: Load, errors) -> None:
-    """What a worker process does: the same as one alone, and its error goes to who started it."""
-    try:
-        with opened_study(url, name, plan) as study:
-            work(study, plan, load, lambda _: None)
-    except Exception as error:
-        errors.put(error)
-        raise SystemExit(1) from error
+def with_settings(reference: PointResult, job: GridJob) -> PointResult:
+    """Return a reference with its values of the varied settings that it depends on."""
+    used = METHOD_SETTINGS[reference.method]
+    values = {name: getattr(job.fixed, name) for name in job.space if name in used}
+    return replace(reference, settings=values)

@@ -1,62 +1,77 @@
-"""Reads a search space from a YAML or JSON file: a mapping of setting to values."""
+"""Read a search space from a YAML or JSON file that maps settings to values."""
 
 from pathlib import Path
 
 import yaml
 
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.grid.axes import Given
+from clip_cfr.calibrate.grid.axes import AxisText
 
 EXPECTED = "expected a mapping of settings to a value or a list of values"
 
 
-def read_settings_file(path: Path) -> list[Given]:
-    """The settings of a file with their values as text, in its order.
+def read_settings_file(path: Path) -> list[AxisText]:
+    """Return the settings of a file with their values as text, in the order of the file.
 
     Raises:
-        CalibrationError: names the file, and the line where there is one.
+        CalibrationError: the file is no such mapping; the message names the file and, if known,
+            the line.
     """
-    root = compose(path, read_text(path))
+    root = compose_yaml(path, read_text(path))
     if not isinstance(root, yaml.MappingNode):
-        raise CalibrationError(f"{path}: {EXPECTED}, found {described(root)}")
-    return [given(path, key, value) for key, value in root.value]
+        raise CalibrationError(f"{path}: {EXPECTED}, found {describe_node(root)}")
+    return [read_entry(path, key, value) for key, value in root.value]
 
 
 def read_text(path: Path) -> str:
-    """The text of the file."""
+    """Return the text of a file.
+
+    Raises:
+        CalibrationError: the file cannot be read or is not UTF-8.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise CalibrationError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise CalibrationError(f"{path}: expected text in UTF-8, found other bytes") from error
-    # All JSON is YAML, but for tabs.
+    # YAML accepts all JSON except tabs.
     return text.replace("\t", " ") if path.suffix == ".json" else text
 
 
-def compose(path: Path, text: str) -> yaml.Node | None:
-    """The nodes of the file; they know their lines, and `1e-4` and `16:32` stay what they are."""
+def compose_yaml(path: Path, text: str) -> yaml.Node | None:
+    """Return the node tree of a text; None if it is empty.
+
+    Nodes keep their line numbers, and scalars such as `1e-4` and `16:32` stay text.
+
+    Raises:
+        CalibrationError: the text is no YAML.
+    """
     try:
         return yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
-        place, problem = error.problem_mark, error.problem
-        raise CalibrationError(f"{path}, line {place.line + 1}: {problem}; {EXPECTED}") from error
+        line = error.problem_mark.line + 1
+        raise CalibrationError(f"{path}, line {line}: {error.problem}; {EXPECTED}") from error
     except yaml.YAMLError as error:
         raise CalibrationError(f"{path}: {error}; {EXPECTED}") from error
 
 
-def given(path: Path, key: yaml.Node, value: yaml.Node) -> Given:
-    """One entry of the mapping."""
+def read_entry(path: Path, key: yaml.Node, value: yaml.Node) -> AxisText:
+    """Return one entry of the mapping.
+
+    Raises:
+        CalibrationError: the key or a value is no scalar.
+    """
     items = value.value if isinstance(value, yaml.SequenceNode) else [value]
     for node in (key, *items):
         if not isinstance(node, yaml.ScalarNode):
             line = node.start_mark.line + 1
-            raise CalibrationError(f"{path}, line {line}: {EXPECTED}, found {described(node)}")
+            raise CalibrationError(f"{path}, line {line}: {EXPECTED}, found {describe_node(node)}")
     texts = tuple(item.value.strip() for item in items)
-    return Given(key.value, texts, f"{path}, line {key.start_mark.line + 1}, {key.value}")
+    return AxisText(key.value, texts, f"{path}, line {key.start_mark.line + 1}, {key.value}")
 
 
-def described(node: yaml.Node | None) -> str:
-    """What a node is, in words."""
+def describe_node(node: yaml.Node | None) -> str:
+    """Return the kind of a node in words."""
     kinds = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list"}
     return "nothing" if node is None else kinds.get(type(node), "a single value")

@@ -1,6 +1,6 @@
-"""The search space: the axes that --set and a settings file give, checked before anything runs."""
+"""Search spaces: the varied settings and their axes, validated before anything runs."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,100 +8,145 @@ from pathlib import Path
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.experiment import ERM_SETTINGS
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.grid.axes import FIELDS, Axis, Given, parse_axis
+from clip_cfr.calibrate.grid.axes import FIELDS, Axis, AxisText, Value, convert_axis, parse_axis
 from clip_cfr.calibrate.grid.settings_file import read_settings_file
 
+# The axis of each varied setting, in the order of `sort_settings`.
 Space = dict[str, Axis]
 
-
-def parse_option(text: str) -> Given:
-    """What one `--set NAME=VALUE,VALUE` gives."""
-    name, found, values = text.partition("=")
-    if not found:
-        raise SettingsError(f"--set {text}: expected NAME=VALUE,VALUE or NAME=LOW:HIGH")
-    texts = tuple(value.strip() for value in values.split(","))
-    return Given(name.strip(), texts, f"--set {text}")
+# The settings that can change the result of each method, besides the selection.
+METHOD_SETTINGS = {
+    "zeroshot": (),
+    "erm": ERM_SETTINGS,
+    "cfr": tuple(name for name in FIELDS if name not in ("selection", "dfr_subsamples")),
+    "dfr": ("dfr_subsamples",),
+}
 
 
 def read_space(
-    sets: Iterable[str],
+    assignments: Iterable[str],
     file: Path | None,
+    *,
     fixed: Settings,
-    options: Collection[str],
-    method: str = "cfr",
+    fixed_names: Collection[str],
+    methods: Sequence[str],
 ) -> Space:
-    """The axes that `--set` options and a settings file give together."""
-    entries = [parse_option(each) for each in sets]
-    if file is not None:
-        entries += read_settings_file(file)
-    return make_space(entries, fixed, options, method)
-
-
-def make_space(
-    entries: Iterable[Given],
-    fixed: Settings,
-    options: Collection[str] = (),
-    method: str = "cfr",
-) -> Space:
-    """The axes by name; those that the ERM stage depends on come first, to vary slowest.
+    """Return the axes of `--set` options and a settings file together.
 
     Args:
-        fixed: the other settings.
-        options: settings that have an option of their own on the command line.
-        method: what is fitted.
+        assignments: `NAME=VALUES` of each `--set`.
+        file: a YAML or JSON file; None if there is none.
+        fixed: the settings of the other options.
+        fixed_names: settings given by an option of their own.
+        methods: the methods to fit.
 
     Raises:
-        SettingsError: a name is no setting, none of the method's or occurs twice, a value is
-            refused, or there is none.
+        SettingsError: a name or a value is invalid, a setting occurs twice, no method depends on
+            it, or there is no setting.
+        CalibrationError: the file cannot be read.
     """
+    texts = [parse_assignment(each) for each in assignments]
+    if file is not None:
+        texts += read_settings_file(file)
     space: Space = {}
-    for entry in (known(each) for each in entries):
-        refuse_idle(entry, method)
-        if entry.name in space:
-            raise SettingsError(f"{entry.origin}: {entry.name} is varied already")
-        if entry.name in options:
-            option = f"--{entry.name.replace('_', '-')}"
-            raise SettingsError(f"{entry.origin}: {entry.name} is fixed by {option}; leave one out")
-        space[entry.name] = parse_axis(entry, fixed)
+    for text in map(resolve_name, texts):
+        check_setting_used(text.name, methods, text.origin)
+        if text.name in space:
+            raise SettingsError(f"{text.origin}: {text.name} is varied already")
+        if text.name in fixed_names:
+            option = f"--{text.name.replace('_', '-')}"
+            raise SettingsError(f"{text.origin}: {text.name} is fixed by {option}; leave one out")
+        space[text.name] = parse_axis(text, fixed)
     if not space:
         raise SettingsError("nothing to vary: give --set NAME=VALUE,VALUE or --settings FILE")
-    return {name: space[name] for name in ordered(space)}
+    return {name: space[name] for name in sort_settings(space)}
 
 
-def known(given: Given) -> Given:
-    """The same under the name of the field.
+def check_space(
+    values: Mapping[str, Axis | Iterable[Value]], fixed: Settings, methods: Sequence[str]
+) -> Space:
+    """Return the axes of a space given from Python.
+
+    Args:
+        values: by setting, an `Interval` or a list of values.
+        fixed: the other settings.
+        methods: the methods to fit.
 
     Raises:
-        SettingsError: there is no such setting, or it is the one that all points share.
+        SettingsError: a name or a value is invalid, no method depends on a setting, or there is no
+            setting.
     """
-    name = given.name.replace("-", "_")
+    check_methods(methods)
+    if not values:
+        raise SettingsError("nothing to vary: give a space such as {'lr': [1e-4, 1e-3]}")
+    space: Space = {}
+    for given_name, axis in values.items():
+        name = resolve_name(AxisText(given_name, (), f"space[{given_name!r}]")).name
+        check_setting_used(name, methods, f"space[{given_name!r}]")
+        space[name] = convert_axis(name, axis, fixed)
+    return {name: space[name] for name in sort_settings(space)}
+
+
+def parse_assignment(text: str) -> AxisText:
+    """Return the setting and the values of one `--set NAME=VALUE,VALUE`."""
+    name, separator, values = text.partition("=")
+    if not separator:
+        raise SettingsError(f"--set {text}: expected NAME=VALUE,VALUE or NAME=LOW:HIGH")
+    texts = tuple(value.strip() for value in values.split(","))
+    return AxisText(name.strip(), texts, f"--set {text}")
+
+
+def resolve_name(text: AxisText) -> AxisText:
+    """Return the same values under the name of the field of `Settings`.
+
+    Raises:
+        SettingsError: there is no such setting, or it is the selection, which all points share.
+    """
+    name = text.name.replace("-", "_")
     if name == "selection":
         raise SettingsError(
-            f"{given.origin}: all points are judged by one criterion; fix it with --selection"
+            f"{text.origin}: all points are ranked by one criterion; fix it with --selection"
         )
     if name in FIELDS:
-        return replace(given, name=name)
+        return replace(text, name=name)
     near = get_close_matches(name, FIELDS, n=1)
     hint = f"did you mean {near[0]}?" if near else "calibrate --help lists them"
-    raise SettingsError(f"{given.origin}: there is no setting {given.name!r}; {hint}")
+    raise SettingsError(f"{text.origin}: there is no setting {text.name!r}; {hint}")
 
 
-def refuse_idle(entry: Given, method: str) -> None:
-    """Raises SettingsError where nothing of the method depends on a setting."""
-    used = {
-        "zeroshot": (),
-        "erm": ERM_SETTINGS,
-        "dfr": ("dfr_subsamples",),
-        "cfr": [name for name in FIELDS if name != "dfr_subsamples"],
-    }[method]
-    if entry.name not in used:
+def check_methods(methods: Sequence[str]) -> None:
+    """Raise SettingsError if there is no method, or one has an unknown name."""
+    known = ", ".join(METHOD_SETTINGS)
+    if isinstance(methods, str) or not methods:
+        raise SettingsError(f"methods is {methods!r}, expected a list of: {known}")
+    for method in methods:
+        if method not in METHOD_SETTINGS:
+            raise SettingsError(f"there is no method {method!r}, expected one of: {known}")
+
+
+def check_setting_used(name: str, methods: Sequence[str], origin: str) -> None:
+    """Raise SettingsError if no method depends on a setting."""
+    if any(name in METHOD_SETTINGS[method] for method in methods):
+        return
+    if len(methods) > 1:
         raise SettingsError(
-            f"{entry.origin}: {method} does not depend on {entry.name}, "
-            f"only on {', '.join(used) or 'no setting at all'}; leave it out"
+            f"{origin}: none of {', '.join(methods)} depends on {name}; leave it out"
         )
+    used = ", ".join(METHOD_SETTINGS[methods[0]]) or "no setting at all"
+    raise SettingsError(
+        f"{origin}: {methods[0]} does not depend on {name}, only on {used}; leave it out"
+    )
 
 
-def ordered(names: Collection[str]) -> list[str]:
-    """The names in one order, however they were given: what the ERM stage depends on first."""
+def restrict_space(space: Space, method: str) -> Space:
+    """Return the axes of the settings that a method depends on."""
+    return {name: axis for name, axis in space.items() if name in METHOD_SETTINGS[method]}
+
+
+def sort_settings(names: Collection[str]) -> list[str]:
+    """Return setting names in a fixed order: first those that the ERM stage depends on.
+
+    The first axis varies slowest, so that neighbouring points share an ERM stage.
+    """
     slowest_first = dict.fromkeys((*ERM_SETTINGS, *FIELDS))
     return [name for name in slowest_first if name in names]

@@ -1,9 +1,10 @@
-"""Opens the study that a grid is kept in, and refuses one that was made of something else."""
+"""Open the Optuna studies that store a grid, and refuse those with other results."""
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,41 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
-from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.plan import GridPlan, Plan
 from clip_cfr.calibrate.grid.pruning import make_pruner
+from clip_cfr.calibrate.grid.trials import Search
 
+# User attribute of a study.
 IDENTITY = "clip-cfr"
-OWN_STUDY = "grid"
-SECONDS_FOR_A_LOCK = 60
-ATTEMPTS = 5
-UNREADABLE = "{}: no database that Optuna can work with: {}; name another with --out or --storage"
-FAILED = "{}: the database failed: {}; what is finished is kept, and the same command goes on"
+# Name of the study in the database of a grid folder.
+DEFAULT_NAME = "grid"
+LOCK_TIMEOUT_SECONDS = 60
+CONNECT_ATTEMPTS = 5
+UNREADABLE = "{}: not a database that Optuna can use: {}; name another with --out or --storage"
+FAILED = "{}: the database failed: {}; finished points are kept, run the same command to resume"
+
+
+@dataclass(frozen=True)
+class GridSearches:
+    """The searches of a grid: one for each method, and one for each reference."""
+
+    methods: tuple[Search, ...]
+    references: tuple[Search, ...] = ()
+
+    @property
+    def all(self) -> tuple[Search, ...]:
+        """References first: they are quick, and their ERM stage may serve the points."""
+        return (*self.references, *self.methods)
 
 
 def url_of_file(path: Path) -> str:
-    """The storage URL of an SQLite file, whatever characters its name has."""
+    """Return the storage URL of an SQLite file, whatever characters its name has."""
     return URL.create("sqlite", database=str(path)).render_as_string()
 
 
-def shown(url: str) -> str:
-    """A storage URL without its password, and the bare name where it is a file."""
+def display_url(url: str) -> str:
+    """Return a storage URL without its password; for a file, its path."""
     parts = make_url(url)
     if parts.drivername == "sqlite" and parts.database:
         return parts.database
@@ -41,105 +59,183 @@ def shown(url: str) -> str:
 
 
 def check_url(url: str) -> None:
-    """Refuses what is no storage URL.
-
-    Raises:
-        SettingsError: it is none.
-    """
+    """Raise SettingsError if a text is no storage URL."""
     try:
         make_url(url).get_dialect()
     except (ArgumentError, SQLAlchemyError, ValueError) as error:
         raise SettingsError(
-            f"--storage {url}: expected a database URL that Optuna takes, such as "
+            f"--storage {url}: expected a database URL that Optuna accepts, such as "
             "sqlite:///study.db, mysql+pymysql://USER@HOST/NAME or postgresql://USER@HOST/NAME"
         ) from error
 
 
 @contextmanager
-def opened_study(url: str, name: str, plan: Plan) -> Iterator[Study]:
-    """A block with the study of a plan, made where there is none.
+def open_searches(url: str, name: str, plan: GridPlan) -> Iterator[GridSearches]:
+    """Open the studies of a grid for the duration of a block; create those that are missing.
+
+    Args:
+        url: the storage.
+        name: the study of a grid of one method, and the first part of the other names.
+        plan: the plans of the grid.
 
     Raises:
-        CalibrationError: the storage cannot be used, or its study is of another plan.
+        CalibrationError: the storage cannot be used, or a study has other results.
+    """
+    with open_storage(url) as storage:
+        existing = optuna.get_all_study_names(storage)
+        method_names = study_names(storage, existing, name, plan)
+        reference_names = [f"{name}-reference-{each.method}" for each in plan.references]
+        named_plans = [
+            *zip(method_names.values(), plan.methods, strict=True),
+            *zip(reference_names, plan.references, strict=True),
+        ]
+        # Before any study is created: a grid that is refused leaves nothing behind.
+        for study_name, each in named_plans:
+            if study_name in existing:
+                study = optuna.load_study(study_name=study_name, storage=storage)
+                check_identity(study, each, url)
+        searches = [open_search(storage, url, *each) for each in named_plans]
+        count = len(plan.methods)
+        yield GridSearches(tuple(searches[:count]), tuple(searches[count:]))
+
+
+@contextmanager
+def open_storage(url: str) -> Iterator[RDBStorage]:
+    """Connect to a storage for the duration of a block.
+
+    Raises:
+        CalibrationError: the storage cannot be used, or fails within the block.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    storage = connected(url)
+    storage = connect(url)
     try:
-        study = optuna.create_study(
-            study_name=name,
-            storage=storage,
-            direction=StudyDirection.MAXIMIZE,
-            pruner=make_pruner(plan.prune),
-            load_if_exists=True,
-        )
-        check_identity(study, plan, url)
-        yield study
+        yield storage
     except (OptunaError, SQLAlchemyError) as error:
-        raise CalibrationError(FAILED.format(shown(url), first_line(error))) from error
+        raise CalibrationError(FAILED.format(display_url(url), first_line(error))) from error
     finally:
         storage.remove_session()
         storage.engine.dispose()
 
 
-def connected(url: str) -> RDBStorage:
-    """The storage, with its tables made.
+def connect(url: str) -> RDBStorage:
+    """Return a storage whose tables exist.
 
     Raises:
-        CalibrationError: there is no such database, or it is something else.
+        CalibrationError: there is no such database, its driver is missing, or the file is something
+            else.
     """
     sqlite = make_url(url).drivername.startswith("sqlite")
-    options = {"connect_args": {"timeout": SECONDS_FOR_A_LOCK}} if sqlite else {}
-    for left in reversed(range(ATTEMPTS)):
+    options = {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}} if sqlite else {}
+    for attempts_left in reversed(range(CONNECT_ATTEMPTS)):
         try:
             return RDBStorage(url, engine_kwargs=options)
         except ImportError as error:
             raise CalibrationError(
-                f"{shown(url)}: the package for this database is missing: {error.__cause__}"
+                f"{display_url(url)}: the package for this database is missing: {error.__cause__}"
             ) from error
         except (SQLAlchemyError, OptunaError, RuntimeError) as error:
-            # Of several processes that make the tables at once, all but one fail the first time.
-            if not left:
-                raise CalibrationError(UNREADABLE.format(shown(url), first_line(error))) from error
+            # If several processes create the tables at once, all but one fail the first time.
+            if not attempts_left:
+                message = UNREADABLE.format(display_url(url), first_line(error))
+                raise CalibrationError(message) from error
             time.sleep(0.2)
     raise AssertionError("every attempt returns or raises")
 
 
 def first_line(error: Exception) -> str:
-    """What the database said first; Optuna wraps it in a sentence that fits every case."""
-    found = error.__cause__ if isinstance(error, StorageInternalError) else error
-    return (str(found).strip() or type(found).__name__).splitlines()[0]
+    """Return the first line of a database error, without the sentence that Optuna adds."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]
+
+
+def study_names(
+    storage: RDBStorage, existing: Collection[str], name: str, plan: GridPlan
+) -> dict[str, str]:
+    """Return the name of each method's study.
+
+    The study of a grid of one method is called `name`, of several methods `name-METHOD`. A study
+    that exists keeps its name when methods are added to its grid or left out.
+
+    Args:
+        storage: the database.
+        existing: names of the studies in it.
+        name: the name of the grid.
+        plan: the plans of the methods.
+    """
+    alone = len(plan.methods) == 1
+    first_method = method_of_study(storage, name) if name in existing else None
+    return {
+        method: name
+        if first_method == method or (alone and f"{name}-{method}" not in existing)
+        else f"{name}-{method}"
+        for method in (each.method for each in plan.methods)
+    }
+
+
+def method_of_study(storage: RDBStorage, name: str) -> str | None:
+    """Return the method whose points a study stores; None if it is not of this program."""
+    study = optuna.load_study(study_name=name, storage=storage)
+    return study.user_attrs.get(IDENTITY, {}).get("method")
+
+
+def open_search(storage: RDBStorage, url: str, name: str, plan: Plan) -> Search:
+    """Return the search of a plan in a storage; create its study if it is missing.
+
+    Raises:
+        CalibrationError: the study has other results.
+    """
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        direction=StudyDirection.MAXIMIZE,
+        pruner=make_pruner(plan.prune),
+        load_if_exists=True,
+    )
+    check_identity(study, plan, url)
+    return Search(plan, study)
 
 
 def check_identity(study: Study, plan: Plan, url: str) -> None:
-    """Refuses a study of other results than the plan's; a new one becomes the plan's.
+    """Refuse a study whose results are not those of the plan; claim a new one for the plan.
 
     Raises:
-        CalibrationError: says in what the study differs.
+        CalibrationError: names each difference with both values.
     """
     found = study.user_attrs.get(IDENTITY)
     if found is None and not study.get_trials(deepcopy=False):
         study.set_user_attr(IDENTITY, found := plan.identity)
-    differences = ["it is none of this program's"] if found is None else differing(found, plan)
+    if found is None:
+        differences = ["this program did not create it"]
+    else:
+        differences = identity_differences(found, plan.identity)
     if differences:
-        anew = ", or start anew with --overwrite" if study.study_name == OWN_STUDY else ""
+        in_folder = study.study_name.partition("-")[0] == DEFAULT_NAME
+        restart = ", or start again with --overwrite" if in_folder else ""
         raise CalibrationError(
-            f"{shown(url)}: the study {study.study_name} is another one: {'; '.join(differences)}; "
-            f"name another folder with --out{anew}"
+            f"{display_url(url)}: the study {study.study_name} belongs to another grid: "
+            f"{'; '.join(differences)}; name another folder with --out{restart}"
         )
 
 
-def differing(found: dict[str, Any], plan: Plan) -> list[str]:
-    """What a study's identity has other than the plan's, each with both values."""
-    theirs, ours = (flat(each) for each in (found, plan.identity))
+def identity_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Return what differs between the identities of a study and of a plan, with both values."""
+    theirs, ours = flatten_identity(found), flatten_identity(expected)
     return [
-        f"{key} is {theirs.get(key, 'not there')}, here {ours.get(key, 'not there')}"
+        f"{key} is {theirs.get(key, 'missing')}, here {ours.get(key, 'missing')}"
         for key in dict.fromkeys((*ours, *theirs))
         if theirs.get(key) != ours.get(key)
     ]
 
 
-def flat(identity: dict[str, Any]) -> dict[str, Any]:
-    """An identity with the settings that vary and those that do not on one level."""
-    top = {key: each for key, each in identity.items() if key not in ("space", "settings")}
-    return {**top, **identity.get("settings", {}), **identity.get("space", {})}
+def flatten_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an identity on one level: settings beside the other keys.
+
+    A setting that a full grid varies is "varied", whatever its values. A setting that did not exist
+    when the identity was stored has its default.
+    """
+    axes = identity["space"]
+    if identity["sampler"] == "grid":
+        axes = dict.fromkeys(axes, "varied")
+    rest = {key: each for key, each in identity.items() if key not in ("space", "settings")}
+    return {**rest, **asdict(Settings()), **identity["settings"], **axes}

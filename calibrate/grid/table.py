@@ -1,68 +1,139 @@
-"""A grid's leaderboard for people: accuracies in per cent."""
+"""The leaderboard as a table, in per cent, and the notes below it."""
 
+import csv
+from collections.abc import Iterable, Sequence
+from io import StringIO
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
+from clip_cfr.calibrate.comparison.formats import for_terminal, latex, markdown
+from clip_cfr.calibrate.comparison.tables import Table
+from clip_cfr.calibrate.comparison.titles import METHOD_TITLES, method_title, per_cent
+from clip_cfr.calibrate.grid.axes import format_settings, format_value
+from clip_cfr.calibrate.grid.result import Accuracies, GridResult, PointResult
 
-from clip_cfr.calibrate.comparison.titles import METHOD_TITLES as NAMES
-from clip_cfr.calibrate.comparison.titles import per_cent
-from clip_cfr.calibrate.grid.axes import settings_text, value_text
-
-SHOWN = 20
+MAX_ROWS = 20
+REFERENCE_NOTE = "ref: a reference at the fixed settings with the same seeds; not ranked."
 
 
-def render(result: dict[str, Any]) -> Group:
-    """The whole result: the best points, those that failed, and what the choice saw."""
-    rows = result["points"]
-    complete = [row for row in rows if row["state"] == "complete"]
-    lines = [*left_out(result, len(complete)), *map(failure, rows), result["note"]]
-    # As text: names in brackets are no markup.
-    return Group(board(result, complete[:SHOWN]), Text("\n".join(filter(None, lines))))
+def render_grid(result: GridResult, form: str = "table"):
+    """Return a result as a renderable of rich (`table`) or as text (`markdown`, `latex`, `csv`).
+
+    `csv` holds the rows of `GridResult.to_frame`, accuracies in [0, 1].
+    """
+    if form == "csv":
+        return rows_to_csv(result.tidy_rows())
+    table = leaderboard_table(result)
+    if form == "table":
+        return for_terminal([table], notes(result))
+    return {"markdown": markdown, "latex": latex}[form](table)
 
 
-def board(result: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
-    """The first points, with the settings that differ between points."""
-    seeds = len(result["seeds"])
-    over = "" if seeds == 1 else f"\nmean ± standard deviation over {seeds} seeds"
-    title = f"{result['dataset']}: {NAMES[result['method']]}, accuracy in per cent{over}"
-    table = Table(box=SIMPLE_HEAD, title=escape(title))
-    names = [name for name, axis in result["space"].items() if len(axis) > 1]
-    table.add_column("")
-    for name in names:
-        table.add_column(name, justify="right")
-    for heading in (f"val {result['criterion']}", "test worst group", "test average", "n"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for place, row in enumerate(rows, 1):
-        values = (value_text(row["settings"][name]) for name in names)
-        table.add_row(
-            str(place),
-            *values,
-            accuracy(row["val"], result["metric"]),
-            accuracy(row["test"], "worst_group"),
-            accuracy(row["test"], "average"),
-            str(row["n"]),
-        )
-    return table
+def rows_to_csv(rows: Iterable[dict[str, Any]]) -> str:
+    """Return rows with equal keys as CSV with a header; empty without rows."""
+    rows, text = list(rows), StringIO()
+    if rows:
+        writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
 
 
-def accuracy(metrics: dict[str, Any], key: str) -> str:
-    """Return a metric in per cent with its standard deviation over seeds."""
-    return per_cent(metrics[key], metrics.get(f"{key}_std"))
+def leaderboard_table(result: GridResult) -> Table:
+    """Return the best points and the references, with the settings that differ between points."""
+    names = [name for name, axis in result.space.items() if len(axis) > 1]
+    titles = ", ".join(METHOD_TITLES[each] for each in result.methods)
+    title = [f"{result.dataset}: {titles}, accuracy in per cent"]
+    if len(result.seeds) > 1:
+        title.append(f"mean ± standard deviation over {len(result.seeds)} seeds")
+    points = [point for point in result.points if point.state == "complete"]
+    references = [point for point in result.references if point.state == "complete"]
+    rows = [
+        *(
+            (format_place(result, place, point), *format_cells(result, point, names))
+            for place, point in enumerate(points[:MAX_ROWS], 1)
+        ),
+        *(("ref", *format_cells(result, point, names)) for point in references),
+    ]
+    accuracies = (f"val {result.criterion}", "test worst group", "test average")
+    return Table(
+        title=tuple(title),
+        header=("", "method", *names, *accuracies, "n"),
+        rows=tuple(rows),
+        text_columns=2,
+    )
 
 
-def left_out(result: dict[str, Any], complete: int) -> list[str]:
-    """What the table does not show."""
-    counts = {"more": max(0, complete - SHOWN), "pruned": result["counts"]["pruned"]}
-    found = [f"{count} {name}" for name, count in counts.items() if count]
-    return [f"Not shown: {', '.join(found)}; all are in leaderboard.csv."] if found else []
+def format_place(result: GridResult, place: int, point: PointResult) -> str:
+    """Return the place of a point; "-" if its method is not ranked."""
+    return str(place) if point.method in result.ranked_methods else "-"
 
 
-def failure(row: dict[str, Any]) -> str | None:
-    """Why a point failed."""
-    if row["state"] != "failed":
-        return None
-    return f"Failed: {settings_text(row['settings'])}: {row['reason']}"
+def format_cells(result: GridResult, point: PointResult, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the cells of a complete point; "-" for a setting that its method ignores."""
+    return (
+        method_title(point.method, result.class_embeddings),
+        *(format_value(point.settings[each]) if each in point.settings else "-" for each in names),
+        format_accuracy(point.val, result.metric),
+        format_accuracy(point.test, "worst_group"),
+        format_accuracy(point.test, "average"),
+        str(len(point.runs)),
+    )
+
+
+def format_accuracy(accuracies: Accuracies, metric: str) -> str:
+    """Return a mean over seeds in per cent, with its standard deviation."""
+    return per_cent(accuracies[metric], accuracies.get(f"{metric}_std"))
+
+
+def notes(result: GridResult) -> list[str]:
+    """Return the lines below the table."""
+    return [
+        *([REFERENCE_NOTE] if result.references else []),
+        *unranked_notes(result),
+        *omission_notes(result),
+        *failure_notes(result),
+        result.note,
+    ]
+
+
+def unranked_notes(result: GridResult) -> list[str]:
+    """Return a line for each method that is shown without a place."""
+    return [
+        f"{METHOD_TITLES[each]} trains on the validation split with its group labels: shown, not "
+        "ranked."
+        for each in result.methods
+        if each not in result.ranked_methods
+    ]
+
+
+def omission_notes(result: GridResult) -> list[str]:
+    """Return a line that says what the table leaves out, if anything."""
+    more = max(0, result.counts["complete"] - MAX_ROWS)
+    counts = {"more": more, "pruned": result.counts["pruned"]}
+    parts = [f"{count} {name}" for name, count in counts.items() if count]
+    return [f"Not shown: {', '.join(parts)}; all are in leaderboard.csv."] if parts else []
+
+
+def failure_notes(result: GridResult) -> list[str]:
+    """Return a line for each point and reference that failed, with the reason."""
+    several = len(result.methods) > 1
+    return [
+        *(describe_failure(point, several) for point in result.points if is_failed(point)),
+        *(describe_failure(point, True) for point in result.references if is_failed(point)),
+    ]
+
+
+def is_failed(point: PointResult) -> bool:
+    """Return whether a point failed."""
+    return point.state == "failed"
+
+
+def describe_failure(point: PointResult, show_method: bool) -> str:
+    """Return a line that says why a point failed."""
+    return f"Failed: {describe_point(point, show_method)}: {point.reason}"
+
+
+def describe_point(point: PointResult, show_method: bool) -> str:
+    """Return the settings of a point as text, after its method if that is asked for."""
+    method = METHOD_TITLES[point.method] if show_method or not point.settings else ""
+    return ", ".join(filter(None, (method, format_settings(point.settings))))

@@ -1,102 +1,191 @@
-"""The points of a study as Optuna's trials: which are done, which is next, and who runs it.
+"""Points as Optuna trials: which are finished, which is next, and which process runs it.
 
-Optuna's GridSampler is not used: it shuffles its grid, so that the ERM stage would be trained over
-and over; a trial that a dead process left is never run again once it counts as failed; and two
-processes get the same point while the last ones run. Here every trial carries the number of its
-point, and the one with the lowest number that was not cut short stands for it.
+A point of a full grid is identified by its settings, which its trial has as a user attribute, so
+that a grid may grow; a proposed point is identified by its number. If several trials belong to one
+point, the one with the lowest number counts, unless it was abandoned.
+
+Optuna's GridSampler does not serve: it shuffles the grid, so that the ERM stage would be trained
+again and again; it never repeats a trial whose process died; and two processes get the same point
+while the last ones run.
 """
 
-from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from optuna import Study, Trial
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from clip_cfr.calibrate.grid.axes import Value
 from clip_cfr.calibrate.grid.liveness import PROCESS, is_dead, process_name
 from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.result import PointResult, SeedResult
 
-POINT, REASON, RUNS = "point", "reason", "runs"
+# User attributes of a trial.
+POINT, SETTINGS, REASON, RUNS = "point", "settings", "reason", "runs"
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
 
 
-def was_cut_short(trial: FrozenTrial) -> bool:
-    """Whether a trial ended without a result: its process died, or another had its point."""
+@dataclass(frozen=True)
+class Search:
+    """A plan and the Optuna study that stores its points."""
+
+    plan: Plan
+    study: Study
+
+
+def was_abandoned(trial: FrozenTrial) -> bool:
+    """Return whether a trial ended without a result: its process died, or it was a duplicate."""
     return trial.state == TrialState.FAIL and REASON not in trial.user_attrs
 
 
-def trial_of_each_point(trials: Iterable[FrozenTrial]) -> dict[int, FrozenTrial]:
-    """The trial that stands for each point that has one, by point."""
-    standing: dict[int, FrozenTrial] = {}
-    for trial in sorted(trials, key=lambda each: each.number):
-        if POINT in trial.user_attrs and not was_cut_short(trial):
-            standing.setdefault(trial.user_attrs[POINT], trial)
-    return dict(sorted(standing.items()))
+def trial_settings(trial: FrozenTrial | Trial) -> dict[str, Value]:
+    """Return the varied settings of a trial.
+
+    They are parameters of the trial if a sampler proposed them, or an earlier version ran it.
+    """
+    return trial.user_attrs.get(SETTINGS, trial.params)
 
 
-def standing_trials(study: Study) -> dict[int, FrozenTrial]:
-    """The same, of a study as it is now."""
-    return trial_of_each_point(study.get_trials(deepcopy=False))
+def point_of_trial(plan: Plan, trial: FrozenTrial | Trial) -> int | None:
+    """Return the point of a plan that a trial belongs to, or None if the plan has no such point."""
+    if plan.sampler == "grid":
+        return plan.index_of(trial_settings(trial))
+    point = trial.user_attrs.get(POINT)
+    return point if point is not None and point < plan.num_points else None
 
 
-def finished_trials(study: Study) -> dict[int, FrozenTrial]:
-    """The points that have come to an end."""
-    return {k: each for k, each in standing_trials(study).items() if each.state.is_finished()}
+def assigned_trials(search: Search) -> dict[int, FrozenTrial]:
+    """Return the trial of each point that has one, by point."""
+    trials: dict[int, FrozenTrial] = {}
+    for trial in search.study.get_trials(deepcopy=False):
+        point = point_of_trial(search.plan, trial)
+        if point is not None and not was_abandoned(trial):
+            trials.setdefault(point, trial)
+    return dict(sorted(trials.items()))
 
 
-def take_trial(study: Study, plan: Plan) -> Trial | None:
-    """A trial that this process alone runs, or None where no point is left to begin."""
+def finished_trials(search: Search) -> dict[int, FrozenTrial]:
+    """Return the trial of each finished point, by point."""
+    trials = assigned_trials(search)
+    return {point: trial for point, trial in trials.items() if trial.state.is_finished()}
+
+
+def point_result(plan: Plan, point: int, trial: FrozenTrial) -> PointResult:
+    """Return the result of a finished trial."""
+    settings = trial_settings(trial)
+    runs = trial.user_attrs.get(RUNS, ())
+    return PointResult(
+        method=plan.method,
+        point=point,
+        state=STATES[trial.state],
+        settings={name: settings[name] for name in plan.space if name in settings},
+        runs=tuple(SeedResult(**run) for run in runs),
+        seconds=trial.duration.total_seconds(),
+        reason=trial.user_attrs.get(REASON),
+    )
+
+
+def point_results(search: Search) -> list[PointResult]:
+    """Return the results of the finished points, in the order of the points."""
+    trials = finished_trials(search)
+    return [point_result(search.plan, point, trial) for point, trial in trials.items()]
+
+
+def claim_trial(search: Search) -> Trial | None:
+    """Return a trial that this process alone runs, or None if every point is taken."""
+    plan, study = search.plan, search.study
     while True:
-        standing = standing_trials(study)
-        point = first_free_point(standing, plan.num_points)
+        assigned = assigned_trials(search)
+        point = first_free_point(assigned, plan.num_points)
         if point is None:
             return None
         study.sampler = plan.make_sampler(point)
-        if plan.sampler == "grid" and point not in standing:
-            study.enqueue_trial(plan.combination(point), user_attrs={POINT: point})
+        if plan.sampler == "grid" and point not in assigned:
+            # Trial and settings come into being at once, so that no process sees one without them.
+            study.enqueue_trial({}, user_attrs={SETTINGS: plan.values_at(point)})
         trial = study.ask()
-        if POINT not in trial.user_attrs:
+        if plan.sampler != "grid" and POINT not in trial.user_attrs:
             trial.set_user_attr(POINT, point)
         trial.set_user_attr(PROCESS, process_name())
-        if standing_trials(study)[trial.user_attrs[POINT]].number == trial.number:
+        if owns_its_point(search, trial):
             return trial
-        cut_short(study, trial.number)  # another process had the same thought, and was first
+        abandon_trial(study, trial.number)
 
 
-def first_free_point(standing: dict[int, FrozenTrial], num_points: int) -> int | None:
-    """The first point that nobody has begun; one that waits in the queue may be taken by any."""
+def owns_its_point(search: Search, trial: Trial) -> bool:
+    """Return whether a trial belongs to a point of the plan and no earlier trial does."""
+    point = point_of_trial(search.plan, trial)
+    return point is not None and assigned_trials(search)[point].number == trial.number
+
+
+def first_free_point(assigned: dict[int, FrozenTrial], num_points: int) -> int | None:
+    """Return the first point that no process has started, or None if there is none.
+
+    A point whose trial waits in the queue is free for any process.
+    """
     for point in range(num_points):
-        if point not in standing or standing[point].state == TrialState.WAITING:
+        if point not in assigned or assigned[point].state == TrialState.WAITING:
             return point
     return None
 
 
-def release_dead(study: Study) -> None:
-    """Frees the points that dead processes had begun."""
+def release_dead_trials(study: Study) -> None:
+    """Abandon the running trials of dead processes, so that their points are free again."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if is_dead(trial):
-            cut_short(study, trial.number)
+            abandon_trial(study, trial.number)
 
 
-def cut_short(study: Study, number: int) -> None:
-    """Ends a trial without a result, so that its point is free again."""
+def abandon_trial(study: Study, number: int) -> None:
+    """End a trial without a result, so that its point is free again."""
     study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def copy_result(study: Study, trial: Trial) -> bool:
-    """Ends a trial with the result of a point of equal settings, where there is one.
+def copy_duplicate(search: Search, trial: Trial) -> bool:
+    """Finish a trial with the result of an earlier point of equal settings, if there is one.
 
-    A sampler may propose what it has proposed before.
+    A sampler may propose settings that it has proposed before.
+
+    Returns:
+        Whether there is such a point.
     """
-    for other in finished_trials(study).values():
-        if other.state == TrialState.COMPLETE and other.params == trial.params:
-            finish(study, trial, other.state, other.value, **{RUNS: other.user_attrs[RUNS]})
+    for other in finished_trials(search).values():
+        if other.state == TrialState.COMPLETE and trial_settings(other) == trial_settings(trial):
+            finish_trial(
+                search.study,
+                trial,
+                TrialState.COMPLETE,
+                value=other.value,
+                notes={RUNS: other.user_attrs[RUNS]},
+            )
             return True
     return False
 
 
-def finish(study: Study, trial: Trial, state: TrialState, value: float | None, **notes) -> None:
-    """Ends a trial with what it came to; nothing where another process took it for dead."""
+def finish_trial(
+    study: Study,
+    trial: Trial,
+    state: TrialState,
+    *,
+    value: float | None = None,
+    notes: dict[str, Any] | None = None,
+) -> None:
+    """End a trial with its result; do nothing if another process has abandoned it meanwhile.
+
+    Args:
+        study: the study of the trial.
+        trial: the trial.
+        state: complete, pruned or failed.
+        value: the value that ranks a complete trial.
+        notes: user attributes to add first, such as `RUNS` or `REASON`.
+    """
     try:
-        for key, note in notes.items():
+        for key, note in (notes or {}).items():
             trial.set_user_attr(key, note)
         study.tell(trial, value, state, skip_if_finished=True)
     except UpdateFinishedTrialError:

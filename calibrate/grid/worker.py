@@ -1,147 +1,204 @@
-"""The loop of one process: takes points of a study, fits them, and tells what they came to."""
+"""The loop of one process: claim points, fit them, store their results."""
 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from itertools import takewhile
 from multiprocessing import parent_process
 
 import numpy as np
-from optuna import Study, Trial, TrialPruned
+from optuna import Trial, TrialPruned
 from optuna.trial import TrialState
 
 from clip_cfr.calibrate.core.experiment import Experiment, Prepared
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.liveness import Heartbeat
 from clip_cfr.calibrate.grid.plan import Plan
-from clip_cfr.calibrate.grid.points import STAGES_KEPT, Experiments, Fit, Measured, fit_points
-from clip_cfr.calibrate.grid.pruning import watch
+from clip_cfr.calibrate.grid.points import ERM_STAGES_KEPT, ExperimentCache, Fit, fit_points
+from clip_cfr.calibrate.grid.pruning import PruningCallback
+from clip_cfr.calibrate.grid.result import SeedResult
 from clip_cfr.calibrate.grid.trials import (
     REASON,
     RUNS,
-    copy_result,
-    cut_short,
-    finish,
+    SETTINGS,
+    Search,
+    abandon_trial,
+    claim_trial,
+    copy_duplicate,
+    finish_trial,
     finished_trials,
-    release_dead,
-    take_trial,
+    release_dead_trials,
 )
 from clip_cfr.calibrate.methods.together import stages_at_once
 
-# Points that are taken at once where they are fitted together; more wait for the others' sake.
-MOST_TOGETHER = 64
-SECONDS_BETWEEN_LOOKS = 0.5
+# Points to claim at once where they are fitted together; the others are left to other processes.
+MAX_TOGETHER = 64
+POLL_SECONDS = 0.5
 
-# Opens a block with the task, prepared: its features may stay in a file.
-Load = Callable[[], AbstractContextManager[Prepared]]
-Look = Callable[[bool], None]
+# Opens a block with the prepared task, whose features may stay in a file.
+LoadTask = Callable[[], AbstractContextManager[Prepared]]
+# Called after each step of the loop; the argument says whether it waits for other processes.
+OnStep = Callable[[bool], None]
 
 
-def work(study: Study, plan: Plan, load: Load, look: Look) -> None:
-    """Fits points until all are finished, here or elsewhere.
+def run_worker(searches: Sequence[Search], load: LoadTask, on_step: OnStep) -> None:
+    """Fit points until all are finished, here or in another process.
 
     Args:
-        load: the task; asked for only where something is left to do.
-        look: called whenever something may have changed, and told whether others are waited for.
+        searches: where to claim points, in this order.
+        load: opens the task; called only if a point is left.
+        on_step: called after each step of the loop.
     """
-    if all_finished(study, plan):
+    if all_finished(searches):
         return
     with load() as prepared:
-        fit_the_rest(study, plan, prepared, look)
+        run_loop(searches, prepared, on_step)
 
 
-def fit_the_rest(study: Study, plan: Plan, prepared: Prepared, look: Look) -> None:
-    """Fits points until none is left, here or elsewhere."""
-    together = points_at_once(plan, prepared)
-    experiments = Experiments(prepared, max(STAGES_KEPT, len(plan.seeds) * together))
-    while not (all_finished(study, plan) or orphaned()):
-        release_dead(study)
-        if trials := take_trials(study, plan, together):
-            run_trials(study, plan, experiments, trials)
-        else:  # Others run the last points; should they die, somebody has to do them.
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        look(not trials)
+def run_loop(searches: Sequence[Search], prepared: Prepared, on_step: OnStep) -> None:
+    """Claim and fit points until all are finished or the parent process has ended."""
+    batch_sizes = [points_at_once(each.plan, prepared) for each in searches]
+    stages = max(
+        len(each.plan.seeds) * size for each, size in zip(searches, batch_sizes, strict=True)
+    )
+    experiments = ExperimentCache(prepared, max(ERM_STAGES_KEPT, stages))
+    while not (all_finished(searches) or is_orphan()):
+        worked = run_next_batch(searches, batch_sizes, experiments)
+        if not worked:  # Other processes run the last points, and may die.
+            time.sleep(POLL_SECONDS)
+        on_step(not worked)
 
 
-def all_finished(study: Study, plan: Plan) -> bool:
-    """Whether there is nothing left to do."""
-    return len(finished_trials(study)) >= plan.num_points
+def run_next_batch(
+    searches: Sequence[Search], batch_sizes: Sequence[int], experiments: ExperimentCache
+) -> bool:
+    """Fit the next free points of the first search that has any.
+
+    Returns:
+        Whether there was a free point.
+    """
+    for search, size in zip(searches, batch_sizes, strict=True):
+        release_dead_trials(search.study)
+        if trials := claim_trials(search, size):
+            run_trials(search, experiments, trials)
+            return True
+    return False
 
 
-def orphaned() -> bool:
-    """Whether the process that started this one is gone, and nobody waits for more."""
+def all_finished(searches: Sequence[Search]) -> bool:
+    """Return whether every point of every search is finished."""
+    return all(len(finished_trials(each)) >= each.plan.num_points for each in searches)
+
+
+def is_orphan() -> bool:
+    """Return whether the process that started this one has ended."""
     parent = parent_process()
     return parent is not None and not parent.is_alive()
 
 
 def points_at_once(plan: Plan, prepared: Prepared) -> int:
-    """How many points to fit together: one where they follow each other, or may be stopped."""
+    """Return how many points to fit together; 1 on a CPU or with pruning."""
     experiment = Experiment(prepared, plan.fixed, plan.seeds[0])
-    return 1 if plan.prune else min(MOST_TOGETHER, stages_at_once(plan.method, experiment))
+    return 1 if plan.prune else min(MAX_TOGETHER, stages_at_once(plan.method, experiment))
 
 
-def take_trials(study: Study, plan: Plan, together: int) -> list[Trial]:
-    """Up to as many trials as are fitted together."""
-    trials = []
-    while len(trials) < together and (trial := take_trial(study, plan)):
-        trials.append(trial)
-    return trials
+def claim_trials(search: Search, count: int) -> list[Trial]:
+    """Claim up to `count` trials."""
+    claims = (claim_trial(search) for _ in range(count))
+    return list(takewhile(lambda trial: trial is not None, claims))
 
 
-def run_trials(study: Study, plan: Plan, experiments: Experiments, trials: Sequence[Trial]) -> None:
-    """Fits trials together, seed after seed, and tells what they came to; all or nothing."""
+def run_trials(search: Search, experiments: ExperimentCache, trials: Sequence[Trial]) -> None:
+    """Fit trials together and store their results; abandon all of them if interrupted."""
     try:
-        settings = {trial.number: settings_of(trial, plan) for trial in trials}
-        new = [trial for trial in trials if not copy_result(study, trial)]
+        settings = {trial.number: settings_of(search.plan, trial) for trial in trials}
+        new = [trial for trial in trials if not copy_duplicate(search, trial)]
         with Heartbeat(trials):
-            runs = fit_trials(plan, experiments, new, [settings[trial.number] for trial in new])
+            runs = fit_trials(
+                search.plan, experiments, new, [settings[trial.number] for trial in new]
+            )
     except BaseException:
         for trial in trials:
-            cut_short(study, trial.number)
+            abandon_trial(search.study, trial.number)
         raise
-    for trial, found in zip(new, runs, strict=True):
-        tell(study, plan, trial, found)
+    for trial, outcomes in zip(new, runs, strict=True):
+        store_outcomes(search, trial, outcomes)
 
 
-def settings_of(trial: Trial, plan: Plan) -> Settings:
-    """The settings of a trial."""
-    return plan.settings({name: axis.suggest(trial, name) for name, axis in plan.space.items()})
+def settings_of(plan: Plan, trial: Trial) -> Settings:
+    """Return the settings of a trial; for a sampled point, let the sampler propose them."""
+    if plan.sampler == "grid":
+        return plan.settings_with(trial.user_attrs[SETTINGS])
+    return plan.settings_with(
+        {name: axis.suggest(trial, name) for name, axis in plan.space.items()}
+    )
 
 
-def fit_trials(plan: Plan, experiments: Experiments, trials, settings):
-    """What each trial measured with each seed; the reason last where it ended early."""
-    runs: list[list[Measured | Exception]] = [[] for _ in trials]
+def fit_trials(
+    plan: Plan,
+    experiments: ExperimentCache,
+    trials: Sequence[Trial],
+    settings: Sequence[Settings],
+) -> list[list[SeedResult | Exception]]:
+    """Fit each trial with one seed after the other.
+
+    Args:
+        plan: the plan of the trials.
+        experiments: the task, and the ERM stages of earlier points.
+        trials: the trials to fit.
+        settings: the settings of each trial.
+
+    Returns:
+        The results of each trial by seed. An error is the last entry of its trial.
+    """
+    runs: list[list[SeedResult | Exception]] = [[] for _ in trials]
     for seed in plan.seeds:
-        alive = [i for i, found in enumerate(runs) if not ended(found)]
-        fits = [Fit(settings[i], seed) for i in alive]
-        if plan.prune and seed == plan.seeds[0]:
-            fits = [
-                replace(each, watch=watch(trials[i], plan.criterion, each.settings.steps))
-                for i, each in zip(alive, fits, strict=True)
-            ]
-        for i, found in zip(alive, fit_points(experiments, plan.method, fits), strict=True):
-            runs[i].append(found)
+        active = [index for index, outcomes in enumerate(runs) if not has_ended(outcomes)]
+        prune = plan.prune and seed == plan.seeds[0]
+        fits = [
+            make_fit(plan, settings[index], seed, trials[index] if prune else None)
+            for index in active
+        ]
+        for index, outcome in zip(active, fit_points(experiments, plan.method, fits), strict=True):
+            runs[index].append(outcome)
     return runs
 
 
-def ended(runs: list[Measured | Exception]) -> bool:
-    """Whether a trial came to an end before its last seed."""
-    return bool(runs) and isinstance(runs[-1], Exception)
+def make_fit(plan: Plan, settings: Settings, seed: int, pruned_trial: Trial | None) -> Fit:
+    """Return the fit of a point with one seed; it reports to `pruned_trial`, if that is given."""
+    if pruned_trial is None:
+        return Fit(settings, seed)
+    return Fit(settings, seed, PruningCallback(pruned_trial, plan.criterion, settings.steps))
 
 
-def tell(study: Study, plan: Plan, trial: Trial, runs: list[Measured | Exception]) -> None:
-    """Ends a trial with its mean over seeds, or with the reason why there is none."""
-    match runs[-1]:
-        case TrialPruned() as reason:
-            finish(study, trial, TrialState.PRUNED, None, **{REASON: str(reason)})
-        case Exception() as reason:
-            where = f"seed {plan.seeds[len(runs) - 1]}: " if len(plan.seeds) > 1 else ""
-            finish(study, trial, TrialState.FAIL, None, **{REASON: where + described(reason)})
+def has_ended(outcomes: Sequence[SeedResult | Exception]) -> bool:
+    """Return whether a trial ended before its last seed."""
+    return bool(outcomes) and isinstance(outcomes[-1], Exception)
+
+
+def store_outcomes(
+    search: Search, trial: Trial, outcomes: Sequence[SeedResult | Exception]
+) -> None:
+    """Finish a trial with its results, or with the reason why it has none."""
+    plan, study = search.plan, search.study
+    match outcomes[-1]:
+        case TrialPruned() as error:
+            finish_trial(study, trial, TrialState.PRUNED, notes={REASON: str(error)})
+        case Exception() as error:
+            seed = plan.seeds[len(outcomes) - 1]
+            prefix = f"seed {seed}: " if len(plan.seeds) > 1 else ""
+            reason = prefix + describe_error(error)
+            finish_trial(study, trial, TrialState.FAIL, notes={REASON: reason})
         case _:
-            value = np.mean([each["val"][plan.metric] for each in runs])
-            finish(study, trial, TrialState.COMPLETE, float(value), **{RUNS: runs})
+            finish_trial(
+                study,
+                trial,
+                TrialState.COMPLETE,
+                value=float(np.mean([each.val[plan.metric] for each in outcomes])),
+                notes={RUNS: [each.to_json() for each in outcomes]},
+            )
 
 
-def described(reason: Exception) -> str:
-    """Why a fit came to nothing, in words."""
-    return f"out of memory: {reason}" if isinstance(reason, MemoryError) else str(reason)
+def describe_error(error: Exception) -> str:
+    """Return the message of an error that ended a fit."""
+    return f"out of memory: {error}" if isinstance(error, MemoryError) else str(error)

@@ -1,4 +1,4 @@
-"""The grid command: from a cache to the leaderboard, killed and resumed, and every error."""
+"""The grid command: results, growth, methods, errors, interruptions and worker processes."""
 
 import csv
 import json
@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from clip_cfr.cache.read.info import content_digest
 from clip_cfr.cache.write.writer import write_cache
+from clip_cfr.calibrate.grid.liveness import is_running
 from clip_cfr.calibrate.runtime import resident_rows
 from clip_cfr.cli import main
 from tests.cli.test_calibrate import make_cache
@@ -38,7 +39,7 @@ def cache_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(cache_file, tmp_path_factory):
-    """The folder of a finished grid of four points with two seeds, and its result."""
+    """Run a grid of four points with two seeds; return its folder and its result."""
     out = tmp_path_factory.mktemp("grids") / "grid"
     arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
     return out, json.loads(invoke(*arguments, "--json").stdout)
@@ -51,7 +52,7 @@ def invoke(*arguments, code=0, command="grid"):
 
 
 def start(*arguments) -> subprocess.Popen:
-    """A process that runs the command, with its standard error to read."""
+    """Start a process that runs the command, with its standard error to read."""
     command = [sys.executable, "-u", ROOT / "cli.py", "grid", *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
@@ -59,19 +60,46 @@ def start(*arguments) -> subprocess.Popen:
 
 
 def wait_for(process: subprocess.Popen, beginning: str) -> None:
-    """Reads standard error until a line begins so."""
+    """Read standard error until a line has this beginning."""
     for line in process.stderr:
         if line.startswith(beginning):
             return
     raise AssertionError(f"the process ended before {beginning!r}")
 
 
-def states(study: Path) -> list[str]:
-    """The states of all trials of a study, in their order."""
+def query(study: Path, statement: str) -> list[tuple]:
+    """Return the rows of a query of a study's database."""
     with sqlite3.connect(study) as database:
-        found = [row[0] for row in database.execute("SELECT state FROM trials ORDER BY number")]
+        rows = database.execute(statement).fetchall()
     database.close()
-    return found
+    return rows
+
+
+def wait_until(condition, seconds: float) -> None:
+    """Wait until a condition holds; fail if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+def states(study: Path, name: str = "grid") -> list[str]:
+    """Return the states of all trials of a study, in their order."""
+    statement = (
+        "SELECT state FROM trials JOIN studies USING (study_id) "
+        f"WHERE study_name = '{name}' ORDER BY number"
+    )
+    return [state for (state,) in query(study, statement)]
+
+
+def num_trials(study: Path) -> int:
+    """Return the number of trials of all studies, references included."""
+    return query(study, "SELECT count(*) FROM trials")[0][0]
+
+
+def without_seconds(points: list[dict]) -> list[dict]:
+    """Return points without the time that they took."""
+    return [{**point, "seconds": 0} for point in points]
 
 
 class TestResult:
@@ -86,21 +114,23 @@ class TestResult:
         assert (result["dataset"], result["model"], result["seeds"]) == ("toy", "none", [0, 1])
         assert result["criterion"] == result["selection"] == "worst-class"
 
-    def test_has_the_numbers_that_calibrate_has(self, finished, cache_file, tmp_path):
+    def test_has_the_accuracies_of_calibrate(self, finished, cache_file, tmp_path):
         best = finished[1]["points"][0]
         words = shlex.split(finished[1]["best"]["command"])
-        assert words[:5] == ["python", "cli.py", "calibrate", "--cache", str(cache_file)]
+        assert words[:4] == ["clip-cfr", "calibrate", "--cache", str(cache_file)]
         run = ["--method", "cfr", "--out", tmp_path / "run", "--json"]
-        result = json.loads(invoke(*words[3:], *run, command="calibrate").stdout)
+        result = json.loads(invoke(*words[2:], *run, command="calibrate").stdout)
         for split in ("val", "test"):
             assert best[split].items() <= result["methods"]["cfr"][split].items()
 
-    def test_is_kept_in_the_folder_beside_its_board(self, finished, cache_file):
+    def test_is_written_to_the_folder_beside_its_leaderboard(self, finished, cache_file):
         out, result = finished
         assert json.loads((out / "grid.json").read_text()) == result
         assert result["cache_sha256"] == content_digest(cache_file)
         rows = list(csv.DictReader((out / "leaderboard.csv").read_text().splitlines()))
-        assert [int(row["point"]) for row in rows] == [row["point"] for row in result["points"]]
+        points, references = rows[:4], rows[4:]
+        assert [int(row["point"]) for row in points] == [row["point"] for row in result["points"]]
+        assert [row["method"] for row in references] == ["zeroshot", "erm"]
         assert float(rows[0]["test_worst_group"]) == result["points"][0]["test"]["worst_group"]
         assert {each.name for each in out.iterdir()} == {
             "study.db",
@@ -108,17 +138,20 @@ class TestResult:
             "leaderboard.csv",
         }
 
-    def test_of_a_finished_grid_is_shown_at_once(self, finished, cache_file):
+    def test_of_a_finished_grid_is_shown_without_fitting(self, finished, cache_file):
         out, result = finished
         arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
         again = invoke(*arguments, "--json")
         assert json.loads(again.stdout) == result
-        assert again.stderr == f"4 of 4 points are finished already\ngrid written to {out}\n"
+        assert again.stderr == (
+            f"4 of 4 points are finished already\ngrid written to {out}\n"
+            f"next: clip-cfr show {out}\n"
+        )
         table = invoke(*arguments).stdout
         assert "mean ± standard deviation over 2 seeds" in table
         assert table.endswith(f"Calibrate with the best point:\n{result['best']['command']}\n")
 
-    def test_lies_where_the_same_command_finds_it(self, cache_file, tmp_path, monkeypatch):
+    def test_has_a_folder_that_the_same_command_finds(self, cache_file, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         space = ["--cache", cache_file, "--set", "lr=1e-4,1e-3", *QUICK]
         first = json.loads(invoke(*space, "--json").stdout)
@@ -150,8 +183,8 @@ class TestSettings:
             (["--set", "lr=1", "--lr", "1"], "--set lr=1: lr is fixed by --lr; leave one out"),
             (
                 ["--set", "lr=1:2"],
-                "--set lr: a range has no every combination; list its values, or sample it with "
-                "--sampler tpe or random",
+                "--set lr: a range cannot be enumerated; give values, or use --sampler tpe or "
+                "random",
             ),
             (
                 ["--set", "lr=1:2", "--sampler", "tpe"],
@@ -159,7 +192,11 @@ class TestSettings:
             ),
             (
                 ["--set", "lr=1", "--storage", "sqlite:///a.db", "--overwrite"],
-                "--overwrite removes OUT/study.db alone; leave out --storage",
+                "--overwrite removes the study.db of the folder only; leave out --storage",
+            ),
+            (
+                ["--set", "lr=1", "--method", "erm", "--method", "dfr"],
+                "--set lr=1: none of erm, dfr depends on lr; leave it out",
             ),
         ],
     )
@@ -185,40 +222,44 @@ class TestStudy:
         before = (out / "study.db").read_bytes()
         error = invoke(*arguments, code=1).stderr.splitlines()[-1]
         assert error == (
-            f"Error: {out / 'study.db'}: the study grid is another one: cache is "
+            f"Error: {out / 'study.db'}: the study grid belongs to another grid: cache is "
             f"{result['cache_sha256']}, here {content_digest(path)}; name another folder with "
-            "--out, or start anew with --overwrite"
+            "--out, or start again with --overwrite"
         )
         assert (out / "study.db").read_bytes() == before
 
-    def test_of_a_machine_that_holds_other_rows_is_refused(self, finished, cache_file, monkeypatch):
+    def test_with_other_resident_rows_is_refused(self, finished, cache_file, monkeypatch):
         out, _ = finished
         monkeypatch.setattr(resident_rows, "rows_that_fit", lambda *_: 400)
         arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
         error = invoke(*arguments, code=1).stderr.splitlines()[-1]
-        assert "the study grid is another one: hold_rows is None, here 400;" in error
+        assert "the study grid belongs to another grid: hold_rows is None, here 400;" in error
 
-    def test_is_started_anew_when_asked(self, cache_file, tmp_path):
+    def test_is_removed_with_overwrite(self, cache_file, tmp_path):
         arguments = ["--cache", cache_file, *QUICK, "--out", tmp_path / "grid", "--json"]
         invoke(*arguments, "--set", "lr=1e-4")
         result = json.loads(invoke(*arguments, "--set", "lr=1e-3", "--overwrite").stdout)
         assert [row["settings"] for row in result["points"]] == [{"lr": 1e-3}]
 
-    def test_may_lie_elsewhere_for_several_machines(self, cache_file, tmp_path):
+    def test_may_be_in_a_storage_that_machines_share(self, cache_file, tmp_path):
         url = f"sqlite:///{tmp_path / 'shared.db'}"
         arguments = ["--cache", cache_file, "--set", "lr=1e-4,1e-3", *QUICK, "--storage", url]
         result = json.loads(invoke(*arguments, "--out", tmp_path / "grid", "--json").stdout)
-        assert result["study"] == {"storage": str(tmp_path / "shared.db"), "name": "grid"}
+        assert result["study"] == {
+            "storage": str(tmp_path / "shared.db"),
+            "name": "grid",
+            "names": {"cfr": "grid"},
+        }
         assert not (tmp_path / "grid" / "study.db").exists()
         error = invoke(*arguments[:-2], "--storage", "nonsense", "--out", tmp_path, code=2).stderr
         assert "Error: --storage nonsense: expected a database URL" in error
 
-    def test_a_result_of_another_one_is_not_replaced(self, finished, cache_file, tmp_path):
+    def test_of_another_grid_does_not_replace_a_result(self, finished, cache_file, tmp_path):
         storage = ["--storage", f"sqlite:///{tmp_path / 'shared.db'}", "--out", finished[0]]
         error = invoke("--cache", cache_file, "--set", "lr=1", *QUICK, *storage, code=1).stderr
-        assert f"{finished[0] / 'grid.json'}: is of another grid" in error
+        assert f"{finished[0] / 'grid.json'}: belongs to another grid: the digest is" in error
 
-    def test_a_folder_of_something_else_is_left_alone(self, cache_file, tmp_path):
+    def test_is_not_written_to_a_folder_of_something_else(self, cache_file, tmp_path):
         (tmp_path / "run.json").touch()
         arguments = ["--cache", cache_file, "--set", "lr=1", "--out", tmp_path]
         assert invoke(*arguments, code=1).stderr == (
@@ -242,7 +283,7 @@ class TestSampling:
         assert all(1e-5 <= each["lr"] <= 1e-2 for each in points[1].values())
         assert first["space"]["lr"] == {"low": 1e-5, "high": 1e-2, "log": True}
 
-    def test_prunes_what_is_hopeless(self, cache_file, tmp_path):
+    def test_prunes_unpromising_points(self, cache_file, tmp_path):
         space = ["--set", "lr=1e-3,1e-12,2e-12", "--prune"]
         arguments = ["--cache", cache_file, *space, *QUICK, "--out", tmp_path / "grid"]
         found = json.loads(invoke(*arguments, "--json").stdout)
@@ -253,7 +294,7 @@ class TestSampling:
 
 
 class TestFailures:
-    def test_are_shown_and_the_grid_goes_on(self, cache_file, tmp_path):
+    def test_are_shown_and_the_grid_continues(self, cache_file, tmp_path):
         arguments = [
             "--cache",
             cache_file,
@@ -280,14 +321,14 @@ class TestFailures:
         error = invoke(*arguments, "--device", "gpu", code=1).stderr
         assert error.startswith("Error: --device gpu: JAX finds no such device")
 
-    def test_of_worker_processes_are_theirs_in_words(self, cache_file, tmp_path):
+    def test_of_worker_processes_are_shown(self, cache_file, tmp_path):
         arguments = ["--cache", cache_file, "--set", "lr=1", "--out", tmp_path / "grid"]
         error = invoke(*arguments, "--device", "gpu", "--workers", 2, code=1).stderr
         assert error.startswith("Error: --device gpu: JAX finds no such device")
 
 
 class TestInterruptions:
-    def test_a_killed_grid_goes_on_with_what_is_missing(self, cache_file, tmp_path):
+    def test_a_killed_grid_is_resumed(self, cache_file, tmp_path):
         out = tmp_path / "grid"
         arguments = ["--cache", cache_file, "--set", "lr=1e-4,1e-3,1e-2", *SLOW, "--out", out]
         process = start(*arguments)
@@ -298,12 +339,14 @@ class TestInterruptions:
         assert states(out / "study.db") == ["COMPLETE", "RUNNING"]
         result = invoke(*arguments, "--json")
         assert result.stderr.startswith("1 of 3 points are finished already\n")
+        assert "reference" not in result.stderr, "references are kept too"
         assert states(out / "study.db") == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
         whole = json.loads(invoke(*arguments[:-1], tmp_path / "whole", "--json").stdout)
-        for row, expected in zip(json.loads(result.stdout)["points"], whole["points"], strict=True):
-            assert {**row, "seconds": 0} == {**expected, "seconds": 0}
+        found = json.loads(result.stdout)
+        for key in ("points", "references"):
+            assert without_seconds(found[key]) == without_seconds(whole[key]), key
 
-    def test_ctrl_c_says_how_to_go_on(self, cache_file, tmp_path):
+    def test_ctrl_c_says_how_to_resume(self, cache_file, tmp_path):
         out = tmp_path / "grid"
         arguments = ["--cache", cache_file, "--set", "lr=1e-4,1e-3,1e-2", *SLOW, "--out", out]
         process = start(*arguments)
@@ -312,7 +355,7 @@ class TestInterruptions:
         _, error = process.communicate()
         assert process.returncode == 130
         assert error.splitlines()[-1] == (
-            f"{out}: interrupted; what is finished is kept, and the same command goes on from there"
+            f"{out}: interrupted; finished points are kept, run the same command to resume"
         )
         assert "Traceback" not in error
         assert "RUNNING" not in states(out / "study.db")
@@ -328,56 +371,170 @@ class TestInterruptions:
         assert "Traceback" not in error
         numbers = workers_of(out / "study.db")
         assert numbers
-        assert not any(runs_here(each) for each in numbers)
+        assert not any(is_running(each) for each in numbers)
 
 
 def workers_of(study: Path) -> set[int]:
-    """The processes that ran a study's trials."""
-    with sqlite3.connect(study) as database:
-        query = "SELECT value_json FROM trial_user_attributes WHERE key = 'process'"
-        found = {int(json.loads(row[0]).split(":")[1]) for row in database.execute(query)}
-    database.close()
-    return found
-
-
-def runs_here(number: int) -> bool:
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Return the ids of the processes that ran a study's trials."""
+    statement = "SELECT value_json FROM trial_user_attributes WHERE key = 'process'"
+    return {int(json.loads(name).split(":")[1]) for (name,) in query(study, statement)}
 
 
 class TestWorkers:
-    def test_share_one_study_and_run_what_one_of_them_left(self, cache_file, tmp_path):
+    def test_share_one_study_and_run_the_points_of_a_killed_one(self, cache_file, tmp_path):
         out, arguments = tmp_path / "grid", ["--cache", cache_file, *SLOW]
         space = ["--set", "lr=1e-5,1e-4,1e-3,1e-2", "--json"]
         process = start(*arguments, *space, "--workers", 2, "--out", out)
         wait_for(process, "1 of 4: ")
         numbers = workers_of(out / "study.db")
         assert len(numbers - {process.pid}) == 2
-        os.kill(min(numbers), signal.SIGKILL)
+        killed = max(numbers)  # Started last: the parent process must reap it nevertheless.
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{killed}").exists(), seconds=10)
         found, error = process.communicate(timeout=60)
         assert process.returncode == 0, error
         assert states(out / "study.db").count("COMPLETE") == 4
         alone = json.loads(invoke(*arguments, *space, "--out", tmp_path / "alone").stdout)
-        for row, expected in zip(json.loads(found)["points"], alone["points"], strict=True):
-            assert {**row, "seconds": 0} == {**expected, "seconds": 0}
+        assert without_seconds(json.loads(found)["points"]) == without_seconds(alone["points"])
 
-    def test_end_with_the_process_that_started_them(self, cache_file, tmp_path):
+    def test_end_with_their_parent_process(self, cache_file, tmp_path):
         out = tmp_path / "grid"
-        space = ["--set", "lr=1e-5,1e-4,1e-3,1e-2,1e-1", "--workers", 2]
+        rates = ",".join(f"{number}e-5" for number in range(1, 31))
+        space = ["--set", f"lr={rates}", "--workers", 2]
         process = start("--cache", cache_file, *space, *SLOW, "--out", out)
-        wait_for(process, "1 of 5: ")
+        wait_for(process, "1 of 30: ")
         process.kill()
         process.communicate()
-        until = time.monotonic() + 30
-        while any(runs_here(each) for each in workers_of(out / "study.db")):
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        assert states(out / "study.db").count("COMPLETE") < 5
+        numbers = workers_of(out / "study.db")
+        wait_until(lambda: not any(map(is_running, numbers)), seconds=30)
+        assert states(out / "study.db").count("COMPLETE") < 30
 
 
-def test_help_says_how_ranges_are_read():
-    text = " ".join(invoke("--help").stdout.split())
-    assert "on a log scale where numbers that are not whole begin above 0 and span tenfold" in text
+class TestGrowth:
+    @pytest.fixture
+    def arguments(self, cache_file):
+        return ["--cache", cache_file, *QUICK, "--json"]
+
+    def test_adds_values_to_the_same_default_folder(self, arguments, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        first = json.loads(invoke(*arguments, "--set", "lr=1e-4,1e-3").stdout)
+        again = invoke(*arguments, "--set", "lr=1e-4,1e-3,1e-2")
+        assert again.stderr.startswith("2 of 3 points are finished already\n")
+        assert "3 of 3: lr 0.01: val worst-class" in again.stderr
+        second = json.loads(again.stdout)
+        assert second["digest"] == first["digest"]
+        assert [each.name for each in (tmp_path / "runs").iterdir()] == [
+            f"toy-grid-{first['digest']}"
+        ]
+        rows = {row["settings"]["lr"]: row for row in second["points"]}
+        assert sorted(rows) == [1e-4, 1e-3, 1e-2]
+        for row in first["points"]:
+            lr = row["settings"]["lr"]
+            assert rows[lr] == {**row, "point": rows[lr]["point"]}, lr
+        assert states(next((tmp_path / "runs").iterdir()) / "study.db") == ["COMPLETE"] * 3
+
+    def test_shows_the_remaining_values_if_some_are_left_out(self, arguments, tmp_path):
+        arguments += ["--out", tmp_path / "grid"]
+        invoke(*arguments, "--set", "lr=1e-4,1e-3")
+        fewer = invoke(*arguments, "--set", "lr=1e-3")
+        assert fewer.stderr.startswith("1 of 1 points are finished already\n")
+        result = json.loads(fewer.stdout)
+        assert [row["settings"] for row in result["points"]] == [{"lr": 1e-3}]
+        assert result["space"] == {"lr": [1e-3]}
+
+    def test_of_other_fixed_settings_is_refused(self, arguments, tmp_path):
+        arguments += ["--out", tmp_path / "grid"]
+        invoke(*arguments, "--set", "lr=1e-3")
+        other = invoke(*arguments, "--set", "lr=1e-3", "--temperature", "1", code=1)
+        assert "belongs to another grid: temperature is 0.1, here 1.0;" in other.stderr
+
+
+class TestMethods:
+    def test_have_one_leaderboard(self, cache_file, tmp_path):
+        out = tmp_path / "grid"
+        methods = ["--method", "erm", "--method", "cfr", "--method", "dfr"]
+        arguments = ["--cache", cache_file, *QUICK[:4], "--evaluations", "10", *methods]
+        arguments += ["--set", "lr=1e-3,1e-2", "--set", "erm_lr=3e-4", "--out", out]
+        result = json.loads(invoke(*arguments, "--json").stdout)
+        found = {
+            method: [row["settings"] for row in result["points"] if row["method"] == method]
+            for method in result["methods"]
+        }
+        assert found["erm"] == [{"erm_lr": 3e-4}]
+        assert sorted(each["lr"] for each in found["cfr"]) == [1e-3, 1e-2]
+        assert found["dfr"] == [{}]
+        assert result["points"][-1]["method"] == "dfr", "it trains on the validation split"
+        assert result["best"]["method"] == result["points"][0]["method"]
+        assert result["study"]["names"] == {
+            method: f"grid-{method}" for method in ("erm", "cfr", "dfr")
+        }
+        table = invoke(*arguments)
+        assert "toy: ERM, CFR, DFR, accuracy in per cent" in table.stdout
+        assert "4 of 4 points are finished already" in table.stderr
+
+    def test_may_be_added_to_a_grid(self, cache_file, tmp_path):
+        out = tmp_path / "grid"
+        arguments = ["--cache", cache_file, *QUICK, "--set", "lr=1e-3", "--out", out]
+        invoke(*arguments)
+        both = invoke(*arguments, "--method", "cfr", "--method", "erm")
+        assert both.stderr.startswith("1 of 2 points are finished already\n")
+        assert "2 of 2: ERM: val worst-class" in both.stderr
+        assert states(out / "study.db") == ["COMPLETE"]
+        assert states(out / "study.db", "grid-erm") == ["COMPLETE"]
+
+
+class TestReferences:
+    def test_are_beside_the_points(self, finished):
+        result = finished[1]
+        assert [row["method"] for row in result["references"]] == ["zeroshot", "erm"]
+        assert [row["n"] for row in result["references"]] == [2, 2]
+        assert [row["settings"] for row in result["references"]] == [{}, {}]
+
+    def test_have_the_accuracies_of_calibrate(self, finished, cache_file, tmp_path):
+        arguments = ["--cache", cache_file, *QUICK, "--seeds", 2, "--out", tmp_path / "run"]
+        methods = ["--method", "zeroshot", "--method", "erm"]
+        text = invoke(*arguments, *methods, "--json", command="calibrate").stdout
+        expected = json.loads(text)["methods"]
+        for row in finished[1]["references"]:
+            for split in ("val", "test"):
+                found = row[split].items()
+                assert found <= expected[row["method"]][split].items(), row["method"]
+
+    def test_show_their_value_of_a_varied_setting(self, cache_file, tmp_path):
+        arguments = ["--cache", cache_file, "--steps", 20, "--erm-steps", 50, "--evaluations", 5]
+        arguments += ["--set", "erm_lr=1e-3", "--out", tmp_path / "grid", "--json"]
+        result = json.loads(invoke(*arguments).stdout)
+        assert [row["settings"] for row in result["references"]] == [{}, {"erm_lr": 1e-4}]
+
+    def test_are_not_fitted_again(self, cache_file, tmp_path):
+        arguments = ["--cache", cache_file, *QUICK, "--out", tmp_path / "grid"]
+        invoke(*arguments, "--set", "lr=1e-3")
+        assert num_trials(tmp_path / "grid" / "study.db") == 3
+        invoke(*arguments, "--set", "lr=1e-3,1e-2")
+        assert num_trials(tmp_path / "grid" / "study.db") == 4
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "csv"])
+def test_other_formats_are_printed(finished, cache_file, form):
+    out, _ = finished
+    arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
+    text = invoke(*arguments, "--format", form).stdout
+    beginnings = {
+        "markdown": "toy: CFR, accuracy in per cent; ",
+        "latex": "% toy: CFR, accuracy in per cent\n",
+        "csv": "reference,method,point,lr,calibration_size,seed,split,metric,value\n",
+    }
+    assert text.startswith(beginnings[form])
+
+
+class TestHelp:
+    def test_says_how_ranges_are_read(self):
+        text = " ".join(invoke("--help").stdout.split())
+        assert (
+            "Floats are sampled on a log scale if the range starts above 0 and spans a factor of 10"
+            in text
+        )
+
+    def test_says_how_a_grid_grows(self):
+        text = " ".join(invoke("--help").stdout.split())
+        assert "Run it with more values, methods or trials to let the grid grow" in text

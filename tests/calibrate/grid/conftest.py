@@ -7,7 +7,7 @@ from sqlalchemy.engine import Engine
 
 @pytest.fixture(scope="session", autouse=True)
 def unsynced():
-    """SQLite does not wait for the disk, which takes most of the time of these tests."""
+    """Let SQLite not wait for the disk, which would take most of the time of these tests."""
 
     def switch_off(connection, _):
         connection.execute("PRAGMA synchronous = OFF")
@@ -19,7 +19,7 @@ def unsynced():
 
 @pytest.fixture
 def plan():
-    """Two learning rates of each stage, with two seeds."""
+    """Return the plan of two learning rates of each stage, with two seeds."""
     from tests.calibrate.grid.plans import quick_plan
 
     return quick_plan()
@@ -27,16 +27,16 @@ def plan():
 
 @pytest.fixture
 def url(tmp_path):
-    """Where the study is kept."""
+    """Return the URL of a study in a temporary folder."""
     from clip_cfr.calibrate.grid.study import url_of_file
 
     return url_of_file(tmp_path / "study.db")
 
 
 @pytest.fixture
-def study(url, plan):
-    """The study of the plan."""
-    from clip_cfr.calibrate.grid.study import opened_study
+def search(url, plan):
+    """Open the search of the plan."""
+    from tests.calibrate.grid.plans import open_plan
 
-    with opened_study(url, "grid", plan) as study:
-        yield study
+    with open_plan(url, plan) as searches:
+        yield searches.methods[0]

@@ -1,64 +1,68 @@
-"""Fitting points: the same numbers as a comparison, one ERM stage for all that share it."""
+"""Fitting points: the numbers of a comparison, a shared ERM stage, and errors."""
 
 import jax
 import pytest
 from optuna import TrialPruned
 
-from clip_cfr.calibrate.comparison.compare import run
+from clip_cfr.calibrate.comparison.compare import evaluate_fitted
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
-from clip_cfr.calibrate.grid.points import METRICS, Experiments, Fit, fit_points
+from clip_cfr.calibrate.grid.points import ExperimentCache, Fit, fit_points
+from clip_cfr.calibrate.grid.result import METRICS
+from clip_cfr.calibrate.methods import fit
 from tests.calibrate.synthetic import quick_settings
 
 
 @pytest.fixture
 def experiments(prepared):
-    return Experiments(prepared, kept=2)
+    return ExperimentCache(prepared, size=2)
 
 
-def compiled_stages(experiments) -> list:
+def erm_stages(experiments) -> list:
+    """Return the ERM stages that are kept."""
     return [each.shared.get("erm") for each in experiments.recent.values()]
 
 
-def test_a_point_measures_what_a_comparison_does(prepared, experiments):
-    for selection in ("worst-class", "average", "worst-group", "last"):
-        settings = quick_settings(selection=selection)
-        (found,) = fit_points(experiments, "cfr", [Fit(settings, 3)])
-        outcome = run("cfr", Experiment(prepared, settings, 3))
-        for split in ("val", "test"):
-            expected = outcome.metrics[selection][split]
-            assert found[split] == {name: expected[name] for name in METRICS}
-        assert found["selected_step"] == outcome.fitted.selected_steps[selection]
-        assert found["seed"] == 3
+@pytest.mark.parametrize("selection", ["worst-class", "average", "worst-group", "last"])
+def test_a_point_has_the_accuracies_of_a_comparison(prepared, experiments, selection):
+    settings = quick_settings(selection=selection)
+    (found,) = fit_points(experiments, "cfr", [Fit(settings, 3)])
+    experiment = Experiment(prepared, settings, 3)
+    outcome = evaluate_fitted(experiment, fit("cfr", experiment))
+    for split, accuracies in (("val", found.val), ("test", found.test)):
+        expected = outcome.metrics[selection][split]
+        assert accuracies == {name: getattr(expected, name) for name in METRICS}, split
+    assert found.selected_step == outcome.fitted.selected_steps[selection]
+    assert found.seed == 3
 
 
 class TestErmStage:
-    def test_is_trained_once_for_all_that_share_it(self, experiments):
+    def test_is_trained_once_for_points_that_share_it(self, experiments):
         fits = [Fit(quick_settings(lr=lr), 0) for lr in (1e-4, 1e-3, 1e-2)]
         fit_points(experiments, "cfr", fits[:1])
-        (stage,) = compiled_stages(experiments)
+        (stage,) = erm_stages(experiments)
         fit_points(experiments, "cfr", fits)
-        assert [each is stage for each in compiled_stages(experiments)] == [True]
+        assert [each is stage for each in erm_stages(experiments)] == [True]
 
-    def test_is_another_for_another_seed_or_setting(self, experiments):
+    def test_differs_between_seeds(self, experiments):
         fits = [Fit(quick_settings(), 0), Fit(quick_settings(), 1)]
         fit_points(experiments, "cfr", fits)
-        first, second = compiled_stages(experiments)
+        first, second = erm_stages(experiments)
         assert not bool((first.last.weight == second.last.weight).all())
 
-    def test_of_late_are_kept_and_no_more(self, experiments):
-        of = experiments.of
-        first = of(quick_settings(erm_lr=1e-3), 0)
-        of(quick_settings(erm_lr=2e-3), 0)
-        assert of(quick_settings(lr=0.5), 0).shared is first.shared
-        of(quick_settings(erm_lr=3e-3), 0)
+    def test_is_kept_while_it_is_among_the_most_recent(self, experiments):
+        get = experiments.get_experiment
+        first = get(quick_settings(erm_lr=1e-3), 0)
+        get(quick_settings(erm_lr=2e-3), 0)
+        assert get(quick_settings(lr=0.5), 0).shared is first.shared
+        get(quick_settings(erm_lr=3e-3), 0)
         assert len(experiments.recent) == 2
-        assert of(quick_settings(), 0).shared is first.shared
-        assert of(quick_settings(erm_lr=2e-3), 0).shared is not first.shared
+        assert get(quick_settings(), 0).shared is first.shared
+        assert get(quick_settings(erm_lr=2e-3), 0).shared is not first.shared
 
 
-class TestReasons:
-    def test_stand_in_the_place_of_what_could_not_be_measured(self, experiments):
+class TestErrors:
+    def test_take_the_place_of_results(self, experiments):
         good, bad = quick_settings(), quick_settings(calibration_minimum=10_000)
         first, second, third = fit_points(
             experiments, "cfr", [Fit(good, 0), Fit(bad, 0), Fit(good, 0)]
@@ -67,29 +71,29 @@ class TestReasons:
         assert "expected at least 10000 for a calibration set" in str(second)
         assert first == third
 
-    def test_divergence_is_one(self, experiments):
+    def test_include_divergence(self, experiments):
         (found,) = fit_points(experiments, "cfr", [Fit(quick_settings(lr=1e30), 0)])
         assert isinstance(found, CalibrationError)
         assert str(found).startswith("CFR diverged: at step ")
 
-    def test_so_is_a_watch_that_ends_it(self, experiments):
-        heard = []
+    def test_include_those_of_a_callback(self, experiments):
+        calls = []
 
-        def watch(step, values):
-            heard.append((step, set(values)))
+        def callback(step, values):
+            calls.append((step, set(values)))
             raise TrialPruned("enough")
 
-        (found,) = fit_points(experiments, "cfr", [Fit(quick_settings(), 0, watch)])
+        (found,) = fit_points(experiments, "cfr", [Fit(quick_settings(), 0, callback)])
         assert isinstance(found, TrialPruned)
-        assert heard == [(10, {"worst-class", "average", "worst-group"})]
+        assert calls == [(10, {"worst-class", "average", "worst-group"})]
 
-    def test_want_of_memory_is_one(self, experiments):
+    def test_include_lack_of_memory(self, experiments):
         huge = quick_settings(steps=10**9, calibration_batch_size=10**6)
         (found,) = fit_points(experiments, "cfr", [Fit(huge, 0)])
         assert isinstance(found, MemoryError)
 
 
-def test_points_that_differ_in_what_is_traced_share_one_program(experiments):
+def test_points_that_differ_in_traced_settings_share_one_program(experiments):
     fits = [Fit(quick_settings(lr=lr, temperature=t), 0) for lr in (1e-4, 1e-3) for t in (0.1, 1)]
     fit_points(experiments, "cfr", fits[:1])
     compiled = []

@@ -1,4 +1,4 @@
-"""Search spaces in YAML and JSON files, sound ones and all kinds of others."""
+"""Search spaces in YAML and JSON files, valid and invalid ones."""
 
 import json
 
@@ -10,28 +10,35 @@ from clip_cfr.calibrate.grid.axes import Choices, Interval
 from clip_cfr.calibrate.grid.space import read_space
 
 
+def read_file(path, *assignments):
+    """Return the space of a file and of `--set` options."""
+    return read_space(assignments, path, fixed=Settings(), fixed_names=(), methods=("cfr",))
+
+
 @pytest.fixture
 def read(tmp_path):
-    def read(text, *sets, name="space.yaml"):
+    """Return a function that writes a text to a file and reads the space in it."""
+
+    def read(text, *assignments, name="space.yaml"):
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return read_space(sets, path, Settings(), ())
+        return read_file(path, *assignments)
 
     return read
 
 
-def test_yaml_is_read_as_the_command_line_is(read):
+def test_yaml_values_are_parsed_like_options(read):
     text = "# a search\nlr: [1e-4, 1e-3]\nerm-lr: 1e-4\npositive:\n  - dps\n  - rps\nsteps: 16:32\n"
     assert read(text) == {
         "erm_lr": Choices((1e-4,)),
         "lr": Choices((1e-4, 1e-3)),
-        "steps": Interval(16, 32),  # no number to the base of 60
+        "steps": Interval(16, 32),  # not a sexagesimal number, as YAML 1.1 has it
         "positive": Choices(("dps", "rps")),
     }
 
 
 @pytest.mark.parametrize("indent", [None, 2, "\t"])
-def test_json_is_read_too(read, indent):
+def test_json_is_read(read, indent):
     values = {"lr": [1e-4, 1], "freeze_logit_scale": [True, False], "calibration_size": [None, 5]}
     assert read(json.dumps(values, indent=indent), name="space.json") == {
         "freeze_logit_scale": Choices((True, False)),
@@ -40,12 +47,12 @@ def test_json_is_read_too(read, indent):
     }
 
 
-def test_options_add_to_the_file(read):
+def test_options_add_axes_to_the_file(read):
     assert set(read("lr: [1, 2]", "steps=3")) == {"lr", "steps"}
 
 
 @pytest.mark.parametrize(
-    ("text", "sets", "message"),
+    ("text", "assignments", "message"),
     [
         ("lr: 1\nlr: 2\n", (), "line 2, lr: lr is varied already"),
         ("lr: 1\n", ("lr=2",), "line 1, lr: lr is varied already"),
@@ -55,9 +62,9 @@ def test_options_add_to_the_file(read):
         ("lr:\n", (), "line 1, lr: a value is missing"),
     ],
 )
-def test_wrong_settings_are_named_with_their_line(read, text, sets, message):
+def test_invalid_settings_are_named_with_their_line(read, text, assignments, message):
     with pytest.raises(SettingsError) as error:
-        read(text, *sets)
+        read(text, *assignments)
     assert f"space.yaml, {message}" in str(error.value)
 
 
@@ -80,7 +87,7 @@ EXPECTED = "expected a mapping of settings to a value or a list of values"
         (b"lr: \xff\n", ": expected text in UTF-8, found other bytes"),
     ],
 )
-def test_what_is_no_mapping_is_refused(read, tmp_path, text, message):
+def test_a_file_without_a_mapping_is_refused(read, tmp_path, text, message):
     with pytest.raises(CalibrationError) as error:
         read(text)
     assert str(error.value) == f"{tmp_path / 'space.yaml'}{message}"
@@ -94,6 +101,6 @@ def test_control_characters_are_refused(read):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CalibrationError) as error:
-        read_space((), tmp_path / "none.yaml", Settings(), ())
+        read_file(tmp_path / "none.yaml")
     missing = tmp_path / "none.yaml"
     assert str(error.value) == f"{missing}: cannot be read: No such file or directory"

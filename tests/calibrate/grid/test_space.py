@@ -1,18 +1,34 @@
-"""The search space: what may be written, in which order it runs, and every refusal."""
+"""Search spaces: valid values, the order of the axes, and every error."""
 
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.experiment import ERM_SETTINGS
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.grid.axes import Choices, Interval, settings_text
-from clip_cfr.calibrate.grid.space import ordered, parse_option, read_space
+from clip_cfr.calibrate.grid.axes import Choices, Interval, format_settings
+from clip_cfr.calibrate.grid.space import (
+    METHOD_SETTINGS,
+    check_space,
+    parse_assignment,
+    read_space,
+    sort_settings,
+)
+from clip_cfr.calibrate.methods import METHODS
 
 
-def space(*sets, fixed=None, options=(), method="cfr"):
-    return read_space(sets, None, fixed or Settings(), options, method)
+def space(*assignments, fixed_names=(), methods=("cfr",)):
+    """Return the space of `--set` options."""
+    return read_space(assignments, None, fixed=Settings(), fixed_names=fixed_names, methods=methods)
+
+
+def message_of(function, *arguments, **keywords) -> str:
+    """Return the message of the SettingsError that a call raises."""
+    with pytest.raises(SettingsError) as error:
+        function(*arguments, **keywords)
+    return str(error.value)
 
 
 class TestValues:
@@ -37,8 +53,8 @@ class TestValues:
         for each in fields(Settings):
             if each.name != "selection":
                 text = f"{each.name}={each.default}"
-                method = "dfr" if each.name == "dfr_subsamples" else "cfr"
-                assert space(text, method=method) == {each.name: Choices((each.default,))}
+                methods = ("dfr",) if each.name == "dfr_subsamples" else ("cfr",)
+                assert space(text, methods=methods) == {each.name: Choices((each.default,))}
 
     @pytest.mark.parametrize(
         ("method", "text", "used"),
@@ -49,13 +65,22 @@ class TestValues:
             ("zeroshot", "lr=1", "no setting at all"),
         ],
     )
-    def test_that_the_method_does_not_depend_on_are_refused(self, method, text, used):
-        with pytest.raises(SettingsError) as error:
-            space(text, method=method)
+    def test_that_the_method_ignores_are_refused(self, method, text, used):
+        message = message_of(space, text, methods=(method,))
         name = text.partition("=")[0]
-        begins = f"--set {text}: {method} does not depend on {name}, "
-        assert str(error.value).startswith(begins)
-        assert used in str(error.value)
+        assert message.startswith(f"--set {text}: {method} does not depend on {name}, ")
+        assert used in message
+
+    def test_that_no_method_depends_on_are_refused(self):
+        assert message_of(space, "lr=1", methods=("erm", "dfr")) == (
+            "--set lr=1: none of erm, dfr depends on lr; leave it out"
+        )
+
+    def test_that_one_of_the_methods_depends_on_are_kept(self):
+        assert set(space("lr=1", "erm_lr=2", methods=("erm", "cfr"))) == {"lr", "erm_lr"}
+
+    def test_of_every_method_are_known(self):
+        assert set(METHOD_SETTINGS) == set(METHODS)
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -81,21 +106,19 @@ class TestValues:
             ("lr=1e-3,0.001", "--set lr=1e-3,0.001: 0.001 is given twice"),
         ],
     )
-    def test_are_refused_in_the_words_of_calibrate(self, text, message):
-        with pytest.raises(SettingsError) as error:
-            space(text)
-        assert str(error.value) == message
+    def test_that_are_invalid_are_refused_with_the_message_of_calibrate(self, text, message):
+        assert message_of(space, text) == message
 
 
 class TestIntervals:
-    def test_are_logarithmic_where_they_span_tenfold_above_zero(self):
+    def test_of_floats_above_0_are_logarithmic_if_they_span_a_factor_of_10(self):
         assert space("lr=1e-5:1e-2")["lr"] == Interval(1e-5, 1e-2)
         assert Interval(1e-5, 1e-4).log
         assert not Interval(1e-5, 9e-5).log
         assert not Interval(0.0, 1.0).log
         assert not Interval(1, 1000).log
 
-    def test_of_whole_numbers_are_of_whole_numbers(self):
+    def test_of_integers_have_integer_bounds(self):
         found = space("batch_size=16:32")["batch_size"]
         assert (found.low, found.high) == (16, 32)
         assert isinstance(found.low, int)
@@ -109,16 +132,14 @@ class TestIntervals:
             ("steps=1:2.5", "--set steps=1:2.5: '2.5' is not a valid integer."),
             (
                 "lr=0.1:0.2,0.3",
-                "--set lr=0.1:0.2,0.3: the range 0.1:0.2 stands beside other values, "
-                "expected alone",
+                "--set lr=0.1:0.2,0.3: the range 0.1:0.2 is listed with other values; "
+                "give the range alone",
             ),
             ("positive=a:b", "--set positive=a:b: positive is 'a:b', expected one of: dps, rps"),
         ],
     )
-    def test_are_refused(self, text, message):
-        with pytest.raises(SettingsError) as error:
-            space(text)
-        assert str(error.value) == message
+    def test_that_are_invalid_are_refused(self, text, message):
+        assert message_of(space, text) == message
 
 
 class TestNames:
@@ -136,47 +157,105 @@ class TestNames:
             ),
             (
                 "selection=last,average",
-                "--set selection=last,average: all points are judged by one criterion; "
+                "--set selection=last,average: all points are ranked by one criterion; "
                 "fix it with --selection",
             ),
         ],
     )
-    def test_that_are_no_settings_are_refused(self, text, message):
-        with pytest.raises(SettingsError) as error:
-            space(text)
-        assert str(error.value) == message
+    def test_that_are_unknown_are_refused(self, text, message):
+        assert message_of(space, text) == message
 
-    def test_occur_once(self):
-        with pytest.raises(SettingsError) as error:
-            space("erm-lr=1", "erm_lr=2")
-        assert str(error.value) == "--set erm_lr=2: erm_lr is varied already"
+    def test_that_occur_twice_are_refused(self):
+        expected = "--set erm_lr=2: erm_lr is varied already"
+        assert message_of(space, "erm-lr=1", "erm_lr=2") == expected
 
-    def test_are_not_fixed_as_well(self):
-        with pytest.raises(SettingsError) as error:
-            space("erm_lr=1", options={"erm_lr", "steps"})
-        assert str(error.value) == ("--set erm_lr=1: erm_lr is fixed by --erm-lr; leave one out")
+    def test_that_an_option_fixes_are_refused(self):
+        expected = "--set erm_lr=1: erm_lr is fixed by --erm-lr; leave one out"
+        assert message_of(space, "erm_lr=1", fixed_names={"erm_lr", "steps"}) == expected
 
-    def test_there_has_to_be_one(self):
-        with pytest.raises(SettingsError) as error:
-            space()
-        assert str(error.value) == (
-            "nothing to vary: give --set NAME=VALUE,VALUE or --settings FILE"
-        )
+    def test_are_required(self):
+        expected = "nothing to vary: give --set NAME=VALUE,VALUE or --settings FILE"
+        assert message_of(space) == expected
 
-    def test_that_the_erm_stage_depends_on_come_first(self):
+    def test_of_the_erm_stage_come_first(self):
         assert list(space("lr=1,2", "erm_lr=1,2", "positive=dps")) == ["erm_lr", "lr", "positive"]
-        names = ordered([each.name for each in fields(Settings)])
+        names = sort_settings([each.name for each in fields(Settings)])
         assert set(names[: len(ERM_SETTINGS)]) == set(ERM_SETTINGS)
 
-    def test_do_not_depend_on_the_order_in_which_they_are_given(self):
+    def test_are_sorted_whatever_the_order_of_the_options(self):
         assert list(space("lr=1", "steps=2")) == list(space("steps=2", "lr=1"))
 
 
-def test_an_option_keeps_equal_signs_of_its_value():
-    assert parse_option("positive=a=b").texts == ("a=b",)
+class TestPythonSpaces:
+    def test_are_converted_to_axes_in_the_same_order(self):
+        values = {
+            "lr": [1e-4, 1],
+            "erm_lr": np.geomspace(1e-4, 1e-3, 2),
+            "steps": Interval(1, 5),
+            "calibration_size": (None, 5),
+            "positive": Choices(("dps",)),
+        }
+        found = check_space(values, Settings(), ("cfr",))
+        assert found == {
+            "erm_lr": Choices((1e-4, 1e-3)),
+            "lr": Choices((1e-4, 1.0)),
+            "steps": Interval(1, 5),
+            "positive": Choices(("dps",)),
+            "calibration_size": Choices((None, 5.0)),
+        }
+        assert list(found) == sort_settings(found)
+        assert {type(each) for each in found["erm_lr"].values} == {float}
+
+    def test_of_the_command_line_are_left_unchanged(self):
+        parsed = space("lr=1e-4,1", "calibration_size=none,0.5", "steps=1:5")
+        assert check_space(parsed, Settings(), ("cfr",)) == parsed
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({}, "nothing to vary: give a space such as {'lr': [1e-4, 1e-3]}"),
+            ({"lr": []}, "space['lr']: a value is missing"),
+            ({"lr": "1e-4"}, "space['lr']: expected an Interval or a list of values, found '1e-4'"),
+            ({"lr": 1e-4}, "space['lr']: expected an Interval or a list of values, found 0.0001"),
+            ({"lr": ["a"]}, "space['lr']: lr is 'a', expected float"),
+            ({"steps": [1.5]}, "space['steps']: steps is 1.5, expected int"),
+            ({"lr": [1e-3, 1e-3]}, "space['lr']: 0.001 is given twice"),
+            ({"lr": [-1]}, "space['lr']: lr is -1.0, expected above 0"),
+            ({"lr": Interval(2, 1)}, "space['lr']: the range 2:1 is empty, expected LOW:HIGH"),
+            (
+                {"positive": Interval("a", "b")},
+                "space['positive']: positive is 'a', expected one of: dps, rps",
+            ),
+            (
+                {"temprature": [1]},
+                "space['temprature']: there is no setting 'temprature'; did you mean temperature?",
+            ),
+            (
+                {"dfr_subsamples": [1]},
+                "space['dfr_subsamples']: cfr does not depend on dfr_subsamples, only on lr, ",
+            ),
+        ],
+    )
+    def test_that_are_invalid_are_refused(self, values, message):
+        assert message_of(check_space, values, Settings(), ("cfr",)).startswith(message)
+
+    @pytest.mark.parametrize(
+        ("methods", "message"),
+        [
+            ((), "methods is (), expected a list of: zeroshot, erm, cfr, dfr"),
+            ("cfr", "methods is 'cfr', expected a list of: zeroshot, erm, cfr, dfr"),
+            (["mlp"], "there is no method 'mlp', expected one of: zeroshot, erm, cfr, dfr"),
+        ],
+    )
+    def test_of_unknown_methods_are_refused(self, methods, message):
+        assert message_of(check_space, {"lr": [1]}, Settings(), methods) == message
 
 
-def test_values_are_shown_in_few_characters():
+def test_a_value_may_hold_equal_signs():
+    assert parse_assignment("positive=a=b").texts == ("a=b",)
+
+
+def test_values_are_formatted_briefly():
     values = {"lr": 0.1 + 0.2, "steps": 4, "freeze_logit_scale": True, "calibration_size": None}
-    shown = "lr 0.3, steps 4, freeze_logit_scale true, calibration_size none"
-    assert settings_text(values) == shown
+    expected = "lr 0.3, steps 4, freeze_logit_scale true, calibration_size none"
+    assert format_settings(values) == expected

@@ -1,59 +1,175 @@
-"""Studies on disk: whose they are, and what is said of files that are none."""
+"""Studies on disk: their identity, their names, and files that hold no study."""
 
+import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
 
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.grid.axes import Choices
-from clip_cfr.calibrate.grid.study import check_url, opened_study, shown, url_of_file
-from tests.calibrate.grid.plans import quick_plan
+from clip_cfr.calibrate.grid.plan import GridPlan, make_grid_plan
+from clip_cfr.calibrate.grid.study import (
+    IDENTITY,
+    check_url,
+    display_url,
+    identity_differences,
+    open_searches,
+    url_of_file,
+)
+from clip_cfr.calibrate.grid.trials import claim_trial, finished_trials, point_results
+from tests.calibrate.grid.plans import SPACE, open_plan, quick_plan
 from tests.calibrate.synthetic import quick_settings
+
+ARCHIVE = Path(__file__).parent / "archives" / "study-of-one-method.sql"
 
 
 def refusal(url, plan, name="grid") -> str:
-    with pytest.raises(CalibrationError) as error, opened_study(url, name, plan):
+    """Return the message with which a study is refused."""
+    with pytest.raises(CalibrationError) as error, open_searches(url, name, GridPlan((plan,))):
         pass
     return str(error.value)
 
 
-class TestIdentity:
-    def test_a_study_is_opened_again_by_its_plan(self, url, plan):
-        for _ in range(2):
-            with opened_study(url, "grid", plan) as study:
-                assert study.user_attrs["clip-cfr"] == plan.identity
+def plan_of(*methods: str, **changes) -> GridPlan:
+    """Return the plans of a grid of several methods."""
+    plan = quick_plan()
+    arguments = {"cache_digest": plan.cache_digest, "seeds": plan.seeds, "methods": methods}
+    return make_grid_plan(plan.space, plan.fixed, **{**arguments, **changes})
 
-    def test_another_cache_is_named_by_both_digests(self, study, url, plan, tmp_path):
-        assert refusal(url, replace(plan, cache="1" * 64)) == (
-            f"{tmp_path / 'study.db'}: the study grid is another one: cache is {'0' * 64}, here "
-            f"{'1' * 64}; name another folder with --out, or start anew with --overwrite"
+
+def names_of(url, plan: GridPlan) -> list[str]:
+    """Return the names of the methods' studies, in the order of the methods."""
+    with open_searches(url, "grid", plan) as searches:
+        return [each.study.study_name for each in searches.methods]
+
+
+class TestIdentity:
+    def test_of_the_same_plan_opens_the_study_again(self, url, plan):
+        for _ in range(2):
+            with open_plan(url, plan) as searches:
+                assert searches.methods[0].study.user_attrs[IDENTITY] == plan.identity
+
+    def test_of_another_cache_is_refused_with_both_digests(self, search, url, plan, tmp_path):
+        assert refusal(url, replace(plan, cache_digest="1" * 64)) == (
+            f"{tmp_path / 'study.db'}: the study grid belongs to another grid: cache is "
+            f"{'0' * 64}, here {'1' * 64}; name another folder with --out, or start again with "
+            "--overwrite"
         )
 
-    def test_all_that_differs_is_named(self, study, url, tmp_path):
+    def test_names_every_difference(self, search, url, tmp_path):
         other = quick_plan(
             space={"lr": Choices((1e-3,)), "positive": Choices(("dps",))},
             fixed=quick_settings(steps=7),
             seeds=(0,),
         )
         assert refusal(url, other) == (
-            f"{tmp_path / 'study.db'}: the study grid is another one: seeds is [0, 1], here [0]; "
-            "steps is 60, here 7; erm_lr is [0.001, 0.003], here 0.001; "
-            "lr is [0.0001, 0.001], here [0.001]; positive is dps, here ['dps']; "
-            "name another folder with --out, or start anew with --overwrite"
+            f"{tmp_path / 'study.db'}: the study grid belongs to another grid: seeds is [0, 1], "
+            "here [0]; steps is 60, here 7; erm_lr is varied, here 0.001; positive is dps, here "
+            "varied; name another folder with --out, or start again with --overwrite"
         )
 
-    def test_how_many_trials_are_wanted_may_change(self, url):
+    def test_does_not_depend_on_the_values_of_a_full_grid(self, search, url):
+        with open_plan(url, quick_plan(space={**SPACE, "lr": Choices((5.0,))})):
+            pass
+
+    def test_depends_on_the_values_that_are_sampled(self, url):
+        plan = quick_plan(sampler="random", trials=3)
+        with open_plan(url, plan):
+            pass
+        other = replace(plan, space={**SPACE, "lr": Choices((5.0,))})
+        assert "lr is [0.0001, 0.001], here [5.0]" in refusal(url, other)
+
+    def test_does_not_depend_on_the_number_of_trials(self, url):
         for trials in (3, 5):
-            with opened_study(url, "other", quick_plan(sampler="random", trials=trials)):
+            with open_plan(url, quick_plan(sampler="random", trials=trials)):
                 pass
 
-    def test_a_study_of_somebody_else_is_left_alone(self, url, plan, tmp_path):
+    def test_without_a_setting_has_its_default(self, plan):
+        settings = {k: v for k, v in plan.identity["settings"].items() if k != "dropout"}
+        older = {**plan.identity, "settings": settings}
+        assert identity_differences(older, plan.identity) == []
+        changed = replace(plan, fixed=replace(plan.fixed, dropout=0.5)).identity
+        assert identity_differences(older, changed) == ["dropout is 0.1, here 0.5"]
+
+    def test_of_another_program_is_refused(self, url, plan, tmp_path):
         optuna.create_study(storage=url, study_name="theirs").enqueue_trial({"x": 1})
         assert refusal(url, plan, "theirs") == (
-            f"{tmp_path / 'study.db'}: the study theirs is another one: it is none of this "
-            "program's; name another folder with --out"
+            f"{tmp_path / 'study.db'}: the study theirs belongs to another grid: this program did "
+            "not create it; name another folder with --out"
         )
+
+
+class TestNames:
+    def test_of_one_method_is_that_of_the_grid(self, url):
+        assert names_of(url, plan_of("erm")) == ["grid"]
+
+    def test_of_several_methods_name_the_method(self, url):
+        assert names_of(url, plan_of("erm", "cfr")) == ["grid-erm", "grid-cfr"]
+        assert names_of(url, plan_of("cfr")) == ["grid-cfr"]
+        assert names_of(url, plan_of("dfr", "cfr")) == ["grid-dfr", "grid-cfr"]
+
+    def test_stay_when_a_method_is_added(self, url):
+        assert names_of(url, plan_of("cfr")) == ["grid"]
+        assert names_of(url, plan_of("erm", "cfr")) == ["grid-erm", "grid"]
+        assert names_of(url, plan_of("cfr")) == ["grid"]
+        assert names_of(url, plan_of("erm")) == ["grid-erm"]
+
+    def test_of_one_other_method_is_refused(self, url):
+        names_of(url, plan_of("cfr"))
+        assert "method is cfr, here erm" in refusal(url, plan_of("erm").methods[0])
+
+    def test_of_references_name_them(self, url):
+        with open_searches(url, "grid", plan_of("cfr")) as searches:
+            names = [each.study.study_name for each in searches.references]
+        assert names == ["grid-reference-zeroshot", "grid-reference-erm"]
+
+
+def test_a_refused_grid_leaves_no_study_behind(url):
+    names_of(url, plan_of("cfr"))
+    with (
+        pytest.raises(CalibrationError, match=r"seeds is \[0, 1\], here \[7\]"),
+        open_searches(url, "grid", plan_of("erm", "cfr", seeds=(7,))),
+    ):
+        pass
+    assert "grid-erm" not in optuna.get_all_study_names(url)
+
+
+class TestEarlierVersions:
+    @pytest.fixture
+    def archive(self, url):
+        """Restore the study of an earlier version: two of four points are finished."""
+        path = display_url(url)
+        with sqlite3.connect(path) as database:
+            database.executescript(ARCHIVE.read_text())
+        database.close()
+        return url
+
+    def test_are_opened_and_their_points_kept(self, archive, plan):
+        with open_plan(archive, plan) as searches:
+            found = point_results(searches.methods[0])
+        assert [each.settings for each in found] == [plan.values_at(0), plan.values_at(1)]
+        assert [each.val["worst_class"] for each in found] == [
+            0.7398373983739838,
+            0.9316239316239316,
+        ]
+        assert [len(each.runs) for each in found] == [2, 2]
+
+    def test_are_resumed_with_the_points_that_are_missing(self, archive, plan):
+        with open_plan(archive, plan) as searches:
+            (search,) = searches.methods
+            claimed = [claim_trial(search).user_attrs["settings"] for _ in range(2)]
+            assert claimed == [plan.values_at(2), plan.values_at(3)]
+            assert claim_trial(search) is None
+            assert sorted(finished_trials(search)) == [0, 1]
+
+    def test_may_grow(self, archive):
+        grown = quick_plan(space={**SPACE, "lr": Choices((1e-4, 1e-3, 1e-2))})
+        with open_plan(archive, grown) as searches:
+            (search,) = searches.methods
+            assert sorted(finished_trials(search)) == [0, 1]
+            assert claim_trial(search).user_attrs["settings"] == {"erm_lr": 1e-3, "lr": 1e-2}
 
 
 class TestStorage:
@@ -61,24 +177,24 @@ class TestStorage:
     def test_a_file_may_have_any_name(self, tmp_path, plan, folder):
         path = tmp_path / folder / "study.db"
         path.parent.mkdir()
-        with opened_study(url_of_file(path), "grid", plan):
+        with open_plan(url_of_file(path), plan):
             assert path.is_file()
-        assert shown(url_of_file(path)) == str(path)
+        assert display_url(url_of_file(path)) == str(path)
 
     def test_a_password_is_not_shown(self):
-        assert shown("mysql+pymysql://me:secret@host/db") == "mysql+pymysql://me:***@host/db"
+        assert display_url("mysql+pymysql://me:secret@host/db") == "mysql+pymysql://me:***@host/db"
 
     def test_a_file_that_is_no_database_is_named(self, tmp_path, plan):
         path = tmp_path / "study.db"
         path.write_text("no database at all" * 100)
         found = refusal(url_of_file(path), plan)
         assert found.startswith(
-            f"{path}: no database that Optuna can work with: (sqlite3.DatabaseError) file is not "
+            f"{path}: not a database that Optuna can use: (sqlite3.DatabaseError) file is not "
             "a database; name another"
         )
         assert path.read_text() == "no database at all" * 100
 
-    def test_a_folder_that_is_not_there_is_named(self, tmp_path, plan):
+    def test_a_missing_folder_is_named(self, tmp_path, plan):
         path = tmp_path / "none" / "study.db"
         assert "unable to open database file" in refusal(url_of_file(path), plan)
 
@@ -90,23 +206,23 @@ class TestStorage:
         )
 
     @pytest.mark.parametrize("url", ["study.db", "", "cheese://host/db", "redis://host"])
-    def test_what_is_no_url_is_refused(self, url):
+    def test_an_invalid_url_is_refused(self, url):
         with pytest.raises(SettingsError) as error:
             check_url(url)
         assert str(error.value) == (
-            f"--storage {url}: expected a database URL that Optuna takes, such as "
+            f"--storage {url}: expected a database URL that Optuna accepts, such as "
             "sqlite:///study.db, mysql+pymysql://USER@HOST/NAME or postgresql://USER@HOST/NAME"
         )
 
-    def test_a_database_that_fails_on_the_way_says_how_to_go_on(self, url, plan, tmp_path):
+    def test_a_database_that_fails_says_how_to_resume(self, url, plan, tmp_path):
         def lose_the_file():
-            with opened_study(url, "grid", plan) as study:
+            with open_plan(url, plan) as searches:
                 (tmp_path / "study.db").write_bytes(b"")
-                study.set_user_attr("key", "value")
+                searches.methods[0].study.set_user_attr("key", "value")
 
         with pytest.raises(CalibrationError) as error:
             lose_the_file()
         assert str(error.value) == (
             f"{tmp_path / 'study.db'}: the database failed: (sqlite3.OperationalError) no such "
-            "table: studies; what is finished is kept, and the same command goes on"
+            "table: studies; finished points are kept, run the same command to resume"
         )

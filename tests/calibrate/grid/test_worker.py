@@ -1,154 +1,222 @@
-"""The loop over points: values, reasons, pruning, order, and what a second run does."""
+"""The worker loop: results, order, errors, pruning, references, and a second run."""
 
 from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from optuna.trial import TrialState
 
 from clip_cfr.calibrate.comparison.compare import compare
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.grid import points
-from clip_cfr.calibrate.grid import worker as working
+from clip_cfr.calibrate.grid import points, worker
 from clip_cfr.calibrate.grid.axes import Choices
-from clip_cfr.calibrate.grid.points import Experiments
-from clip_cfr.calibrate.grid.study import opened_study
-from clip_cfr.calibrate.grid.trials import standing_trials
-from clip_cfr.calibrate.grid.worker import orphaned, work
+from clip_cfr.calibrate.grid.plan import GridPlan, make_grid_plan
+from clip_cfr.calibrate.grid.pruning import PruningCallback
+from clip_cfr.calibrate.grid.result import METRICS, PointResult
+from clip_cfr.calibrate.grid.study import open_searches
+from clip_cfr.calibrate.grid.trials import assigned_trials, point_results
+from clip_cfr.calibrate.grid.worker import is_orphan, run_worker
 from clip_cfr.calibrate.methods import fit
-from tests.calibrate.grid.plans import quick_plan
+from clip_cfr.calibrate.progress import Silent
+from tests.calibrate.grid.plans import open_plan, quick_plan
 from tests.calibrate.synthetic import quick_settings
 
 
-def run(url, plan, prepared, look=lambda _: None):
-    """The trials of a study after all the work is done."""
-    with opened_study(url, "grid", plan) as study:
-        work(study, plan, lambda: nullcontext(prepared), look)
-        return standing_trials(study)
+def ignore_step(waiting: bool) -> None:
+    pass
 
 
-def never():
-    raise AssertionError("nothing is left to do, and the task was loaded")
+def run_plan(url, plan, prepared, on_step=ignore_step) -> list[PointResult]:
+    """Run a grid of one method without references, and return its points."""
+    with open_plan(url, plan) as searches:
+        run_worker(searches.all, lambda: nullcontext(prepared), on_step)
+        return point_results(searches.methods[0])
+
+
+def refuse_call(*_):
+    raise AssertionError("no point is left, and the task was loaded")
+
+
+def runs_of(results):
+    """Return the accuracies of each point, without its time."""
+    return [each.runs for each in results]
 
 
 @pytest.fixture
 def erm_stages(monkeypatch):
-    """Learning rate and seed of each ERM stage that was trained, by the stage, in their order."""
+    """Record each ERM stage that is trained, with its learning rate and seed."""
     trained = []
 
-    def note(method, experiment):
-        if not any(experiment.erm is each for each, _, _ in trained):
+    def record(method, experiment):
+        if not any(experiment.erm is stage for stage, _, _ in trained):
             trained.append((experiment.erm, experiment.settings.erm_lr, experiment.seed))
         return fit(method, experiment)
 
-    monkeypatch.setattr(points, "fit", note)
+    monkeypatch.setattr(points, "fit", record)
     return trained
 
 
 @pytest.fixture
 def fits(monkeypatch):
-    """Learning rate and seed of each CFR stage that was fitted, in their order."""
-    fitted, fit_points = [], working.fit_points
+    """Record learning rate and seed of each point that is fitted."""
+    recorded, fit_points = [], worker.fit_points
 
-    def note(experiments, method, given):
-        fitted.extend((each.settings.lr, each.seed) for each in given)
-        return fit_points(experiments, method, given)
+    def record(experiments, method, requests):
+        recorded.extend((each.settings.lr, each.seed) for each in requests)
+        return fit_points(experiments, method, requests)
 
-    monkeypatch.setattr(working, "fit_points", note)
-    return fitted
+    monkeypatch.setattr(worker, "fit_points", record)
+    return recorded
 
 
 class TestGrid:
-    def test_values_are_means_over_seeds_of_what_calibrate_finds(self, url, plan, prepared, task):
-        trials = run(url, plan, prepared)
-        assert sorted(trials) == [0, 1, 2, 3]
-        for point, trial in trials.items():
-            settings = plan.settings(plan.combination(point))
-            outcomes, _ = compare(task, settings, ["cfr"], plan.seeds, lambda *_: None)
-            expected = [each.metrics["worst-class"] for each in outcomes["cfr"]]
-            runs = trial.user_attrs["runs"]
-            for found, wanted in zip(runs, expected, strict=True):
-                assert found["test"].items() <= wanted["test"].items()
-                assert found["val"].items() <= wanted["val"].items()
-            assert trial.value == np.mean([each["val"]["worst_class"] for each in expected])
+    def test_has_the_accuracies_of_calibrate(self, url, plan, prepared):
+        results = run_plan(url, plan, prepared)
+        assert [each.point for each in results] == [0, 1, 2, 3]
+        for result in results:
+            settings = plan.settings_with(plan.values_at(result.point))
+            comparison = compare(prepared, settings, ["cfr"], plan.seeds, Silent())
+            expected = [each.metrics["worst-class"] for each in comparison.outcomes["cfr"]]
+            for run, metrics in zip(result.runs, expected, strict=True):
+                for split, accuracies in (("val", run.val), ("test", run.test)):
+                    wanted = {name: getattr(metrics[split], name) for name in METRICS}
+                    assert accuracies == wanted, (result.point, run.seed, split)
 
-    def test_the_erm_stage_is_trained_once_a_seed_for_all_points_that_share_it(
-        self, url, plan, prepared, erm_stages
-    ):
-        run(url, plan, prepared)
+    def test_stores_the_mean_criterion_as_the_value(self, url, plan, prepared):
+        results = run_plan(url, plan, prepared)
+        with open_plan(url, plan) as searches:
+            trials = assigned_trials(searches.methods[0])
+        for result in results:
+            expected = np.mean([run.val["worst_class"] for run in result.runs])
+            assert trials[result.point].value == expected, result.point
+
+    def test_trains_one_erm_stage_for_points_that_share_it(self, url, plan, prepared, erm_stages):
+        run_plan(url, plan, prepared)
         found = [(lr, seed) for _, lr, seed in erm_stages]
         assert found == [(1e-3, 0), (1e-3, 1), (3e-3, 0), (3e-3, 1)]
 
-    def test_a_finished_one_does_nothing(self, url, plan, prepared):
-        before = run(url, plan, prepared)
-        with opened_study(url, "grid", plan) as study:
-            work(study, plan, never, never)
-            assert standing_trials(study) == before
+    def test_that_is_finished_loads_nothing(self, url, plan, prepared):
+        before = run_plan(url, plan, prepared)
+        with open_plan(url, plan) as searches:
+            run_worker(searches.all, refuse_call, refuse_call)
+            assert point_results(searches.methods[0]) == before
 
-    def test_looks_up_after_every_point(self, url, plan, prepared):
-        looks = []
-        run(url, plan, prepared, looks.append)
-        assert looks == [False] * 4
+    def test_that_grew_fits_the_new_points_only(self, url, prepared, fits):
+        before = run_plan(url, quick_plan(space={"lr": Choices((1e-4, 1e-3))}), prepared)
+        assert fits == [(1e-4, 0), (1e-4, 1), (1e-3, 0), (1e-3, 1)]
+        fits.clear()
+        grown = quick_plan(space={"lr": Choices((1e-4, 1e-2, 1e-3))})
+        after = run_plan(url, grown, prepared)
+        assert fits == [(1e-2, 0), (1e-2, 1)]
+        assert runs_of(before) == [after[0].runs, after[2].runs]
 
-    def test_points_may_be_fitted_together(self, url, plan, prepared, tmp_path, monkeypatch):
-        alone = run(url, plan, prepared)
-        monkeypatch.setattr(working, "points_at_once", lambda *_: 3)
-        together = run(f"sqlite:///{tmp_path}/other.db", plan, prepared)
-        assert [each.value for each in together.values()] == [t.value for t in alone.values()]
-        assert [each.params for each in together.values()] == [t.params for t in alone.values()]
+    def test_calls_back_after_every_point(self, url, plan, prepared):
+        steps = []
+        run_plan(url, plan, prepared, steps.append)
+        assert steps == [False] * 4
+
+    def test_has_the_same_results_if_points_are_fitted_together(
+        self, url, plan, prepared, tmp_path, monkeypatch
+    ):
+        alone = run_plan(url, plan, prepared)
+        monkeypatch.setattr(worker, "points_at_once", lambda *_: 3)
+        together = run_plan(f"sqlite:///{tmp_path}/other.db", plan, prepared)
+        assert [each.settings for each in together] == [each.settings for each in alone]
+        assert runs_of(together) == runs_of(alone)
+
+
+class TestSeveralMethods:
+    def make_plan(self, **changes) -> GridPlan:
+        plan = quick_plan(seeds=(0,))
+        arguments = {
+            "cache_digest": plan.cache_digest,
+            "seeds": plan.seeds,
+            "methods": ("cfr", "erm", "dfr"),
+        }
+        return make_grid_plan(plan.space, plan.fixed, **{**arguments, **changes})
+
+    def run(self, url, plan, prepared):
+        with open_searches(url, "grid", plan) as searches:
+            run_worker(searches.all, lambda: nullcontext(prepared), ignore_step)
+            return {
+                "methods": [point_results(each) for each in searches.methods],
+                "references": [point_results(each) for each in searches.references],
+            }
+
+    def test_have_their_own_points(self, url, prepared):
+        cfr, erm, dfr = self.run(url, self.make_plan(), prepared)["methods"]
+        assert [each.settings for each in cfr] == [
+            {"erm_lr": erm_lr, "lr": lr} for erm_lr in (1e-3, 3e-3) for lr in (1e-4, 1e-3)
+        ]
+        assert [each.settings for each in erm] == [{"erm_lr": 1e-3}, {"erm_lr": 3e-3}]
+        assert [each.settings for each in dfr] == [{}]
+
+    def test_have_references_at_the_fixed_settings(self, url, prepared):
+        plan = self.make_plan(methods=("cfr",))
+        zeroshot, erm = self.run(url, plan, prepared)["references"]
+        comparison = compare(prepared, plan.methods[0].fixed, ["zeroshot", "erm"], (0,), Silent())
+        for (result,), name in ((zeroshot, "zeroshot"), (erm, "erm")):
+            (outcome,) = comparison.outcomes[name]
+            expected = outcome.metrics["worst-class"]["test"].worst_group
+            assert result.runs[0].test["worst_group"] == expected, name
+
+    def test_keep_references_and_points_when_one_is_added(self, url, prepared, fits):
+        self.run(url, self.make_plan(methods=("cfr",)), prepared)
+        num_fits = len(fits)
+        self.run(url, self.make_plan(methods=("cfr", "erm")), prepared)
+        assert len(fits) == num_fits + 2
 
 
 class TestSampling:
     @pytest.mark.parametrize("sampler", ["random", "tpe"])
-    def test_a_point_that_comes_up_again_is_not_fitted_again(self, url, prepared, fits, sampler):
+    def test_fits_a_point_once_that_is_proposed_twice(self, url, prepared, fits, sampler):
         space = {"lr": Choices((1e-4, 1e-3))}
         plan = quick_plan(space=space, sampler=sampler, trials=6)
-        trials = list(run(url, plan, prepared).values())
-        assert [each.state for each in trials] == [TrialState.COMPLETE] * 6
+        results = run_plan(url, plan, prepared)
+        assert [each.state for each in results] == ["complete"] * 6
         assert sorted(fits) == [(1e-4, 0), (1e-4, 1), (1e-3, 0), (1e-3, 1)]
-        results = {each.params["lr"]: each.user_attrs["runs"] for each in trials}
-        assert all(each.user_attrs["runs"] == results[each.params["lr"]] for each in trials)
+        runs = {each.settings["lr"]: each.runs for each in results}
+        assert runs_of(results) == [runs[each.settings["lr"]] for each in results]
 
 
-class TestFailures:
-    def test_keep_their_reason_and_the_grid_goes_on(self, url, prepared):
+class TestErrors:
+    def test_are_kept_as_reasons_and_the_grid_continues(self, url, prepared):
         plan = quick_plan(space={"lr": Choices((1e30, 1e-3))})
-        first, second = run(url, plan, prepared).values()
-        assert (first.state, second.state) == (TrialState.FAIL, TrialState.COMPLETE)
-        assert first.user_attrs["reason"].startswith("seed 0: CFR diverged: at step ")
+        first, second = run_plan(url, plan, prepared)
+        assert (first.state, second.state) == ("failed", "complete")
+        assert first.reason.startswith("seed 0: CFR diverged: at step ")
 
-    def test_of_one_seed_need_not_name_it(self, url, prepared):
+    def test_of_a_single_seed_do_not_name_it(self, url, prepared):
         plan = quick_plan(space={"calibration_minimum": Choices((10_000,))}, seeds=(5,))
-        (trial,) = run(url, plan, prepared).values()
-        assert trial.user_attrs["reason"].startswith("the erm head gets ")
+        (result,) = run_plan(url, plan, prepared)
+        assert result.reason.startswith("the erm head ")
 
-    def test_want_of_memory_is_said(self, url, prepared):
+    def test_include_lack_of_memory(self, url, prepared):
         space = {"calibration_batch_size": Choices((10**6,))}
         plan = quick_plan(space=space, fixed=quick_settings(steps=10**9), seeds=(0,))
-        (trial,) = run(url, plan, prepared).values()
-        assert trial.user_attrs["reason"].startswith("out of memory: Unable to allocate")
+        (result,) = run_plan(url, plan, prepared)
+        assert result.reason.startswith("out of memory: Unable to allocate")
 
-    def test_of_the_loop_free_the_points_that_were_begun(self, url, plan, prepared, monkeypatch):
+    def test_that_interrupt_the_loop_free_the_points(self, url, plan, prepared, monkeypatch):
         def interrupt(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(working, "fit_points", interrupt)
+        monkeypatch.setattr(worker, "fit_points", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            run(url, plan, prepared)
+            run_plan(url, plan, prepared)
         monkeypatch.undo()
-        with opened_study(url, "grid", plan) as study:
-            assert standing_trials(study) == {}
-        assert sorted(run(url, plan, prepared)) == [0, 1, 2, 3]
+        with open_plan(url, plan) as searches:
+            assert assigned_trials(searches.methods[0]) == {}
+        assert len(run_plan(url, plan, prepared)) == 4
 
     def test_of_the_task_come_before_any_point(self, url, plan):
         def fail():
             raise CalibrationError("no task")
 
-        with opened_study(url, "grid", plan) as study:
+        with open_plan(url, plan) as searches:
             with pytest.raises(CalibrationError, match="no task"):
-                work(study, plan, fail, never)
-            assert study.trials == []
+                run_worker(searches.all, fail, refuse_call)
+            assert searches.methods[0].study.trials == []
 
 
 class TestPruning:
@@ -158,57 +226,54 @@ class TestPruning:
     def plan(self):
         return quick_plan(space=self.SPACE, fixed=quick_settings(init="clip"), prune=True)
 
-    def test_stops_hopeless_points_in_their_first_seed(self, url, plan, prepared, fits):
-        trials = run(url, plan, prepared)
-        states = [each.state.name for each in trials.values()]
-        assert states == ["COMPLETE", "PRUNED", "PRUNED", "COMPLETE"]
-        assert trials[1].user_attrs["reason"] == "stopped at step 20 of 60 of the first seed"
-        assert list(trials[1].intermediate_values) == [16, 33]
+    def test_stops_unpromising_points_in_their_first_seed(self, url, plan, prepared, fits):
+        results = run_plan(url, plan, prepared)
+        states = [each.state for each in results]
+        assert states == ["complete", "pruned", "pruned", "complete"]
+        assert results[1].reason == "stopped at step 20 of 60 of the first seed"
+        with open_plan(url, plan) as searches:
+            trial = assigned_trials(searches.methods[0])[1]
+        assert list(trial.intermediate_values) == [16, 33]
         assert fits == [(1e-3, 0), (1e-3, 1), (1e-9, 0), (2e-9, 0), (2e-3, 0), (2e-3, 1)]
 
-    def test_changes_no_value_of_those_that_stay(self, url, plan, prepared, tmp_path):
-        pruned = run(url, plan, prepared)
-        whole = run(f"sqlite:///{tmp_path}/whole.db", replace(plan, prune=False), prepared)
+    def test_does_not_change_the_results_of_other_points(self, url, plan, prepared, tmp_path):
+        pruned = run_plan(url, plan, prepared)
+        whole = run_plan(f"sqlite:///{tmp_path}/whole.db", replace(plan, prune=False), prepared)
         for point in (0, 3):
-            assert pruned[point].user_attrs["runs"] == whole[point].user_attrs["runs"]
+            assert pruned[point].runs == whole[point].runs, point
 
-    def test_does_not_count_what_was_cut_short(self, url, plan, prepared, tmp_path, monkeypatch):
-        expected = run(f"sqlite:///{tmp_path}/whole.db", plan, prepared)
+    def test_ignores_abandoned_trials(self, url, plan, prepared, tmp_path, monkeypatch):
+        expected = run_plan(f"sqlite:///{tmp_path}/whole.db", plan, prepared)
         for point in range(4):
             self.interrupt_in_second_half(url, plan, prepared, point, monkeypatch)
-        found = run(url, plan, prepared)
-        assert [each.state for each in found.values()] == [e.state for e in expected.values()]
-        assert [each.value for each in found.values()] == [e.value for e in expected.values()]
+        found = run_plan(url, plan, prepared)
+        assert [each.state for each in found] == [each.state for each in expected]
+        assert runs_of(found) == runs_of(expected)
 
     @staticmethod
     def interrupt_in_second_half(url, plan, prepared, point, monkeypatch):
-        """Fits up to a point, and stops there after it took part in the competition."""
-        watch = working.watch
+        """Run up to a point, and interrupt that one after it has competed."""
 
-        def stop_late(trial, *arguments):
-            hear = watch(trial, *arguments)
-
-            def hear_and_stop(step, values):
+        class InterruptingCallback(PruningCallback):
+            def __call__(self, step, values):
                 try:
-                    hear(step, values)
+                    super().__call__(step, values)
                 finally:
-                    if trial.user_attrs["point"] == point and step >= 20:
+                    values_of_trial = self.trial.user_attrs["settings"]
+                    if plan.index_of(values_of_trial) == point and step >= 20:
                         raise KeyboardInterrupt
 
-            return hear_and_stop
-
         with monkeypatch.context() as patch:
-            patch.setattr(working, "watch", stop_late)
+            patch.setattr(worker, "PruningCallback", InterruptingCallback)
             with pytest.raises(KeyboardInterrupt):
-                run(url, plan, prepared)
+                run_plan(url, plan, prepared)
 
 
-def test_experiments_keep_the_stages_of_all_seeds(url, prepared, erm_stages):
+def test_the_erm_stages_of_all_seeds_are_kept(url, prepared, erm_stages):
     seeds = tuple(range(20))
-    run(url, quick_plan(space={"lr": Choices((1e-3, 1e-2))}, seeds=seeds), prepared)
+    run_plan(url, quick_plan(space={"lr": Choices((1e-3, 1e-2))}, seeds=seeds), prepared)
     assert len(erm_stages) == 20
 
 
-def test_a_process_that_nobody_started_is_no_orphan(prepared):
-    assert not orphaned()
-    assert Experiments(prepared, kept=1).recent == {}
+def test_a_process_without_a_parent_process_is_no_orphan():
+    assert not is_orphan()

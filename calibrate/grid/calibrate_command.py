@@ -1,0 +1,51 @@
+"""The `calibrate` command with the settings of a point, ready to paste."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from clip_cfr.cache.console import program_name
+from clip_cfr.calibrate.grid.axes import FIELDS, Value
+
+
+def calibrate_command(
+    *,
+    cache: str,
+    method: str,
+    varied: Mapping[str, Value],
+    fixed: Mapping[str, Value],
+    seeds: Sequence[int],
+    hold_rows: int | None,
+) -> str:
+    """Return the command that calibrates with the settings of a point.
+
+    Args:
+        cache: path of the cache.
+        method: the method of the point; `cfr` is left out, for `calibrate` compares it by default.
+        varied: settings that are written out whatever their value.
+        fixed: the other settings; those that have their default are left out.
+        seeds: consecutive seeds.
+        hold_rows: rows of features in memory at a time; None for all.
+    """
+    changed = {name: fixed[name] for name in fixed if fixed[name] != FIELDS[name].default}
+    shown = {**changed, **varied}
+    words = [*program_name().split(), "calibrate", "--cache", cache]
+    if method != "cfr":
+        words += ["--method", method]
+    for name in FIELDS:
+        if name in shown:
+            words += option_words(name, shown[name])
+    if hold_rows:
+        words += ["--hold-rows", str(hold_rows)]
+    if seeds[0]:
+        words += ["--seed", str(seeds[0])]
+    return shlex.join([*words, "--seeds", str(len(seeds))])
+
+
+def option_words(name: str, value: Value) -> list[str]:
+    """Return a setting as an option of `calibrate`; None has no option, it is the default."""
+    word = name.replace("_", "-")
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        return [f"--{word}" if value else f"--no-{word}"]
+    return [f"--{word}", str(value)]

@@ -1,0 +1,114 @@
+"""Prepare a grid: check its arguments, plan its points and make its folder."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clip_cfr.cache.format.shard import check_not_shard
+from clip_cfr.cache.read.info import read_info
+from clip_cfr.cache.runs.grid import (
+    STUDY,
+    check_same_grid,
+    default_grid_directory,
+    make_grid_folder,
+)
+from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.axes import Axis, Value
+from clip_cfr.calibrate.grid.plan import GridPlan, make_grid_plan
+from clip_cfr.calibrate.grid.space import Space, check_space
+from clip_cfr.calibrate.grid.study import DEFAULT_NAME, check_url, url_of_file
+from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
+
+
+@dataclass(frozen=True)
+class GridJob:
+    """A grid that is ready to run: its arguments are valid and its folder exists.
+
+    Attributes:
+        cache: path of the cache.
+        info: the description of the cache, as `read_info` returns it.
+        space: the axes.
+        fixed: the settings that are not varied.
+        sampler: `grid`, `tpe` or `random`.
+        plan: the plans of the methods and references.
+        directory: the folder of the grid.
+        url: the storage.
+        name: the name of the grid in the storage.
+    """
+
+    cache: Path
+    info: dict[str, Any]
+    space: Space
+    fixed: Settings
+    sampler: str
+    plan: GridPlan
+    directory: Path
+    url: str
+    name: str
+
+
+def prepare_grid(
+    cache: str | Path,
+    space: Mapping[str, Axis | Iterable[Value]],
+    settings: Settings | None = None,
+    *,
+    methods: Sequence[str] = ("cfr",),
+    seeds: int | Sequence[int] = 1,
+    sampler: str = "grid",
+    trials: int | None = None,
+    prune: bool = False,
+    out: str | Path | None = None,
+    storage: str | None = None,
+    overwrite: bool = False,
+    hold_rows: int | None = None,
+) -> GridJob:
+    """Check the arguments of a grid and make its folder, without fitting anything.
+
+    For arguments and errors see `search_grid`.
+    """
+    cache, fixed = Path(cache), settings or Settings()
+    space = check_space(space, fixed, methods)
+    check_storage(storage, overwrite)
+    info = read_info(cache)
+    shape, dtype = info["features"]["shape"], info["features"]["dtype"]
+    check_not_shard(cache, info["provenance"], shape[0])
+    plan = make_grid_plan(
+        space,
+        fixed,
+        cache_digest=info["sha256"],
+        seeds=range(seeds) if isinstance(seeds, int) else seeds,
+        methods=methods,
+        sampler=sampler,
+        trials=trials,
+        prune=prune,
+        resident_rows=rows_to_hold(hold_rows, shape, dtype),
+    )
+    digests = (plan.digest, plan.legacy_digest)
+    directory = Path(out) if out else default_grid_directory(cache.stem, digests)
+    make_grid_folder(directory, overwrite)
+    if storage:
+        check_same_grid(directory, digests)
+    return GridJob(
+        cache=cache,
+        info=info,
+        space=space,
+        fixed=fixed,
+        sampler=sampler,
+        plan=plan,
+        directory=directory,
+        url=storage or url_of_file(directory / STUDY),
+        name=directory.resolve().name if storage else DEFAULT_NAME,
+    )
+
+
+def check_storage(storage: str | None, overwrite: bool) -> None:
+    """Raise SettingsError if a storage is no URL, or would have to be overwritten."""
+    if storage is None:
+        return
+    check_url(storage)
+    if overwrite:
+        raise SettingsError(
+            "--overwrite removes the study.db of the folder only; leave out --storage"
+        )

@@ -1,0 +1,69 @@
+"""`search_grid`: the whole search as Python users call it."""
+
+import json
+
+import pytest
+
+from clip_cfr.cache.write.writer import write_cache
+from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.axes import Interval
+from clip_cfr.calibrate.grid.result import read_grid_result
+from clip_cfr.calibrate.grid.run import search_grid
+from tests.cli.test_calibrate import make_cache
+
+SETTINGS = Settings(steps=20, erm_steps=60, erm_lr=3e-4, evaluations=5)
+
+
+@pytest.fixture(scope="module")
+def cache_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("caches") / "toy.h5"
+    write_cache(path, make_cache())
+    return path
+
+
+def test_returns_the_result_that_it_writes(cache_file, tmp_path):
+    out = tmp_path / "grid"
+    result = search_grid(cache_file, {"lr": [1e-4, 1e-3]}, SETTINGS, seeds=2, out=out)
+    assert sorted(point.settings["lr"] for point in result.points) == [1e-4, 1e-3]
+    assert result.seeds == (0, 1)
+    assert [point.method for point in result.references] == ["zeroshot", "erm"]
+    assert read_grid_result(out) == result
+    assert json.loads((out / "grid.json").read_text()) == result.to_json()
+
+
+def test_samples_from_an_interval(cache_file, tmp_path):
+    result = search_grid(
+        cache_file,
+        {"lr": Interval(1e-4, 1e-2)},
+        SETTINGS,
+        seeds=(3,),
+        sampler="random",
+        trials=2,
+        out=tmp_path / "grid",
+    )
+    assert len(result.points) == 2
+    assert all(1e-4 <= point.settings["lr"] <= 1e-2 for point in result.points)
+    assert {run.seed for point in result.points for run in point.runs} == {3}
+
+
+def test_returns_a_result_if_every_point_failed(cache_file, tmp_path):
+    result = search_grid(cache_file, {"lr": [1e30]}, SETTINGS, out=tmp_path / "grid")
+    assert result.best is None
+    with pytest.raises(CalibrationError, match="no point could be fitted: CFR diverged"):
+        result.check_any_complete()
+
+
+def test_refuses_arguments_before_it_makes_a_folder(cache_file, tmp_path):
+    with pytest.raises(SettingsError, match="there is no method 'mlp'"):
+        search_grid(cache_file, {"lr": [1]}, SETTINGS, methods=["mlp"], out=tmp_path / "grid")
+    with pytest.raises(SettingsError, match="leave out --storage"):
+        search_grid(
+            cache_file,
+            {"lr": [1]},
+            SETTINGS,
+            storage="sqlite:///a.db",
+            overwrite=True,
+            out=tmp_path / "grid",
+        )
+    assert not (tmp_path / "grid").exists()
