@@ -1,1 +1,16 @@
-"""Turns a data set on disk into a feature cache. The only place that knows torch and images."""
+"""Extract features of an image data set into a cache; the only package that uses torch."""
+
+from clip_cfr.cache.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "DatasetOptions": "clip_cfr.extract.datasets.common.options",
+        "EncoderSpec": "clip_cfr.extract.encoders.spec",
+        "ExtractError": "clip_cfr.extract.errors",
+        "ExtractOptions": "clip_cfr.extract.options",
+        "OptionError": "clip_cfr.extract.errors",
+        "extract_dataset": "clip_cfr.extract.pipeline",
+        "import_embeddings": "clip_cfr.extract.pipeline",
+    },
+)

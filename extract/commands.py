@@ -1,56 +1,64 @@
 """The commands that write caches: extract and import."""
 
+import shlex
 from pathlib import Path
 
 import click
+from click_option_group import optgroup
 
-from clip_cfr.cache.console import (
-    PATH,
-    Command,
-    emit,
-    exit_on_interrupt,
-    json_option,
-    overwrite_option,
-)
+from clip_cfr.cache.console import PATH, Command, emit, exit_on_interrupt, program_name
 from clip_cfr.extract.datasets import DATASETS
+from clip_cfr.extract.encoders.spec import PAPER_MODEL
 
-PAPER_MODEL = "openai/clip-vit-large-patch14-336"
 PUBLISHED_DATASETS = [name for name in DATASETS if name != "folder"]
-DATASETS_HELP = f"{', '.join(PUBLISHED_DATASETS)}, or folder for your own."
+DATASET = f"{', '.join(PUBLISHED_DATASETS)}, or folder for your own images."
 CLASS_NAMES = (
-    "Other names for the classes, which are also their prompts: in the order of their numbers; for "
-    "labels that are words in a CSV file, those words in another order."
+    "Class names, also used in the prompts, in the order of the labels. If the labels of a CSV "
+    "file are words: those words in another order."
 )
 PROMPTS = (
     'JSON file such as {"classes": [["dog", "puppy"], ["a photo of a cat."]]}, or with an object '
-    "from class name to list; attributes likewise. Names go into the templates, what ends with a "
-    "full stop stays as it is."
+    "from class name to list; attributes likewise. Names are put into the templates; an entry that "
+    "ends with a full stop is a complete prompt."
 )
-MODEL_HELP = "A hub id or a local folder; or open-clip:ARCHITECTURE/TAG_OR_FILE, open-clip:FOLDER."
-COMPUTE = (
-    "What the image tower computes in. auto: float16 on a GPU, bfloat16 on a CPU that has it in "
-    "hardware, else float32, which small models keep everywhere."
+MODEL = "Hub id or local folder; or open-clip:ARCHITECTURE/TAG_OR_FILE, open-clip:FOLDER."
+TEMPLATES = "Prompt templates for the names: CLIP's 80 for ImageNet, or one."
+LIMIT = "Extract at most this many images, spread over splits and groups."
+SHARD = "Extract only the I-th of N segments of the rows, I from 1 to N; merge joins them."
+DTYPE = (
+    "Compute type of the image tower. auto: float16 on a GPU, bfloat16 on a CPU that multiplies it "
+    "in hardware, else float32; small models use float32 everywhere."
+)
+BATCH_SIZE = (
+    "Images per batch. auto: as many as the memory of the GPU holds, halved when it runs out; 32 "
+    "on a CPU."
+)
+WORKERS = (
+    "Processes that decode images; 0 decodes in this one. By default one per core for a GPU, one "
+    "per four cores otherwise, and 0 if decoding takes less than the 4 s that a process needs to "
+    "start."
 )
 COMPILE = (
-    "Translate the image tower by torch.compile: ViT-B/32 then ran a tenth faster on two cores, "
-    "but it takes half a minute at every start, and a C++ compiler."
+    "Compile the image tower with torch.compile: ViT-B/32 ran 10 % faster on two cores. Takes half "
+    "a minute at every start, and needs a C++ compiler."
 )
-LAYOUT = (
-    "Keep the colours of a pixel side by side in memory: no gain for ViT-B/32 on a CPU, whose one "
-    "convolution is small."
+CHANNELS_LAST = (
+    "Use the channels-last memory layout; no gain for ViT-B/32 on a CPU, which has one small "
+    "convolution."
 )
-
 ENGINE = (
-    "Who computes: this machine, or Ray (the extra `ray`), which decodes on CPUs, encodes on all "
-    "GPUs or else on CPUs, and goes on where processes or nodes are lost. Same file."
+    "Where extraction runs: this machine, or a Ray cluster (extra `ray`), which decodes on CPUs, "
+    "encodes on all GPUs, or CPUs if there are none, and survives the loss of processes and nodes. "
+    "The file is the same."
 )
 RAY_ADDRESS = (
-    "A Ray cluster: HOST:PORT, or auto for the one that this machine is part of. Without it Ray is "
-    "started here. Images and model must lie under the same paths on every node."
+    "Ray cluster: HOST:PORT, or auto for the one that this machine belongs to; by default Ray "
+    "starts on this machine. Images and model need the same path on every node."
 )
+ON_ERROR = "At an unreadable image: stop, or keep its row and mark it as not valid."
 
 
-class SizeOrAuto(click.ParamType):
+class BatchSize(click.ParamType):
     """A whole number from 1, or `auto`."""
 
     name = "auto|N"
@@ -64,96 +72,75 @@ class SizeOrAuto(click.ParamType):
             self.fail(f"{value!r} is neither auto nor a whole number", param, ctx)
 
 
+class NameList(click.ParamType):
+    """Names separated by commas."""
+
+    name = "A,B,.."
+
+    def convert(self, value, param, ctx):
+        return tuple(value.split(",")) if isinstance(value, str) else value
+
+
 @click.command(cls=Command)
-@click.option("--dataset", metavar="NAME", required=True, help=DATASETS_HELP)
-@click.option("--root", type=PATH, help="Where the data set lies; by default data/NAME.")
-@click.option("--out", type=PATH, help="The cache to write; by default NAME.h5, NAME.I-of-N.h5.")
-@click.option("--model", default=PAPER_MODEL, help=MODEL_HELP)
-@click.option("--revision", help="Branch, tag or commit of a hub id.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where it runs."
+@optgroup.group("Data set")
+@optgroup.option("--dataset", metavar="NAME", required=True, help=DATASET)
+@optgroup.option("--root", type=PATH, help="Folder of the data set; by default data/NAME.")
+@optgroup.option("--metadata", type=PATH, help="CSV file that lists the images.")
+@optgroup.option("--class-names", type=NameList(), help=CLASS_NAMES)
+@optgroup.option("--prompts", type=PATH, help=PROMPTS)
+@optgroup.option("--target", help="celeba: the attribute that is the label.")
+@optgroup.option("--spurious", help="celeba: the spurious attribute.")
+@optgroup.option("--split-by", help="chexpert: patient or image.")
+@optgroup.option("--protocol", help="cmnist: subpopbench or five-class.")
+@optgroup.option("--seed", type=click.IntRange(min=0), help="Seed of splits drawn at random.")
+@optgroup.group("Output")
+@optgroup.option("--out", type=PATH, help="Cache file; by default NAME.h5, or NAME.I-of-N.h5.")
+@optgroup.option("--overwrite", is_flag=True, help="Replace a finished file or unfinished job.")
+@optgroup.option("--limit", type=click.IntRange(min=1), help=LIMIT)
+@optgroup.option("--shard", metavar="I/N", help=SHARD)
+@optgroup.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@optgroup.group("Model")
+@optgroup.option("--model", default=PAPER_MODEL, help=MODEL)
+@optgroup.option("--revision", help="Branch, tag or commit of a hub id.")
+@optgroup.option(
+    "--templates", type=click.Choice(["imagenet", "simple"]), default="imagenet", help=TEMPLATES
 )
-@click.option(
+@optgroup.group("Compute")
+@optgroup.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    help="Where the model runs.",
+)
+@optgroup.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
     default="auto",
-    help=COMPUTE,
+    help=DTYPE,
 )
-@click.option(
+@optgroup.option(
+    "--batch-size", type=BatchSize(), metavar="auto|N", default="auto", help=BATCH_SIZE
+)
+@optgroup.option(
+    "--workers", type=click.IntRange(min=0), show_default="by device and work", help=WORKERS
+)
+@optgroup.option(
     "--features-dtype",
     type=click.Choice(["float16", "float32"]),
     default="float16",
-    help="How features are stored.",
+    help="Storage type of the features.",
 )
-@click.option(
-    "--batch-size",
-    type=SizeOrAuto(),
-    default="auto",
-    help="Images in a batch. auto: what the GPU's memory holds, halved when it runs out; 32 on a "
-    "CPU.",
+@optgroup.option("--compile/--no-compile", default=None, show_default="no", help=COMPILE)
+@optgroup.option(
+    "--channels-last/--no-channels-last", default=None, show_default="no", help=CHANNELS_LAST
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    show_default="by device and work",
-    help="Processes that decode images; 0 decodes in this one. By default one a core for a GPU, "
-    "one for four cores otherwise, and 0 where decoding takes less than the 4 s of their start.",
-)
-@click.option("--compile/--no-compile", default=None, show_default="no", help=COMPILE)
-@click.option("--channels-last/--no-channels-last", default=None, show_default="no", help=LAYOUT)
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help=ENGINE)
-@click.option("--ray-address", metavar="ADDRESS", help=RAY_ADDRESS)
-@click.option(
-    "--on-error",
-    type=click.Choice(["fail", "skip"]),
-    default="fail",
-    help="At an image that cannot be read: stop, or keep its row as not valid.",
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    help="Take only so many images, spread over splits and groups.",
-)
-@click.option(
-    "--shard",
-    metavar="I/N",
-    help="Take only the I-th of N parts of the rows, I from 1 to N; merge joins them.",
-)
-@click.option(
-    "--templates",
-    type=click.Choice(["imagenet", "simple"]),
-    default="imagenet",
-    help="What class names are put into: CLIP's 80 sentences, or one.",
-)
-@click.option("--metadata", type=PATH, help="CSV file that lists the images.")
-@click.option("--class-names", metavar="A,B,..", help=CLASS_NAMES)
-@click.option("--prompts", type=PATH, help=PROMPTS)
-@click.option("--target", help="celeba: the attribute that is the label.")
-@click.option("--spurious", help="celeba: the attribute that is the spurious one.")
-@click.option("--split-by", help="chexpert: patient or image.")
-@click.option("--protocol", help="cmnist: subpopbench or five-class.")
-@click.option("--seed", type=click.IntRange(min=0), help="For splits that are drawn.")
-@overwrite_option
-@json_option
+@optgroup.option("--engine", type=click.Choice(["local", "ray"]), default="local", help=ENGINE)
+@optgroup.option("--ray-address", metavar="ADDRESS", help=RAY_ADDRESS)
+@optgroup.group("Errors")
+@optgroup.option("--on-error", type=click.Choice(["fail", "skip"]), default="fail", help=ON_ERROR)
 def extract(
     dataset,
     root,
-    out,
-    model,
-    revision,
-    device,
-    dtype,
-    features_dtype,
-    batch_size,
-    workers,
-    compile,
-    channels_last,
-    engine,
-    ray_address,
-    on_error,
-    limit,
-    shard,
-    templates,
     metadata,
     class_names,
     prompts,
@@ -162,41 +149,55 @@ def extract(
     split_by,
     protocol,
     seed,
+    out,
     overwrite,
+    limit,
+    shard,
     as_json,
+    model,
+    revision,
+    templates,
+    device,
+    dtype,
+    batch_size,
+    workers,
+    features_dtype,
+    compile,
+    channels_last,
+    engine,
+    ray_address,
+    on_error,
 ):
-    """Encode the images of a data set once, into a cache that calibrate trains on.
+    """Encode the images of a data set, once, into a cache to calibrate on.
 
-    Killed or interrupted, the same command goes on from where it was, with the device, type and
-    batch size that it was begun with.
+    After an interruption or a kill, run the same command again to resume: it keeps the device,
+    type and batch size that the job started with.
 
-    On many machines each does one --shard, and merge joins them; under SLURM, for example, with
-    --array=1-64: --shard $SLURM_ARRAY_TASK_ID/64.
+    On several machines, each extracts one --shard, and merge joins them. With SLURM, for example:
+    --array=1-64, and --shard $SLURM_ARRAY_TASK_ID/64.
 
     \b
     Example:
       clip-cfr extract --dataset waterbirds --root data/waterbirds
       clip-cfr extract --dataset digits --model extract/tiny_clip
       clip-cfr extract --dataset celeba --model open-clip:RN50/openai
-      clip-cfr extract --dataset folder --root photos --metadata photos/list.csv --limit 200
+      clip-cfr extract --dataset folder --root photos --limit 200
       clip-cfr extract --dataset celeba --root data/celeba --shard 3/8
       clip-cfr extract --dataset celeba --engine ray --ray-address auto
     """
-    from dataclasses import asdict
-
     from clip_cfr.extract.datasets.common.options import DatasetOptions
     from clip_cfr.extract.encoders.spec import EncoderSpec
     from clip_cfr.extract.manifest.shards import default_cache_name, parse_shard
     from clip_cfr.extract.options import ExtractOptions
     from clip_cfr.extract.pipeline import extract_dataset
-    from clip_cfr.extract.progress import progress_on_stderr
-    from clip_cfr.extract.summary import render
+    from clip_cfr.extract.progress import show_progress
+    from clip_cfr.extract.summary import render_summary
 
-    part = parse_shard(shard) if shard else None
-    out = out or Path(default_cache_name(dataset, part))
+    parsed_shard = parse_shard(shard) if shard else None
+    out = out or Path(default_cache_name(dataset, parsed_shard))
     data = DatasetOptions(
         metadata=metadata,
-        class_names=tuple(class_names.split(",")) if class_names else None,
+        class_names=class_names,
         prompts=prompts,
         target=target,
         spurious=spurious,
@@ -204,7 +205,14 @@ def extract(
         protocol=protocol,
         seed=seed,
     )
-    spec = EncoderSpec(model, revision, device, dtype, compile, channels_last)
+    encoder = EncoderSpec(
+        model=model,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        compile=compile,
+        channels_last=channels_last,
+    )
     options = ExtractOptions(
         batch_size=None if batch_size == "auto" else batch_size,
         workers=workers,
@@ -212,72 +220,114 @@ def extract(
         features_dtype=features_dtype,
         templates=templates,
         limit=limit,
-        shard=part,
+        shard=parsed_shard,
         overwrite=overwrite,
     )
-    message = f"{out}: interrupted; what is done is kept, and the same command goes on from there"
-    with exit_on_interrupt(message), progress_on_stderr() as progress:
+    interrupted = f"{out}: interrupted; run the same command again to resume"
+    with exit_on_interrupt(interrupted), show_progress() as reporter:
         summary = extract_dataset(
             dataset,
             root,
             out,
-            encoder=spec,
+            encoder=encoder,
             data=data,
             options=options,
             engine=engine,
             ray_address=ray_address,
-            progress=progress,
+            reporter=reporter,
         )
-    emit(asdict(summary), as_json, lambda _: render(summary))
+    emit(summary.to_json(), as_json, lambda _: render_summary(summary))
+    if parsed_shard is None:
+        echo_command("next", calibrate_command(out))
+    else:
+        when = f"next, once all {parsed_shard[1]} shards exist"
+        echo_command(when, merge_command(out, parsed_shard))
 
 
 @click.command("import", cls=Command)
-@click.option("--features", type=PATH, required=True, help="Matrix (n, D) of a .npy file.")
-@click.option(
-    "--metadata", type=PATH, required=True, help="CSV file: filename,label[,attribute][,split]."
+@optgroup.group("Embeddings")
+@optgroup.option(
+    "--features", type=PATH, required=True, help="Matrix (n, D) in a .npy or .npz file."
 )
-@click.option("--class-embeddings", type=PATH, help="Matrix (classes, P); by default class means.")
-@click.option("--projection", type=PATH, help="Matrix (D, P); by default the identity.")
-@click.option("--out", type=PATH, required=True, help="The cache to write.")
-@click.option("--dataset", "name", default="imported", help="What to call the data set.")
-@click.option("--class-names", metavar="A,B,..", help="Class names, in the order of the numbers.")
-@click.option("--seed", type=click.IntRange(min=0), help="For splits that are drawn.")
-@overwrite_option
-@json_option
+@optgroup.option(
+    "--metadata",
+    type=PATH,
+    required=True,
+    help="CSV file: filename,label[,attribute][,split]; the images need not exist.",
+)
+@optgroup.option(
+    "--class-embeddings",
+    type=PATH,
+    help="Matrix (classes, P); by default the class means.",
+)
+@optgroup.option("--projection", type=PATH, help="Matrix (D, P); by default the identity.")
+@optgroup.group("Data set")
+@optgroup.option("--dataset", default="imported", help="Name of the data set.")
+@optgroup.option("--class-names", type=NameList(), help="In the order of the labels.")
+@optgroup.option("--seed", type=click.IntRange(min=0), help="Seed of splits drawn at random.")
+@optgroup.group("Output")
+@optgroup.option("--out", type=PATH, required=True, help="Cache file.")
+@optgroup.option("--overwrite", is_flag=True, help="Replace a finished file.")
+@optgroup.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def import_(
     features,
     metadata,
     class_embeddings,
     projection,
-    out,
-    name,
+    dataset,
     class_names,
     seed,
+    out,
     overwrite,
     as_json,
 ):
-    """Make a cache from embeddings that exist already; the images need not.
+    """Write a cache from embeddings computed elsewhere, without their images.
 
     \b
     Example:
       clip-cfr import --features F.npy --metadata list.csv --out mine.h5
-      clip-cfr import --features F.npy --metadata list.csv --class-embeddings T.npy \\
-        --projection W.npy --class-names landbird,waterbird --dataset waterbirds --out mine.h5
+      clip-cfr import --features F.npy --metadata list.csv --projection W.npy \\
+        --class-embeddings T.npy --class-names landbird,waterbird --out mine.h5
     """
-    from clip_cfr.cache.files.atomic import check_overwrite
     from clip_cfr.cache.read.info import read_info
     from clip_cfr.cache.read.info_table import render_info
-    from clip_cfr.cache.write.writer import write_cache
-    from clip_cfr.extract.importing.import_embeddings import EmbeddingFiles, import_embeddings
+    from clip_cfr.extract.pipeline import import_embeddings
 
-    if out in (features, metadata, class_embeddings, projection):
-        raise click.UsageError(f"--out {out} is one of the files to read; name another")
-    check_overwrite(out, overwrite)
-    files = EmbeddingFiles(features, metadata, class_embeddings, projection)
-    names = tuple(class_names.split(",")) if class_names else None
-    cache, notes = import_embeddings(files, name, names, seed)
-    write_cache(out, cache, overwrite)
-    found = read_info(out)
-    emit({**found, "notes": notes}, as_json, render_info)
+    notes = import_embeddings(
+        features,
+        metadata,
+        out,
+        class_embeddings=class_embeddings,
+        projection=projection,
+        dataset=dataset,
+        class_names=class_names,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    emit({**read_info(out), "notes": notes}, as_json, render_info)
     for note in notes:
         click.echo(f"note: {note}", err=as_json)
+    echo_command("next", calibrate_command(out))
+
+
+def calibrate_command(cache: Path) -> list[str]:
+    """Return the words of the command that trains on a cache."""
+    return ["calibrate", "--cache", shlex.quote(str(cache))]
+
+
+def merge_command(cache: Path, shard: tuple[int, int]) -> list[str]:
+    """Return the words of the command that joins a shard with the others.
+
+    Their names are known if the name of this one holds index and count as in `NAME.2-of-8.h5`.
+    """
+    index, count = shard
+    start, found, end = str(cache).partition(f".{index}-of-{count}")
+    if not found:
+        return ["merge", "SHARD...", "--out", "FILE.h5"]
+    shards = f"{shlex.quote(start)}.*-of-{count}{shlex.quote(end) if end else ''}"
+    return ["merge", shards, "--out", shlex.quote(start + end)]
+
+
+def echo_command(when: str, words: list[str]) -> None:
+    """Show a command to run next, as this program was called, on standard error."""
+    click.echo(f"{when}: {program_name()} {' '.join(words)}", err=True)

@@ -1,9 +1,9 @@
-"""The exceptions of this package."""
+"""Exceptions of this package."""
 
 
 class ExtractError(Exception):
-    """A data set, an image or a model is not what it should be; the message says what to do."""
+    """A data set, image or model cannot be used; the message says what to do."""
 
 
 class OptionError(ExtractError):
-    """An option was given that does not fit the others, such as one of another data set."""
+    """An option is invalid, or does not go together with the others."""

@@ -1,24 +1,24 @@
-"""How to extract."""
+"""Options of an extraction that concern neither the data set nor the model."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """How to extract.
+    """Options of an extraction.
 
     Attributes:
-        batch_size: rows that are encoded together, and saved together; None takes that of the job
-            that is gone on with, or what fits.
-        workers: processes that read and decode images, 0 for none beside this one; None takes
-            what suits the device.
-        skip_unreadable: keep the row of an image that cannot be read as not valid; otherwise stop
-            there.
-        features_dtype: how features are stored, `float16` or `float32`.
-        templates: a name in `TEMPLATES`.
-        limit: take only so many rows, spread over splits and groups.
-        shard: index, from 1, and count: take only this one of so many equal parts of the rows.
-        overwrite: replace a file that exists.
+        batch_size: rows that are encoded and saved together; None takes that of the unfinished
+            job, else one that fits the device's memory.
+        workers: processes that decode images, 0 for none beside this one; None chooses by device
+            and decoding time.
+        skip_unreadable: keep the row of an unreadable image and mark it as not valid; otherwise
+            stop at it.
+        features_dtype: storage type of the features, `float16` or `float32`.
+        templates: prompt templates, a key of `clip_cfr.extract.prompts.templates.TEMPLATES`.
+        limit: extract at most this many rows, spread over splits and groups.
+        shard: index (from 1) and count: extract only this one of `count` equal segments of rows.
+        overwrite: replace a finished file or discard an unfinished job.
     """
 
     batch_size: int | None = None

@@ -1,19 +1,29 @@
-"""From a data set on disk to a cache file: what the command extract calls."""
+"""The Python API of the commands `extract` and `import`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clip_cfr.cache.files.atomic import check_overwrite
 from clip_cfr.cache.files.journal import read_unfinished_job
+from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.encoders.spec import EncoderSpec, settled
+from clip_cfr.extract.encoders.spec import EncoderSpec, fill_from_job
 from clip_cfr.extract.errors import OptionError
+from clip_cfr.extract.importing import import_embeddings as importing
+from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
 from clip_cfr.extract.manifest.shards import default_cache_name
 from clip_cfr.extract.options import ExtractOptions
-from clip_cfr.extract.progress import Lines, Progress
+from clip_cfr.extract.progress import LineReporter, ProgressReporter
 from clip_cfr.extract.summary import Summary
+
+# The modules of a model and of an engine import torch, which takes seconds: the functions below
+# import them after errors of the data set have been reported.
+if TYPE_CHECKING:
+    from clip_cfr.extract.encoders.base import Model
+    from clip_cfr.extract.engines.base import Engine
 
 
 def extract_dataset(
@@ -26,56 +36,56 @@ def extract_dataset(
     options: ExtractOptions | None = None,
     engine: str = "local",
     ray_address: str | None = None,
-    progress: Progress | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> Summary:
-    """Encode the images of a data set into the cache file `out` and summarise what was done.
+    """Encode the images of a data set into the cache file `out`.
 
-    Killed at any moment, the same call resumes after the last saved batch and ends with the same
-    bits.
+    If the process is killed at any moment, the same call resumes after the last saved batch and
+    produces the same bits.
 
     Args:
-        dataset: a name of `clip_cfr.extract.datasets.DATASETS`.
-        root: the data set on disk; by default `data/DATASET`.
+        dataset: a key of `clip_cfr.extract.datasets.DATASETS`.
+        root: folder of the data set; by default `data/DATASET`.
         out: the cache file; by default `DATASET.h5`, or `DATASET.I-of-N.h5` for a shard.
         encoder: the model; by default the paper's.
         data: options of the data set.
-        options: batch size, workers, storage type, limit, shard, overwrite.
+        options: options of the extraction, such as batch size, limit, shard and overwrite.
         engine: `local`, or `ray` for a Ray cluster.
         ray_address: `HOST:PORT` or `auto`; by default Ray starts on this machine.
-        progress: receives progress and messages; by default lines on standard error.
+        reporter: receives progress and messages; by default lines on standard error.
 
     Raises:
-        OptionError: options do not go together, or the data set does not have them.
-        ExtractError: the data set, an image or the model cannot be used.
-        CacheError: `out` is finished or in use, or belongs to a job with other settings.
+        OptionError: if options do not go together, or the data set does not have them.
+        ExtractError: if the data set, an image or the model cannot be used.
+        CacheError: if `out` is finished, is being written by another process, or has an unfinished
+            job with other settings.
     """
     encoder, data = encoder or EncoderSpec(), data or DatasetOptions()
-    options, progress = options or ExtractOptions(), progress or Lines()
-    check_engine(engine, ray_address, options.workers)
+    options, reporter = options or ExtractOptions(), reporter or LineReporter()
+    check_engine_options(engine, ray_address, options.workers)
     out = Path(out or default_cache_name(dataset, options.shard))
     check_overwrite(out, options.overwrite)
     manifest = load_dataset(dataset, Path(root or Path("data") / dataset), data)
-    progress.say(f"loading {encoder.model}")
-    # Torch takes seconds to import: errors of the data set are reported before.
-    from clip_cfr.extract.run import extract
+    reporter.message(f"loading {encoder.model}")
+    from clip_cfr.extract.run import extract_manifest
 
-    spec = settled(encoder, read_unfinished_job(out))
-    with started_engine(engine, ray_address, spec, progress) as (model, runs):
-        return extract(manifest, model, out, options, progress, runs)
+    spec = fill_from_job(encoder, read_unfinished_job(out))
+    with start_engine(engine, ray_address, spec, reporter) as (model, started):
+        return extract_manifest(manifest, model, out, options, reporter=reporter, engine=started)
 
 
-def check_engine(engine: str, ray_address: str | None, workers: int | None) -> None:
-    """Raise OptionError where the options of an engine do not go together."""
+def check_engine_options(engine: str, ray_address: str | None, workers: int | None) -> None:
+    """Raise OptionError if the options of an engine do not go together."""
     if engine == "ray" and workers == 0:
-        raise OptionError("--workers 0 decodes in this process; with --engine ray take 1 or more")
+        raise OptionError("--workers 0 decodes in this process; with --engine ray give 1 or more")
     if engine != "ray" and ray_address is not None:
-        raise OptionError("--ray-address is for --engine ray alone; give that as well")
+        raise OptionError("--ray-address applies to --engine ray only; give that as well")
 
 
 @contextmanager
-def started_engine(
-    engine: str, ray_address: str | None, spec: EncoderSpec, progress: Progress
-) -> Iterator[tuple]:
+def start_engine(
+    engine: str, ray_address: str | None, spec: EncoderSpec, reporter: ProgressReporter
+) -> Iterator[tuple["Model", "Engine"]]:
     """Yield the model of a spec and the engine that runs it."""
     if engine == "local":
         from clip_cfr.extract.encoders.load import load_encoder
@@ -83,9 +93,54 @@ def started_engine(
 
         yield load_encoder(spec), LocalEngine()
         return
-    from clip_cfr.extract.engines.on_ray.cluster import connected
+    from clip_cfr.extract.engines.on_ray.cluster import connect_to_ray
 
-    with connected(ray_address):
-        from clip_cfr.extract.engines.on_ray.engine import begin
+    with connect_to_ray(ray_address):
+        from clip_cfr.extract.engines.on_ray.engine import start_encoders
 
-        yield begin(spec, progress.say)
+        yield start_encoders(spec, reporter.message)
+
+
+def import_embeddings(
+    features: str | Path,
+    metadata: str | Path,
+    out: str | Path,
+    *,
+    class_embeddings: str | Path | None = None,
+    projection: str | Path | None = None,
+    dataset: str = "imported",
+    class_names: Sequence[str] | None = None,
+    seed: int | None = None,
+    overwrite: bool = False,
+) -> tuple[str, ...]:
+    """Write the cache `out` from embeddings computed elsewhere.
+
+    Args:
+        features: .npy or .npz file with a matrix (n, D).
+        metadata: CSV file with the columns filename and label, optionally attribute and split.
+        out: the cache file.
+        class_embeddings: .npy file with a matrix (classes, P); by default the class means of the
+            training split.
+        projection: .npy file with a matrix (D, P); by default the identity.
+        dataset: name of the data set.
+        class_names: class names in the order of the labels.
+        seed: seed for splits that are drawn at random.
+        overwrite: replace a finished file.
+
+    Returns:
+        Notes about the defaults that were used.
+
+    Raises:
+        OptionError: if `out` is one of the files to read.
+        ExtractError: if a file cannot be used.
+        CacheError: if `out` is finished or is being written by another process.
+    """
+    files = EmbeddingFiles(features, metadata, class_embeddings, projection)
+    out = Path(out)
+    if out in (files.features, files.metadata, files.class_embeddings, files.projection):
+        raise OptionError(f"--out {out} is one of the files to read; name another")
+    check_overwrite(out, overwrite)
+    names = None if class_names is None else tuple(class_names)
+    cache, notes = importing.import_embeddings(files, dataset, names, seed)
+    write_cache(out, cache, overwrite)
+    return notes

@@ -1,4 +1,4 @@
-"""How far an extraction is, and two ways to show it on standard error."""
+"""Progress of an extraction on standard error: a bar on a terminal, lines elsewhere."""
 
 import contextlib
 import sys
@@ -8,87 +8,113 @@ from typing import Protocol
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 30.0
-# A batch of a large model on a CPU takes minutes, and a rate needs some of them.
-SECONDS_OF_RATE = 1200.0
+# A batch of a large model takes minutes on a CPU, and a rate needs several batches.
+RATE_WINDOW_SECONDS = 1200.0
 
 
-class Progress(Protocol):
-    """Whoever wants to know how far an extraction is."""
+class ProgressReporter(Protocol):
+    """Callbacks that receive the progress of an extraction."""
 
-    def start(self, row: int, num_rows: int) -> None:
-        """The first row that is to do, and how many rows there are in all."""
+    def start(self, first_row: int, num_rows: int) -> None:
+        """Start reporting a job.
+
+        Args:
+            first_row: number of rows that an earlier run has saved.
+            num_rows: number of rows of the whole job.
+        """
 
     def advance(self, num_rows: int) -> None:
-        """So many more rows are saved."""
+        """Report that `num_rows` more rows have been saved."""
 
-    def say(self, line: str) -> None:
-        """Something that the user should know."""
+    def message(self, line: str) -> None:
+        """Show a line to the user; may be called before `start`."""
 
 
 @contextlib.contextmanager
-def progress_on_stderr() -> Iterator[Progress]:
-    """A bar on a terminal, a plain line now and then elsewhere."""
+def show_progress() -> Iterator[ProgressReporter]:
+    """Yield a reporter that writes to standard error."""
     if not sys.stderr.isatty():
-        yield Lines()
+        yield LineReporter()
         return
-    columns = (BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    columns = (BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with RichProgress(*columns, console=console, speed_estimate_period=SECONDS_OF_RATE) as bars:
-        yield Bar(bars)
+    progress = Progress(*columns, console=console, speed_estimate_period=RATE_WINDOW_SECONDS)
+    try:
+        yield BarReporter(progress)
+    finally:
+        progress.stop()
 
 
-class Rate(ProgressColumn):
-    """Images a second."""
+class RateColumn(ProgressColumn):
+    """A column with the rate in images per second."""
 
     def render(self, task: Task) -> Text:
-        """The rate, or nothing before the first batch is done."""
+        """Return the rate; empty before the first batch."""
         return Text("" if task.speed is None else f"{task.speed:,.1f} images/s")
 
 
-class Bar:
-    """Progress as a bar with the rate and the time that is left."""
+class BarReporter:
+    """Shows a progress bar with the rate and the remaining time, from `start` on."""
 
-    def __init__(self, bars: RichProgress):
-        self.bars = bars
-        self.task = bars.add_task("", total=None)
+    def __init__(self, progress: Progress):
+        self.progress = progress
 
-    def start(self, row: int, num_rows: int) -> None:
-        self.bars.update(self.task, completed=row, total=num_rows)
-        # Marks the time from which the rate is counted.
-        self.bars.advance(self.task, 0)
+    def start(self, first_row: int, num_rows: int) -> None:
+        self.task = self.progress.add_task("", total=num_rows, completed=first_row)
+        self.progress.advance(self.task, 0)  # The rate is measured from here.
+        self.progress.start()
 
     def advance(self, num_rows: int) -> None:
-        self.bars.advance(self.task, num_rows)
+        self.progress.advance(self.task, num_rows)
 
-    def say(self, line: str) -> None:
-        self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def message(self, line: str) -> None:
+        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-class Lines:
-    """Progress as a line every half minute, for logs."""
+class LineReporter:
+    """Writes a line with rate and remaining time every half minute, for logs."""
 
-    def start(self, row: int, num_rows: int) -> None:
-        self.first = self.done = row
+    def start(self, first_row: int, num_rows: int) -> None:
+        self.first_row = self.done = first_row
         self.num_rows = num_rows
-        self.began = self.told = time.monotonic()
+        self.started = self.last_line = time.monotonic()
 
     def advance(self, num_rows: int) -> None:
         self.done += num_rows
         now = time.monotonic()
-        if now - self.told < SECONDS_BETWEEN_LINES:
+        if now - self.last_line < SECONDS_BETWEEN_LINES:
             return
-        self.told = now
-        rate = (self.done - self.first) / (now - self.began)
+        self.last_line = now
+        rate = (self.done - self.first_row) / (now - self.started)
         minutes = (self.num_rows - self.done) / rate / 60
-        self.say(
+        self.message(
             f"{self.done:,} of {self.num_rows:,} images, {rate:,.1f} images/s, "
             f"{minutes:,.0f} min left"
         )
 
-    def say(self, line: str) -> None:
+    def message(self, line: str) -> None:
         click.echo(line, err=True)
+
+
+class SilentReporter:
+    """Ignores progress and messages."""
+
+    def start(self, first_row: int, num_rows: int) -> None:
+        pass
+
+    def advance(self, num_rows: int) -> None:
+        pass
+
+    def message(self, line: str) -> None:
+        pass

@@ -1,18 +1,20 @@
-"""From images to a feature cache: read, encode, append, until every row is there."""
+"""Encode the images of a manifest into a cache, batch by batch, resuming an unfinished job."""
 
 import contextlib
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from clip_cfr.cache.files.journal import read_unfinished_job
+from clip_cfr.cache.format.schema import Texts
 from clip_cfr.cache.write.resumable import ResumableWriter
 from clip_cfr.extract.encoders.base import Model
-from clip_cfr.extract.engines.base import Encoded, Engine, Work
+from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest, Engine
 from clip_cfr.extract.engines.local import LocalEngine
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import REMEDY
@@ -20,78 +22,100 @@ from clip_cfr.extract.manifest.limit import limit_rows
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.manifest.shards import select_shard
 from clip_cfr.extract.options import ExtractOptions
-from clip_cfr.extract.progress import Progress
+from clip_cfr.extract.progress import ProgressReporter, SilentReporter
 from clip_cfr.extract.prompts.embed import embed_prompts
 from clip_cfr.extract.prompts.templates import TEMPLATES
-from clip_cfr.extract.summary import Summary, summarise
+from clip_cfr.extract.summary import Summary, count_splits, warn_of_unreadable
 
 
-def extract(
+@dataclass(frozen=True)
+class ExtractionJob:
+    """An extraction whose open options have been resolved.
+
+    Attributes:
+        manifest: the rows to extract: the data set after limit and shard.
+        model: a model that the engine can run.
+        engine: decodes and encodes the images.
+        out: path of the cache.
+        options: options of the extraction.
+        batch_size: rows per batch.
+        texts: prompts of the data set and their embeddings.
+        provenance: model, data set and settings, in JSON types.
+        reporter: receives progress and messages.
+    """
+
+    manifest: Manifest
+    model: Model
+    engine: Engine
+    out: Path
+    options: ExtractOptions
+    batch_size: int
+    texts: Texts
+    provenance: dict[str, Any]
+    reporter: ProgressReporter
+
+
+def extract_manifest(
     manifest: Manifest,
-    encoder: Model,
+    model: Model,
     out: Path,
     options: ExtractOptions,
-    progress: Progress,
+    *,
+    reporter: ProgressReporter | None = None,
     engine: Engine | None = None,
 ) -> Summary:
-    """What was done; the cache of the manifest then lies at `out`.
+    """Encode the images of a manifest into the cache `out`.
 
-    `encoder` is one that the engine can run: an `Encoder` for that of this machine, which None
-    stands for.
+    If the process is killed at any moment, the same call resumes after the last saved batch and
+    produces the same bits.
 
-    Killed at any moment, the same call goes on behind the last batch that was saved and ends with
-    the same bits.
+    Args:
+        manifest: the whole data set.
+        model: a model that the engine can run: an `Encoder` for the default engine.
+        out: path of the cache.
+        options: options of the extraction.
+        reporter: receives progress and messages; None ignores them.
+        engine: decodes and encodes the images; None does so in this process and its workers.
 
     Raises:
-        ExtractError: an image cannot be read and is not to be skipped; a prompt is too long;
-            there are more shards than rows.
-        CacheError: `out` is finished or in use, or was begun with other settings.
+        ExtractError: if an image cannot be read and is not skipped, a prompt is too long, the
+            data set has changed since the unfinished job started, or there are more shards than
+            rows.
+        CacheError: if `out` is finished, is being written by another process, or has an unfinished
+            job with other settings.
     """
+    if options.limit is not None:
+        manifest = limit_rows(manifest, options.limit)
+    texts = embed_prompts(manifest, TEMPLATES[options.templates], model.embed_texts)
     engine = engine or LocalEngine()
-    manifest = manifest if options.limit is None else limit_rows(manifest, options.limit)
-    texts = embed_prompts(manifest, TEMPLATES[options.templates], encoder.embed_texts)
-    begun = read_unfinished_job(out)
-    batch_size = options.batch_size or begun.get("batch_size")
-    batch_size = batch_size or engine.fitting_batch_size(encoder)
-    # The manifest's digest is that of the whole in every shard, so that shards can be joined.
-    provenance = described(manifest, encoder, options, batch_size)
-    if begun and not options.overwrite:
-        refuse_changed(out, begun, provenance)
+    unfinished = read_unfinished_job(out)
+    batch_size = (
+        options.batch_size or unfinished.get("batch_size") or engine.choose_batch_size(model)
+    )
+    # A shard records the digest of the whole manifest, so that merge can compare shards.
+    provenance = describe_job(manifest, model, options, batch_size)
+    if unfinished and not options.overwrite:
+        check_same_rows(out, unfinished, provenance)
     manifest, shard = select_shard(manifest, options.shard)
-    provenance |= shard
-    tell_start(manifest, provenance, progress)
-    began = time.monotonic()
-    with ResumableWriter(
-        out,
-        # Prompts are embedded anew each time; all else decides the bits of the features.
-        job={key: value for key, value in provenance.items() if key != "templates"},
-        num_rows=len(manifest.rows),
-        dim=encoder.dim,
-        dtype=options.features_dtype,
-        overwrite=options.overwrite,
-    ) as growing:
-        first_row = growing.next_row
-        todo = range(growing.next_row, len(manifest.rows))
-        size = growing.halved_batch_size or batch_size
-        work = Work(manifest, todo, batch_size, size, options.workers)
-        with contextlib.closing(engine.encoded(encoder, work, progress.say)) as encoded:
-            grow(growing, encoded, work, options.skip_unreadable, progress)
-        seconds = time.monotonic() - began
-        provenance |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
-        if growing.batch_size_halvings:
-            provenance |= {"batch_size_halved": growing.batch_size_halvings}
-        growing.finish(manifest.dataset, manifest.rows, encoder.head(), texts, provenance)
-    summary = summarise(out, manifest, growing.valid, provenance, first_row, seconds)
-    for warning in summary.warnings[len(manifest.warnings) :]:
-        progress.say(f"warning: {warning}")
-    return summary
+    job = ExtractionJob(
+        manifest=manifest,
+        model=model,
+        engine=engine,
+        out=out,
+        options=options,
+        batch_size=batch_size,
+        texts=texts,
+        provenance=provenance | shard,
+        reporter=reporter or SilentReporter(),
+    )
+    return run_job(job)
 
 
-def described(
-    manifest: Manifest, encoder: Model, options: ExtractOptions, batch_size: int
+def describe_job(
+    manifest: Manifest, model: Model, options: ExtractOptions, batch_size: int
 ) -> dict[str, Any]:
-    """What the cache was made of and how, in JSON types."""
-    return encoder.provenance() | {
+    """Return, in JSON types, how the cache is made."""
+    return model.provenance() | {
         "manifest_sha256": manifest.sha256(),
         "limit": options.limit,
         "batch_size": batch_size,
@@ -99,72 +123,152 @@ def described(
     }
 
 
-def refuse_changed(out: Path, begun: dict[str, Any], provenance: dict[str, Any]) -> None:
-    """Raises ExtractError where the job that is gone on with is one of another list of rows."""
-    asked = ("limit", "manifest_sha256")
-    same_limit, same_rows = (begun.get(name) == provenance[name] for name in asked)
+def check_same_rows(out: Path, unfinished: dict[str, Any], provenance: dict[str, Any]) -> None:
+    """Raise ExtractError if the manifest differs from that of the unfinished job."""
+    names = ("limit", "manifest_sha256")
+    same_limit, same_rows = (unfinished.get(name) == provenance[name] for name in names)
     if same_limit and not same_rows:
         raise ExtractError(
-            f"{out}: the data set is not the one that this was begun with: an image, a label, an "
-            "attribute, a split, a name or the order has changed; put it back and run the same "
-            "command again, for what is done is kept, or start anew with --overwrite"
+            f"{out}: the data set has changed since the unfinished job started: an image, label, "
+            "attribute, split, name or the order of rows differs; restore it and run the same "
+            "command again to resume, or start anew with --overwrite"
         )
 
 
-def tell_start(manifest: Manifest, provenance: dict[str, Any], progress: Progress) -> None:
-    """Says what will run where, and what the loader noticed."""
-    for warning in manifest.warnings:
-        progress.say(f"warning: {warning}")
-    progress.say(
-        f"{len(manifest.rows):,} images of {manifest.dataset}: {provenance['model']} in "
-        f"{provenance['compute_dtype']} on {provenance['device']}, in batches of "
-        f"{provenance['batch_size']}"
+def run_job(job: ExtractionJob) -> Summary:
+    """Encode the rows that are not saved yet, finish the cache and return a summary."""
+    report_start(job)
+    started = time.monotonic()
+    with make_writer(job) as writer:
+        first_row = writer.next_row
+        encode_rows(job, writer)
+        seconds = time.monotonic() - started
+        finish_cache(job, writer)
+    summary = summarise(job, writer.valid, first_row, seconds)
+    for warning in summary.warnings[len(job.manifest.warnings) :]:
+        job.reporter.message(f"warning: {warning}")
+    return summary
+
+
+def summarise(
+    job: ExtractionJob, valid: Bool[np.ndarray, " n"], first_row: int, seconds: float
+) -> Summary:
+    """Return the summary of a finished job.
+
+    Args:
+        valid: whether each row could be read.
+        first_row: index of the row at which this run resumed.
+        seconds: duration of this run.
+    """
+    rows = job.manifest.rows
+    return Summary(
+        cache=str(job.out),
+        dataset=job.manifest.dataset,
+        model=job.provenance["model"],
+        device=job.provenance["device"],
+        compute_dtype=job.provenance["compute_dtype"],
+        rows=count_splits(rows.splits),
+        unreadable=tuple(rows.ids[row] for row in np.flatnonzero(~valid)),
+        resumed_at=first_row,
+        seconds=round(seconds, 3),
+        images_per_second=round((len(rows) - first_row) / seconds, 1),
+        warnings=(*job.manifest.warnings, *warn_of_unreadable(job.manifest, valid)),
     )
 
 
-def grow(
-    growing: ResumableWriter,
-    encoded: Iterator[Encoded],
-    work: Work,
-    skip_unreadable: bool,
-    progress: Progress,
-) -> None:
-    """Appends the rows that are still to do, batch by batch."""
-    todo = work.rows
-    if todo.start:
-        progress.say(f"resuming at row {todo.start}")
-    progress.start(todo.start, todo.stop)
-    for batch in encoded:
-        if batch.errors and skip_unreadable:
-            refuse_vanished(work.manifest, readable_row(batch, growing.valid), growing.next_row)
-        check_errors(batch, growing.next_row, skip_unreadable, progress)
-        num_rows = len(batch.features)
-        rows = range(batch.start, batch.start + num_rows)
-        valid = np.array([row not in batch.errors for row in rows])
-        smaller = batch.size if batch.size < work.batch_size else None
-        growing.append(batch.features, valid, smaller)
-        progress.advance(num_rows)
+def report_start(job: ExtractionJob) -> None:
+    """Report the warnings of the data set's loader, and what will be computed and how."""
+    for warning in job.manifest.warnings:
+        job.reporter.message(f"warning: {warning}")
+    provenance = job.provenance
+    job.reporter.message(
+        f"{len(job.manifest.rows):,} images of {job.manifest.dataset}: {provenance['model']} in "
+        f"{provenance['compute_dtype']} on {provenance['device']}, in batches of {job.batch_size}"
+    )
 
 
-def check_errors(batch: Encoded, kept: int, skip: bool, progress: Progress) -> None:
-    """Tells which images could not be read; an ExtractError where they are not to be skipped."""
+def make_writer(job: ExtractionJob) -> ResumableWriter:
+    """Return the writer of the cache; entering it resumes an unfinished job."""
+    return ResumableWriter(
+        job.out,
+        # Prompts are embedded again in each run; everything else determines the features.
+        job={key: value for key, value in job.provenance.items() if key != "templates"},
+        num_rows=len(job.manifest.rows),
+        dim=job.model.dim,
+        dtype=job.options.features_dtype,
+        overwrite=job.options.overwrite,
+    )
+
+
+def encode_rows(job: ExtractionJob, writer: ResumableWriter) -> None:
+    """Encode and append the rows that are not saved yet."""
+    first_row, num_rows = writer.next_row, len(job.manifest.rows)
+    request = EncodingRequest(
+        manifest=job.manifest,
+        rows=range(first_row, num_rows),
+        batch_size=job.batch_size,
+        microbatch_size=writer.halved_batch_size or job.batch_size,
+        workers=job.options.workers,
+    )
+    if first_row:
+        job.reporter.message(f"resuming at row {first_row}")
+    job.reporter.start(first_row, num_rows)
+    batches = job.engine.encode_batches(job.model, request, job.reporter.message)
+    with contextlib.closing(batches):
+        for batch in batches:
+            if batch.errors:
+                handle_unreadable(job, batch, writer)
+            append_batch(batch, writer, job.batch_size)
+            job.reporter.advance(len(batch.rows))
+
+
+def append_batch(batch: EncodedBatch, writer: ResumableWriter, batch_size: int) -> None:
+    """Save a batch; record its micro-batch size if that is less than the batch size."""
+    valid = np.array([row not in batch.errors for row in batch.rows])
+    smaller = batch.microbatch_size if batch.microbatch_size < batch_size else None
+    writer.append(batch.features, valid, smaller)
+
+
+def finish_cache(job: ExtractionJob, writer: ResumableWriter) -> None:
+    """Write the finished cache, with the time and the halved batch sizes in its provenance."""
+    provenance = job.provenance | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
+    if writer.batch_size_halvings:
+        provenance |= {"batch_size_halved": writer.batch_size_halvings}
+    rows = job.manifest.rows
+    writer.finish(job.manifest.dataset, rows, job.model.head(), job.texts, provenance)
+
+
+def handle_unreadable(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWriter) -> None:
+    """Report the unreadable images of a batch.
+
+    Raises:
+        ExtractError: if unreadable images are not skipped, or the folder of the images has
+            disappeared.
+    """
+    num_kept = writer.next_row
+    if not job.options.skip_unreadable:
+        error = next(iter(batch.errors.values()))
+        raise ExtractError(f"{error} (the {num_kept} rows before are kept)")
+    check_still_readable(job.manifest, find_readable_row(batch, writer.valid), num_kept)
     for error in batch.errors.values():
-        if not skip:
-            raise ExtractError(f"{error} (the {kept} rows before are kept)")
-        progress.say(f"skipped: {error.removesuffix(f'; {REMEDY}')}")
+        job.reporter.message(f"skipped: {error.removesuffix(f'; {REMEDY}')}")
 
 
-def readable_row(batch: Encoded, valid: np.ndarray) -> int | None:
-    """A row that could be read: the last one of a batch, else of those before it."""
-    here = set(range(batch.start, batch.start + len(batch.features))) - batch.errors.keys()
-    return max([*np.flatnonzero(valid)[-1:].tolist(), *here], default=None)
+def find_readable_row(batch: EncodedBatch, valid: Bool[np.ndarray, " n"]) -> int | None:
+    """Return the last row that was readable, in the batch or before it; None if there is none.
+
+    Args:
+        valid: whether each saved row was readable.
+    """
+    in_batch = set(batch.rows) - batch.errors.keys()
+    return max([*np.flatnonzero(valid)[-1:].tolist(), *in_batch], default=None)
 
 
-def refuse_vanished(manifest: Manifest, row: int | None, kept: int) -> None:
-    """Raises ExtractError where a row that could be read cannot any more.
+def check_still_readable(manifest: Manifest, row: int | None, num_kept: int) -> None:
+    """Raise ExtractError if a row that was readable is not any more.
 
-    Then it is not the images that are unreadable: a file system has gone away, and all rows from
-    here on would be skipped.
+    The cause is then a file system that has disappeared, and skipping unreadable images would skip
+    all remaining rows.
     """
     if row is None:
         return
@@ -172,7 +276,7 @@ def refuse_vanished(manifest: Manifest, row: int | None, kept: int) -> None:
         manifest.images.read(row)
     except OSError as error:
         raise ExtractError(
-            f"{manifest.rows.ids[row]}: could be read before and cannot now ({error.strerror}), "
-            "so the folder of the images has gone away; bring it back and run the same command "
-            f"again (the {kept} rows before are kept)"
+            f"{manifest.rows.ids[row]}: was readable before and is not now ({error.strerror}): the "
+            "folder of the images has disappeared; restore it and run the same command again to "
+            f"resume (the {num_kept} rows before are kept)"
         ) from error

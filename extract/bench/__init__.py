@@ -1,1 +1,1 @@
-"""How fast this machine extracts, next to its own encoder alone and to the loop of a user."""
+"""Benchmark of extraction, against the encoder alone and against a loop over transformers."""

@@ -13,26 +13,31 @@ from clip_cfr.cache.console import (
 
 
 @click.command("extract", cls=Command)
-@click.option("--repeats", type=click.IntRange(min=1), default=3, help="Means are over these.")
-@click.option("--quick", is_flag=True, help="Tiny sizes, to see that it runs; figures say nothing.")
+@click.option("--repeats", type=click.IntRange(min=1), default=3, help="Turns per mean.")
+@click.option("--quick", is_flag=True, help="Use tiny sizes, to test the benchmark itself.")
 @json_option
 def extract(repeats, quick, as_json):
-    """Time extraction next to its encoder alone and to a loop over transformers.
+    """Time extraction against its encoder alone and a loop over transformers.
 
-    Also what a kill costs, and how time, memory and file grow from 1,000 to 100,000 images.
+    Also counts the rows lost to a kill, and measures time, memory and file size from 1,000 to
+    100,000 images.
 
     \b
     Example:
       clip-cfr bench extract
       clip-cfr bench extract --repeats 1 --json
     """
-    from clip_cfr.extract.bench.run import bench_extract as run
+    from clip_cfr.extract.bench.run import bench_extract
     from clip_cfr.extract.bench.sizes import FULL, QUICK
-    from clip_cfr.extract.bench.table import ROWS, render_scale, title
 
-    def render(result):
-        from rich.console import Group
+    result = bench_extract(COMMAND_LINE, QUICK if quick else FULL, repeats, report_measuring)
+    emit(result, as_json, render)
 
-        return Group(benchmark_table(ROWS, title, result), render_scale(result))
 
-    emit(run(COMMAND_LINE, QUICK if quick else FULL, repeats, report_measuring), as_json, render)
+def render(result):
+    """Return the tables of a result."""
+    from rich.console import Group
+
+    from clip_cfr.extract.bench.table import ROWS, figures_title, render_scaling
+
+    return Group(benchmark_table(ROWS, figures_title, result), render_scaling(result))

@@ -1,4 +1,4 @@
-"""What a kill costs: rows that were given to the encoder and must be given to it again."""
+"""Count the rows that are encoded twice because an extraction was killed."""
 
 import multiprocessing
 import random
@@ -10,93 +10,101 @@ from time import sleep
 import numpy as np
 
 from clip_cfr.extract.bench.random_clip import TINY_CLIP
-from clip_cfr.extract.bench.throughput import Quiet, load_pictures
+from clip_cfr.extract.bench.throughput import load_images
 from clip_cfr.extract.encoders.base import Encoder, Features, Pixels
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.options import ExtractOptions
-from clip_cfr.extract.run import extract
+from clip_cfr.extract.progress import SilentReporter
+from clip_cfr.extract.run import extract_manifest
 
-# Each row is committed with its batch.
-CHUNK = 32
+BATCH_SIZE = 32
 RESUMING = "resuming at row "
-SECONDS_TO_KILL = 0.05
+BATCHES_BEFORE_KILL = 4
+MAX_SECONDS_TO_KILL = 0.05
 
 
 @dataclass(frozen=True)
-class Counted:
-    """An encoder that notes in a file how many images it is given, before it encodes them."""
+class CountingEncoder:
+    """An encoder that writes the number of images of each batch to a log before encoding it."""
 
     encoder: Encoder
-    notes: Path
+    log: Path
 
     def __getattr__(self, name: str):
         return getattr(self.encoder, name)
 
     def launch(self, pixels: Pixels) -> Callable[[], Features]:
-        note(self.notes, len(pixels))
+        append_number(self.log, len(pixels))
         return self.encoder.launch(pixels)
 
 
-class Noted(Quiet):
-    """A progress that notes the row at which an extraction goes on."""
+class ResumeReporter(SilentReporter):
+    """Writes the row at which an extraction resumes to a log."""
 
-    def __init__(self, notes: Path):
-        self.notes = notes
+    def __init__(self, log: Path):
+        self.log = log
 
-    def say(self, line: str) -> None:
+    def message(self, line: str) -> None:
         if line.startswith(RESUMING):
-            note(self.notes, line.removeprefix(RESUMING))
+            append_number(self.log, line.removeprefix(RESUMING))
 
 
-def note(notes: Path, number: int | str) -> None:
-    """Adds a line."""
-    with notes.open("a") as file:
+def append_number(log: Path, number: int | str) -> None:
+    """Append a line to a log."""
+    with log.open("a") as file:
         file.write(f"{number}\n")
 
 
-def extract_counted(root: Path, out: Path, notes: Path) -> None:
-    """Extracts a folder of pictures through the tiny CLIP; notes row and images given to it."""
-    encoder = Counted(load_encoder(EncoderSpec(str(TINY_CLIP), device="cpu")), notes)
-    # Workers change nothing that is counted, and a daemon may not have any.
-    options = ExtractOptions(batch_size=CHUNK, workers=0, templates="simple")
-    extract(load_pictures(root), encoder, out, options, Noted(notes))
+def read_numbers(log: Path) -> list[int]:
+    """Return the numbers in a log, without an incomplete last line."""
+    lines = log.read_text().split("\n")[:-1] if log.exists() else []
+    return np.array(lines, dtype=int).tolist()
 
 
-def lost_rows(root: Path, folder: Path, kills: int) -> int:
-    """The most rows that were given to the encoder before a kill, and once more after it.
+def extract_counted(root: Path, out: Path, log: Path) -> None:
+    """Encode a folder of images with the tiny CLIP.
 
-    The extraction is killed again and again, each time a random moment after it has gone on for
-    some batches.
+    The log receives the row at which the extraction resumes, if it does, and the number of images
+    of each batch.
     """
-    out, given, worst = folder / "killed.h5", 0, 0
-    for number in range(kills):
-        notes = folder / f"notes-{number}"
-        kill_in_the_middle(root, out, notes)
-        resumed, *batches = numbers(notes) if number else (0, *numbers(notes))
-        worst = max(worst, given - resumed)
-        given = resumed + sum(batches)
-    notes = folder / "notes"
-    extract_counted(root, out, notes)
-    return max(worst, given - numbers(notes)[0])
+    encoder = CountingEncoder(load_encoder(EncoderSpec(str(TINY_CLIP), device="cpu")), log)
+    # Workers would not change the counts, and a daemon process cannot start any.
+    options = ExtractOptions(batch_size=BATCH_SIZE, workers=0, templates="simple")
+    extract_manifest(load_images(root), encoder, out, options, reporter=ResumeReporter(log))
 
 
-def kill_in_the_middle(root: Path, out: Path, notes: Path) -> None:
-    """Starts an extraction, and kills it once some batches are done."""
+def count_lost_rows(root: Path, folder: Path, kills: int) -> int:
+    """Return the largest number of rows that were encoded before a kill and again after it.
+
+    The extraction is killed `kills` times, each time at a random moment after some batches.
+
+    Args:
+        root: folder of images.
+        folder: folder for the cache and the logs.
+    """
+    out, encoded, worst = folder / "killed.h5", 0, 0
+    for kill in range(kills):
+        log = folder / f"log-{kill}"
+        kill_extraction(root, out, log)
+        resumed_at, *batches = read_numbers(log) if kill else (0, *read_numbers(log))
+        worst = max(worst, encoded - resumed_at)
+        encoded = resumed_at + sum(batches)
+    log = folder / "log"
+    extract_counted(root, out, log)
+    return max(worst, encoded - read_numbers(log)[0])
+
+
+def kill_extraction(root: Path, out: Path, log: Path) -> None:
+    """Start an extraction and kill it after some batches."""
     spawn = multiprocessing.get_context("spawn")
-    process = spawn.Process(target=extract_counted, args=(root, out, notes), daemon=True)
+    process = spawn.Process(target=extract_counted, args=(root, out, log), daemon=True)
     process.start()
-    while len(numbers(notes)) < 4:
+    while len(read_numbers(log)) < BATCHES_BEFORE_KILL:
         if not process.is_alive():
-            raise ExtractError("the extraction that was to be killed ended before: nothing to see")
+            raise ExtractError("the extraction to be killed ended by itself: nothing to measure")
         sleep(0.002)
-    sleep(random.uniform(0, SECONDS_TO_KILL))
+    sleep(random.uniform(0, MAX_SECONDS_TO_KILL))
     process.kill()
     process.join()
-
-
-def numbers(notes: Path) -> list[int]:
-    """The numbers that were noted; a torn last line is none."""
-    lines = notes.read_text().split("\n")[:-1] if notes.exists() else []
-    return np.array(lines, dtype=int).tolist()

@@ -1,4 +1,4 @@
-"""Commands in processes of their own: what they print, and the memory that they take."""
+"""Run commands in processes of their own and measure their time and peak memory."""
 
 import json
 import subprocess
@@ -12,67 +12,70 @@ from typing import Any
 from clip_cfr.extract.errors import ExtractError
 
 PROC = Path("/proc")
-NO_PROC = "peak memory is read from /proc, which this system has not"
-SECONDS_BETWEEN_LOOKS = 0.02
+NO_PROC = "peak memory is read from /proc, which this system does not have"
+POLL_SECONDS = 0.02
 KILO, MEGA = 1024, 1e6
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What a command printed as JSON, its seconds, and its peak memory.
+class CompletedCommand:
+    """A command that has ended without an error.
 
     Attributes:
-        memory_mb: of the process itself.
-        all_memory_mb: the sum of the peaks of the process and of all that it started, pages that
-            they share counted for each.
+        output: what it printed, parsed as JSON.
+        seconds: its duration.
+        memory_mb: peak memory of its process.
+        all_memory_mb: sum of the peaks of its process and all descendants; memory shared by several
+            processes counts for each.
     """
 
-    printed: dict[str, Any]
+    output: Any
     seconds: float
     memory_mb: float
     all_memory_mb: float
 
 
-def run(words: Sequence[str | Path]) -> Ran:
-    """A command, run to its end.
+def run_command(words: Sequence[str | Path]) -> CompletedCommand:
+    """Run a command to its end.
 
     Raises:
-        ExtractError: it failed; with the last line that it said.
+        ExtractError: if its exit code is not 0; with the last line of its standard error.
     """
-    command, peaks, began = list(map(str, words)), {}, perf_counter()
+    command, peaks, started = list(map(str, words)), {}, perf_counter()
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # A session of its own is how its processes are told from others.
+    # The descendants of the process are found by its session.
     with subprocess.Popen(command, start_new_session=True, **pipes) as process:
         while process.poll() is None:
-            peaks |= peaks_of_session(process.pid)
-            sleep(SECONDS_BETWEEN_LOOKS)
-        took = perf_counter() - began
-        said, errors = process.communicate()
+            peaks |= session_peaks(process.pid)
+            sleep(POLL_SECONDS)
+        seconds = perf_counter() - started
+        output, errors = process.communicate()
     if process.returncode:
-        last = (errors.strip().splitlines() or ["without a word"])[-1]
-        raise ExtractError(f"{' '.join(command)}: exit code {process.returncode}: {last}")
-    own, everyone = peaks.get(process.pid, 0) / MEGA, sum(peaks.values()) / MEGA
-    return Ran(json.loads(said), took, own, everyone)
+        last_line = (errors.strip().splitlines() or ["no message"])[-1]
+        raise ExtractError(f"{' '.join(command)}: exit code {process.returncode}: {last_line}")
+    own, total = peaks.get(process.pid, 0) / MEGA, sum(peaks.values()) / MEGA
+    return CompletedCommand(json.loads(output), seconds, own, total)
 
 
-def run_script(script: Path, *options: str | Path) -> dict[str, Any]:
-    """What a Python script prints as JSON."""
-    return run([sys.executable, script, *options]).printed
+def run_script(script: Path, *arguments: str | Path) -> Any:
+    """Run a Python script and return its output, parsed as JSON."""
+    return run_command([sys.executable, script, *arguments]).output
 
 
-def peaks_of_session(leader: int) -> dict[int, int]:
-    """The peak memory, in bytes, of each process of a session by its number; none without /proc."""
-    found = {}
+def session_peaks(leader: int) -> dict[int, int]:
+    """Return the peak memory in bytes of each process of a session; empty without /proc."""
+    peaks = {}
     for folder in PROC.glob("[0-9]*"):
         try:
-            if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == leader:
-                found |= {int(folder.name): peak((folder / "status").read_text())}
-        except (OSError, LookupError):  # It has ended meanwhile.
+            session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
+            if session == leader:
+                peaks[int(folder.name)] = parse_peak((folder / "status").read_text())
+        except (OSError, LookupError):  # The process has ended in the meantime.
             continue
-    return found
+    return peaks
 
 
-def peak(status: str) -> int:
-    """The VmHWM of a process in bytes."""
+def parse_peak(status: str) -> int:
+    """Return VmHWM, in bytes, of the contents of /proc/PID/status."""
     lines = dict(line.split(":", 1) for line in status.splitlines())
     return int(lines["VmHWM"].split()[0]) * KILO

@@ -1,4 +1,4 @@
-"""CLIPs of true size and random weights: as fast as trained ones."""
+"""CLIP models of real size with random weights, which are as fast as trained ones."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ import torch
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
 from clip_cfr.extract.bench.sizes import Tower
-from clip_cfr.extract.encoders.transformers_clip.loading import quieten
+from clip_cfr.extract.encoders.transformers_clip.loading import silence_transformers
 
 TINY_CLIP = Path(__file__).parents[1] / "tiny_clip"
 
 
 def save_random_clip(folder: Path, tower: Tower) -> Path:
-    """The folder, with a CLIP of this image tower in it as transformers saves one.
+    """Save a CLIP with this image tower in a folder, as transformers does; return the folder.
 
-    Its text tower is that of the tiny CLIP: no sentence is in what is timed.
+    Its text tower is that of the tiny CLIP: the benchmark does not time texts.
     """
-    quieten()
+    silence_transformers()
     text = CLIPConfig.from_pretrained(TINY_CLIP, local_files_only=True).text_config
     config = CLIPConfig(
         text_config=text.to_dict(), vision_config=tower, projection_dim=tower["projection_dim"]

@@ -1,141 +1,183 @@
-"""The whole benchmark of extraction."""
+"""Run the benchmark of extraction."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from clip_cfr.extract.bench.baseline import TransformersLoop
-from clip_cfr.extract.bench.kills import CHUNK, lost_rows
+from clip_cfr.extract.bench.kills import BATCH_SIZE, count_lost_rows
 from clip_cfr.extract.bench.processes import NO_PROC, PROC
 from clip_cfr.extract.bench.random_clip import save_random_clip
-from clip_cfr.extract.bench.scaling import cost, growth
+from clip_cfr.extract.bench.scaling import measure_cost, memory_ratio
 from clip_cfr.extract.bench.sizes import Sizes, Tower
-from clip_cfr.extract.bench.synthetic_images import save_pictures
+from clip_cfr.extract.bench.synthetic_images import save_images
 from clip_cfr.extract.bench.table import FIGURES
-from clip_cfr.extract.bench.throughput import Rates, average, efficiency, load_pictures
+from clip_cfr.extract.bench.throughput import (
+    Throughput,
+    load_images,
+    mean_rate,
+    pipeline_efficiency,
+)
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
-from clip_cfr.extract.engines.batch_size import fitting_batch_size
+from clip_cfr.extract.engines.batch_size import choose_batch_size
+from clip_cfr.extract.manifest.manifest import Manifest
 
-Tell = Callable[[str], None]
-
-# The first is the one that most figures are about.
-FILES = {"224x224": (224, 224), "178x218": (178, 218), "1024x768": (1024, 768)}
-MAIN = next(iter(FILES))
+# Width and height of each file size. Most figures are measured on the first.
+FILE_SIZES = {"224x224": (224, 224), "178x218": (178, 218), "1024x768": (1024, 768)}
+MAIN_SIZE = next(iter(FILE_SIZES))
 NO_GPU = "torch finds no CUDA device here"
 NO_CLIP_RETRIEVAL = (
-    "clip-retrieval 2.45 needs numpy below 2 and transformers below 5, and so cannot be installed "
-    "beside this; in an environment of its own it was not brought to run"
+    "clip-retrieval 2.45 needs numpy below 2 and transformers below 5, so it cannot be installed "
+    "beside this package; we could not get it to run in an environment of its own"
 )
-FLOAT32 = "this CPU has no bfloat16 in hardware: float32 against float32"
+FLOAT32_NOTE = "this CPU has no bfloat16 in hardware: float32 against float32"
 
 
-def bench_extract(words: Sequence[str], sizes: Sizes, repeats: int, tell: Tell) -> dict[str, Any]:
-    """All figures by name; None for what cannot be measured here, and the reason why.
+def bench_extract(
+    program: Sequence[str], sizes: Sizes, repeats: int, message: Callable[[str], None]
+) -> dict[str, Any]:
+    """Measure all figures.
 
     Args:
-        words: what starts the command line.
-        repeats: turns that the means are over.
-        tell: hears what is measured next.
+        program: words that start the command line.
+        sizes: numbers of images and models.
+        repeats: number of turns that the means are over.
+        message: callback receiving what is measured next.
+
+    Returns:
+        All figures by name. A figure that cannot be measured here is None, and `not_measured` has
+        the reason.
 
     Raises:
-        ExtractError: a command failed.
+        ExtractError: if a command fails.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
-        tell("how cost grows: " + ", ".join(f"{n:,}" for n in sizes.scale) + " images")
-        costs = [cost(words, folder, num_images) for num_images in sizes.scale]
-        tell(f"what {sizes.kills} kills cost")
-        kept = save_pictures(folder / "kept", FILES[MAIN], sizes.kept_images)
-        found = {
-            "scale": costs,
-            "memory_ratio": growth(costs) if PROC.is_dir() else None,
-            "resume_lost_rows": lost_rows(kept, folder, sizes.kills),
-            "resume_chunk_rows": CHUNK,
-        }
-        tell(f"encoder, pipeline and the transformers loop, in {repeats} turns")
-        found |= cpu_figures(sizes, folder, repeats)
-        tell("the GPU")
-        found |= gpu_figures(sizes, folder, repeats)
-    result = {**dict.fromkeys(FIGURES), **found, "repeats": repeats, "images": sizes.images}
-    missing = {name: why_missing(name, found) for name in FIGURES if result[name] is None}
-    del result["objection"]
+        numbers = ", ".join(f"{number:,}" for number in sizes.scale)
+        message(f"time, memory and file size of {numbers} images")
+        costs = [measure_cost(program, folder, num_images) for num_images in sizes.scale]
+        message(f"rows lost to {sizes.kills} kills")
+        to_kill = save_images(folder / "killed", FILE_SIZES[MAIN_SIZE], sizes.killed_images)
+        lost_rows = count_lost_rows(to_kill, folder, sizes.kills)
+        message(f"encoder, extraction and the transformers loop, in {repeats} turns")
+        cpu_figures, objection = measure_cpu(sizes, folder, repeats)
+        message("the GPU")
+        gpu_figures = measure_gpu(sizes, folder, repeats)
+    result = {
+        **dict.fromkeys(FIGURES),
+        "scale": costs,
+        "memory_ratio": memory_ratio(costs) if PROC.is_dir() else None,
+        "resume_lost_rows": lost_rows,
+        "resume_chunk_rows": BATCH_SIZE,
+        **cpu_figures,
+        **gpu_figures,
+        "repeats": repeats,
+        "images": sizes.images,
+    }
+    missing = {name: explain_missing(name, objection) for name in FIGURES if result[name] is None}
     return result | {"not_measured": missing}
 
 
-def cpu_figures(sizes: Sizes, folder: Path, repeats: int) -> dict[str, Any]:
-    """Rates of the encoder, of extractions and of the loop over transformers, in turns."""
+def measure_cpu(sizes: Sizes, folder: Path, repeats: int) -> tuple[dict[str, Any], str | None]:
+    """Measure the encoder, extractions and the transformers loop on the CPU, in turns.
+
+    Returns:
+        The figures, and why the loop cannot be compared, or None if it can.
+    """
     model = save_random_clip(folder / "model", sizes.tower)
-    roots = {name: save_pictures(folder / name, size, sizes.images) for name, size in FILES.items()}
-    manifests = {name: load_pictures(root) for name, root in roots.items()}
-    rates = rates_of(model, "cpu", manifests, folder / "rates.h5")
-    loop = TransformersLoop(model, roots[MAIN], folder / "loop.npy")
-    rates.end_to_end(manifests[MAIN])  # Starts what stays: the server of workers.
-    objection = loop.objection(rates.out)
-    turns = []
-    for _ in range(repeats):
-        turns.append(rates.measure())
-        if objection is None:
-            turns[-1]["loop"] = loop.rate()
-    dtype = rates.encoder.provenance()["compute_dtype"]
-    found = {
-        "encoder_images_per_second": average(turns, f"encoder {MAIN}"),
-        "images_per_second": average(turns, MAIN),
-        "pipeline_efficiency": efficiency(turns, MAIN),
-        "device": rates.encoder.provenance()["device"],
-        "compute_dtype": dtype,
-        "batch_size": rates.batch_size,
-        "workers": rates.workers,
-        "objection": objection,
-        "notes": {"speedup_vs_transformers_loop": FLOAT32} if dtype == "float32" else {},
+    roots = {
+        name: save_images(folder / name, size, sizes.images) for name, size in FILE_SIZES.items()
     }
-    found |= {f"pipeline_efficiency_{name}": efficiency(turns, name) for name in FILES}
-    del found[f"pipeline_efficiency_{MAIN}"]
-    if objection is None:
-        theirs = average(turns, "loop")
-        found["transformers_loop_images_per_second"] = theirs
-        found["speedup_vs_transformers_loop"] = found["images_per_second"] / theirs
-    return found
+    manifests = {name: load_images(root) for name, root in roots.items()}
+    throughput = make_throughput(model, "cpu", manifests, folder / "rates.h5")
+    loop = TransformersLoop(model, roots[MAIN_SIZE], folder / "loop.npy")
+    # Untimed: starts the server that worker processes are forked from.
+    throughput.measure_extraction(manifests[MAIN_SIZE])
+    objection = loop.find_objection(throughput.out)
+    turns, loop_rates = [], []
+    for _ in range(repeats):
+        turns.append(throughput.measure_turn())
+        if objection is None:
+            loop_rates.append(loop.measure_rate())
+    provenance = throughput.encoder.provenance()
+    is_float32 = provenance["compute_dtype"] == "float32"
+    other_sizes = [name for name in FILE_SIZES if name != MAIN_SIZE]
+    figures = {
+        **main_figures(turns),
+        **{f"pipeline_efficiency_{name}": pipeline_efficiency(turns, name) for name in other_sizes},
+        **compare_rates(mean_rate(turns, MAIN_SIZE), loop_rates),
+        "device": provenance["device"],
+        "compute_dtype": provenance["compute_dtype"],
+        "batch_size": throughput.batch_size,
+        "workers": throughput.workers,
+        "notes": {"speedup_vs_transformers_loop": FLOAT32_NOTE} if is_float32 else {},
+    }
+    return figures, objection
 
 
-def gpu_figures(sizes: Sizes, folder: Path, repeats: int) -> dict[str, float]:
-    """Rates of each tower on a GPU, alone and from files."""
+def compare_rates(rate: float, loop_rates: list[float]) -> dict[str, float]:
+    """Return the mean rate of the transformers loop and the speed-up over it, if it ran."""
+    if not loop_rates:
+        return {}
+    loop_rate = mean(loop_rates)
+    return {
+        "transformers_loop_images_per_second": loop_rate,
+        "speedup_vs_transformers_loop": rate / loop_rate,
+    }
+
+
+def measure_gpu(sizes: Sizes, folder: Path, repeats: int) -> dict[str, float]:
+    """Measure the encoder and extractions of each tower on a GPU; empty without one."""
     if not torch.cuda.is_available():
         return {}
-    root = save_pictures(folder / "gpu", FILES[MAIN], sizes.gpu_images)
+    root = save_images(folder / "gpu", FILE_SIZES[MAIN_SIZE], sizes.gpu_images)
     return {
         f"{prefix}_{figure}": value
         for prefix, tower in sizes.gpu_towers.items()
-        for figure, value in figures_of_tower(tower, root, folder / prefix, repeats).items()
+        for figure, value in measure_gpu_tower(tower, root, folder / prefix, repeats).items()
     }
 
 
-def figures_of_tower(tower: Tower, root: Path, folder: Path, repeats: int) -> dict[str, float]:
-    """Rates of a tower on a GPU."""
+def measure_gpu_tower(tower: Tower, root: Path, folder: Path, repeats: int) -> dict[str, float]:
+    """Measure the encoder and extractions of a tower on a GPU."""
     model = save_random_clip(folder / "model", tower)
-    rates = rates_of(model, "cuda", {MAIN: load_pictures(root)}, folder / "rates.h5")
-    rates.end_to_end(rates.manifests[MAIN])
-    turns = [rates.measure() for _ in range(repeats)]
+    manifests = {MAIN_SIZE: load_images(root)}
+    throughput = make_throughput(model, "cuda", manifests, folder / "rates.h5")
+    throughput.measure_extraction(manifests[MAIN_SIZE])
+    return main_figures([throughput.measure_turn() for _ in range(repeats)])
+
+
+def main_figures(turns: list[dict[str, float]]) -> dict[str, float]:
+    """Return the rates of the main file size and of the encoder, and their ratio."""
     return {
-        "encoder_images_per_second": average(turns, f"encoder {MAIN}"),
-        "images_per_second": average(turns, MAIN),
-        "pipeline_efficiency": efficiency(turns, MAIN),
+        "encoder_images_per_second": mean_rate(turns, f"encoder {MAIN_SIZE}"),
+        "images_per_second": mean_rate(turns, MAIN_SIZE),
+        "pipeline_efficiency": pipeline_efficiency(turns, MAIN_SIZE),
     }
 
 
-def rates_of(model: Path, device: str, manifests: dict, out: Path) -> Rates:
-    """A model on a device, in batches that fit."""
+def make_throughput(
+    model: Path, device: str, manifests: dict[str, Manifest], out: Path
+) -> Throughput:
+    """Load a model on a device and choose a batch size."""
     encoder = load_encoder(EncoderSpec(str(model), device=device))
-    return Rates(encoder, fitting_batch_size(encoder), manifests, out)
+    return Throughput(encoder, choose_batch_size(encoder), manifests, out)
 
 
-def why_missing(name: str, found: dict[str, Any]) -> str:
-    """Why a figure is missing."""
+def explain_missing(name: str, objection: str | None) -> str | None:
+    """Return why a figure could not be measured.
+
+    Args:
+        name: name of the figure.
+        objection: why the transformers loop cannot be compared.
+    """
     if name.startswith("gpu_"):
         return NO_GPU
     if name == "speedup_vs_clip_retrieval":
         return NO_CLIP_RETRIEVAL
-    return NO_PROC if name == "memory_ratio" else found["objection"]
+    return NO_PROC if name == "memory_ratio" else objection

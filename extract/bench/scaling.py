@@ -1,38 +1,43 @@
-"""How cost grows with the number of images: time, memory and file of the command."""
+"""Time, memory and file size of the command extract for a growing number of images."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from clip_cfr.extract.bench.processes import MEGA, run
+from clip_cfr.extract.bench.processes import MEGA, run_command
 from clip_cfr.extract.bench.random_clip import TINY_CLIP
-from clip_cfr.extract.bench.synthetic_images import save_pictures
+from clip_cfr.extract.bench.synthetic_images import save_images
 
 Cost = dict[str, Any]
-SMALL = (64, 64)
+IMAGE_SIZE = (64, 64)
 
 
-def cost(words: Sequence[str], folder: Path, num_images: int) -> Cost:
-    """What an extraction of so many small images through the tiny CLIP takes.
+def measure_cost(program: Sequence[str], folder: Path, num_images: int) -> Cost:
+    """Measure an extraction of small images with the tiny CLIP.
 
-    One worker decodes, whatever the number: its memory is no part of the growth.
+    One worker decodes, whatever the number of images, so that its memory does not add to the
+    growth.
+
+    Args:
+        program: words that start the command line.
+        folder: folder for images and cache.
     """
-    root = save_pictures(folder / f"scale-{num_images}", SMALL, num_images)
-    out = folder / f"scale-{num_images}.h5"
+    root = save_images(folder / f"scaling-{num_images}", IMAGE_SIZE, num_images)
+    out = folder / f"scaling-{num_images}.h5"
     options = f"--dataset folder --root {root} --out {out} --model {TINY_CLIP} --device cpu"
-    done = run([*words, "extract", *options.split(), "--workers", "1", "--json"])
-    found = {
+    done = run_command([*program, "extract", *options.split(), "--workers", "1", "--json"])
+    cost = {
         "images": num_images,
         "seconds": done.seconds,
-        "images_per_second": done.printed["images_per_second"],
+        "images_per_second": done.output["images_per_second"],
         "memory_mb": done.memory_mb,
         "all_memory_mb": done.all_memory_mb,
         "file_mb": out.stat().st_size / MEGA,
     }
     out.unlink()
-    return found
+    return cost
 
 
-def growth(costs: Sequence[Cost]) -> float:
-    """Peak memory of the largest extraction over that of the smallest."""
+def memory_ratio(costs: Sequence[Cost]) -> float:
+    """Return the peak memory of the last extraction, divided by that of the first."""
     return costs[-1]["memory_mb"] / costs[0]["memory_mb"]

@@ -1,4 +1,4 @@
-"""How much the benchmark measures."""
+"""Sizes of the benchmark: numbers of images, and image towers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,15 +36,16 @@ TINY: Tower = {
 
 @dataclass(frozen=True)
 class Sizes:
-    """Images and models of everything that is measured.
+    """Numbers of images and models of the benchmark.
 
     Attributes:
-        images: of each size of file that rates are measured on.
-        tower: the image tower that they go through on a CPU.
-        gpu_images, gpu_towers: the same on a GPU; the towers by what their figures begin with.
-        kills: how often an extraction is killed.
-        kept_images: of the extraction that is killed.
-        scale: the numbers of images that time, memory and file are measured at, from few to many.
+        images: number of images of each file size, for the rates on a CPU.
+        tower: image tower for the rates on a CPU.
+        gpu_images: number of images for the rates on a GPU.
+        gpu_towers: image towers for the rates on a GPU, by the prefix of their figures' names.
+        kills: number of times that an extraction is killed.
+        killed_images: number of images of that extraction.
+        scale: numbers of images at which time, memory and file size are measured, ascending.
     """
 
     images: int
@@ -52,7 +53,7 @@ class Sizes:
     gpu_images: int
     gpu_towers: dict[str, Tower]
     kills: int
-    kept_images: int
+    killed_images: int
     scale: tuple[int, ...]
 
 
@@ -62,16 +63,16 @@ FULL = Sizes(
     gpu_images=16_384,
     gpu_towers={"gpu": VIT_L14_336, "gpu_b32": VIT_B32},
     kills=4,
-    kept_images=3000,
+    killed_images=3000,
     scale=(1000, 10_000, 100_000),
 )
-# Every path of the code, and figures that say nothing.
+# Runs all code; the figures mean nothing.
 QUICK = Sizes(
     images=8,
     tower=TINY,
     gpu_images=64,
     gpu_towers={"gpu": TINY, "gpu_b32": TINY},
     kills=1,
-    kept_images=400,
+    killed_images=400,
     scale=(20, 40),
 )

@@ -1,4 +1,4 @@
-"""Images a second: of a whole extraction, and of its encoder on pixels that are in memory."""
+"""Images per second of a whole extraction, and of its encoder on pixels in memory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,35 +10,23 @@ import torch
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.base import Encoder
-from clip_cfr.extract.images.batches import suitable_workers
+from clip_cfr.extract.images.workers import choose_num_workers
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.options import ExtractOptions
-from clip_cfr.extract.run import extract
+from clip_cfr.extract.run import extract_manifest
 
-# What was measured in one turn, by name.
+# The rates of one turn, by name.
 Turn = dict[str, float]
 
 
-class Quiet:
-    """A progress that nobody looks at."""
-
-    def start(self, row: int, num_rows: int) -> None:
-        pass
-
-    def advance(self, num_rows: int) -> None:
-        pass
-
-    def say(self, line: str) -> None:
-        pass
-
-
 @dataclass(frozen=True)
-class Rates:
-    """An encoder, the batches that it takes, and files that it is fed with.
+class Throughput:
+    """Measures the rates of an encoder.
 
     Attributes:
-        manifests: of each size of file, by its name.
-        out: the cache that extractions write, again and again.
+        batch_size: images per batch.
+        manifests: images of each file size, by the size's name; equally many of each.
+        out: cache file that each extraction replaces.
     """
 
     encoder: Encoder
@@ -48,58 +36,61 @@ class Rates:
 
     @property
     def workers(self) -> int:
-        """As many as decode a large data set; the few images of a turn would get none."""
-        return suitable_workers(self.encoder.device, float("inf"))
+        """Number of workers as for a large data set; the few images here would get none."""
+        return choose_num_workers(self.encoder.device, float("inf"))
 
-    def measure(self) -> Turn:
-        """Of each size the rate end to end, and the mean of the encoder's before and after it."""
-        found, before = {}, self.of_encoder()
+    @property
+    def num_images(self) -> int:
+        """Number of images of each file size."""
+        return len(next(iter(self.manifests.values())).rows)
+
+    def measure_turn(self) -> Turn:
+        """Measure each file size end to end, and the encoder before and after.
+
+        Returns:
+            For each name, the rate end to end, and under `encoder NAME` the encoder's mean rate.
+        """
+        rates, before = {}, self.measure_encoder()
         for name, manifest in self.manifests.items():
-            found[name] = self.end_to_end(manifest)
-            after = self.of_encoder()
-            found[f"encoder {name}"] = mean((before, after))
+            rates[name] = self.measure_extraction(manifest)
+            after = self.measure_encoder()
+            rates[f"encoder {name}"] = mean((before, after))
             before = after
-        return found
+        return rates
 
-    def end_to_end(self, manifest: Manifest) -> float:
-        """From files to the finished cache; without the loading of the model."""
+    def measure_extraction(self, manifest: Manifest) -> float:
+        """Return images per second from files to finished cache, without loading the model."""
         options = ExtractOptions(self.batch_size, self.workers, templates="simple", overwrite=True)
-        return (
-            len(manifest.rows) / extract(manifest, self.encoder, self.out, options, Quiet()).seconds
-        )
+        seconds = extract_manifest(manifest, self.encoder, self.out, options).seconds
+        return len(manifest.rows) / seconds
 
-    def of_encoder(self) -> float:
-        """As many images, as random pixels in memory, batch by batch as an extraction does."""
-        side, count = self.encoder.view.side, self.num_images
+    def measure_encoder(self) -> float:
+        """Return images per second for random pixels in memory, batched as an extraction does."""
+        side, count = self.encoder.preprocessing.side, self.num_images
         on_gpu = self.encoder.device.type == "cuda"
         pixels = torch.randint(256, (self.batch_size, side, side, 3), dtype=torch.uint8)
         pixels = pixels.pin_memory() if on_gpu else pixels
         self.encoder.encode(pixels)
-        began, launched = perf_counter(), []
-        for start in range(0, count, self.batch_size):
-            launched.append(self.encoder.launch(pixels[: count - start]))
-            if len(launched) > on_gpu:
-                launched.pop(0)()
-        for fetch in launched:
+        started, in_flight = perf_counter(), []
+        for first in range(0, count, self.batch_size):
+            in_flight.append(self.encoder.launch(pixels[: count - first]))
+            if len(in_flight) > on_gpu:
+                in_flight.pop(0)()
+        for fetch in in_flight:
             fetch()
-        return count / (perf_counter() - began)
-
-    @property
-    def num_images(self) -> int:
-        """How many images each size has."""
-        return len(next(iter(self.manifests.values())).rows)
+        return count / (perf_counter() - started)
 
 
-def load_pictures(root: Path) -> Manifest:
-    """The manifest of a folder of pictures."""
+def load_images(root: Path) -> Manifest:
+    """Return the manifest of a folder of images."""
     return load_dataset("folder", root, DatasetOptions())
 
 
-def efficiency(turns: list[Turn], name: str) -> float:
-    """Mean rate end to end over the encoder's mean rate around it."""
-    return average(turns, name) / average(turns, f"encoder {name}")
-
-
-def average(turns: list[Turn], name: str) -> float:
-    """Mean over the turns."""
+def mean_rate(turns: list[Turn], name: str) -> float:
+    """Return the mean of a rate over the turns."""
     return mean(turn[name] for turn in turns)
+
+
+def pipeline_efficiency(turns: list[Turn], name: str) -> float:
+    """Return the mean rate end to end, divided by the encoder's mean rate."""
+    return mean_rate(turns, name) / mean_rate(turns, f"encoder {name}")

@@ -1,9 +1,9 @@
-"""Features as a transformers user would get them: open, process, encode, batch by batch.
+"""Encode a folder of JPEG files as a transformers user would: open, process, encode, in batches.
 
 python extract/bench/transformers_loop.py MODEL FOLDER FEATURES.npy [--batch-size 32]
 
-FOLDER holds JPEG files. Prints one JSON object with the images a second; the model is loaded, and
-the first batch encoded once, before the clock starts.
+Prints a JSON object with the images per second. The time does not include loading the model and
+encoding one batch to warm up.
 """
 
 import json
@@ -18,8 +18,8 @@ from transformers import AutoImageProcessor, CLIPModel
 from transformers.utils import logging
 
 
-def encoded(model, processor, paths):
-    """The pooled features of a batch."""
+def encode_batch(model, processor, paths):
+    """Return the pooled features of a batch."""
     images = [Image.open(path).convert("RGB") for path in paths]
     inputs = processor(images=images, return_tensors="pt")
     with torch.no_grad():
@@ -38,13 +38,11 @@ def main():
     processor = AutoImageProcessor.from_pretrained(options.model)
     paths = sorted(options.folder.glob("*.jpg"))
     size = options.batch_size
-    encoded(model, processor, paths[:size])
-    began = perf_counter()
-    features = [
-        encoded(model, processor, paths[start : start + size])
-        for start in range(0, len(paths), size)
-    ]
-    seconds = perf_counter() - began
+    batches = [paths[start : start + size] for start in range(0, len(paths), size)]
+    encode_batch(model, processor, batches[0])
+    started = perf_counter()
+    features = [encode_batch(model, processor, batch) for batch in batches]
+    seconds = perf_counter() - started
     np.save(options.features, torch.cat(features).numpy())
     print(json.dumps({"images_per_second": len(paths) / seconds}))
 

@@ -1,1 +1,1 @@
-"""Image encoders: the interface, loading, devices, and the supported libraries."""
+"""Image encoders: the interface, loading, compute settings, and the supported libraries."""

@@ -1,4 +1,4 @@
-"""What extraction asks of a model, whichever library it comes from."""
+"""The interface between extraction and a model, whichever library the model comes from."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -8,50 +8,50 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from clip_cfr.cache.format.schema import Head
-from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.images.preprocessing import Preprocessing
 
 Pixels = UInt8[np.ndarray, "batch side side 3"] | UInt8[torch.Tensor, "batch side side 3"]
 Features = Float32[np.ndarray, "batch dim"]
 
 
 class Model(Protocol):
-    """A model whose image head is one linear map, wherever its image tower runs.
+    """An image-text model whose image head is linear, in this process or elsewhere.
 
     Attributes:
-        view: how an image becomes the pixels that the image tower takes.
-        dim: the width of the features.
+        preprocessing: how an image becomes the pixels that the image tower takes.
+        dim: width of the features.
         device: where the image tower runs.
     """
 
-    view: View
+    preprocessing: Preprocessing
     dim: int
     device: torch.device
 
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
-        """Unit-length embeddings of sentences.
+        """Return the unit-length embeddings of sentences.
 
         Raises:
-            ExtractError: a sentence is longer than the text tower takes.
+            ExtractError: if a sentence has more tokens than the text tower takes.
         """
 
     def head(self) -> Head:
-        """The linear map from features to embeddings, and the logit scale."""
+        """Return the linear map from features to embeddings, and the logit scale."""
 
     def provenance(self) -> dict[str, Any]:
-        """All that decides the bits of the features, in JSON types."""
+        """Return, in JSON types, all settings that determine the bits of the features."""
 
 
 class Encoder(Model, Protocol):
-    """A model in this process, ready to encode."""
+    """A model in this process, ready to encode images."""
 
     def encode(self, pixels: Pixels) -> Features:
-        """Pooled image features, before the head and not normalised."""
+        """Return the pooled image features, before the head and not normalised."""
 
     def launch(self, pixels: Pixels) -> Callable[[], Features]:
-        """Starts what `encode` does; the features come from a call of the result.
+        """Start encoding a batch and return a function that waits for its features.
 
-        On a GPU the next batch can be launched before the features of this one are fetched.
+        On a GPU, the next batch can be launched before the features of this one are fetched.
 
         Raises:
-            torch.OutOfMemoryError: the batch is too large; also from the call of the result.
+            torch.OutOfMemoryError: if the batch is too large; either here or on fetching.
         """

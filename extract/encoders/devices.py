@@ -1,14 +1,56 @@
-"""The device that a model runs on, what it computes in, and on how many threads."""
+"""Choose the device, the compute type and the number of threads of a model."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 
-SMALL_MODEL = 10_000_000
+SMALL_MODEL_PARAMETERS = 10_000_000
 
 
-def chosen_device(device: str, dtype: str) -> torch.device:
-    """The device that `auto`, `cpu` or `cuda` stands for; an ExtractError where there is none."""
+@dataclass(frozen=True)
+class ComputeSettings:
+    """How an image tower computes.
+
+    Attributes:
+        device: where it runs.
+        dtype: compute type: `float32`, or `bfloat16` or `float16` by autocast.
+        compile: compile the tower with torch.compile.
+        channels_last: use the channels-last memory layout.
+    """
+
+    device: torch.device
+    dtype: str
+    compile: bool
+    channels_last: bool
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the settings, in JSON types and under the names of the cache's provenance."""
+        return {
+            "compute_dtype": self.dtype,
+            "compile": self.compile,
+            "channels_last": self.channels_last,
+            "device": device_name(self.device),
+        }
+
+
+def choose_settings(
+    spec: EncoderSpec, device: torch.device, num_parameters: int
+) -> ComputeSettings:
+    """Choose the settings that a spec leaves open, for a model of `num_parameters`."""
+    dtype = choose_dtype(spec.dtype, device, num_parameters)
+    return ComputeSettings(device, dtype, bool(spec.compile), bool(spec.channels_last))
+
+
+def choose_device(device: str, dtype: str) -> torch.device:
+    """Return the device named `auto`, `cpu` or `cuda`, after checking that it can compute `dtype`.
+
+    Raises:
+        ExtractError: if there is no CUDA device, or the device cannot compute in `dtype`.
+    """
     if device == "cuda" and not torch.cuda.is_available():
         raise ExtractError(
             f"--device cuda: torch {torch.__version__} finds no CUDA device here; use --device cpu"
@@ -17,26 +59,32 @@ def chosen_device(device: str, dtype: str) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if (device, dtype) == ("cpu", "float16"):
         raise ExtractError("--dtype float16 needs a CUDA device; on a CPU use bfloat16 or float32")
-    # Else the patch embedding, a convolution, runs in TF32 while all the rest is float32.
-    torch.backends.cudnn.allow_tf32 = False
     return torch.device(device)
 
 
-def chosen_dtype(dtype: str, device: torch.device, num_parameters: int) -> str:
-    """What `auto` stands for on a device and for a model of this size; any other stays.
+def disable_tf32() -> None:
+    """Compute float32 convolutions in float32.
 
-    A GPU computes in float16: as fast as bfloat16 there, with three more bits of mantissa. It ends
-    at 65504, which CLIP keeps well away from: OpenAI trained and published it in float16, and what
-    autocast adds up over the layers stays in float32. A model that leaves the range all the same
-    gives infinite features, which no cache takes: the message then names --dtype float32.
+    By default cuDNN would run the patch embedding in TF32, and all other layers in float32.
+    """
+    torch.backends.cudnn.allow_tf32 = False
 
-    A CPU computes in bfloat16 only where it multiplies it in hardware: elsewhere that was slower
-    than float32 (ViT-B/32, two cores with AVX-512 alone: 6 against 24 images/s; with AMX 49 against
-    18). A small model stays in float32, as casting costs it more than it saves.
+
+def choose_dtype(dtype: str, device: torch.device, num_parameters: int) -> str:
+    """Return the compute type that `auto` means for a device and a model size; keep any other.
+
+    A GPU computes in float16: as fast as bfloat16, with three more bits of mantissa. Its largest
+    number is 65504. CLIP stays far below: OpenAI trained and published it in float16, and autocast
+    accumulates over the layers in float32. If a model does exceed it, its features are infinite,
+    no cache accepts them, and the error message names --dtype float32.
+
+    A CPU computes in bfloat16 only if it multiplies it in hardware. Without, ViT-B/32 on two cores
+    with AVX-512 encoded 6 images/s in bfloat16 and 24 in float32; with AMX, 49 and 18. A small
+    model stays in float32, because casting costs more than it saves.
     """
     if dtype != "auto":
         return dtype
-    if num_parameters < SMALL_MODEL:
+    if num_parameters < SMALL_MODEL_PARAMETERS:
         return "float32"
     if device.type == "cuda":
         return "float16"
@@ -44,23 +92,23 @@ def chosen_dtype(dtype: str, device: torch.device, num_parameters: int) -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether this CPU says that it multiplies bfloat16: by AVX-512, by AMX, or an ARM's."""
+    """Whether this CPU multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or Arm BF16)."""
     found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def device_name(device: torch.device) -> str:
-    """The device and what kind it is, since another kind rounds otherwise."""
+    """Return the device with its model or instruction set, since other kinds round differently."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"cpu ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def limit_threads(num_parameters: int) -> None:
-    """Keeps a small model on one thread; the bits are the same on any number.
+    """Run a small model on one thread; the features are the same bits on any number.
 
-    Threads that wait for each other cost it more than they give: on two busy cores, the embedded
+    Synchronisation costs a small model more than parallelism gains: on two busy cores, the embedded
     tiny CLIP encoded 600 images/s on one thread and 90 to 140 on two.
     """
-    if num_parameters < SMALL_MODEL:
+    if num_parameters < SMALL_MODEL_PARAMETERS:
         torch.set_num_threads(1)

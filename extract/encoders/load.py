@@ -1,14 +1,15 @@
-"""Loads the encoder of a model, from the library that its name belongs to."""
+"""Load the encoder of a model."""
 
 from clip_cfr.extract.encoders.base import Encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
 
 
 def load_encoder(spec: EncoderSpec) -> Encoder:
-    """The encoder of a model, from the library that its name belongs to.
+    """Load the encoder of a model with the library that the model's name selects.
 
     Raises:
-        ExtractError: no such model, device or type; damaged weights; a head that is not linear.
+        ExtractError: if the model, device or compute type does not exist, the weights are damaged,
+            or the image head is not linear.
     """
     if spec.model.startswith("open-clip:"):
         from clip_cfr.extract.encoders.open_clip.encoder import OpenClipEncoder

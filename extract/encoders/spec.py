@@ -1,25 +1,25 @@
-"""Which model to load and how it computes."""
+"""Options for loading a model."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 PAPER_MODEL = "openai/clip-vit-large-patch14-336"
-# What the journal of a job calls the settings that decide its bits.
-RECORDED = {"dtype": "compute_dtype", "compile": "compile", "channels_last": "channels_last"}
+# Name of each setting in the journal of a job.
+JOURNAL_NAMES = {"dtype": "compute_dtype", "compile": "compile", "channels_last": "channels_last"}
 
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """Which model to load and how it computes; picklable, so that any process can load it.
+    """Model and compute settings; picklable, so that any process can load the encoder.
 
     Attributes:
-        model: a hub id or a local folder of a transformers model; or `open-clip:` and an
-            architecture with a tag or a weights file, or a folder.
+        model: hub id or local folder of a transformers model; or `open-clip:` followed by
+            ARCHITECTURE/TAG, ARCHITECTURE/WEIGHTS_FILE or a folder.
         revision: branch, tag or commit of a hub id.
         device: `auto`, `cpu` or `cuda`.
-        dtype: what the image tower computes in: `auto`, `float32`, `bfloat16` or `float16`.
-        compile: translate the image tower by torch.compile; None does not.
-        channels_last: keep the three colours of a pixel side by side in memory; None does not.
+        dtype: compute type of the image tower: `auto`, `float32`, `bfloat16` or `float16`.
+        compile: compile the image tower with torch.compile; None means no.
+        channels_last: use the channels-last memory layout; None means no.
     """
 
     model: str = PAPER_MODEL
@@ -30,15 +30,16 @@ class EncoderSpec:
     channels_last: bool | None = None
 
 
-def settled(spec: EncoderSpec, job: dict[str, Any]) -> EncoderSpec:
-    """The spec with what it leaves open taken from the job of the same model that is gone on with.
+def fill_from_job(spec: EncoderSpec, job: dict[str, Any]) -> EncoderSpec:
+    """Take settings left open (`auto` or None) from an unfinished job of the same model.
 
-    `job` is what the journal holds, empty where nothing is gone on with.
+    Args:
+        job: the job in the journal; empty if there is no unfinished job.
     """
     if job.get("model") != spec.model:
         return spec
-    open_settings = {name for name in RECORDED if getattr(spec, name) in ("auto", None)}
-    found = {name: job[RECORDED[name]] for name in open_settings if RECORDED[name] in job}
+    open_settings = {name for name in JOURNAL_NAMES if getattr(spec, name) in ("auto", None)}
+    found = {name: job[JOURNAL_NAMES[name]] for name in open_settings if JOURNAL_NAMES[name] in job}
     if spec.device == "auto":
         found["device"] = job["device"].split()[0]
     return replace(spec, **found)

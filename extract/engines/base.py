@@ -1,4 +1,4 @@
-"""What an extraction asks of whatever runs it: this machine, or many."""
+"""The interface between extraction and the engine that runs it: this machine, or a cluster."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,54 +9,65 @@ from clip_cfr.extract.manifest.manifest import Manifest
 
 
 @dataclass(frozen=True)
-class Work:
-    """The rows to encode, and in what portions.
+class EncodingRequest:
+    """The rows to encode, and how to batch them.
 
     Attributes:
-        rows: numbers of the rows in the manifest that are still to do.
-        batch_size: rows of a batch; the last may have fewer.
-        size: images that go through the encoder together, fewer than a batch where memory ran out.
-        workers: processes that decode; None takes what suits.
+        rows: indices, in the manifest, of the rows that are not encoded yet.
+        batch_size: rows per batch; the last batch may be smaller.
+        microbatch_size: images that pass through the encoder together; less than the batch size
+            after memory ran out.
+        workers: processes that decode images; None lets the engine choose.
     """
 
     manifest: Manifest
     rows: range
     batch_size: int
-    size: int
+    microbatch_size: int
     workers: int | None
 
     def batches(self) -> list[range]:
-        """The rows of each batch."""
+        """Return the row indices of each batch."""
         rows, size = self.rows, self.batch_size
         return [range(first, min(first + size, rows.stop)) for first in rows[::size]]
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A batch of features.
+class EncodedBatch:
+    """The features of a batch.
 
     Attributes:
-        start: the number of its first row in the manifest.
-        size: images that went through the encoder together.
-        errors: row number to what is wrong with its image; its features are those of a black one,
-            which keeps the batch's shape and with it the rounding of the other rows.
+        first_row: index of its first row in the manifest.
+        microbatch_size: images that passed through the encoder together.
+        errors: error message of each image that could not be read, by row index. Such an image is
+            encoded as a black one: the batch keeps its shape, so the other rows keep their bits.
     """
 
-    start: int
+    first_row: int
     features: Features
-    size: int
+    microbatch_size: int
     errors: dict[int, str]
+
+    @property
+    def rows(self) -> range:
+        """Indices of the batch's rows in the manifest."""
+        return range(self.first_row, self.first_row + len(self.features))
 
 
 class Engine(Protocol):
-    """Decodes and encodes; whoever calls it keeps the results and tells of them."""
+    """Decodes and encodes images; the caller writes the results and reports progress."""
 
-    def fitting_batch_size(self, model: Model) -> int:
-        """A size that fits where the model is."""
+    def choose_batch_size(self, model: Model) -> int:
+        """Return a batch size that fits the memory of the model's device."""
 
-    def encoded(self, model: Model, work: Work, say: Callable[[str], None]) -> Iterator[Encoded]:
-        """The batches of the work in their order; close it to stop early.
+    def encode_batches(
+        self, model: Model, request: EncodingRequest, message: Callable[[str], None]
+    ) -> Iterator[EncodedBatch]:
+        """Yield the batches of a request in row order; close the generator to stop early.
+
+        Args:
+            message: callback receiving each line for the user.
 
         Raises:
-            ExtractError: what runs it has failed, beyond repair.
+            ExtractError: if the engine cannot continue.
         """

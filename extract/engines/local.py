@@ -1,47 +1,60 @@
-"""The engine of one machine: worker processes decode ahead of an encoder in this process."""
+"""The engine of this machine: worker processes decode ahead of an encoder in this process."""
 
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from clip_cfr.extract.encoders.base import Encoder, Features
-from clip_cfr.extract.engines.base import Encoded, Work
-from clip_cfr.extract.engines.batch_size import Fitting, fitting_batch_size
-from clip_cfr.extract.images.batches import Loaded, batches, seconds_to_decode, suitable_workers
+from clip_cfr.extract.encoders.base import Encoder
+from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest
+from clip_cfr.extract.engines.batch_size import choose_batch_size
+from clip_cfr.extract.engines.microbatches import LaunchedBatch, MicrobatchEncoder
+from clip_cfr.extract.images.batches import PixelBatch, load_batches
+from clip_cfr.extract.images.workers import choose_num_workers, estimate_decode_seconds
 
 
 class LocalEngine:
-    """Encodes here, on one GPU or CPU."""
+    """Encodes on one GPU or CPU of this machine."""
 
-    def fitting_batch_size(self, encoder: Encoder) -> int:
-        """A size that fits the encoder's device."""
-        return fitting_batch_size(encoder)
+    def choose_batch_size(self, model: Encoder) -> int:
+        """Return a batch size that fits the memory of the encoder's device."""
+        return choose_batch_size(model)
 
-    def encoded(
-        self, encoder: Encoder, work: Work, say: Callable[[str], None]
-    ) -> Iterator[Encoded]:
-        """The batches of the work in their order."""
-        workers = work.workers
-        if workers is None:
-            seconds = seconds_to_decode(work.manifest, encoder.view, work.rows)
-            workers = suitable_workers(encoder.device, seconds)
-        on_gpu = encoder.device.type == "cuda"
-        fitting = Fitting(encoder, work.size, say)
-        loaded = batches(
-            work.manifest, encoder.view, work.rows, work.batch_size, workers, pinned=on_gpu
+    def encode_batches(
+        self, model: Encoder, request: EncodingRequest, message: Callable[[str], None]
+    ) -> Iterator[EncodedBatch]:
+        """Yield the batches of a request in row order.
+
+        On a GPU, a batch is fetched only after the next one is launched, so that the GPU never
+        waits for this process.
+        """
+        on_gpu = model.device.type == "cuda"
+        encoder = MicrobatchEncoder(model, request.microbatch_size, message)
+        loaded = load_batches(
+            request.manifest,
+            model.preprocessing,
+            request.batches(),
+            workers=decode_workers(model, request),
+            pin_memory=on_gpu,
         )
-        # On a GPU, a batch is fetched only once the next is launched, so that it never waits.
-        launched = deque()
+        in_flight, max_in_flight = deque(), 1 if on_gpu else 0
         with contextlib.closing(loaded):
             for batch in loaded:
-                launched.append((batch, fitting.launch(batch.pixels)))
-                if len(launched) > on_gpu:
-                    yield fetched(*launched.popleft())
-            while launched:
-                yield fetched(*launched.popleft())
+                in_flight.append((batch, encoder.launch(batch.pixels)))
+                if len(in_flight) > max_in_flight:
+                    yield fetch_batch(*in_flight.popleft())
+            while in_flight:
+                yield fetch_batch(*in_flight.popleft())
 
 
-def fetched(batch: Loaded, fetch: Callable[[], tuple[Features, int]]) -> Encoded:
-    """What became of a batch that was launched."""
-    features, size = fetch()
-    return Encoded(batch.start, features, size, batch.errors)
+def decode_workers(model: Encoder, request: EncodingRequest) -> int:
+    """Return the number of worker processes: as requested, else by device and decoding time."""
+    if request.workers is not None:
+        return request.workers
+    seconds = estimate_decode_seconds(request.manifest, model.preprocessing, request.rows)
+    return choose_num_workers(model.device, seconds)
+
+
+def fetch_batch(batch: PixelBatch, launched: LaunchedBatch) -> EncodedBatch:
+    """Wait for the features of a batch."""
+    features, microbatch_size = launched.fetch()
+    return EncodedBatch(batch.first_row, features, microbatch_size, batch.errors)

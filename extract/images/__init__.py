@@ -1,1 +1,1 @@
-"""From image files to pixels: decoding, preprocessing, worker processes."""
+"""From image files to pixels: read, decode, preprocess, and load batches in worker processes."""

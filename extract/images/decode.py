@@ -1,4 +1,4 @@
-"""One image, whatever its file holds, as upright RGB."""
+"""Decode image files to upright RGB images."""
 
 import io
 import warnings
@@ -7,95 +7,89 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.manifest.image_source import ImageSource
 
 # Without this list Pillow also tries formats that start other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
-# A strip of 1 x 80000 pixels passes Pillow's limit and fills the memory once its short side is
-# scaled up to the 336 of CLIP.
-MAX_ASPECT = 200
+# A strip of 1 x 80000 pixels passes Pillow's limit, but takes gigabytes once its short side has
+# been scaled up to CLIP's 336 pixels.
+MAX_ASPECT_RATIO = 200
 REMEDY = "repair or replace the file, or leave out such images with --on-error skip"
 
-# Filters belong to the process, so they are set once and never inside a thread. Between its limit
-# and twice its limit Pillow only warns of a decompression bomb; here the limit is a limit. What
-# else it warns of (odd EXIF entries, say) does not touch the pixels.
+# Warning filters are global to the process: set them once, never inside a thread. Pillow only warns
+# of a decompression bomb between its limit and twice its limit; here every image above the limit is
+# an error. Pillow's other warnings, such as those about odd EXIF entries, do not affect the pixels.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def read_image(images: ImageSource, row: int, name: str) -> Image.Image:
-    """The image of a row, as `decode` gives it; safe to call in threads.
+def decode_image(raw: bytes | np.ndarray, name: str) -> Image.Image:
+    """Decode an image to mode RGB and rotate it to its EXIF orientation.
+
+    The alpha channel is dropped without blending, as in transformers. 16-bit grey is scaled to 8
+    bits. The function is thread-safe.
+
+    Args:
+        raw: an encoded file, or decoded uint8 pixels of shape (height, width, 3).
+        name: the image's name in error messages.
 
     Raises:
-        ExtractError: the file cannot be read, or `decode` refuses it.
-    """
-    try:
-        raw = images.read(row)
-    except OSError as error:
-        raise ExtractError(
-            f"{name}: the file cannot be read ({error.strerror}); {REMEDY}"
-        ) from error
-    return decode(raw, name)
-
-
-def decode(raw: bytes | np.ndarray, name: str) -> Image.Image:
-    """The image in mode RGB, turned as its EXIF orientation says; safe to call in threads.
-
-    `raw` is an encoded file, or pixels as uint8 (height, width, 3). Transparency is dropped, not
-    blended, as transformers does; 16-bit grey is scaled to 8 bits.
-
-    Raises:
-        ExtractError: the file holds no image that can be read whole, or one too large to decode.
+        ExtractError: the file is damaged, holds no image, or holds one that is too large.
     """
     if isinstance(raw, np.ndarray):
         return Image.fromarray(raw)
     try:
-        return upright_rgb(raw)
-    # Pillow passes on whatever a damaged file makes its parsers meet: OSError, SyntaxError,
+        return decode_upright_rgb(raw)
+    # Pillow lets through whatever its parsers raise on a damaged file: OSError, SyntaxError,
     # struct.error, IndexError and more.
     except Exception as error:
-        raise ExtractError(f"{name}: {reason(raw, error)}; {REMEDY}") from error
+        raise ExtractError(f"{name}: {describe_error(raw, error)}; {REMEDY}") from error
 
 
-def upright_rgb(raw: bytes) -> Image.Image:
-    """The decoded file; raises what Pillow raises."""
+def decode_upright_rgb(raw: bytes) -> Image.Image:
+    """Decode a file and let Pillow's exceptions through."""
     with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
-        check_sides(*image.size)
-        return rgb(ImageOps.exif_transpose(image))
+        check_aspect_ratio(*image.size)
+        return convert_to_rgb(ImageOps.exif_transpose(image))
 
 
-def check_sides(width: int, height: int) -> None:
-    """Raises ValueError where one side is more than MAX_ASPECT times the other."""
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ValueError(f"{width} x {height} pixels, one side over {MAX_ASPECT} times the other")
+def check_aspect_ratio(width: int, height: int) -> None:
+    """Raise ValueError if one side is more than MAX_ASPECT_RATIO times the other."""
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise ValueError(
+            f"{width} x {height} pixels, one side over {MAX_ASPECT_RATIO} times the other"
+        )
 
 
-def rgb(image: Image.Image) -> Image.Image:
-    """The image in mode RGB."""
+def convert_to_rgb(image: Image.Image) -> Image.Image:
+    """Convert an image of any integer mode to RGB.
+
+    Raises:
+        ValueError: the pixels are floating-point numbers or have more than 16 bits.
+    """
     if image.mode == "F":
         raise ValueError("floating-point pixels, expected integers of 8 or 16 bits")
     if image.mode.startswith("I"):
-        image = eight_bits(image)
+        image = scale_to_8_bits(image)
     if isinstance(image.info.get("transparency"), bytes):
-        # The same colours as straight to RGB, without Pillow's warning that asks for this step.
+        # RGBA in between gives the same colours as RGB at once, without Pillow's warning.
         image = image.convert("RGBA")
     return image.convert("RGB")
 
 
-def eight_bits(image: Image.Image) -> Image.Image:
-    """A 16-bit grey image scaled to 8 bits; Pillow's own conversion would clip at 255."""
+def scale_to_8_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip at 255."""
     pixels = np.asarray(image)
     if pixels.min() < 0 or pixels.max() > 65535:
         raise ValueError("32-bit grey pixels, expected 8 or 16 bits")
     return Image.fromarray(np.round(pixels / 257).astype(np.uint8))
 
 
-def reason(raw: bytes, error: Exception) -> str:
-    """What is wrong with the file, in a few words."""
+def describe_error(raw: bytes, error: Exception) -> str:
+    """Return a phrase that says why a file cannot be decoded."""
     if not raw:
         return "the file is empty"
     if isinstance(error, UnidentifiedImageError):
-        return f"no image format that is known; the file begins with {raw[:16]!r}"
+        return f"not a known image format; the file begins with {raw[:16]!r}"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"too large to decode safely ({error})"
     return f"the image cannot be decoded ({error})"

@@ -1,4 +1,4 @@
-"""How an image becomes the pixels that an image tower looks at."""
+"""How an image becomes the square of pixels that an image tower takes."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,20 @@ from PIL import Image
 
 
 @dataclass(frozen=True)
-class View:
-    """The square of an image that an image tower takes, as whole numbers of 8 bits.
+class Preprocessing:
+    """Resize and centre crop of an image, and the normalisation of its pixels.
 
-    `mean` and `std` belong to the tower's input, (pixels / 255 - mean) / std. The encoder applies
-    them on its device: a number of 8 bits is a quarter of what a float would be to carry there.
+    `apply` returns 8-bit pixels. The encoder normalises them on its device, as
+    (pixels / 255 - mean) / std: 8-bit pixels take a quarter of the bandwidth of floats.
 
     Attributes:
-        side: width and height of the pixels.
-        shorter_side: what the shorter side of the image is scaled to before the centre is cut out;
-            None scales width and height to `side`, whatever the image's shape.
-        resample: one of Pillow's filters, as a number.
-        mean, std: of the red, green and blue values of the tower's training.
-        even_centre: where the centre lies between two pixels, the cut starts at the even one, as
-            torchvision has it; otherwise at the lower one, as transformers has it.
+        side: width and height of the result.
+        shorter_side: length of the image's shorter side after the resize and before the centre
+            crop; None resizes width and height to `side`, whatever the aspect ratio.
+        resample: number of a Pillow resampling filter.
+        mean, std: of the red, green and blue values that the tower was trained with, in [0, 1].
+        even_offset: where the centre lies between two pixels, start the crop at the even offset,
+            as torchvision does; otherwise at the lower one, as transformers does.
     """
 
     side: int
@@ -29,24 +29,27 @@ class View:
     resample: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    even_centre: bool = False
+    even_offset: bool = False
 
-    def pixels(self, image: Image.Image) -> UInt8[np.ndarray, "side side 3"]:
-        """The pixels of an RGB image; black where the image does not fill the square."""
+    def apply(self, image: Image.Image) -> UInt8[np.ndarray, "side side 3"]:
+        """Resize and crop an RGB image; black where the image does not fill the square."""
         if self.shorter_side is None:
             return np.array(image.resize((self.side, self.side), self.resample))
-        image = image.resize(scaled(*image.size, self.shorter_side), self.resample)
-        # Black beyond the border, as transformers has it.
-        left, top = (self.start(length) for length in image.size)
+        image = image.resize(scaled_size(*image.size, self.shorter_side), self.resample)
+        left, top = (self.crop_offset(length) for length in image.size)
+        # Pillow fills a crop beyond the border with black, as transformers does.
         return np.array(image.crop((left, top, left + self.side, top + self.side)))
 
-    def start(self, length: int) -> int:
-        """Where the cut begins in a side of that length."""
-        beyond = length - self.side
-        return round(beyond / 2) if self.even_centre else beyond // 2
+    def crop_offset(self, length: int) -> int:
+        """Return the offset of the centre crop along a side of `length` pixels."""
+        excess = length - self.side
+        return round(excess / 2) if self.even_offset else excess // 2
 
 
-def scaled(width: int, height: int, shorter: int) -> tuple[int, int]:
-    """Width and height where the shorter of them is `shorter`; rounded as transformers does."""
-    longer = int(shorter * max(width, height) / min(width, height))
-    return (shorter, longer) if width <= height else (longer, shorter)
+def scaled_size(width: int, height: int, shorter_side: int) -> tuple[int, int]:
+    """Return width and height with the shorter one scaled to `shorter_side`.
+
+    The longer one is rounded down, as in transformers.
+    """
+    longer_side = int(shorter_side * max(width, height) / min(width, height))
+    return (shorter_side, longer_side) if width <= height else (longer_side, shorter_side)

@@ -1,1 +1,1 @@
-"""How the tiny CLIP in tiny_clip/ was made: captions of coloured digits, and the training."""
+"""Training of the tiny CLIP in tiny_clip/: captions of coloured digits, and the loop."""

@@ -1,4 +1,4 @@
-"""Captions for coloured digits, and which of them are true of which picture."""
+"""Captions for pictures of coloured digits, and which captions match which pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from clip_cfr.extract.datasets.digits.handwritten import divide_digits, load_han
 from clip_cfr.extract.datasets.digits.rendering import COLOURS, render_digit
 from clip_cfr.extract.prompts.templates import TEMPLATES
 
-# What a caption speaks of, and how often: mostly of both, so that digit and colour are learnt.
-NAMES = {
+# Phrases and their probabilities. Most name digit and colour, so that the model learns both.
+PHRASES = {
     "{colour} {digit}": 0.25,
     "digit {digit} in {colour}": 0.2,
     "digit {digit}": 0.2,
@@ -21,17 +21,29 @@ NAMES = {
     "{colour} digit": 0.15,
     "digit": 0.05,
 }
-# A caption puts them into plain words, or into one of the templates that class names go into.
-PLAIN = ("{}", "a {}", "the {}", "a {}.", "the {}.", "a photo of a {}.", "a photo of the {}.")
-PLAIN_SHARE = 0.5
+# A caption is a phrase in one of these frames, or in a prompt template for class names.
+PLAIN_FRAMES = (
+    "{}",
+    "a {}",
+    "the {}",
+    "a {}.",
+    "the {}.",
+    "a photo of a {}.",
+    "a photo of the {}.",
+)
+PLAIN_PROBABILITY = 0.5
 
 
 @dataclass(frozen=True)
 class Example:
     """A picture with a caption.
 
-    `digit` and `colour` are words for what the picture shows; in `template`, either may still be
-    to be filled in, or not be spoken of.
+    Attributes:
+        pixels: RGB pixels.
+        digit: word for the digit in the picture.
+        colour: word for its colour.
+        template: caption with placeholders `{digit}` and `{colour}`; without a placeholder, the
+            caption does not mention the digit or the colour.
     """
 
     pixels: UInt8[np.ndarray, "32 32 3"]
@@ -41,48 +53,56 @@ class Example:
 
     @property
     def caption(self) -> str:
+        """The template with digit and colour filled in."""
         return self.template.format(digit=self.digit, colour=self.colour)
 
 
 def draw_examples(rng: np.random.RandomState, num_examples: int) -> list[Example]:
-    """Examples of different digits among those for training, in colours drawn uniformly."""
-    digits = rng.choice(divide_digits().tiny_clip, num_examples, replace=False)
-    return [draw_example(rng, digit) for digit in digits]
+    """Draw different training digits, each with a uniformly drawn colour and a caption."""
+    indices = rng.choice(divide_digits().tiny_clip, num_examples, replace=False)
+    return [draw_example(rng, index) for index in indices]
 
 
 def draw_example(rng: np.random.RandomState, index: int) -> Example:
-    """A picture of one of scikit-learn's digits, and a caption for it."""
+    """Draw a picture and a caption of the digit with this index in scikit-learn's data."""
     inks, numbers = load_handwritten()
     colour = rng.choice(list(COLOURS))
-    frame = rng.choice(PLAIN if rng.rand() < PLAIN_SHARE else TEMPLATES["imagenet"])
-    name = rng.choice(list(NAMES), p=list(NAMES.values()))
+    frame = rng.choice(PLAIN_FRAMES if rng.rand() < PLAIN_PROBABILITY else TEMPLATES["imagenet"])
+    phrase = rng.choice(list(PHRASES), p=list(PHRASES.values()))
     return Example(
         pixels=render_digit(rng, inks[index], colour),
         digit=DIGIT_WORDS[numbers[index]],
         colour=colour,
-        template=frame.replace("{}", name),
+        template=frame.replace("{}", phrase),
     )
 
 
-def truth(examples: Sequence[Example]) -> Bool[np.ndarray, "pictures captions"]:
-    """Which captions are true of which pictures: that of a red digit is true of many."""
-    of_digit = agreement([e.digit for e in examples], ["{digit}" in e.template for e in examples])
-    of_colour = agreement(
-        [e.colour for e in examples], ["{colour}" in e.template for e in examples]
-    )
-    return of_digit & of_colour
+def match_captions(examples: Sequence[Example]) -> Bool[np.ndarray, "pictures captions"]:
+    """Return which captions are true of which pictures.
+
+    A caption is true of a picture if the picture has the digit and the colour that it mentions.
+    """
+    digits, colours = [e.digit for e in examples], [e.colour for e in examples]
+    mentions_digit = ["{digit}" in e.template for e in examples]
+    mentions_colour = ["{colour}" in e.template for e in examples]
+    return match_values(digits, mentions_digit) & match_values(colours, mentions_colour)
 
 
-def agreement(
-    values: Sequence[str], is_spoken_of: Sequence[bool]
+def match_values(
+    values: Sequence[str], is_mentioned: Sequence[bool]
 ) -> Bool[np.ndarray, "pictures captions"]:
-    """Whether the value in a picture is that in a caption, or not spoken of there."""
+    """Return whether each picture's value equals each caption's, or the caption mentions none.
+
+    Args:
+        values: value of each example, which is that of its picture and of its caption.
+        is_mentioned: whether the caption of each example mentions the value.
+    """
     values = np.array(values)
-    return (values[:, None] == values) | ~np.array(is_spoken_of)
+    return (values[:, None] == values) | ~np.array(is_mentioned)
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Pieces of text that hold every word of the captions, and of ranges such as zero to four."""
-    names = (name.format(digit="", colour="") for name in NAMES)
-    frames = (frame.format("") for frame in (*PLAIN, *TEMPLATES["imagenet"]))
-    return (*frames, *names, *DIGIT_WORDS, *COLOURS, "from", "to")
+    """Return texts with every word of the captions and of class names such as zero to four."""
+    phrases = (phrase.format(digit="", colour="") for phrase in PHRASES)
+    frames = (frame.format("") for frame in (*PLAIN_FRAMES, *TEMPLATES["imagenet"]))
+    return (*frames, *phrases, *DIGIT_WORDS, *COLOURS, "from", "to")

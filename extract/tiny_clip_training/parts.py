@@ -1,4 +1,4 @@
-"""The parts of the tiny CLIP before training: tokenizer, image processor, network."""
+"""The untrained parts of the tiny CLIP: tokenizer, image processor and network."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,49 +9,49 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPToken
 
 from clip_cfr.extract.datasets.digits.rendering import SIDE
 
-LONGEST_TEXT = 77
+MAX_TEXT_TOKENS = 77
 WORD_END = "</w>"
 
 
 def make_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
-    """A tokenizer with one token for each word of the texts; other words fall into bytes."""
+    """Return a tokenizer with one token per word of the texts; it splits other words into bytes."""
     split = CLIPTokenizer().backend_tokenizer.pre_tokenizer.pre_tokenize_str
     merges = learn_merges({word for text in texts for word, _ in split(text)})
     letters = sorted(ByteLevel.alphabet())
     tokens = [*letters, *(letter + WORD_END for letter in letters), *map("".join, merges)]
-    # The end token comes last, as in CLIP: transformers pools at the highest number where the
-    # configuration names the old end token, 2, and at the end token otherwise.
+    # The end token comes last, as in CLIP. transformers pools at the end token, or at the token of
+    # highest index if the configuration has the old end token, 2: here both are the same.
     tokens += ["<|startoftext|>", "<|endoftext|>"]
-    numbers = {token: number for number, token in enumerate(tokens)}
-    return CLIPTokenizer(numbers, merges, model_max_length=LONGEST_TEXT)
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    return CLIPTokenizer(vocabulary, merges, model_max_length=MAX_TEXT_TOKENS)
 
 
 def learn_merges(words: Iterable[str]) -> list[tuple[str, str]]:
-    """The byte pair merges, in their order, that make each word one token.
+    """Return the byte-pair merges, in order, that turn each word into one token.
 
-    The trainer of tokenizers breaks ties by a hash, so that its merges differ from run to run.
+    The trainer of the library tokenizers breaks ties by hash, so its merges differ between runs.
     """
     merges = []
     pieces = [[*word[:-1], word[-1] + WORD_END] for word in words]
     while pairs := Counter(pair for word in pieces for pair in pairwise(word)):
         merges.append(max(pairs, key=lambda pair: (pairs[pair], pair)))
-        pieces = [merged(word, merges[-1]) for word in pieces]
+        pieces = [merge_pair(word, merges[-1]) for word in pieces]
     return merges
 
 
-def merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
-    """The pieces of a word, with each occurrence of the pair made one."""
-    done: list[str] = []
+def merge_pair(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    """Return the pieces of a word with each occurrence of the pair merged."""
+    merged: list[str] = []
     for piece in pieces:
-        if done and (done[-1], piece) == pair:
-            done[-1] += piece
+        if merged and (merged[-1], piece) == pair:
+            merged[-1] += piece
         else:
-            done.append(piece)
-    return done
+            merged.append(piece)
+    return merged
 
 
 def make_processor() -> CLIPImageProcessorPil:
-    """An image processor whose pixels go from -1 to 1."""
+    """Return an image processor that scales pixels to [-1, 1]."""
     return CLIPImageProcessorPil(
         size={"shortest_edge": SIDE},
         crop_size={"height": SIDE, "width": SIDE},
@@ -61,13 +61,13 @@ def make_processor() -> CLIPImageProcessorPil:
 
 
 def make_network(tokenizer: CLIPTokenizer) -> CLIPModel:
-    """A CLIP of under half a million weights, all of them random."""
+    """Return a CLIP with random weights and fewer than half a million parameters."""
     text = {
         "vocab_size": len(tokenizer),
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
-        "max_position_embeddings": LONGEST_TEXT,
+        "max_position_embeddings": MAX_TEXT_TOKENS,
         "hidden_size": 64,
         "intermediate_size": 128,
         "num_hidden_layers": 2,

@@ -1,8 +1,9 @@
-"""Trains the tiny CLIP that the demo and the tests use."""
+"""Train the tiny CLIP that the demo and the tests use."""
 
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -18,9 +19,14 @@ from clip_cfr.extract.datasets.digits.handwritten import divide_digits, load_han
 from clip_cfr.extract.datasets.digits.rendering import COLOURS, render_digit
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.encoders.transformers_clip.encoder import ClipEncoder
-from clip_cfr.extract.encoders.transformers_clip.loading import quieten
+from clip_cfr.extract.encoders.transformers_clip.loading import silence_transformers
 from clip_cfr.extract.prompts.embed import average_prompts
-from clip_cfr.extract.tiny_clip_training.captions import Example, draw_examples, truth, vocabulary
+from clip_cfr.extract.tiny_clip_training.captions import (
+    Example,
+    draw_examples,
+    match_captions,
+    vocabulary,
+)
 from clip_cfr.extract.tiny_clip_training.card import CARD
 from clip_cfr.extract.tiny_clip_training.parts import make_network, make_processor, make_tokenizer
 
@@ -28,25 +34,24 @@ FOLDER = Path(__file__).parents[1] / "tiny_clip"
 BATCH_SIZE = 128
 PEAK_LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.1
-WARM_UP = 50
+WARM_UP_STEPS = 50
 PROMPTS = ("a photo of the digit {}.", "the digit {}.")
 
 
 def train(network: CLIPModel, tokenizer: CLIPTokenizer, seed: int, num_steps: int) -> None:
-    """Trains the network in place, by AdamW with a warm-up and then half a cosine down to zero."""
+    """Train the network in place with AdamW."""
     rng = np.random.RandomState(seed)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=WEIGHT_DECAY
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min((step + 1) / WARM_UP, (1 + math.cos(math.pi * step / num_steps)) / 2),
+        optimizer, partial(learning_rate_factor, num_steps=num_steps)
     )
     network.train()
     for step in range(num_steps):
         examples = draw_examples(rng, BATCH_SIZE)
-        logits = network(**inputs(tokenizer, examples)).logits_per_image
-        loss = contrastive_loss(logits, torch.from_numpy(truth(examples)))
+        logits = network(**make_inputs(tokenizer, examples)).logits_per_image
+        loss = contrastive_loss(logits, torch.from_numpy(match_captions(examples)))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1)
@@ -57,8 +62,13 @@ def train(network: CLIPModel, tokenizer: CLIPTokenizer, seed: int, num_steps: in
     network.eval()
 
 
-def inputs(tokenizer: CLIPTokenizer, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-    """What the network takes; the pixels are those of the image processor."""
+def learning_rate_factor(step: int, num_steps: int) -> float:
+    """Return the learning rate relative to its peak: linear warm-up, then half a cosine to 0."""
+    return min((step + 1) / WARM_UP_STEPS, (1 + math.cos(math.pi * step / num_steps)) / 2)
+
+
+def make_inputs(tokenizer: CLIPTokenizer, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    """Return the network's inputs, with pixels normalised as by the image processor."""
     pixels = torch.from_numpy(np.stack([example.pixels for example in examples]))
     captions = [example.caption for example in examples]
     return {
@@ -69,36 +79,41 @@ def inputs(tokenizer: CLIPTokenizer, examples: Sequence[Example]) -> dict[str, t
 
 def contrastive_loss(
     logits: Float[torch.Tensor, "pictures captions"],
-    is_true: Bool[torch.Tensor, "pictures captions"],
+    is_match: Bool[torch.Tensor, "pictures captions"],
 ) -> Float[torch.Tensor, ""]:
-    """CLIP's loss, with all true captions of a picture (and conversely) as equal answers.
+    """Return CLIP's symmetric loss with several positives per picture and per caption.
 
-    With one right caption for each picture, as in CLIP, a batch's other captions of the same digit
-    count as wrong: held-out accuracy after 2,000 steps was then 0.93 instead of 0.98.
+    The target of a picture is the uniform distribution over the captions that match it, and vice
+    versa. With one positive per picture, as in CLIP, other captions of the same digit in the batch
+    are negatives: held-out accuracy after 2,000 steps was then 0.93 instead of 0.98.
 
-    References: J. Yang et al., Unified Contrastive Learning in Image-Text-Label Space, 2022.
+    References:
+        J. Yang et al., Unified Contrastive Learning in Image-Text-Label Space, CVPR 2022.
     """
-    truth = is_true.float()
-    of_pictures = cross_entropy(logits, truth / truth.sum(dim=1, keepdim=True))
-    of_captions = cross_entropy(logits.T, (truth / truth.sum(dim=0)).T)
-    return (of_pictures + of_captions) / 2
+    matches = is_match.float()
+    picture_loss = cross_entropy(logits, matches / matches.sum(dim=1, keepdim=True))
+    caption_loss = cross_entropy(logits.T, (matches / matches.sum(dim=0)).T)
+    return (picture_loss + caption_loss) / 2
 
 
-def digit_accuracy(encoder: ClipEncoder) -> float:
-    """Zero-shot accuracy in [0, 1] over ten digits, on a picture of each digit held out."""
+def measure_accuracy(encoder: ClipEncoder) -> float:
+    """Return the zero-shot accuracy, in [0, 1], over ten digits on the held-out digits."""
     inks, numbers = load_handwritten()
     held_out = divide_digits().held_out.ravel()
     rng = np.random.RandomState(0)
     pictures = [render_digit(rng, inks[index], rng.choice(list(COLOURS))) for index in held_out]
-    pixels = np.stack([encoder.view.pixels(Image.fromarray(picture)) for picture in pictures])
+    apply = encoder.preprocessing.apply
+    pixels = np.stack([apply(Image.fromarray(picture)) for picture in pictures])
     sentences = [prompt.format(word) for word in DIGIT_WORDS for prompt in PROMPTS]
     classes = average_prompts(encoder.embed_texts(sentences), [len(PROMPTS)] * len(DIGIT_WORDS))
     embeddings = encoder.encode(pixels) @ encoder.head().projection
     return float(np.mean((embeddings @ classes.T).argmax(axis=1) == numbers[held_out]))
 
 
-def write_card(folder: Path, encoder: ClipEncoder, seed: int, num_steps: int, seconds: float):
-    """Writes README.md, with the accuracy measured on the saved model."""
+def write_card(
+    folder: Path, encoder: ClipEncoder, seed: int, num_steps: int, seconds: float
+) -> None:
+    """Write README.md, with the accuracy of the saved model."""
     card = CARD.format(
         num_parameters=encoder.network.num_parameters(),
         num_tokens=len(encoder.tokenizer),
@@ -112,31 +127,31 @@ def write_card(folder: Path, encoder: ClipEncoder, seed: int, num_steps: int, se
         seconds=seconds,
         torch=torch.__version__,
         prompts=" and ".join(f'"{prompt}"' for prompt in PROMPTS),
-        accuracy=digit_accuracy(encoder),
+        accuracy=measure_accuracy(encoder),
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=FOLDER, help="Folder to write.")
-@click.option("--seed", default=0, show_default=True, help="For weights, pictures and captions.")
-@click.option("--steps", default=1800, show_default=True, help="Batches to train on.")
+@click.option("--out", type=click.Path(path_type=Path), default=FOLDER, help="Folder of the model.")
+@click.option("--seed", default=0, show_default=True, help="Seed of weights and data.")
+@click.option("--steps", default=1800, show_default=True, help="Training steps.")
 def main(out: Path, seed: int, steps: int) -> None:
-    """Train the tiny CLIP and write its folder, the model card included.
+    """Train the tiny CLIP and write its folder, including the model card.
 
     \b
     Example:
-      python -m extract.tiny_clip_training.train --out /tmp/tiny_clip --seed 1
+      python -m clip_cfr.extract.tiny_clip_training.train --out /tmp/tiny_clip --seed 1
     """
     torch.manual_seed(seed)
-    # How many threads share a sum changes its last bits, and with them the weights.
+    # The number of threads changes the last bits of sums, and so the weights.
     torch.set_num_threads(1)
     tokenizer = make_tokenizer(vocabulary())
     network = make_network(tokenizer)
-    began = time.process_time()
+    started = time.process_time()
     train(network, tokenizer, seed, steps)
-    seconds = time.process_time() - began
-    quieten()
+    seconds = time.process_time() - started
+    silence_transformers()
     for part in (network, tokenizer, make_processor()):
         part.save_pretrained(out)
     write_card(out, ClipEncoder.load(EncoderSpec(str(out))), seed, steps, seconds)

@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -8,12 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
 from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.cli import main
+from clip_cfr.extract.commands import merge_command
 from tests.extraction_process import ExtractionProcess, has_ended
 from tests.samples import save_photos
 
@@ -32,14 +35,14 @@ def arguments(root: Path, model: Path, out: Path, *more: str) -> list[str]:
 
 
 def run(*args, code: int = 0):
-    """The result of a command in this process, after a look at its exit code."""
+    """Run a command in this process, check its exit code and return the result."""
     result = CliRunner().invoke(main, [str(arg) for arg in args])
     assert result.exit_code == code, result.output
     return result
 
 
 def error_of(*args, code: int = 1) -> str:
-    """The last line of what a command that fails says."""
+    """Return the last line on standard error of a command that fails."""
     return run(*args, code=code).stderr.splitlines()[-1]
 
 
@@ -52,10 +55,11 @@ def test_from_images_to_a_table(photos, small_clip, tmp_path):
     assert result.stderr.splitlines()[1].startswith(
         f"20 images of folder: {small_clip} in float32 on cpu ("
     )
+    assert result.stderr.splitlines()[2:] == [f"next: clip-cfr calibrate --cache {out}"]
     assert read_cache(out).valid.all()
 
 
-def test_json_is_all_that_stands_on_standard_output(photos, small_clip, tmp_path):
+def test_json_is_the_only_output_on_standard_output(photos, small_clip, tmp_path):
     out = tmp_path / "photos.h5"
     (photos / "0004.png").write_bytes(b"")
     found = json.loads(
@@ -76,7 +80,9 @@ def test_json_is_all_that_stands_on_standard_output(photos, small_clip, tmp_path
     assert found["warnings"] == ["split train: 1 of 12 images could not be read"]
 
 
-def test_without_out_and_root_both_follow_from_the_name(photos, small_clip, tmp_path, monkeypatch):
+def test_out_and_root_default_to_the_name_of_the_data_set(
+    photos, small_clip, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     photos.rename(tmp_path / "data" / "folder")
@@ -84,37 +90,38 @@ def test_without_out_and_root_both_follow_from_the_name(photos, small_clip, tmp_
     assert len(read_cache("folder.h5").rows) == 20
 
 
-def test_options_of_the_data_set_reach_it(photos, small_clip, tmp_path):
+def test_options_of_the_data_set_are_passed_on(photos, small_clip, tmp_path):
     out = tmp_path / "photos.h5"
-    listed = photos.parent / "other.csv"
-    (photos / "metadata.csv").rename(listed)
-    listed.write_text(listed.read_text().replace("cat", "0").replace("dog", "1"))
-    names = ("--metadata", str(listed), "--class-names", "cat,St. Bernard")
+    metadata = photos.parent / "other.csv"
+    (photos / "metadata.csv").rename(metadata)
+    metadata.write_text(metadata.read_text().replace("cat", "0").replace("dog", "1"))
+    names = ("--metadata", str(metadata), "--class-names", "cat,St. Bernard")
     run(*arguments(photos, small_clip, out, *names))
     texts = read_cache(out).texts
     assert texts.class_names == ("cat", "St. Bernard")
     assert texts.class_prompts[1] == ("a photo of a St. Bernard.",)
 
 
-def test_wrong_usage_ends_with_2(photos, small_clip, tmp_path):
+def test_wrong_usage_exits_with_2(photos, small_clip, tmp_path):
     unknown = error_of("extract", "--dataset", "birds", code=2)
     assert unknown.startswith("Error: --dataset is 'birds', expected one of digits")
     args = arguments(photos, small_clip, tmp_path / "out.h5", "--protocol", "five-class")
     assert error_of(*args, code=2).startswith("Error: folder has no option --protocol")
 
 
-def test_a_missing_root_is_named(small_clip, tmp_path):
+def test_a_missing_root_is_an_error(small_clip, tmp_path):
     root = tmp_path / "nowhere"
     message = error_of(*arguments(root, small_clip, tmp_path / "out.h5"))
     assert message.startswith("Error: ")
     assert str(root) in message
 
 
-def test_what_is_wrong_with_the_data_set_is_said_before_torch_is_imported(tmp_path):
+def test_errors_of_the_data_set_are_reported_before_torch_is_imported(tmp_path):
     args = arguments(tmp_path / "nowhere", Path("extract/tiny_clip"), tmp_path / "out.h5")
     code = f"""
 import sys
 from clip_cfr.cli import main
+from clip_cfr.extract.commands import merge_command
 try:
     main({args})
 except SystemExit as done:
@@ -127,7 +134,7 @@ except SystemExit as done:
     assert done.stdout == "1 False\n"
 
 
-def test_a_finished_file_is_seen_before_the_model_is_loaded(photos, small_clip, tmp_path):
+def test_a_finished_file_is_reported_before_the_model_is_loaded(photos, small_clip, tmp_path):
     out = tmp_path / "photos.h5"
     run(*arguments(photos, small_clip, out))
     assert run(*arguments(photos, small_clip, out), code=1).stderr == (
@@ -136,7 +143,7 @@ def test_a_finished_file_is_seen_before_the_model_is_loaded(photos, small_clip, 
     run(*arguments(photos, small_clip, out, "--overwrite"))
 
 
-def test_an_unreadable_image_is_named(photos, small_clip, tmp_path):
+def test_an_unreadable_image_is_an_error(photos, small_clip, tmp_path):
     (photos / "0004.png").write_bytes(b"")
     message = error_of(*arguments(photos, small_clip, tmp_path / "out.h5"))
     assert message.startswith("Error: 0004.png: the file is empty; ")
@@ -144,7 +151,7 @@ def test_an_unreadable_image_is_named(photos, small_clip, tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-def test_a_device_that_is_not_there_is_an_error(photos, small_clip, tmp_path):
+def test_a_missing_device_is_an_error(photos, small_clip, tmp_path):
     args = [*arguments(photos, small_clip, tmp_path / "out.h5"), "--device", "cuda"]
     assert error_of(*args) == (
         f"Error: --device cuda: torch {torch.__version__} finds no CUDA device here; "
@@ -152,14 +159,14 @@ def test_a_device_that_is_not_there_is_an_error(photos, small_clip, tmp_path):
     )
 
 
-def test_a_model_that_is_not_there_is_one_line(photos, tmp_path):
+def test_a_missing_model_is_one_line(photos, tmp_path):
     missing = tmp_path / "no" / "model"
     message = error_of(*arguments(photos, missing, tmp_path / "out.h5"))
-    assert message.startswith(f"Error: model {missing} is no local folder, and ")
+    assert message.startswith(f"Error: model {missing} is not a local folder, and ")
     assert "--model" in message
 
 
-def test_a_full_disk_loses_nothing_and_says_how_much_is_missing(photos, small_clip, tmp_path):
+def test_a_full_disk_loses_no_saved_rows(photos, small_clip, tmp_path):
     out, whole = tmp_path / "out.h5", tmp_path / "whole.h5"
     args = arguments(photos, small_clip, out, "--batch-size", "4")
     run(*arguments(photos, small_clip, whole, "--batch-size", "4"))
@@ -177,28 +184,28 @@ def test_a_full_disk_loses_nothing_and_says_how_much_is_missing(photos, small_cl
 
 
 @pytest.mark.parametrize(("workers", "rounds"), [("0", 5), ("2", 3)])
-def test_killed_again_and_again_it_ends_with_the_same_bits(small_clip, tmp_path, workers, rounds):
+def test_repeated_kills_do_not_change_the_result(small_clip, tmp_path, workers, rounds):
     photos = save_photos(tmp_path / "photos", NUM_PHOTOS)
     whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
     run(*arguments(photos, small_clip, whole, "--batch-size", "2"))
     args = arguments(photos, small_clip, out, "--batch-size", "2", "--workers", workers)
-    saved, family = 0, []
+    saved, pids = 0, []
     for _ in range(rounds):
         extraction = ExtractionProcess(args, out)
         extraction.wait_for(saved + 8)
         time.sleep(random.uniform(0, 0.02))
-        family += extraction.descendants()
+        pids += extraction.descendants()
         assert extraction.end(signal.SIGKILL) == -signal.SIGKILL
         saved = extraction.num_batches()
     assert saved < NUM_PHOTOS // 2
-    assert len(family) >= rounds * int(workers)
-    assert all(map(has_ended, family))
+    assert len(pids) >= rounds * int(workers)
+    assert [pid for pid in pids if not has_ended(pid)] == []
     assert f"resuming at row {2 * saved}\n" in run(*args).stderr
     assert verify_cache(out) == verify_cache(whole)
     assert sorted(path.name for path in tmp_path.glob("out.h5*")) == ["out.h5"]
 
 
-def test_ctrl_c_loses_nothing_and_a_second_writer_is_refused(small_clip, tmp_path):
+def test_ctrl_c_loses_no_saved_rows_and_a_second_writer_is_an_error(small_clip, tmp_path):
     photos = save_photos(tmp_path / "photos", NUM_PHOTOS)
     whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
     run(*arguments(photos, small_clip, whole, "--batch-size", "2"))
@@ -210,21 +217,21 @@ def test_ctrl_c_loses_nothing_and_a_second_writer_is_refused(small_clip, tmp_pat
     os.kill(extraction.process.pid, signal.SIGCONT)
     assert extraction.end(signal.SIGINT) == 130
     assert extraction.log.read_text().endswith(
-        f"{out}: interrupted; what is done is kept, and the same command goes on from there\n"
+        f"{out}: interrupted; run the same command again to resume\n"
     )
     assert f"resuming at row {2 * extraction.num_batches()}\n" in run(*args).stderr
     assert verify_cache(out) == verify_cache(whole)
 
 
-def test_what_is_left_open_is_what_the_job_was_begun_with(small_clip, tmp_path):
+def test_open_settings_are_those_of_the_unfinished_job(small_clip, tmp_path):
     photos = save_photos(tmp_path / "photos", 40)
     whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
-    begun = ("--batch-size", "4", "--dtype", "bfloat16", "--channels-last")
-    run(*arguments(photos, small_clip, whole, *begun))
+    settings = ("--batch-size", "4", "--dtype", "bfloat16", "--channels-last")
+    run(*arguments(photos, small_clip, whole, *settings))
     bad = photos / "0021.png"
     good = bad.read_bytes()
     bad.write_bytes(b"")
-    message = error_of(*arguments(photos, small_clip, out, *begun))
+    message = error_of(*arguments(photos, small_clip, out, *settings))
     assert message.startswith("Error: 0021.png: the file is empty; ")
     assert message.endswith(" (the 20 rows before are kept)")
     bad.write_bytes(good)
@@ -242,7 +249,7 @@ def test_what_is_left_open_is_what_the_job_was_begun_with(small_clip, tmp_path):
     assert (provenance["channels_last"], provenance["compile"]) == (True, False)
 
 
-def test_ctrl_c_with_workers_is_as_quiet_as_without(small_clip, tmp_path):
+def test_ctrl_c_with_workers_prints_one_line(small_clip, tmp_path):
     photos = save_photos(tmp_path / "photos", 200)
     out = tmp_path / "out.h5"
     args = arguments(photos, small_clip, out, "--batch-size", "2", "--workers", "2")
@@ -253,15 +260,72 @@ def test_ctrl_c_with_workers_is_as_quiet_as_without(small_clip, tmp_path):
     assert "resuming at row" in run(*args[:-1], "0").stderr
 
 
-def test_help_is_quick_and_ends_with_an_example():
-    began = time.monotonic()
+def help_of(columns: int) -> str:
     done = subprocess.run(
         [sys.executable, "cli.py", "extract", "-h"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "COLUMNS": "100"},
+        env={**os.environ, "COLUMNS": str(columns)},
     )
-    assert time.monotonic() - began < 10
-    assert "Example:\n    python cli.py extract --dataset waterbirds" in done.stdout
+    return done.stdout
+
+
+def test_help_is_fast_and_has_an_example():
+    started = time.monotonic()
+    shown = help_of(columns=100)
+    assert time.monotonic() - started < 10
+    assert "Example:\n    python cli.py extract --dataset waterbirds" in shown
+
+
+def test_help_has_every_option_in_a_group():
+    lines = help_of(columns=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    options = lines[lines.index("Options:") + 1 :]
+    titles = [line.strip() for line in options if re.fullmatch(r"  [A-Z].*: ", line)]
+    assert titles == ["Data set:", "Output:", "Model:", "Compute:", "Errors:"]
+    # Grouped options are indented by four columns.
+    assert [line for line in options if line.startswith("  -")] == [
+        "  -h, --help                      Show this message and exit."
+    ]
+
+
+def test_an_invalid_value_is_an_error_that_names_the_option(tmp_path):
+    args = ("extract", "--dataset", "digits", "--out", tmp_path / "out.h5")
+    assert error_of(*args, "--batch-size", "many", code=2) == (
+        "Error: Invalid value for '--batch-size': 'many' is neither auto nor a whole number"
+    )
+    assert error_of(*args, "--on-error", "ignore", code=2) == (
+        "Error: Invalid value for '--on-error': 'ignore' is not one of 'fail', 'skip'."
+    )
+    assert error_of("extract", code=2) == "Error: Missing option '--dataset'."
+
+
+def test_import_shows_the_next_command(tmp_path):
+    np.save(tmp_path / "features.npy", np.eye(6, dtype=np.float32))
+    lines = [f"{row}.png,{'cat' if row % 2 else 'dog'},train" for row in range(6)]
+    (tmp_path / "list.csv").write_text("\n".join(["filename,label,split", *lines, ""]))
+    out = tmp_path / "my cache.h5"
+    files = ("--features", tmp_path / "features.npy", "--metadata", tmp_path / "list.csv")
+    result = run("import", *files, "--out", out)
+    assert result.stderr == f"next: clip-cfr calibrate --cache '{out}'\n"
+    assert run("import", *files, "--out", out, "--overwrite", "--json").stderr.endswith(
+        f"next: clip-cfr calibrate --cache '{out}'\n"
+    )
+    inputs = (*files, "--out", tmp_path / "list.csv", "--overwrite")
+    assert error_of("import", *inputs, code=2) == (
+        f"Error: --out {tmp_path / 'list.csv'} is one of the files to read; name another"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("celeba.3-of-8.h5", "merge celeba.*-of-8.h5 --out celeba.h5"),
+        ("my shards/a.3-of-8.h5", "merge 'my shards/a'.*-of-8.h5 --out 'my shards/a.h5'"),
+        ("third.h5", "merge SHARD... --out FILE.h5"),
+    ],
+)
+def test_the_next_command_after_a_shard_is_merge(name, words):
+    assert " ".join(merge_command(Path(name), (3, 8))) == words

@@ -39,7 +39,10 @@ def test_from_images_to_a_merged_cache(small_clip, tmp_path, monkeypatch):
     extract = [*extract.split(), "--batch-size", "4"]
     run(*extract, "--out", "whole.h5")
     for index in (3, 1, 2):
-        run(*extract, "--shard", f"{index}/3")
+        shown = run(*extract, "--shard", f"{index}/3").stderr
+        assert shown.endswith(
+            "next, once all 3 shards exist: clip-cfr merge folder.*-of-3.h5 --out folder.h5\n"
+        )
     shards = [f"folder.{index}-of-3.h5" for index in (1, 2, 3)]
     for index, name in enumerate(shards):
         assert f"shard {index + 1} of 3 (rows {8 * index} to {8 * index + 7} of 24)" in (

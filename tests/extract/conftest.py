@@ -1,4 +1,4 @@
-"""Fixtures for data sets in their published layouts."""
+"""Fixtures: a small encoder, and data sets in their published layouts."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -9,6 +9,15 @@ from PIL import Image
 
 # Published metadata files and labels, in a folder beside the checkout; tests skip without them.
 PUBLISHED_FILES = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def encoder(small_clip: Path):
+    """The encoder of the small CLIP, on the CPU."""
+    from clip_cfr.extract.encoders.load import load_encoder
+    from clip_cfr.extract.encoders.spec import EncoderSpec
+
+    return load_encoder(EncoderSpec(str(small_clip), device="cpu"))
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,1 @@
-"""Models of open_clip; nothing here imports that library before a model is loaded."""
+"""Models of open_clip. The library is imported only when a model is loaded."""

@@ -11,30 +11,34 @@ from jaxtyping import Float32
 
 from clip_cfr.cache.format.schema import Head
 from clip_cfr.extract.encoders.devices import (
-    chosen_device,
-    chosen_dtype,
-    device_name,
+    choose_device,
+    choose_settings,
+    disable_tf32,
     limit_threads,
 )
-from clip_cfr.extract.encoders.image_tower import ImageTower, ThroughTower, lowered
-from clip_cfr.extract.encoders.open_clip import library
+from clip_cfr.extract.encoders.image_tower import ImageTower, ImageTowerMixin, cast_weights
+from clip_cfr.extract.encoders.open_clip.library import import_open_clip, open_clip_versions
 from clip_cfr.extract.encoders.open_clip.loading import check_lengths, load_model, load_tokenizer
-from clip_cfr.extract.encoders.open_clip.model_files import OpenClipFiles, locate
-from clip_cfr.extract.encoders.open_clip.preprocessing import view_of
-from clip_cfr.extract.encoders.open_clip.projection import Headless, Projection, taken_out
+from clip_cfr.extract.encoders.open_clip.model_files import OpenClipFiles, locate_model
+from clip_cfr.extract.encoders.open_clip.preprocessing import parse_transform
+from clip_cfr.extract.encoders.open_clip.projection import (
+    HeadlessTower,
+    Projection,
+    detach_projection,
+)
 from clip_cfr.extract.encoders.spec import EncoderSpec
-from clip_cfr.extract.encoders.versions import versions
+from clip_cfr.extract.encoders.versions import encoder_versions
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.images.preprocessing import Preprocessing
 
-TEXT_BATCH = 64
+TEXT_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
-class OpenClipEncoder(ThroughTower):
-    """The two towers of a model whose image tower ends in a linear map; `load` makes one.
+class OpenClipEncoder(ImageTowerMixin):
+    """An `Encoder` of a model whose image tower ends in a linear map; create it with `load`.
 
-    Sentences are few, and embedded in float32 whatever the image tower computes in.
+    The text tower computes in float32, whatever the image tower computes in.
     """
 
     files: OpenClipFiles
@@ -45,54 +49,56 @@ class OpenClipEncoder(ThroughTower):
 
     @classmethod
     def load(cls, spec: EncoderSpec) -> "OpenClipEncoder":
-        """An encoder from `open-clip:` and what follows it.
+        """Load the encoder of a model whose name begins with `open-clip:`.
 
         Raises:
-            ExtractError: no such model, device or type; damaged weights; an image tower that does
-                not end in a linear map; images are prepared in a way that is not reproduced.
+            ExtractError: if the model, device or compute type does not exist, the weights are
+                damaged, the image tower does not end in a linear map, or its preprocessing is not
+                supported.
         """
-        device = chosen_device(spec.device, spec.dtype)
-        files = locate(spec.model, spec.revision)
+        device = choose_device(spec.device, spec.dtype)
+        disable_tf32()
+        files = locate_model(spec.model, spec.revision)
         model = load_model(files).to(device)
-        num_parameters = sum(each.numel() for each in model.parameters())
+        num_parameters = sum(parameter.numel() for parameter in model.parameters())
         limit_threads(num_parameters)
-        dtype = chosen_dtype(spec.dtype, device, num_parameters)
-        view = view_for(files, preprocessing(model))
-        projection = taken_out(model, view.side)
+        settings = choose_settings(spec, device, num_parameters)
+        preprocessing = make_preprocessing(files, transform_configuration(model))
+        projection = detach_projection(model, preprocessing.side)
         if projection is None:
             raise ExtractError(
-                f"model {files.model}: its image tower, a {kind(model)}, does not end in one "
-                "linear map, as that of RN50 or of a ViT does; its embeddings, made elsewhere, can "
-                "be taken with the command import"
+                f"model {files.model}: its image tower, a {describe_classes(model)}, does not end "
+                "in one linear map, as RN50 and ViT do; embeddings computed elsewhere can be "
+                "imported with the command import"
             )
-        headless = Headless(lowered(model.visual, dtype))
-        tower = ImageTower.make(
-            headless, view, device, dtype, bool(spec.compile), bool(spec.channels_last)
-        )
+        headless = HeadlessTower(cast_weights(model.visual, settings.dtype))
+        tower = ImageTower.from_network(headless, preprocessing, settings)
         return cls(files, model, projection, tower, load_tokenizer(files))
 
     @property
     def dim(self) -> int:
-        """The width of the features."""
+        """Width of the features."""
         return len(self.projection.weight)
 
     @torch.inference_mode()
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
-        """Unit-length embeddings of sentences.
+        """Return the unit-length embeddings of sentences.
 
         Raises:
-            ExtractError: a sentence is longer than the text tower takes.
+            ExtractError: if a sentence has more tokens than the text tower takes.
         """
         check_lengths(self.files, self.tokenizer, list(sentences))
-        tokens = self.tokenizer(list(sentences)).split(TEXT_BATCH)
-        embedded = [self.model.encode_text(each.to(self.device), normalize=True) for each in tokens]
-        return torch.cat(embedded).float().cpu().numpy()
+        batches = self.tokenizer(list(sentences)).split(TEXT_BATCH_SIZE)
+        embeddings = [
+            self.model.encode_text(tokens.to(self.device), normalize=True) for tokens in batches
+        ]
+        return torch.cat(embeddings).float().cpu().numpy()
 
     def head(self) -> Head:
-        """The last linear map of the image tower, and the logit scale.
+        """Return the last linear map of the image tower, and the logit scale.
 
-        A bias of the logits (SigLIP's training has one) is left out: it is the same for all
-        classes, and changes neither their order nor their softmax.
+        A bias of the logits, as in models trained with SigLIP's loss, is left out: it is equal for
+        all classes and changes neither their order nor their softmax.
         """
         weight, bias = self.projection.weight.cpu().numpy(), self.projection.bias
         return Head(
@@ -102,38 +108,37 @@ class OpenClipEncoder(ThroughTower):
         )
 
     def provenance(self) -> dict[str, Any]:
-        """All that decides the bits of the features, in JSON types."""
+        """Return, in JSON types, all settings that determine the bits of the features."""
         return {
             "model": self.files.model,
             "revision": self.files.commit,
             "weights_sha256": self.files.weights_sha256(),
             "architecture": {
-                "class": kind(self.model),
+                "class": describe_classes(self.model),
                 "configuration": self.files.configuration(),
             },
             "image_processor": {
                 "class": "open_clip.image_transform_v2",
-                "configuration": preprocessing(self.model),
+                "configuration": transform_configuration(self.model),
             },
-            **self.tower.provenance(),
-            "device": device_name(self.device),
-            "versions": versions("transformers") | library.versions(),
+            **self.tower.settings.provenance(),
+            "versions": encoder_versions("transformers") | open_clip_versions(),
         }
 
 
-def kind(model: torch.nn.Module) -> str:
-    """The classes of a model and of its image tower."""
+def describe_classes(model: torch.nn.Module) -> str:
+    """Return the class names of a model and of its image tower."""
     return f"{type(model).__name__} with {type(model.visual).__name__}"
 
 
-def preprocessing(model: torch.nn.Module) -> dict[str, Any]:
-    """What open_clip does to an image for this model, in JSON types."""
-    return json.loads(json.dumps(library.open_clip().get_model_preprocess_cfg(model)))
+def transform_configuration(model: torch.nn.Module) -> dict[str, Any]:
+    """Return the configuration of the model's image transform, in JSON types."""
+    return json.loads(json.dumps(import_open_clip().get_model_preprocess_cfg(model)))
 
 
-def view_for(files: OpenClipFiles, configuration: dict[str, Any]) -> View:
-    """The view of a preprocessing; an ExtractError that names the model where there is none."""
+def make_preprocessing(files: OpenClipFiles, configuration: dict[str, Any]) -> Preprocessing:
+    """Return the preprocessing of a transform; an ExtractError names the model."""
     try:
-        return view_of(configuration)
+        return parse_transform(configuration)
     except ExtractError as error:
         raise ExtractError(f"model {files.model}: {error}") from error

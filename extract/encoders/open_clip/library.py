@@ -1,4 +1,4 @@
-"""The library open_clip, imported when it is needed, and what is wrong where it cannot be."""
+"""Import open_clip on demand, and explain why it cannot be imported."""
 
 import contextlib
 import importlib
@@ -10,45 +10,45 @@ from types import ModuleType
 
 import torch
 
+from clip_cfr.extract.encoders.versions import library_versions
 from clip_cfr.extract.errors import ExtractError
 
 
-def open_clip() -> ModuleType:
-    """The module.
+def import_open_clip() -> ModuleType:
+    """Import the library.
 
     Raises:
-        ModuleNotFoundError: it, or torchvision, is not installed.
-        ExtractError: torchvision was built for another torch.
+        ModuleNotFoundError: if open_clip or torchvision is not installed.
+        ExtractError: if torchvision was built for another torch.
     """
     try:
         return importlib.import_module("open_clip")
     except ModuleNotFoundError:
         raise
-    # What a torchvision of another release or build raises: operators that it declares nowhere,
-    # or symbols that the linker does not find.
+    # A torchvision of another release or build registers operators that torch does not know, or
+    # needs symbols that the linker does not find.
     except (RuntimeError, ImportError, OSError) as error:
-        raise ExtractError(mismatch(error)) from error
+        raise ExtractError(describe_mismatch(error)) from error
 
 
-def mismatch(error: Exception) -> str:
-    """The line that says which two packages do not fit, and what to do."""
+def describe_mismatch(error: Exception) -> str:
+    """Return a message that names the two incompatible packages and the remedy."""
     vision, first_line = metadata.version("torchvision"), str(error).partition("\n")[0]
     return (
-        f"torchvision {vision}, which open_clip needs, does not work beside torch "
+        f"torchvision {vision}, which open_clip needs, does not work with torch "
         f"{torch.__version__} ({first_line}); install the pair of one release and one build (CPU "
         "or CUDA) together from one index: pip install --force-reinstall torch torchvision"
     )
 
 
-def versions() -> dict[str, str]:
-    """The versions of the libraries that only a model of open_clip passes through."""
-    names = ("open_clip_torch", "torchvision", "timm")
-    return {name: metadata.version(name) for name in names}
+def open_clip_versions() -> dict[str, str]:
+    """Return the versions of the libraries that only models of open_clip use."""
+    return library_versions("open_clip_torch", "torchvision", "timm")
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """A block in which open_clip, which warns and logs to the root logger, says nothing."""
+def silence_open_clip() -> Iterator[None]:
+    """Suppress the warnings and log messages of open_clip, which logs to the root logger."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

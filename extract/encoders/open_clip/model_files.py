@@ -1,4 +1,4 @@
-"""Which model of open_clip a name means, and the one file that its weights come from."""
+"""Locate the configuration and the weights file of an open_clip model."""
 
 import hashlib
 import zipfile
@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub.utils import disable_progress_bars
 
-from clip_cfr.extract.encoders.open_clip.library import open_clip, quiet
+from clip_cfr.extract.encoders.open_clip.library import import_open_clip, silence_open_clip
 from clip_cfr.extract.errors import ExtractError
 
 PREFIX = "open-clip:"
@@ -16,9 +16,9 @@ EXPECTED = (
     f"expected {PREFIX}ARCHITECTURE/TAG, {PREFIX}ARCHITECTURE/FILE, or {PREFIX}FOLDER with an "
     "open_clip_config.json, for example open-clip:RN50/openai"
 )
-CONFIGURATION = "open_clip_config.json"
-# As open_clip looks for them, safe ones first.
-IN_FOLDERS = (
+CONFIGURATION_FILE = "open_clip_config.json"
+# As open_clip looks for them in a folder, safe formats first.
+FOLDER_WEIGHTS = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
     "open_clip_pytorch_model.bin",
@@ -29,17 +29,17 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 @dataclass(frozen=True)
 class OpenClipFiles:
-    """A model of open_clip on disk.
+    """An open_clip model on disk.
 
     Attributes:
-        model: what the user wrote.
-        name: what open_clip calls it: an architecture, or `local-dir:FOLDER`.
-        weights: the file.
-        commit: the hub commit that the weights come from; None for local ones.
-        quick_gelu: whether the weights were trained with QuickGELU, though the architecture alone
-            does not say so.
-        preprocessing: what the tag says of it; empty for a file, for which open_clip's own
-            defaults are taken, and for a folder, which says it itself.
+        model: the name given by the user.
+        name: open_clip's name: an architecture, or `local-dir:FOLDER`.
+        weights: the weights file.
+        commit: hub commit of the weights; None for local files.
+        quick_gelu: whether the weights were trained with QuickGELU although the architecture does
+            not say so.
+        preprocessing: preprocessing settings of a pretrained tag. Empty for a weights file, which
+            gets open_clip's defaults, and for a folder, which has its own.
     """
 
     model: str
@@ -50,113 +50,117 @@ class OpenClipFiles:
     preprocessing: dict[str, Any] = field(default_factory=dict)
 
     def configuration(self) -> dict[str, Any]:
-        """How open_clip describes the two towers."""
-        described = open_clip().get_model_config(self.name)
-        return described | {"quick_gelu": self.quick_gelu or described.get("quick_gelu", False)}
+        """Return open_clip's configuration of the two towers."""
+        found = import_open_clip().get_model_config(self.name)
+        return found | {"quick_gelu": self.quick_gelu or found.get("quick_gelu", False)}
 
     def weights_sha256(self) -> str:
-        """Hex digest of the weights file."""
+        """Return the hex digest of the weights file."""
         with self.weights.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def locate(model: str, revision: str | None) -> OpenClipFiles:
-    """The files of a model, fetched where it is named by a tag.
+def locate_model(model: str, revision: str | None) -> OpenClipFiles:
+    """Locate the files of a model; download the weights of a pretrained tag.
 
     Raises:
-        ExtractError: no such model, no weights, or weights that only code could load.
+        ExtractError: if the model does not exist, has no weights, or has weights that cannot be
+            loaded without executing code.
     """
     if revision:
-        raise ExtractError(f"model {model}: models of open_clip take no --revision, leave it out")
+        raise ExtractError(f"model {model}: models of open_clip have no --revision; leave it out")
     rest = model.removeprefix(PREFIX)
     if rest and Path(rest).is_dir():
-        return in_folder(model, Path(rest))
+        return locate_in_folder(model, Path(rest))
     architecture, _, pretrained = rest.partition("/")
-    library = open_clip()
+    library = import_open_clip()
     if not pretrained or architecture not in library.list_models():
         raise ExtractError(
-            f"model {model}: {architecture!r} is no folder and no architecture that open_clip "
-            f"knows; {EXPECTED}"
+            f"model {model}: {architecture!r} is neither a folder nor an architecture of "
+            f"open_clip; {EXPECTED}"
         )
-    files = tagged if library.is_pretrained_cfg(architecture, pretrained) else from_file
-    return files(model, architecture, pretrained)
+    if library.is_pretrained_cfg(architecture, pretrained):
+        return download_tag(model, architecture, pretrained)
+    return locate_weights_file(model, architecture, Path(pretrained))
 
 
-def in_folder(model: str, folder: Path) -> OpenClipFiles:
-    """The model of a folder that says itself what it is."""
-    if not (folder / CONFIGURATION).is_file():
-        raise ExtractError(f"model {model}: {folder} holds no {CONFIGURATION}; {EXPECTED}")
-    weights = next((path for name in IN_FOLDERS if (path := folder / name).is_file()), None)
+def locate_in_folder(model: str, folder: Path) -> OpenClipFiles:
+    """Locate the files of a model folder with a configuration of its own."""
+    if not (folder / CONFIGURATION_FILE).is_file():
+        raise ExtractError(f"model {model}: {folder} has no {CONFIGURATION_FILE}; {EXPECTED}")
+    weights = next((path for name in FOLDER_WEIGHTS if (path := folder / name).is_file()), None)
     if weights is None:
         raise ExtractError(
-            f"model {model} holds no weights: expected one of {', '.join(IN_FOLDERS)} in {folder}"
+            f"model {model} has no weights: expected one of {', '.join(FOLDER_WEIGHTS)} in {folder}"
         )
-    return OpenClipFiles(model, f"local-dir:{folder}", checked(model, weights))
+    check_weights_file(model, weights)
+    return OpenClipFiles(model, f"local-dir:{folder}", weights)
 
 
-def tagged(model: str, architecture: str, tag: str) -> OpenClipFiles:
-    """The model of published weights."""
-    library = open_clip()
+def download_tag(model: str, architecture: str, tag: str) -> OpenClipFiles:
+    """Download the published weights of an architecture."""
+    library = import_open_clip()
     published = library.get_pretrained_cfg(architecture, tag)
     disable_progress_bars()
     try:
-        with quiet():
+        with silence_open_clip():
             weights = Path(library.download_pretrained(published))
-    # The hub's client and urllib each have their own, down to bare RuntimeError.
+    # The hub's client and urllib each raise exceptions of their own, down to bare RuntimeError.
     except Exception as error:
         raise ExtractError(
-            f"model {model}: its weights cannot be fetched, and no copy lies in the local cache; "
-            f"fetch the file elsewhere and name it: {PREFIX}{architecture}/FILE"
+            f"model {model}: its weights cannot be downloaded, and the local cache has no copy; "
+            f"download the file on another machine and name it: {PREFIX}{architecture}/FILE"
         ) from error
-    commit = weights.parent.name if weights.parent.parent.name == "snapshots" else None
+    check_weights_file(model, weights)
+    not_preprocessing = ("url", "hf_hub", "quick_gelu")
     return OpenClipFiles(
         model,
         architecture,
-        checked(model, weights),
-        commit,
-        bool(published.get("quick_gelu")),
-        {k: v for k, v in published.items() if k not in ("url", "hf_hub", "quick_gelu")},
+        weights,
+        commit=weights.parent.name if weights.parent.parent.name == "snapshots" else None,
+        quick_gelu=bool(published.get("quick_gelu")),
+        preprocessing={k: v for k, v in published.items() if k not in not_preprocessing},
     )
 
 
-def from_file(model: str, architecture: str, path: str) -> OpenClipFiles:
-    """The model of a weights file.
+def locate_weights_file(model: str, architecture: str, weights: Path) -> OpenClipFiles:
+    """Return the files of a model whose weights are a local file.
 
-    A file does not say which activation it was trained with. The architecture says GELU or
-    QuickGELU; where all published weights of it (those of RN50) were trained with QuickGELU though
-    it says GELU, QuickGELU is meant.
+    A weights file does not record the activation that it was trained with. The architecture
+    specifies GELU or QuickGELU. If it specifies GELU, but all its published weights were trained
+    with QuickGELU (as those of RN50), the file is taken to be trained with QuickGELU.
     """
-    library = open_clip()
+    library = import_open_clip()
     tags = library.list_pretrained_tags_by_model(architecture)
-    if not Path(path).is_file():
+    if not weights.is_file():
         raise ExtractError(
-            f"model {model}: {path} is no file, and no tag of {architecture}, which has "
+            f"model {model}: {weights} is neither a file nor a tag of {architecture}, which has "
             f"{', '.join(tags) or 'none'}"
         )
+    check_weights_file(model, weights)
     published = [library.get_pretrained_cfg(architecture, tag) for tag in tags]
-    quick = bool(tags) and all(each.get("quick_gelu") for each in published)
-    return OpenClipFiles(model, architecture, checked(model, Path(path)), quick_gelu=quick)
+    quick_gelu = bool(tags) and all(tag.get("quick_gelu") for tag in published)
+    return OpenClipFiles(model, architecture, weights, quick_gelu=quick_gelu)
 
 
-def checked(model: str, weights: Path) -> Path:
-    """The weights file, if it can be loaded without running code that it brings."""
+def check_weights_file(model: str, weights: Path) -> None:
+    """Raise ExtractError if a weights file cannot be loaded without executing its code."""
     if weights.suffix not in SUFFIXES:
         raise ExtractError(
-            f"model {model}: {weights} is no weights file, expected one of {', '.join(SUFFIXES)}"
+            f"model {model}: {weights} is not a weights file, expected one of {', '.join(SUFFIXES)}"
         )
     if is_torchscript(weights):
         plain = weights.with_name(f"{weights.stem}-weights.pt")
         raise ExtractError(
-            f"{weights} is a TorchScript archive, which holds code; if you trust it, take the "
-            f'weights out: python -c "import torch; w = torch.jit.load({str(weights)!r}, '
+            f"{weights} is a TorchScript archive, which contains code; if you trust it, extract "
+            f'the weights: python -c "import torch; w = torch.jit.load({str(weights)!r}, '
             "map_location='cpu').state_dict(); [w.pop(k, None) for k in ('input_resolution', "
             f"'context_length', 'vocab_size')]; torch.save(dict(w), {str(plain)!r})\""
         )
-    return weights
 
 
 def is_torchscript(path: Path) -> bool:
-    """Whether a file is an archive as torch.jit saves one."""
+    """Whether a file is an archive written by torch.jit.save."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""The view of an open_clip model's preprocessing."""
+"""Convert the configuration of an open_clip image transform to a `Preprocessing`."""
 
 import json
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from PIL import Image
 
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.images.preprocessing import Preprocessing
 
-# `random` concerns training; for inference open_clip takes bicubic then.
+# `random` chooses a filter in training; for inference open_clip then uses bicubic.
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "random": Image.Resampling.BICUBIC,
@@ -16,42 +16,42 @@ FILTERS = {
 }
 
 
-def view_of(configuration: dict[str, Any]) -> View:
-    """The view that gives the pixels of open_clip's transform for inference.
+def parse_transform(configuration: dict[str, Any]) -> Preprocessing:
+    """Return the preprocessing that reproduces open_clip's transform for inference.
 
-    An image is RGB before it is resized. open_clip resizes first, which comes to the same but for
-    palettes, whose images Pillow can resize by the nearest pixel only.
+    Images are converted to RGB before they are resized. open_clip resizes first, which differs only
+    for palette images, since Pillow resizes those by nearest neighbour.
 
     Raises:
-        ExtractError: the transform does something that no view does; the message names it.
+        ExtractError: if the transform has an unsupported step; the message names it.
     """
     size, mode = configuration["size"], configuration["resize_mode"]
     height, width = (size, size) if isinstance(size, int) else size
     if height != width:
-        raise refusal("size", size)
+        raise unsupported("size", size)
     if mode not in ("shortest", "squash"):
-        raise refusal("resize_mode", mode)
+        raise unsupported("resize_mode", mode)
     if configuration["interpolation"] not in FILTERS:
-        raise refusal("interpolation", configuration["interpolation"])
-    return View(
+        raise unsupported("interpolation", configuration["interpolation"])
+    return Preprocessing(
         side=height,
         shorter_side=height if mode == "shortest" else None,
         resample=int(FILTERS[configuration["interpolation"]]),
-        mean=colours(configuration["mean"]),
-        std=colours(configuration["std"]),
-        even_centre=True,
+        mean=parse_colours(configuration["mean"]),
+        std=parse_colours(configuration["std"]),
+        even_offset=True,
     )
 
 
-def colours(values: float | list[float]) -> tuple[float, float, float]:
-    """A number for each of red, green and blue; one number stands for all three."""
+def parse_colours(values: float | list[float]) -> tuple[float, float, float]:
+    """Return a number per colour channel; a single number applies to all three."""
     red, green, blue = [values] * 3 if isinstance(values, int | float) else values
     return float(red), float(green), float(blue)
 
 
-def refusal(name: str, value: Any) -> ExtractError:
-    """The error over a setting of the transform."""
+def unsupported(name: str, value: Any) -> ExtractError:
+    """Return the error about an unsupported setting of the transform."""
     return ExtractError(
-        f"its preprocessing has {name} {json.dumps(value)}, which is not reproduced here; expected "
-        "a square size, resize_mode shortest or squash, and bicubic or bilinear interpolation"
+        f"its preprocessing has {name} {json.dumps(value)}, which is not supported; expected a "
+        "square size, resize_mode shortest or squash, and bicubic or bilinear interpolation"
     )

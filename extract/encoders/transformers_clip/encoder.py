@@ -1,4 +1,4 @@
-"""A CLIP that transformers loads: pixels and sentences in, numpy arrays out."""
+"""A CLIP of transformers: pixels and sentences in, numpy arrays out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,34 +11,39 @@ from jaxtyping import Float32
 
 from clip_cfr.cache.format.schema import Head
 from clip_cfr.extract.encoders.devices import (
-    chosen_device,
-    chosen_dtype,
-    device_name,
+    choose_device,
+    choose_settings,
+    disable_tf32,
     limit_threads,
 )
-from clip_cfr.extract.encoders.image_tower import ImageTower, ThroughTower, lowered
+from clip_cfr.extract.encoders.image_tower import ImageTower, ImageTowerMixin, cast_weights
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.encoders.transformers_clip.loading import (
+    ATTENTION,
     load_network,
     load_processor,
     load_tokenizer,
 )
-from clip_cfr.extract.encoders.transformers_clip.model_files import ModelFiles, locate
-from clip_cfr.extract.encoders.transformers_clip.preprocessing import described, view_for
-from clip_cfr.extract.encoders.versions import versions
+from clip_cfr.extract.encoders.transformers_clip.model_files import ModelFiles, locate_model
+from clip_cfr.extract.encoders.transformers_clip.preprocessing import (
+    describe_processor,
+    make_preprocessing,
+)
+from clip_cfr.extract.encoders.versions import encoder_versions
 from clip_cfr.extract.errors import ExtractError
 
-TEXT_BATCH = 64
+TEXT_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
-class ClipEncoder(ThroughTower):
-    """The two towers of a CLIP, an `Encoder`; `load` makes one.
+class ClipEncoder(ImageTowerMixin):
+    """An `Encoder` with the two towers of a CLIP; create it with `load`.
 
-    Sentences are few, and embedded in float32 whatever the image tower computes in.
+    The text tower computes in float32, whatever the image tower computes in.
 
     Attributes:
-        image_processor: class and configuration of the one whose pixels the view gives.
+        image_processor: class and configuration of the image processor that the preprocessing
+            reproduces.
     """
 
     files: ModelFiles
@@ -49,43 +54,43 @@ class ClipEncoder(ThroughTower):
 
     @classmethod
     def load(cls, spec: EncoderSpec) -> "ClipEncoder":
-        """An encoder from a hub id or a local folder.
+        """Load an encoder from a hub id or a local folder.
 
         Raises:
-            ExtractError: no such model, device or type; damaged weights; no CLIP; images are
-                prepared in a way that is not reproduced.
+            ExtractError: if the model, device or compute type does not exist, the weights are
+                damaged, the model is not a CLIP, or its preprocessing is not supported.
         """
-        device = chosen_device(spec.device, spec.dtype)
-        files = locate(spec.model, spec.revision)
+        device = choose_device(spec.device, spec.dtype)
+        disable_tf32()
+        files = locate_model(spec.model, spec.revision)
         network = load_network(files).to(device)
         limit_threads(network.num_parameters())
-        dtype = chosen_dtype(spec.dtype, device, network.num_parameters())
+        settings = choose_settings(spec, device, network.num_parameters())
         processor = load_processor(files)
-        view = view_for(files, processor, network.config.vision_config)
+        preprocessing = make_preprocessing(files, processor, network.config.vision_config)
         tokenizer = load_tokenizer(files, network.config.text_config)
-        pooled = PooledFeatures(lowered(network.vision_model, dtype))
-        tower = ImageTower.make(
-            pooled, view, device, dtype, bool(spec.compile), bool(spec.channels_last)
-        )
-        return cls(files, network, tower, described(processor), tokenizer)
+        pooled = PooledImageTower(cast_weights(network.vision_model, settings.dtype))
+        tower = ImageTower.from_network(pooled, preprocessing, settings)
+        return cls(files, network, tower, describe_processor(processor), tokenizer)
 
     @property
     def dim(self) -> int:
-        """The width of the features."""
+        """Width of the features."""
         return self.network.visual_projection.in_features
 
     @torch.inference_mode()
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
-        """Unit-length embeddings of sentences.
+        """Return the unit-length embeddings of sentences.
 
         Raises:
-            ExtractError: a sentence is longer than the text tower takes.
+            ExtractError: if a sentence has more tokens than the text tower takes.
         """
-        batches = [sentences[i : i + TEXT_BATCH] for i in range(0, len(sentences), TEXT_BATCH)]
-        return np.concatenate([self.embed_batch(list(batch)) for batch in batches])
+        starts = range(0, len(sentences), TEXT_BATCH_SIZE)
+        batches = [list(sentences[start : start + TEXT_BATCH_SIZE]) for start in starts]
+        return np.concatenate([self.embed_text_batch(batch) for batch in batches])
 
-    def embed_batch(self, sentences: list[str]) -> Float32[np.ndarray, "n embedding"]:
-        """Unit-length embeddings of sentences that go through the text tower together."""
+    def embed_text_batch(self, sentences: list[str]) -> Float32[np.ndarray, "n embedding"]:
+        """Return the unit-length embeddings of one batch of the text tower."""
         self.check_lengths(sentences)
         tokens = self.tokenizer(sentences, padding=True, return_tensors="pt").to(self.device)
         embeddings = self.network.get_text_features(
@@ -94,8 +99,8 @@ class ClipEncoder(ThroughTower):
         return torch.nn.functional.normalize(embeddings, dim=-1).cpu().numpy()
 
     def check_lengths(self, sentences: list[str]) -> None:
-        """Raises ExtractError where a sentence is longer than the text tower takes."""
-        limit = longest_text(self.network.config.text_config)
+        """Raise ExtractError if a sentence has more tokens than the text tower takes."""
+        limit = max_text_tokens(self.network.config.text_config)
         for sentence, ids in zip(sentences, self.tokenizer(sentences)["input_ids"], strict=True):
             if len(ids) > limit:
                 raise ExtractError(
@@ -104,34 +109,33 @@ class ClipEncoder(ThroughTower):
                 )
 
     def head(self) -> Head:
-        """The projection that turns image features into embeddings, and the logit scale."""
+        """Return the linear map from features to embeddings, and the logit scale."""
         weight = self.network.visual_projection.weight.cpu().numpy()
         scale = self.network.logit_scale.exp().item()
         return Head(projection=np.ascontiguousarray(weight.T), bias=None, logit_scale=scale)
 
     def provenance(self) -> dict[str, Any]:
-        """All that decides the bits of the features, in JSON types."""
+        """Return, in JSON types, all settings that determine the bits of the features."""
         return {
             "model": self.files.model,
             "revision": self.files.commit,
             "weights_sha256": self.files.weights_sha256(),
-            "architecture": architecture(self.network),
+            "architecture": describe_architecture(self.network),
             "image_processor": self.image_processor,
-            **self.tower.provenance(),
-            "device": device_name(self.device),
-            "versions": versions("transformers"),
+            **self.tower.settings.provenance(),
+            "versions": encoder_versions("transformers"),
         }
 
 
-def longest_text(config: transformers.PreTrainedConfig) -> int:
-    """How many tokens a text tower takes."""
-    # RoBERTa's, which AltCLIP has, counts places from behind the number of the filling.
-    skipped = config.pad_token_id + 1 if config.model_type == "altclip_text_model" else 0
-    return config.max_position_embeddings - skipped
+def max_text_tokens(config: transformers.PreTrainedConfig) -> int:
+    """Return the largest number of tokens that a text tower takes."""
+    # RoBERTa, AltCLIP's text tower, starts counting positions after the index of the padding token.
+    unused = config.pad_token_id + 1 if config.model_type == "altclip_text_model" else 0
+    return config.max_position_embeddings - unused
 
 
-class PooledFeatures(torch.nn.Module):
-    """What an image tower pools, as a module of its own that torch.compile can take whole."""
+class PooledImageTower(torch.nn.Module):
+    """An image tower that returns its pooled output, as one module for torch.compile."""
 
     def __init__(self, tower: torch.nn.Module):
         super().__init__()
@@ -141,8 +145,8 @@ class PooledFeatures(torch.nn.Module):
         return self.tower(pixel_values=images).pooler_output
 
 
-def architecture(network: transformers.PreTrainedModel) -> dict[str, Any]:
-    """The class of the model, the shape of its image tower, and how that attends."""
+def describe_architecture(network: transformers.PreTrainedModel) -> dict[str, Any]:
+    """Return the model class, the attention implementation and the shape of the image tower."""
     config = network.config.vision_config
     names = (
         "image_size",
@@ -155,4 +159,4 @@ def architecture(network: transformers.PreTrainedModel) -> dict[str, Any]:
         "layer_norm_eps",
     )
     shape = {name: getattr(config, name) for name in names}
-    return {"class": type(network).__name__, "attention": config._attn_implementation} | shape
+    return {"class": type(network).__name__, "attention": ATTENTION} | shape

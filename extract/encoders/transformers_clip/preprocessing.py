@@ -1,4 +1,4 @@
-"""The view of a transformers image processor."""
+"""Convert the configuration of a transformers image processor to a `Preprocessing`."""
 
 import json
 from typing import Any
@@ -8,10 +8,10 @@ from transformers import CLIPVisionConfig
 
 from clip_cfr.extract.encoders.transformers_clip.model_files import ModelFiles
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.images.preprocessing import Preprocessing
 
-# What a processor may do to an image besides, and the values with which it does nothing.
-NOTHING_ELSE = {
+# Further steps of an image processor, with the settings that leave the image unchanged.
+NEUTRAL_SETTINGS = {
     "do_pad": (None, False),
     "do_rescale": (True,),
     "rescale_factor": (1 / 255,),
@@ -19,78 +19,88 @@ NOTHING_ELSE = {
 }
 
 
-def described(processor: Any) -> dict[str, Any]:
-    """The class of an image processor and its full configuration, in JSON types."""
+def describe_processor(processor: Any) -> dict[str, Any]:
+    """Return the class of an image processor and its full configuration, in JSON types."""
     configuration = json.loads(processor.to_json_string())
     return {"class": type(processor).__name__, "configuration": configuration}
 
 
-def view_for(files: ModelFiles, processor: Any, tower: CLIPVisionConfig) -> View:
-    """The view that gives the pixels of the processor, which must be what the tower takes.
+def make_preprocessing(files: ModelFiles, processor: Any, tower: CLIPVisionConfig) -> Preprocessing:
+    """Return the preprocessing that reproduces an image processor bit by bit.
 
     Raises:
-        ExtractError: the processor does something that no view does, or makes other sizes.
+        ExtractError: if the processor has an unsupported step, or its images have another size
+            than the tower takes.
     """
     try:
-        view = view_of(described(processor)["configuration"])
+        preprocessing = parse_processor(describe_processor(processor)["configuration"])
     except ExtractError as error:
         raise ExtractError(f"model {files.model}: {error}") from error
-    if view.side != tower.image_size:
+    side, expected = preprocessing.side, tower.image_size
+    if side != expected:
         raise ExtractError(
-            f"model {files.model}: its image processor makes {view.side} x {view.side} pixels, its "
-            f"image tower takes {tower.image_size} x {tower.image_size}; correct "
-            "preprocessor_config.json"
+            f"model {files.model}: its image processor makes {side} x {side} pixels, its image "
+            f"tower takes {expected} x {expected}; correct preprocessor_config.json"
         )
-    return view
+    return preprocessing
 
 
-def view_of(configuration: dict[str, Any]) -> View:
-    """The view that gives the pixels of an image processor of this configuration.
+def parse_processor(configuration: dict[str, Any]) -> Preprocessing:
+    """Return the preprocessing of an image processor with this configuration.
 
     Raises:
-        ExtractError: the processor does something that no view does; the message names it.
+        ExtractError: if the processor has an unsupported step; the message names it.
     """
-    for name, values in NOTHING_ELSE.items():
-        if configuration.get(name, values[0]) not in values:
-            raise refusal(name, configuration[name])
+    for name, neutral in NEUTRAL_SETTINGS.items():
+        if configuration.get(name, neutral[0]) not in neutral:
+            raise unsupported(name, configuration[name])
     size, crop = configuration["size"], configuration.get("crop_size")
-    cropped = bool(configuration.get("do_center_crop"))
-    mean, std = (0.0,) * 3, (1.0,) * 3
-    if configuration.get("do_normalize"):
-        mean, std = (tuple(map(float, configuration[f"image_{name}"])) for name in ("mean", "std"))
-    fields = {"resample": resample(configuration), "mean": mean, "std": std}
-    if set(keys(size)) == {"shortest_edge"} and cropped:
-        return View(side=square("crop_size", crop), shorter_side=size["shortest_edge"], **fields)
-    if set(keys(size)) == {"height", "width"}:
-        side = square("size", size)
-        if not cropped or square("crop_size", crop) == side:
-            return View(side=side, shorter_side=None, **fields)
-    raise refusal("size", size)
+    crops = bool(configuration.get("do_center_crop"))
+    mean, std = parse_normalisation(configuration)
+    fields = {"resample": parse_resample(configuration), "mean": mean, "std": std}
+    if set(given_keys(size)) == {"shortest_edge"} and crops:
+        side = parse_square("crop_size", crop)
+        return Preprocessing(side=side, shorter_side=size["shortest_edge"], **fields)
+    if set(given_keys(size)) == {"height", "width"}:
+        side = parse_square("size", size)
+        if not crops or parse_square("crop_size", crop) == side:
+            return Preprocessing(side=side, shorter_side=None, **fields)
+    raise unsupported("size", size)
 
 
-def resample(configuration: dict[str, Any]) -> int:
-    """The number of the filter, if Pillow has it."""
+def parse_normalisation(
+    configuration: dict[str, Any],
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return the mean and the standard deviation of red, green and blue."""
+    if not configuration.get("do_normalize"):
+        return (0.0,) * 3, (1.0,) * 3
+    mean, std = (tuple(map(float, configuration[f"image_{name}"])) for name in ("mean", "std"))
+    return mean, std
+
+
+def parse_resample(configuration: dict[str, Any]) -> int:
+    """Return the number of the resampling filter; ExtractError if Pillow does not have it."""
     found = configuration.get("resample")
     if found not in list(Image.Resampling):
-        raise refusal("resample", found)
+        raise unsupported("resample", found)
     return int(found)
 
 
-def square(name: str, size: Any) -> int:
-    """The side of a size that is a square."""
-    if set(keys(size)) != {"height", "width"} or size["height"] != size["width"]:
-        raise refusal(name, size)
+def parse_square(name: str, size: Any) -> int:
+    """Return the side of a size; ExtractError if it is not a square."""
+    if set(given_keys(size)) != {"height", "width"} or size["height"] != size["width"]:
+        raise unsupported(name, size)
     return size["height"]
 
 
-def keys(size: Any) -> list[str]:
-    """The names under which a size gives something."""
+def given_keys(size: Any) -> list[str]:
+    """Return the keys of a size whose value is not None."""
     return [key for key, value in size.items() if value is not None] if size else []
 
 
-def refusal(name: str, value: Any) -> ExtractError:
-    """The error over a setting of an image processor."""
+def unsupported(name: str, value: Any) -> ExtractError:
+    """Return the error about an unsupported setting of an image processor."""
     return ExtractError(
-        f"its image processor has {name} {json.dumps(value)}, which is not reproduced here; "
-        "expected to scale the shorter side and cut out the centre, or to scale to a square"
+        f"its image processor has {name} {json.dumps(value)}, which is not supported; expected a "
+        "resize of the shorter side and a centre crop, or a resize to a square"
     )

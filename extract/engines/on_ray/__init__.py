@@ -1,1 +1,1 @@
-"""Runs an extraction on Ray; `cluster` comes first, the other modules import ray at once."""
+"""Extraction on Ray. Connect with `cluster` first: the other modules import ray."""

@@ -1,4 +1,4 @@
-"""A connection to Ray: to an instance of this process's own, or to a cluster that runs already."""
+"""Connect to Ray: to an instance that this process starts, or to a running cluster."""
 
 import contextlib
 import functools
@@ -13,86 +13,83 @@ from pathlib import Path
 
 from clip_cfr.extract.errors import ExtractError
 
-# Ray's sockets lie some 65 characters below its folder, and a socket's path ends at 107.
-LONGEST_FOLDER = 30
-SECONDS_TO_ANSWER = 10
+# The paths of Ray's sockets are some 65 characters longer than that of its folder, and the path of
+# a socket has at most 107.
+MAX_FOLDER_LENGTH = 30
+CONNECT_SECONDS = 10
 QUIET = {"logging_level": logging.ERROR, "log_to_driver": False}
-# Says nothing to anyone about how Ray is used.
-UNWATCHED = {"RAY_USAGE_STATS_ENABLED": "0"}
+# `log_to_driver` leaves one way: Ray prints each failed try of a task or actor on the driver's
+# standard output, which belongs to the result (--json). Those lines pass Ray's log filter, which
+# here drops every line.
+QUIET_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",
+}
 
 
 @contextlib.contextmanager
-def connected(address: str | None) -> Iterator[None]:
-    """A block within which Ray runs tasks; None starts it on this machine alone, and ends it.
+def connect_to_ray(address: str | None) -> Iterator[None]:
+    """Connect to Ray within the block.
+
+    Ray reads some environment variables when it is imported. If the process has imported it before,
+    those settings, among them the silence on standard output, are the importer's.
+
+    Args:
+        address: `HOST:PORT` or `auto` for a running cluster; None starts an instance on this
+            machine, which ends with the block.
 
     Raises:
-        ExtractError: no cluster answers at the address, or one of another version.
+        ExtractError: if no cluster answers at the address, or it has another version.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(environment(UNWATCHED if address else UNWATCHED | own_instance()))
-        import ray  # Reads the environment.
+        private = {} if address else private_instance_environment()
+        stack.enter_context(set_environment(QUIET_ENVIRONMENT | private))
+        import ray
 
-        stack.enter_context(silence())
         stack.callback(ray.shutdown)
         if address:
-            join(address)
+            join_cluster(address)
         else:
-            folder = stack.enter_context(short_folder())
-            stack.enter_context(environment({"PYTHONPATH": importable(Path(folder))}))
-            # Before the folder goes.
-            stack.callback(ray.shutdown)
+            folder = stack.enter_context(make_short_folder())
+            stack.enter_context(set_environment({"PYTHONPATH": make_importable(Path(folder))}))
+            stack.callback(ray.shutdown)  # Runs before the folder is removed.
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
             ray.init("local", num_cpus=cores, include_dashboard=False, _temp_dir=folder, **QUIET)
         yield
 
 
-def join(address: str) -> None:
-    """Connects to a cluster."""
+def join_cluster(address: str) -> None:
+    """Connect to a running cluster; raise ExtractError if that fails."""
     import ray
 
     try:
-        refuse_unheard(address)
+        check_reachable(address)
         ray.init(address, **QUIET)
-    # Ray raises ConnectionError, RuntimeError, ValueError and its own over an address.
+    # ray.init raises ConnectionError, RuntimeError, ValueError or a RayError.
     except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ExtractError(
-            f"--ray-address {address}: no cluster can be joined there ({first_line}); on a machine "
-            "of the cluster give auto, or the HOST:PORT that `ray start --head` told, with the "
-            "same versions of Ray and Python on every node"
+            f"--ray-address {address}: cannot join a cluster there ({first_line}); on a machine of "
+            "the cluster give auto, or the HOST:PORT printed by `ray start --head`, with the same "
+            "versions of Ray and Python on every node"
         ) from error
 
 
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """A block within which Ray prints nothing on standard output, which belongs to --json.
-
-    It tells there of every try that failed, and no setting turns that off.
-    """
-    from ray._private import worker
-
-    printed = worker.print_to_stdstream
-    worker.print_to_stdstream = lambda *args, **more: None
-    try:
-        yield
-    finally:
-        worker.print_to_stdstream = printed
-
-
-def refuse_unheard(address: str) -> None:
-    """Raises OSError where nothing listens at HOST:PORT; Ray would try for minutes."""
+def check_reachable(address: str) -> None:
+    """Raise OSError if nothing listens at HOST:PORT; Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in host:
-        socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 @functools.cache
-def own_instance() -> dict[str, str]:
-    """What keeps an instance of our own to this machine and this user, for the whole process.
+def private_instance_environment() -> dict[str, str]:
+    """Return variables that restrict an instance to this machine and this user.
 
-    By default Ray listens on all of the machine's addresses and runs what anyone sends. The first
-    variable, by its name for other systems, has it listen on 127.0.0.1. It reads them once, when
-    it is imported: where that has been done, its settings are someone else's.
+    By default Ray listens on all network addresses and executes what anyone sends. The first
+    variable, named after other systems, makes it listen on 127.0.0.1. Ray reads the variables once,
+    on import: the result is empty if it has been imported, and the same on every later call.
     """
     if "ray" in sys.modules:
         return {}
@@ -103,11 +100,11 @@ def own_instance() -> dict[str, str]:
     }
 
 
-def importable(folder: Path) -> str:
-    """Return a search path on which `clip_cfr` is the very package that this process runs.
+def make_importable(folder: Path) -> str:
+    """Return a PYTHONPATH on which `clip_cfr` is the package that this process runs.
 
-    A checkout that is not installed has no parent folder to name: its folder may be called
-    anything. A link in `folder` gives it the package's name.
+    A checkout that is not installed may have any name, so its parent folder does not help. A link
+    below `folder` gives it the package's name.
     """
     package = sys.modules["clip_cfr"].__path__[0]
     (folder / "packages").mkdir()
@@ -118,8 +115,8 @@ def importable(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def environment(variables: dict[str, str]) -> Iterator[None]:
-    """A block within which environment variables are set."""
+def set_environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables within the block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -133,10 +130,10 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def short_folder() -> Iterator[str]:
-    """A folder for Ray's sockets and logs, which is removed in the end."""
+def make_short_folder() -> Iterator[str]:
+    """Yield a temporary folder whose path is short enough for Ray's sockets."""
     parent = tempfile.gettempdir()
-    parent = parent if len(parent) <= LONGEST_FOLDER else "/tmp"
+    parent = parent if len(parent) <= MAX_FOLDER_LENGTH else "/tmp"
     with tempfile.TemporaryDirectory(
         prefix="ray-", dir=parent, ignore_cleanup_errors=True
     ) as folder:

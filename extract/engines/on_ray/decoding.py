@@ -1,4 +1,4 @@
-"""What a task on Ray does to decode images; without torch, so that its process starts soon."""
+"""The Ray task that decodes images; it does not import torch, so its process starts fast."""
 
 import os
 import socket
@@ -12,66 +12,76 @@ from jaxtyping import UInt8
 
 from clip_cfr.extract.encoders.versions import library_versions
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.images.preprocessing import Preprocessing
 from clip_cfr.extract.images.read import read_pixels
 from clip_cfr.extract.manifest.image_source import ImageSource
 
-DECODING = ("pillow", "numpy")
+DECODING_LIBRARIES = ("pillow", "numpy")
 
 
 @dataclass(frozen=True)
-class Source:
+class DecodingContext:
     """What a process needs to decode any row.
 
     Attributes:
-        home: the folder that relative paths begin in.
-        versions: of the libraries that the pixels depend on.
+        images: reads the image of a row.
+        preprocessing: how an image becomes pixels.
+        working_folder: the driver's working folder, in which relative paths begin.
+        versions: versions of the libraries that determine the pixels.
     """
 
     images: ImageSource
-    view: View
-    home: str
+    preprocessing: Preprocessing
+    working_folder: str
     versions: Mapping[str, str]
 
 
-def decode(
-    source: Sequence[Any], rows: range, names: Sequence[str]
+def decode_rows(
+    context: Sequence[Any], rows: range, names: Sequence[str]
 ) -> tuple[UInt8[np.ndarray, "n side side 3"], tuple[dict[int, str], str]]:
-    """The pixels of rows; then what is wrong with some, and the name of this machine.
+    """Decode rows.
 
-    `source` holds the reference to a `Source`: within a list Ray leaves it as it is, and each
-    process fetches it once instead of once a batch.
+    Args:
+        context: a list with the reference to a `DecodingContext`. Ray would resolve a bare
+            reference for every call; each process resolves this one once.
+        rows: row indices.
+        names: name of each row, for error messages.
+
+    Returns:
+        The pixels; then the error message of each row that could not be read, and this host's name.
 
     Raises:
-        ExtractError: this machine has other libraries.
+        ExtractError: if this host has other library versions.
     """
-    found = opened(source[0])
-    pixels, errors = read_pixels(found.images, found.view, list(zip(rows, names, strict=True)))
+    found = fetch_context(context[0])
+    named = list(zip(rows, names, strict=True))
+    pixels, errors = read_pixels(found.images, found.preprocessing, named)
     return pixels, (errors, socket.gethostname())
 
 
 @lru_cache(maxsize=1)
-def opened(reference: Any) -> Source:
-    """The source, fetched, once its paths mean here what they mean to the driver."""
+def fetch_context(reference: Any) -> DecodingContext:
+    """Fetch the context, enter its working folder and check the library versions."""
     import ray
 
-    source = ray.get(reference)
-    go_home(source.home)
-    found = library_versions(*DECODING)
-    if found != source.versions:
+    context = ray.get(reference)
+    enter_folder(context.working_folder)
+    found = library_versions(*DECODING_LIBRARIES)
+    if found != context.versions:
         raise ExtractError(
-            f"{socket.gethostname()} has {told(found)}, the encoders have {told(source.versions)}: "
-            "images would not become the same pixels; install the same versions on every node"
+            f"{socket.gethostname()} has {format_versions(found)}, the encoders have "
+            f"{format_versions(context.versions)}: the same images would give other pixels; "
+            "install the same versions on every node"
         )
-    return source
+    return context
 
 
-def go_home(folder: str) -> None:
-    """Makes relative paths begin where they do for the driver, if this machine has that folder."""
+def enter_folder(folder: str) -> None:
+    """Make `folder` the working folder, as it is the driver's, if this host has it."""
     if os.path.isdir(folder):
         os.chdir(folder)
 
 
-def told(versions: Mapping[str, str]) -> str:
-    """Names and versions as a phrase."""
+def format_versions(versions: Mapping[str, str]) -> str:
+    """Return names and versions as a comma-separated list."""
     return ", ".join(f"{name} {version}" for name, version in versions.items())

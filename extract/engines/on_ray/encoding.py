@@ -1,4 +1,4 @@
-"""An encoder in a process of its own, which Ray starts anew where it ends."""
+"""The Ray actor that encodes: an encoder in a process that Ray restarts when it dies."""
 
 import os
 import socket
@@ -16,21 +16,24 @@ from clip_cfr.cache.format.schema import Head
 from clip_cfr.extract.encoders.base import Encoder, Features
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
-from clip_cfr.extract.engines.batch_size import Fitting, fitting_batch_size
-from clip_cfr.extract.engines.on_ray.decoding import go_home
+from clip_cfr.extract.engines.batch_size import choose_batch_size
+from clip_cfr.extract.engines.microbatches import MicrobatchEncoder
+from clip_cfr.extract.engines.on_ray.decoding import enter_folder
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.images.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
-class Card:
-    """What the driver has to know of a model.
+class EncoderInfo:
+    """What the driver needs to know about an encoder.
 
     Attributes:
-        pid: the process on `host` that told it.
+        preprocessing, dim, device, head, provenance: as in `Model`.
+        host: host name of the encoder's process.
+        pid: process id on that host.
     """
 
-    view: View
+    preprocessing: Preprocessing
     dim: int
     device: torch.device
     head: Head
@@ -40,65 +43,85 @@ class Card:
 
 
 class EncodingActor:
-    """An encoder of a spec; it is loaded by the first call that needs it."""
+    """An encoder that is loaded by the first call that needs it."""
 
-    def __init__(self, spec: EncoderSpec, home: str):
-        self.spec, self.home = spec, home
+    def __init__(self, spec: EncoderSpec, working_folder: str):
+        self.spec, self.working_folder = spec, working_folder
 
     @cached_property
     def encoder(self) -> Encoder:
-        go_home(self.home)
+        """The encoder of the spec."""
+        enter_folder(self.working_folder)
         try:
             return load_encoder(self.spec)
         except ExtractError as error:
             raise ExtractError(
-                f"{error} (so says {socket.gethostname()}: every node of a Ray cluster must reach "
-                "the model)"
+                f"{error} (reported by {socket.gethostname()}: every node of a Ray cluster must "
+                "reach the model)"
             ) from error
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
+        """The encoder's provenance; computing it hashes the weights."""
         return self.encoder.provenance()
 
-    def card(self) -> Card:
-        """What is to be known of the encoder, once it is loaded."""
+    def describe(self) -> EncoderInfo:
+        """Load the encoder and describe it."""
         encoder = self.encoder
-        facts = (encoder.view, encoder.dim, encoder.device, encoder.head(), self.provenance)
-        return Card(*facts, socket.gethostname(), os.getpid())
+        return EncoderInfo(
+            preprocessing=encoder.preprocessing,
+            dim=encoder.dim,
+            device=encoder.device,
+            head=encoder.head(),
+            provenance=self.provenance,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+        )
 
-    def fitting_batch_size(self) -> int:
-        """A size that fits the device here."""
-        return fitting_batch_size(self.encoder)
+    def choose_batch_size(self) -> int:
+        """Return a batch size that fits the memory of this encoder's device."""
+        return choose_batch_size(self.encoder)
 
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
-        """Unit-length embeddings of sentences."""
+        """Return the unit-length embeddings of sentences."""
         return self.encoder.embed_texts(sentences)
 
     def encode(
-        self, pixels: UInt8[np.ndarray, "n side side 3"], size: int, expected: dict[str, Any]
+        self,
+        pixels: UInt8[np.ndarray, "n side side 3"],
+        microbatch_size: int,
+        expected: dict[str, Any],
     ) -> tuple[Features, int, list[str]]:
-        """The features; how many images went through together, and what is to be said of that.
+        """Encode a batch.
 
-        The encoder may have been loaded anew since the last call, on another machine.
+        Args:
+            microbatch_size: images that pass through the encoder together.
+            expected: provenance that the encoder must have. It may have been loaded again since
+                the last call, on another host.
+
+        Returns:
+            The features, the micro-batch size that they were encoded in, and messages for the user.
 
         Raises:
-            ExtractError: it is not one of the `expected` provenance.
+            ExtractError: if the encoder has another provenance.
         """
-        refuse_other(expected, self.provenance, socket.gethostname())
-        said: list[str] = []
-        pinned = self.encoder.device.type == "cuda"
-        # A copy, since what Ray gives may not be written to, which torch warns of.
-        copied = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=pinned)
-        copied.numpy()[...] = pixels
-        features, used = Fitting(self.encoder, size, said.append).launch(copied)()
-        return features, used, said
+        check_provenance(expected, self.provenance, socket.gethostname())
+        messages: list[str] = []
+        pin_memory = self.encoder.device.type == "cuda"
+        # Copy, because Ray's arrays are read-only and torch warns about those.
+        writable = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=pin_memory)
+        writable.numpy()[...] = pixels
+        encoder = MicrobatchEncoder(self.encoder, microbatch_size, messages.append)
+        features, used_size = encoder.launch(writable).fetch()
+        return features, used_size, messages
 
 
-def refuse_other(expected: dict[str, Any], found: dict[str, Any], host: str) -> None:
-    """Raises ExtractError where an encoder would not give the bits that the others give."""
+def check_provenance(expected: dict[str, Any], found: dict[str, Any], host: str) -> None:
+    """Raise ExtractError if an encoder's features would differ in their bits from the others'."""
     if found != expected:
+        changes = ", ".join(describe_changes(expected, found))
         raise ExtractError(
-            f"the encoder on {host} is not like the first one of this job: "
-            f"{', '.join(describe_changes(expected, found))}; a file holds the features of one "
-            "kind of device, with one set of versions: give Ray nodes that are alike"
+            f"the encoder on {host} differs from the first one of this job: {changes}; all "
+            "features of a file must come from one kind of device and one set of versions: give "
+            "Ray nodes that are alike"
         )

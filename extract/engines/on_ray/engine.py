@@ -1,4 +1,4 @@
-"""The engine of a cluster: tasks decode, actors encode, and this process keeps what they make."""
+"""The engine of a Ray cluster: tasks decode, actors encode, this process collects the results."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -13,146 +13,170 @@ from ray.actor import ActorHandle
 
 from clip_cfr.cache.format.schema import Head
 from clip_cfr.extract.encoders.spec import EncoderSpec
-from clip_cfr.extract.engines.base import Encoded, Work
-from clip_cfr.extract.engines.on_ray.decoding import DECODING, Source, decode
-from clip_cfr.extract.engines.on_ray.encoding import Card, EncodingActor
-from clip_cfr.extract.engines.on_ray.ray_errors import explained
-from clip_cfr.extract.engines.on_ray.resources import Plan, planned
-from clip_cfr.extract.engines.on_ray.scheduler import LOADING, Batch, Flow, start
+from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest
+from clip_cfr.extract.engines.on_ray.decoding import (
+    DECODING_LIBRARIES,
+    DecodingContext,
+    decode_rows,
+)
+from clip_cfr.extract.engines.on_ray.encoding import EncoderInfo, EncodingActor
+from clip_cfr.extract.engines.on_ray.ray_errors import convert_ray_errors
+from clip_cfr.extract.engines.on_ray.resources import ResourcePlan, plan_resources
+from clip_cfr.extract.engines.on_ray.scheduler import (
+    LOADING,
+    PendingBatch,
+    Scheduler,
+    request_info,
+)
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images.decode import read_image
-from clip_cfr.extract.images.preprocessing import View
+from clip_cfr.extract.images.preprocessing import Preprocessing
+from clip_cfr.extract.images.read import read_image
 from clip_cfr.extract.manifest.manifest import Manifest
 
 RETRIES = 3
-SECONDS_BEFORE_TELLING = 60
+SECONDS_BEFORE_MESSAGE = 60
 
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """A `Model` whose towers stand in actors; texts are embedded by the first of them."""
+    """A `Model` whose towers run in actors; the first actor embeds texts."""
 
     actor: ActorHandle
-    card: Card
+    info: EncoderInfo
 
     @property
-    def view(self) -> View:
+    def preprocessing(self) -> Preprocessing:
         """How an image becomes the pixels that the image tower takes."""
-        return self.card.view
+        return self.info.preprocessing
 
     @property
     def dim(self) -> int:
-        """The width of the features."""
-        return self.card.dim
+        """Width of the features."""
+        return self.info.dim
 
     @property
     def device(self) -> torch.device:
-        """Where the image towers run, each on a machine of its own."""
-        return self.card.device
+        """Kind of device that each encoder runs on."""
+        return self.info.device
 
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
-        """Unit-length embeddings of sentences."""
-        with explained("embedding texts"):
-            return ray.get(insistently(self.actor.embed_texts).remote(sentences))
+        """Return the unit-length embeddings of sentences."""
+        with convert_ray_errors("embedding texts"):
+            return ray.get(with_retries(self.actor.embed_texts).remote(sentences))
 
-    def fitting_batch_size(self) -> int:
-        """A size that fits the device of the actor."""
-        with explained("looking for a batch size"):
-            return ray.get(insistently(self.actor.fitting_batch_size).remote())
+    def choose_batch_size(self) -> int:
+        """Return a batch size that fits the memory of the actor's device."""
+        with convert_ray_errors("choosing a batch size"):
+            return ray.get(with_retries(self.actor.choose_batch_size).remote())
 
     def head(self) -> Head:
-        """The linear map from features to embeddings, and the logit scale."""
-        return self.card.head
+        """Return the linear map from features to embeddings, and the logit scale."""
+        return self.info.head
 
     def provenance(self) -> dict[str, Any]:
-        """All that decides the bits of the features, in JSON types."""
-        return self.card.provenance
+        """Return, in JSON types, all settings that determine the bits of the features."""
+        return self.info.provenance
 
 
 @dataclass(frozen=True)
 class RayEngine:
-    """Encodes on all encoders of a cluster that are alike.
+    """Encodes on all encoders of a cluster, which must be alike.
 
     Attributes:
-        starting: references to the cards of the encoders.
+        loading: the actor of each reference to an `EncoderInfo`, which is available once the actor
+            has loaded the model.
     """
 
-    plan: Plan
-    starting: dict[ray.ObjectRef, ActorHandle]
+    plan: ResourcePlan
+    loading: dict[ray.ObjectRef, ActorHandle]
 
-    def fitting_batch_size(self, model: RemoteModel) -> int:
-        """A size that fits the device of one encoder, and so of all."""
-        return model.fitting_batch_size()
+    def choose_batch_size(self, model: RemoteModel) -> int:
+        """Return a batch size that fits one encoder, and so all of them."""
+        return model.choose_batch_size()
 
-    def encoded(
-        self, model: RemoteModel, work: Work, say: Callable[[str], None]
-    ) -> Iterator[Encoded]:
-        """The batches of the work in their order."""
-        manifest, expected = work.manifest, model.provenance()
-        decoders = work.workers or self.plan.decoders
-        flow = Flow(work, decoder(manifest, model), decoders, dict(self.starting), expected, say)
-        for batch, encoded in flow.results():
-            refuse_unseen(manifest, batch)
+    def encode_batches(
+        self, model: RemoteModel, request: EncodingRequest, message: Callable[[str], None]
+    ) -> Iterator[EncodedBatch]:
+        """Yield the batches of a request in row order."""
+        scheduler = Scheduler(
+            request=request,
+            decode=DecodeFunction(request.manifest, model),
+            max_decoding=request.workers or self.plan.decoders,
+            loading=dict(self.loading),
+            expected=model.provenance(),
+            message=message,
+        )
+        for pending, encoded in scheduler.run():
+            check_unreadable_here(request.manifest, pending)
             yield encoded
 
 
-def begin(spec: EncoderSpec, say: Callable[[str], None]) -> tuple[RemoteModel, RayEngine]:
-    """The model and the engine that runs it, on the cluster that this process is connected to.
+def start_encoders(
+    spec: EncoderSpec, message: Callable[[str], None]
+) -> tuple[RemoteModel, RayEngine]:
+    """Start an encoder per GPU or group of cores; return once the first has loaded the model.
+
+    This process must be connected to a cluster.
 
     Raises:
-        ExtractError: the cluster lacks what the spec asks for, or cannot load the model.
+        ExtractError: if the cluster lacks the requested device, or cannot load the model.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    plan = planned(nodes, spec.device)
-    # Restarted as often as nodes are lost; what a batch or a model kills is counted where it runs.
-    make = ray.remote(num_cpus=plan.cores, num_gpus=plan.gpus, max_restarts=-1)(EncodingActor)
+    plan = plan_resources(nodes, spec.device)
+    # Restart an actor however often nodes are lost. The scheduler counts the failures of a batch,
+    # and the calls that load a model have a limit of their own.
+    remote_actor = ray.remote(num_cpus=plan.cores, num_gpus=plan.gpus, max_restarts=-1)
+    create_actor = remote_actor(EncodingActor).remote
     spec = replace(spec, device=plan.device)
-    actors = [make.remote(spec, os.getcwd()) for _ in range(plan.encoders)]
-    starting = {start(actor): actor for actor in actors}
-    say(f"Ray: encoders on {plan.device}: {plan.encoders}")
-    first = first_started(list(starting), plan, say)
-    with explained(LOADING):
-        return RemoteModel(starting[first], ray.get(first)), RayEngine(plan, starting)
+    actors = [create_actor(spec, os.getcwd()) for _ in range(plan.encoders)]
+    loading = {request_info(actor): actor for actor in actors}
+    message(f"Ray: encoders on {plan.device}: {plan.encoders}")
+    first = wait_for_first(list(loading), plan, message)
+    with convert_ray_errors(LOADING):
+        return RemoteModel(loading[first], ray.get(first)), RayEngine(plan, loading)
 
 
-def first_started(
-    cards: list[ray.ObjectRef], plan: Plan, say: Callable[[str], None]
+def wait_for_first(
+    infos: list[ray.ObjectRef], plan: ResourcePlan, message: Callable[[str], None]
 ) -> ray.ObjectRef:
-    """The first encoder that has loaded the model; says so where none has for long."""
-    ready, _ = ray.wait(cards, timeout=SECONDS_BEFORE_TELLING)
+    """Return the first available info; send a message if that takes long."""
+    ready, _ = ray.wait(infos, timeout=SECONDS_BEFORE_MESSAGE)
     if not ready:
-        say(f"waiting for Ray to start an encoder: {plan.gpus or plan.cores} {plan.device} each")
-        ready, _ = ray.wait(cards)
+        needed = f"{plan.gpus or plan.cores} {plan.device}"
+        message(f"waiting for Ray to start an encoder, which needs {needed}")
+        ready, _ = ray.wait(infos)
     return ready[0]
 
 
-def decoder(
-    manifest: Manifest, model: RemoteModel
-) -> Callable[[range], tuple[ray.ObjectRef, ray.ObjectRef]]:
-    """Starts the decoding of rows, on any machine of the cluster."""
-    versions = {name: model.provenance()["versions"][name] for name in DECODING}
-    source = ray.put(Source(manifest.images, model.view, os.getcwd(), versions))
-    task = ray.remote(num_cpus=1, num_returns=2, max_retries=RETRIES, scheduling_strategy="SPREAD")(
-        decode
-    )
-    names = manifest.rows.ids
-    return lambda rows: task.remote([source], rows, names[rows.start : rows.stop])
+class DecodeFunction:
+    """Starts decoding tasks on any host of the cluster."""
+
+    def __init__(self, manifest: Manifest, model: RemoteModel):
+        versions = {name: model.provenance()["versions"][name] for name in DECODING_LIBRARIES}
+        context = DecodingContext(manifest.images, model.preprocessing, os.getcwd(), versions)
+        self.context, self.names = ray.put(context), manifest.rows.ids
+        options = {"num_cpus": 1, "num_returns": 2, "max_retries": RETRIES}
+        self.task = ray.remote(scheduling_strategy="SPREAD", **options)(decode_rows)
+
+    def __call__(self, rows: range) -> tuple[ray.ObjectRef, ray.ObjectRef]:
+        """Return references to the pixels of rows, and to their errors and host."""
+        return self.task.remote([self.context], rows, self.names[rows.start : rows.stop])
 
 
-def refuse_unseen(manifest: Manifest, batch: Batch) -> None:
-    """Raises ExtractError where an image cannot be read on one machine, but can on this one."""
+def check_unreadable_here(manifest: Manifest, batch: PendingBatch) -> None:
+    """Raise ExtractError if an image that another host could not read is readable on this host."""
     for row, error in batch.errors.items():
         try:
             read_image(manifest.images, row, manifest.rows.ids[row])
         except ExtractError:
             continue
         raise ExtractError(
-            f"{batch.host} cannot read what can be read here ({error.partition(';')[0]}): the data "
-            "set must lie under the same path on every node of the Ray cluster; mount it there, or "
-            "leave the node out; what is saved is kept"
+            f"{batch.host} cannot read an image that this host can ({error.partition(';')[0]}): "
+            "the data set must have the same path on every node of the Ray cluster; mount it "
+            "there, or remove the node; the rows written so far are kept"
         )
 
 
-def insistently(method: Any) -> Any:
-    """A method of an actor that is called again where the actor dies."""
+def with_retries(method: Any) -> Any:
+    """Return a method of an actor with options that repeat a call if the actor dies."""
     return method.options(max_task_retries=RETRIES)

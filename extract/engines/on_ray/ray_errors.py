@@ -1,4 +1,4 @@
-"""What Ray raises, as one line for the user."""
+"""Convert Ray's exceptions to one line."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,24 +7,28 @@ from ray.exceptions import RayError, RayTaskError
 
 from clip_cfr.extract.errors import ExtractError
 
-REMEDY = "what is saved is kept: run the same command again"
+REMEDY = "the rows written so far are kept: run the same command again to resume"
 
 
 @contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turns what Ray raises over a task into an ExtractError; `what` was to be done."""
+def convert_ray_errors(operation: str) -> Iterator[None]:
+    """Convert Ray's exceptions in the block to an ExtractError.
+
+    Args:
+        operation: what the block does, for the message.
+    """
     try:
         yield
     except RayTaskError as error:
         if isinstance(error.cause, ExtractError):
             raise ExtractError(str(error.cause)) from error
-        raise ExtractError(f"{what} failed ({one_line(error.cause)}); {REMEDY}") from error
+        raise ExtractError(f"{operation} failed ({summarise(error.cause)}); {REMEDY}") from error
     except RayError as error:
-        raise ExtractError(f"{what} failed ({one_line(error)}); {REMEDY}") from error
+        raise ExtractError(f"{operation} failed ({summarise(error)}); {REMEDY}") from error
 
 
-def one_line(error: BaseException) -> str:
-    """The kind of an error and the line of its message that says why."""
+def summarise(error: BaseException) -> str:
+    """Return the class of an exception and the line of its message that states the reason."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    # Where an actor could not be made, Ray appends a traceback.
+    # When the creation of an actor fails, Ray's message is a traceback that ends with the reason.
     return f"{type(error).__name__}: {lines[-1] if 'creation task' in lines[0] else lines[0]}"

@@ -1,23 +1,24 @@
-"""How the processors of a cluster are divided between decoding and encoding."""
+"""Divide the CPUs and GPUs of a cluster between decoding and encoding."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clip_cfr.extract.errors import ExtractError
 
-# On a CPU three cores encode what one decodes: see extract.loading.chosen_workers.
-CORES = 4
+# Of four cores, one decodes for the three that encode: see extract.images.workers.
+CORES_PER_GROUP = 4
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How many encoders and decoders run at a time, and what Ray sets aside for an encoder.
+class ResourcePlan:
+    """Numbers of encoders and decoders, and the resources that Ray reserves for each encoder.
 
     Attributes:
-        device: of the encoders, `cpu` or `cuda`.
-        cores: set aside for an encoder; its threads.
-        gpus: set aside for an encoder.
-        decoders: images are decoded by so many tasks at a time, of a core each.
+        device: device of the encoders, `cpu` or `cuda`.
+        encoders: number of encoder processes.
+        cores: cores reserved per encoder, which are also its threads.
+        gpus: GPUs reserved per encoder.
+        decoders: decoding tasks that run at a time, on one core each.
     """
 
     device: str
@@ -27,13 +28,18 @@ class Plan:
     decoders: int
 
 
-def planned(nodes: Sequence[Mapping[str, float]], device: str) -> Plan:
-    """The plan for nodes of these resources, as Ray names them, and `auto`, `cpu` or `cuda`.
+def plan_resources(nodes: Sequence[Mapping[str, float]], device: str) -> ResourcePlan:
+    """Plan the use of a cluster.
 
-    A GPU each, or else three cores of four each, for an encoder; the other cores decode.
+    With GPUs, each gets an encoder, and all cores decode. Without, of each four cores of a node
+    three serve an encoder and one decodes; the remaining cores decode.
+
+    Args:
+        nodes: resources of each node, under Ray's names.
+        device: `auto`, `cpu` or `cuda`.
 
     Raises:
-        ExtractError: the nodes have no GPU where one is asked for, or no cores.
+        ExtractError: if no node has a CPU, or `cuda` is requested and no node has a GPU.
     """
     gpus = sum(int(node.get("GPU", 0)) for node in nodes)
     cores = [count for node in nodes if (count := int(node.get("CPU", 0)))]
@@ -45,9 +51,9 @@ def planned(nodes: Sequence[Mapping[str, float]], device: str) -> Plan:
             f"{sum(cores)} cores); start nodes with GPUs first, or use --device cpu"
         )
     if gpus and device != "cpu":
-        # Beside a GPU the encoder's process only hands over: no core is set aside for it.
-        return Plan("cuda", gpus, cores=0, gpus=1, decoders=sum(cores))
-    share = min(CORES, *cores)
-    encoders = sum(count // share for count in cores)
-    decoders = sum(cores) - encoders * (share - 1)
-    return Plan("cpu", encoders, cores=share - 1, gpus=0, decoders=decoders)
+        # The process of an encoder on a GPU hardly uses the CPU: reserve no core for it.
+        return ResourcePlan("cuda", gpus, cores=0, gpus=1, decoders=sum(cores))
+    group = min(CORES_PER_GROUP, *cores)
+    encoders = sum(count // group for count in cores)
+    decoders = sum(cores) - encoders * (group - 1)
+    return ResourcePlan("cpu", encoders, cores=group - 1, gpus=0, decoders=decoders)

@@ -1,4 +1,4 @@
-"""Batches on their way through a cluster: decoded anywhere, encoded by whoever is free."""
+"""Schedule batches on a cluster: decode them on any host, encode them on a free encoder."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,29 +9,31 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
 
-from clip_cfr.extract.engines.base import Encoded, Work
-from clip_cfr.extract.engines.on_ray.encoding import Card, refuse_other
-from clip_cfr.extract.engines.on_ray.ray_errors import explained
+from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest
+from clip_cfr.extract.engines.on_ray.encoding import EncoderInfo, check_provenance
+from clip_cfr.extract.engines.on_ray.ray_errors import convert_ray_errors
 from clip_cfr.extract.errors import ExtractError
 
-# An encoder computes one batch while the next is brought to its machine.
-CALLS = 2
-# Batches for each encoder that may be ahead of the first that is not done: features wait in the
-# driver's memory until those before them have come.
-AHEAD = 16
-# Whatever ends four encoders in turn is no accident.
-TRIES = 4
+# Batches per encoder at a time: the next one is transferred while the encoder computes.
+CALLS_PER_ENCODER = 2
+# Batches per encoder that may be ahead of the first unfinished batch. Their features wait in the
+# driver's memory, because results are in row order.
+BATCHES_AHEAD = 16
+# Four dead encoders in a row are not an accident.
+MAX_TRIES = 4
 LOADING = "loading the model"
 
 
 @dataclass(eq=False)
-class Batch:
-    """A batch on its way.
+class PendingBatch:
+    """A batch that is being decoded or encoded.
 
     Attributes:
-        pixels: refers to what lies on the machine that decoded it.
-        host: which that is.
-        tries: encoders that it has been lost with.
+        rows: row indices.
+        pixels: reference to the pixels, on the host that decoded them.
+        errors: error message of each row that could not be read, by row index.
+        host: name of the host that decoded the batch.
+        tries: number of encoders that died while encoding the batch.
     """
 
     rows: range
@@ -42,152 +44,160 @@ class Batch:
 
 
 @dataclass
-class Flow:
-    """Gives batches to decoders and encoders, and takes back what they make.
+class Scheduler:
+    """Distributes batches to decoders and encoders and collects the results.
 
-    Only so many batches are on their way at a time, whatever the number of rows. An encoder gets
-    the next batch when it has done one, so that a slow one gets fewer; and when nothing else is
-    left to do, an idle one repeats what another has not finished. A batch whose encoder dies goes
-    to another; the dead one joins again once Ray has restarted it.
+    The number of batches in flight is bounded, whatever the number of rows. An encoder receives a
+    batch when it has finished one, so that a slow encoder receives fewer. Once no other work is
+    left, an idle encoder repeats a batch that another one has not finished. When an encoder dies,
+    its batch moves to another one, and it receives batches again after Ray has restarted it.
 
     Attributes:
-        decode: takes rows, gives references to their pixels and to what is said of them.
-        starting: references to the cards of encoders that load the model.
-        expected: the provenance that all encoders have to share.
+        request: the rows to encode.
+        decode: starts a decoding task; returns references to the pixels and to errors and host.
+        max_decoding: maximum number of decoding tasks at a time.
+        loading: the actor of each reference to an `EncoderInfo` that is not available yet.
+        expected: provenance that all encoders must have.
+        message: callback receiving each line for the user.
     """
 
-    work: Work
+    request: EncodingRequest
     decode: Callable[[range], tuple[ray.ObjectRef, ray.ObjectRef]]
-    decoders: int
-    starting: dict[ray.ObjectRef, ActorHandle]
+    max_decoding: int
+    loading: dict[ray.ObjectRef, ActorHandle]
     expected: dict[str, Any]
-    say: Callable[[str], None]
+    message: Callable[[str], None]
 
     def __post_init__(self):
-        self.encoders = len(self.starting)
-        self.size = self.work.size
+        self.num_encoders = len(self.loading)
+        self.microbatch_size = self.request.microbatch_size
         self.calls: dict[ActorHandle, int] = {}
-        self.decoding: dict[ray.ObjectRef, Batch] = {}
-        self.decoded: deque[Batch] = deque()
-        self.encoding: dict[ray.ObjectRef, tuple[Batch, ActorHandle]] = {}
-        self.done: dict[int, tuple[Batch, Encoded]] = {}
-        self.left = deque(self.work.batches())
-        self.first = self.work.rows.start
+        self.decoding: dict[ray.ObjectRef, PendingBatch] = {}
+        self.decoded: deque[PendingBatch] = deque()
+        self.encoding: dict[ray.ObjectRef, tuple[PendingBatch, ActorHandle]] = {}
+        self.done: dict[int, tuple[PendingBatch, EncodedBatch]] = {}
+        self.waiting = deque(self.request.batches())
+        self.first_row = self.request.rows.start
 
-    def results(self) -> Iterator[tuple[Batch, Encoded]]:
-        """Batches in the order of their rows."""
-        for rows in self.work.batches():
-            self.first = rows.start
-            while self.first not in self.done:
-                self.hand_out()
-                self.take_in()
-            yield self.done.pop(self.first)
+    def run(self) -> Iterator[tuple[PendingBatch, EncodedBatch]]:
+        """Yield the batches in row order."""
+        for rows in self.request.batches():
+            self.first_row = rows.start
+            while self.first_row not in self.done:
+                self.dispatch()
+                self.handle_next_result()
+            yield self.done.pop(self.first_row)
 
-    def hand_out(self) -> None:
-        """Gives everyone as much to do as there is."""
-        while self.may_decode():
-            rows = self.left.popleft()
-            pixels, found = self.decode(rows)
-            self.decoding[found] = Batch(rows, pixels)
-        while self.decoded and (encoder := self.free_encoder(CALLS)):
+    def dispatch(self) -> None:
+        """Start all decoding and encoding calls that the limits allow."""
+        while self.can_decode():
+            rows = self.waiting.popleft()
+            pixels, errors_and_host = self.decode(rows)
+            self.decoding[errors_and_host] = PendingBatch(rows, pixels)
+        while self.decoded and (encoder := self.find_encoder(CALLS_PER_ENCODER)):
             self.encode(self.decoded.popleft(), encoder)
         if not self.decoded and not self.decoding:
             self.repeat_stragglers()
 
-    def may_decode(self) -> bool:
-        """Whether another batch may start: some may wait for encoders, and some for the first."""
-        ahead = self.decoders + AHEAD * self.encoders
-        waiting = len(self.decoding) + len(self.decoded)
+    def can_decode(self) -> bool:
+        """Whether the limits allow another decoding task."""
+        batches_ahead = self.max_decoding + BATCHES_AHEAD * self.num_encoders
+        not_encoding = len(self.decoding) + len(self.decoded)
         return (
-            bool(self.left)
-            and self.left[0].start < self.first + ahead * self.work.batch_size
-            and len(self.decoding) < self.decoders
-            and waiting < self.decoders + CALLS * self.encoders
+            bool(self.waiting)
+            and self.waiting[0].start < self.first_row + batches_ahead * self.request.batch_size
+            and len(self.decoding) < self.max_decoding
+            and not_encoding < self.max_decoding + CALLS_PER_ENCODER * self.num_encoders
         )
 
-    def free_encoder(self, calls: int) -> ActorHandle | None:
-        """The encoder that has the least to do, where that is fewer than so many calls."""
+    def find_encoder(self, max_calls: int) -> ActorHandle | None:
+        """Return the encoder with the fewest calls; None if all have at least `max_calls`."""
         encoder = min(self.calls, key=self.calls.get, default=None)
-        return encoder if encoder is not None and self.calls[encoder] < calls else None
+        return encoder if encoder is not None and self.calls[encoder] < max_calls else None
 
-    def encode(self, batch: Batch, encoder: ActorHandle) -> None:
-        """Sends a batch to an encoder."""
+    def encode(self, batch: PendingBatch, encoder: ActorHandle) -> None:
+        """Send a batch to an encoder."""
         self.calls[encoder] += 1
-        result = encoder.encode.remote(batch.pixels, self.size, self.expected)
+        result = encoder.encode.remote(batch.pixels, self.microbatch_size, self.expected)
         self.encoding[result] = batch, encoder
 
     def repeat_stragglers(self) -> None:
-        """Lets idle encoders do what others have had the longest."""
-        under_way = [batch for batch, _ in self.encoding.values()]
-        once = [batch for batch in under_way if under_way.count(batch) == 1]
-        for batch in sorted(once, key=lambda batch: batch.rows.start):
-            if encoder := self.free_encoder(1):
+        """Send the earliest unfinished batches to idle encoders as well."""
+        in_flight = [batch for batch, _ in self.encoding.values()]
+        sent_once = [batch for batch in in_flight if in_flight.count(batch) == 1]
+        for batch in sorted(sent_once, key=lambda batch: batch.rows.start):
+            if encoder := self.find_encoder(1):
                 self.encode(batch, encoder)
 
-    def take_in(self) -> None:
-        """Waits for the next thing that is ready."""
-        waited = [*self.encoding, *self.starting, *self.decoding]
-        (ready,), _ = ray.wait(waited, num_returns=1, fetch_local=False)
+    def handle_next_result(self) -> None:
+        """Wait for the next result of any kind and handle it."""
+        results = [*self.encoding, *self.loading, *self.decoding]
+        (ready,), _ = ray.wait(results, num_returns=1, fetch_local=False)
         if ready in self.encoding:
-            self.take_encoded(ready)
-        elif ready in self.starting:
-            self.take_started(ready)
+            self.handle_encoded(ready)
+        elif ready in self.loading:
+            self.handle_loaded(ready)
         else:
-            self.take_decoded(ready)
+            self.handle_decoded(ready)
 
-    def take_started(self, ready: ray.ObjectRef) -> None:
-        """Takes in an encoder that has loaded the model."""
-        encoder = self.starting.pop(ready)
-        with explained(LOADING):
-            card: Card = ray.get(ready)
-        refuse_other(self.expected, card.provenance, card.host)
+    def handle_loaded(self, ready: ray.ObjectRef) -> None:
+        """Add an encoder that has loaded the model."""
+        encoder = self.loading.pop(ready)
+        with convert_ray_errors(LOADING):
+            info: EncoderInfo = ray.get(ready)
+        check_provenance(self.expected, info.provenance, info.host)
         self.calls[encoder] = 0
 
-    def take_decoded(self, ready: ray.ObjectRef) -> None:
-        """Takes what is said of a batch's images; their pixels stay where they are."""
+    def handle_decoded(self, ready: ray.ObjectRef) -> None:
+        """Fetch the errors of a decoded batch; its pixels stay on the host that decoded them."""
         batch = self.decoding.pop(ready)
-        with explained("decoding"):
+        with convert_ray_errors("decoding"):
             batch.errors, batch.host = ray.get(ready)
         self.decoded.append(batch)
 
-    def take_encoded(self, ready: ray.ObjectRef) -> None:
-        """Takes features, or notices that an encoder has died."""
+    def handle_encoded(self, ready: ray.ObjectRef) -> None:
+        """Fetch the features of a batch, or handle the death of its encoder."""
         batch, encoder = self.encoding.pop(ready)
         try:
-            with explained("encoding"):
-                features, size, said = ray.get(ready)
+            with convert_ray_errors("encoding"):
+                features, microbatch_size, messages = ray.get(ready)
         except ExtractError as error:
             if not isinstance(error.__cause__, RayActorError):
                 raise
-            self.lose(batch, encoder, error)
+            self.handle_death(batch, encoder, error)
             return
         if encoder in self.calls:
             self.calls[encoder] -= 1
-        if size < self.size:
-            self.size = size
-            for line in said:
-                self.say(line)
-        if batch.rows.start >= self.first:
-            encoded = Encoded(batch.rows.start, features, size, batch.errors)
+        if microbatch_size < self.microbatch_size:
+            self.microbatch_size = microbatch_size
+            for line in messages:
+                self.message(line)
+        if batch.rows.start >= self.first_row:
+            encoded = EncodedBatch(batch.rows.start, features, microbatch_size, batch.errors)
             self.done.setdefault(batch.rows.start, (batch, encoded))
 
-    def lose(self, batch: Batch, encoder: ActorHandle, error: ExtractError) -> None:
-        """Gives a batch to another encoder; the lost one is asked to load the model again."""
+    def handle_death(self, batch: PendingBatch, encoder: ActorHandle, error: ExtractError) -> None:
+        """Queue the batch of a dead encoder again, and wait for the encoder's restart.
+
+        Raises:
+            ExtractError: if several encoders died while encoding the batch.
+        """
         self.calls.pop(encoder, None)
-        if encoder not in self.starting.values():
-            self.starting[start(encoder)] = encoder
+        if encoder not in self.loading.values():
+            self.loading[request_info(encoder)] = encoder
         batch.tries += 1
-        if batch.tries == TRIES:
+        if batch.tries == MAX_TRIES:
             raise ExtractError(
-                f"{TRIES} processes that encoded the batch of row {batch.rows.start} died: the "
-                "system ends one when memory runs out; use a smaller --batch-size with "
+                f"{MAX_TRIES} processes died while encoding the batch of row {batch.rows.start}: "
+                "the system kills one when memory runs out; use a smaller --batch-size with "
                 f"--overwrite, or nodes with more memory ({error})"
             ) from error
-        elsewhere = any(batch is other for other, _ in self.encoding.values())
-        if batch.rows.start >= self.first and batch.rows.start not in self.done and not elsewhere:
+        is_elsewhere = any(batch is other for other, _ in self.encoding.values())
+        is_needed = batch.rows.start >= self.first_row and batch.rows.start not in self.done
+        if is_needed and not is_elsewhere:
             self.decoded.appendleft(batch)
 
 
-def start(encoder: ActorHandle) -> ray.ObjectRef:
-    """Refers to the card of an encoder, which tells it when the model is loaded."""
-    return encoder.card.options(max_task_retries=TRIES - 1).remote()
+def request_info(encoder: ActorHandle) -> ray.ObjectRef:
+    """Return a reference to the info of an encoder, available once it has loaded the model."""
+    return encoder.describe.options(max_task_retries=MAX_TRIES - 1).remote()

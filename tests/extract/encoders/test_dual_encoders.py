@@ -1,4 +1,4 @@
-"""Models like CLIP, by the classes that transformers has for them."""
+"""Models like CLIP that transformers has classes of their own for."""
 
 import shutil
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.extract.encoders.test_transformers_clip import SENTENCES, photos, pix
 LAYERS = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 VISION = {**LAYERS, "hidden_size": 24, "image_size": 32, "patch_size": 8}
 TEXT = {**LAYERS, "hidden_size": 20, "vocab_size": 514, "max_position_embeddings": 96}
-LIKE_CLIP = {
+CLIP_LIKE = {
     "AltCLIP": {**TEXT, "project_dim": 20, "pad_token_id": 1},
     "ChineseCLIP": TEXT,
     "MetaClip2": {**TEXT, "bos_token_id": 512, "eos_token_id": 513},
@@ -26,9 +26,9 @@ LIKE_CLIP = {
 
 @pytest.fixture
 def save(small_clip, tmp_path):
-    """Saves a model of random weights with the image processor and tokenizer of the small CLIP."""
+    """Return a function that saves a random model with the small CLIP's processor and tokenizer."""
 
-    def saved(name: str, text: dict) -> Path:
+    def save_model(name: str, text: dict) -> Path:
         folder = Path(shutil.copytree(small_clip, tmp_path / name))
         config = getattr(transformers, f"{name}Config")(
             vision_config=VISION, text_config=text, projection_dim=16
@@ -38,11 +38,11 @@ def save(small_clip, tmp_path):
             getattr(transformers, f"{name}Model")(config).save_pretrained(folder)
         return folder
 
-    return saved
+    return save_model
 
 
-@pytest.mark.parametrize(("name", "text"), LIKE_CLIP.items(), ids=LIKE_CLIP)
-def test_features_head_and_texts_give_the_embeddings_of_the_whole_model(save, name, text):
+@pytest.mark.parametrize(("name", "text"), CLIP_LIKE.items(), ids=CLIP_LIKE)
+def test_features_head_and_texts_give_the_logits_of_the_model(save, name, text):
     folder = save(name, text)
     encoder = load_encoder(EncoderSpec(str(folder), device="cpu"))
     images = CLIPImageProcessorPil.from_pretrained(folder)(images=photos(4), return_tensors="pt")
@@ -58,16 +58,16 @@ def test_features_head_and_texts_give_the_embeddings_of_the_whole_model(save, na
     assert encoder.provenance()["architecture"]["class"] == f"{name}Model"
 
 
-def test_the_longest_text_fits_where_places_are_counted_from_the_filling(save):
-    encoder = load_encoder(EncoderSpec(str(save("AltCLIP", LIKE_CLIP["AltCLIP"])), device="cpu"))
+def test_positions_of_altclip_start_after_the_padding_token(save):
+    encoder = load_encoder(EncoderSpec(str(save("AltCLIP", CLIP_LIKE["AltCLIP"])), device="cpu"))
     assert encoder.embed_texts(["x" * 92]).shape == (1, 16)
     with pytest.raises(ExtractError, match=r"has 95 tokens; .* takes 94: shorten it"):
         encoder.embed_texts(["x" * 93])
 
 
 @pytest.mark.parametrize("name", ["Siglip", "Siglip2", "Align", "GroupViT", "XCLIP", "Flava"])
-def test_other_models_are_refused_by_name(small_clip, tmp_path, name):
-    """Their image towers end otherwise, or take more than one image."""
+def test_models_without_a_linear_head_are_an_error(small_clip, tmp_path, name):
+    """Their image towers end differently, or take more than one image."""
     folder = Path(shutil.copytree(small_clip, tmp_path / name))
     config = getattr(transformers, f"{name}Config")()
     config.save_pretrained(folder)
@@ -75,6 +75,6 @@ def test_other_models_are_refused_by_name(small_clip, tmp_path, name):
         load_encoder(EncoderSpec(str(folder), device="cpu"))
     assert str(caught.value) == (
         f"model {folder} is of type {config.model_type!r}; expected one of clip, altclip, "
-        "chinese_clip, metaclip_2, whose image head is one linear map; its embeddings, made "
-        "elsewhere, can be taken with the command import"
+        "chinese_clip, metaclip_2, whose image head is one linear map; embeddings computed "
+        "elsewhere can be imported with the command import"
     )

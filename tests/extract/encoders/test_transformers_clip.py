@@ -14,24 +14,19 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
 from clip_cfr.extract.encoders.base import Encoder
-from clip_cfr.extract.encoders.devices import chosen_dtype
-from clip_cfr.extract.encoders.image_tower import fetched
+from clip_cfr.extract.encoders.devices import choose_dtype
+from clip_cfr.extract.encoders.image_tower import start_copy_to_host
 from clip_cfr.extract.encoders.load import load_encoder
-from clip_cfr.extract.encoders.spec import EncoderSpec, settled
-from clip_cfr.extract.encoders.transformers_clip.model_files import REMEDY, locate
+from clip_cfr.extract.encoders.spec import EncoderSpec, fill_from_job
+from clip_cfr.extract.encoders.transformers_clip.model_files import REMEDY, locate_model
 from clip_cfr.extract.errors import ExtractError
 
 SENTENCES = ["a photo of a dog.", "a cat", "St. Bernard"]
 
 
-@pytest.fixture(scope="module")
-def encoder(small_clip):
-    return load_encoder(EncoderSpec(str(small_clip), device="cpu"))
-
-
 @pytest.fixture
 def folder(small_clip, tmp_path):
-    """A copy of the model that a test may damage."""
+    """Return a copy of the model, for a test that changes it."""
     return Path(shutil.copytree(small_clip, tmp_path / "clip"))
 
 
@@ -42,7 +37,7 @@ def photos(num: int) -> list[Image.Image]:
 
 
 def pixels_of(encoder: Encoder, images: list[Image.Image]) -> np.ndarray:
-    return np.stack([encoder.view.pixels(image) for image in images])
+    return np.stack([encoder.preprocessing.apply(image) for image in images])
 
 
 def message_of(*args, **options) -> str:
@@ -66,7 +61,7 @@ def test_features_are_those_of_plain_transformers(encoder, small_clip):
     np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_features_head_and_texts_give_the_logits_of_the_whole_model(encoder, small_clip):
+def test_features_head_and_texts_give_the_logits_of_the_model(encoder, small_clip):
     images = photos(4)
     inputs = CLIPImageProcessorPil.from_pretrained(small_clip)(images=images, return_tensors="pt")
     tokens = AutoTokenizer.from_pretrained(small_clip)(SENTENCES, padding=True, return_tensors="pt")
@@ -81,28 +76,28 @@ def test_features_head_and_texts_give_the_logits_of_the_whole_model(encoder, sma
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_sentences_have_unit_length_whatever_batch_they_are_in(encoder):
+def test_text_embeddings_have_unit_length_and_do_not_depend_on_the_batch(encoder):
     many = [f"a photo of {number} dogs." for number in range(70)]
     rows = encoder.embed_texts(many)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(rows[66:67], encoder.embed_texts(many[66:67]), atol=1e-6)
 
 
-def test_bfloat16_is_autocast_and_leaves_head_and_texts_alone(encoder, small_clip):
+def test_bfloat16_is_autocast_of_the_image_tower_only(encoder, small_clip):
     low = load_encoder(EncoderSpec(str(small_clip), device="cpu", dtype="bfloat16"))
     pixels = pixels_of(encoder, photos(3))
     exact, rounded = encoder.encode(pixels), low.encode(pixels)
     assert rounded.dtype == np.float32
     assert 0 < np.abs(exact - rounded).max() < 0.05
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        images = encoder.tower.normalised(torch.from_numpy(pixels))
+        images = encoder.tower.normalise(torch.from_numpy(pixels))
         expected = encoder.network.vision_model(pixel_values=images).pooler_output.float()
     np.testing.assert_array_equal(rounded, expected.numpy())
     np.testing.assert_array_equal(encoder.head().projection, low.head().projection)
     np.testing.assert_array_equal(encoder.embed_texts(SENTENCES), low.embed_texts(SENTENCES))
 
 
-def test_channels_last_touches_features_by_rounding_alone(encoder, small_clip):
+def test_channels_last_changes_features_by_rounding_only(encoder, small_clip):
     other = load_encoder(EncoderSpec(str(small_clip), device="cpu", channels_last=True))
     pixels = pixels_of(encoder, photos(3))
     np.testing.assert_allclose(other.encode(pixels), encoder.encode(pixels), rtol=1e-5, atol=1e-5)
@@ -110,7 +105,7 @@ def test_channels_last_touches_features_by_rounding_alone(encoder, small_clip):
 
 
 def test_a_compiled_tower_gives_the_same_features(encoder, small_clip, monkeypatch):
-    """With torch's own backend for tests, which needs no C++ compiler."""
+    """The backend `eager` needs no C++ compiler."""
     plain = torch.compile
     monkeypatch.setattr(torch, "compile", lambda network: plain(network, backend="eager"))
     other = load_encoder(EncoderSpec(str(small_clip), device="cpu", compile=True))
@@ -119,7 +114,7 @@ def test_a_compiled_tower_gives_the_same_features(encoder, small_clip, monkeypat
     assert other.provenance()["compile"] is True
 
 
-def test_what_compile_lacks_is_one_line(encoder, small_clip, monkeypatch):
+def test_a_missing_compiler_is_one_line(encoder, small_clip, monkeypatch):
     from torch._dynamo.exc import InternalTorchDynamoError
 
     def no_compiler(network):
@@ -138,10 +133,10 @@ def test_what_compile_lacks_is_one_line(encoder, small_clip, monkeypatch):
     )
 
 
-LARGE = 100_000_000
+LARGE_MODEL = 100_000_000
 
 
-def test_the_type_follows_the_hardware_and_the_size(monkeypatch):
+def test_the_compute_type_depends_on_hardware_and_model_size(monkeypatch):
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     for capabilities, expected in (
         ({}, "float32"),
@@ -150,13 +145,13 @@ def test_the_type_follows_the_hardware_and_the_size(monkeypatch):
         ({"amx_bf16": True}, "bfloat16"),
     ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
-        assert chosen_dtype("auto", cpu, LARGE) == expected
-    assert chosen_dtype("auto", cuda, LARGE) == "float16"
-    assert chosen_dtype("auto", cuda, 400_000) == "float32"
-    assert chosen_dtype("bfloat16", cuda, LARGE) == "bfloat16"
+        assert choose_dtype("auto", cpu, LARGE_MODEL) == expected
+    assert choose_dtype("auto", cuda, LARGE_MODEL) == "float16"
+    assert choose_dtype("auto", cuda, 400_000) == "float32"
+    assert choose_dtype("bfloat16", cuda, LARGE_MODEL) == "bfloat16"
 
 
-def test_what_is_left_open_is_taken_from_the_job_of_the_same_model():
+def test_open_settings_come_from_the_unfinished_job_of_the_same_model():
     job = {
         "model": "m",
         "device": "cuda (NVIDIA H100)",
@@ -164,44 +159,45 @@ def test_what_is_left_open_is_taken_from_the_job_of_the_same_model():
         "compile": True,
         "channels_last": False,
     }
-    assert settled(EncoderSpec("m"), job) == EncoderSpec("m", None, "cuda", "float16", True, False)
-    given = EncoderSpec("m", None, "cpu", "float32", False, True)
-    assert settled(given, job) == given
-    assert settled(EncoderSpec("m"), {}) == EncoderSpec("m")
-    assert settled(EncoderSpec("other"), job) == EncoderSpec("other")
+    filled = EncoderSpec("m", None, "cuda", "float16", compile=True, channels_last=False)
+    assert fill_from_job(EncoderSpec("m"), job) == filled
+    given = EncoderSpec("m", None, "cpu", "float32", compile=False, channels_last=True)
+    assert fill_from_job(given, job) == given
+    assert fill_from_job(EncoderSpec("m"), {}) == EncoderSpec("m")
+    assert fill_from_job(EncoderSpec("other"), job) == EncoderSpec("other")
 
 
-class OnGpu:
-    """Features that seem to lie on a GPU; notes what is done with them."""
+class FakeGpuTensor:
+    """A tensor that claims to be on a GPU, and records copies."""
 
     device = torch.device("cuda")
 
-    def __init__(self, done: list):
-        self.done = done
+    def __init__(self, events: list[str]):
+        self.events = events
 
     def to(self, device: str, non_blocking: bool):
-        self.done.append(f"copy to {device}, non-blocking {non_blocking}")
+        self.events.append(f"copy to {device}, non-blocking {non_blocking}")
         return torch.ones(2, 3)
 
 
-def test_features_on_a_gpu_are_waited_for_only_when_they_are_fetched(monkeypatch):
-    done = []
+def test_a_copy_from_the_gpu_is_waited_for_on_fetching(monkeypatch):
+    events = []
 
     class Event:
         def record(self):
-            done.append("record")
+            events.append("record")
 
         def synchronize(self):
-            done.append("wait")
+            events.append("wait")
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    fetch = fetched(OnGpu(done))
-    assert done == ["copy to cpu, non-blocking True", "record"]
+    fetch = start_copy_to_host(FakeGpuTensor(events))
+    assert events == ["copy to cpu, non-blocking True", "record"]
     np.testing.assert_array_equal(fetch(), np.ones((2, 3)))
-    assert done[-1] == "wait"
+    assert events[-1] == "wait"
 
 
-def test_provenance_names_all_that_decides_the_bits(encoder, small_clip):
+def test_provenance_records_what_determines_the_features(encoder, small_clip):
     provenance = encoder.provenance()
     assert json.loads(json.dumps(provenance)) == provenance
     digest = hashlib.sha256((small_clip / "model.safetensors").read_bytes()).hexdigest()
@@ -220,8 +216,8 @@ def test_provenance_names_all_that_decides_the_bits(encoder, small_clip):
     assert set(provenance["versions"]) == {"torch", "transformers", "pillow", "numpy", "python"}
 
 
-def test_a_preprocessor_file_of_the_old_kind_is_read(encoder, folder):
-    """As the hub has it for the models of OpenAI: no processor class, and sizes as numbers."""
+def test_an_old_preprocessor_file_is_read(encoder, folder):
+    """As for OpenAI's models on the hub: without a processor class, and with sizes as numbers."""
     (folder / "preprocessor_config.json").write_text(
         json.dumps(
             {
@@ -239,12 +235,12 @@ def test_a_preprocessor_file_of_the_old_kind_is_read(encoder, folder):
     )
     old = load_encoder(EncoderSpec(str(folder), device="cpu"))
     assert old.image_processor["class"] == "CLIPImageProcessorPil"
-    assert old.view == encoder.view
+    assert old.preprocessing == encoder.preprocessing
 
 
 def test_pickled_weights_give_the_same_features(encoder, folder):
     weights = load_file(folder / "model.safetensors")
-    # Checkpoints of that age hold this too, which no model asks for any more.
+    # Old checkpoints also hold this buffer, which models no longer have.
     weights["vision_model.embeddings.position_ids"] = torch.arange(17)
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
@@ -255,68 +251,68 @@ def test_pickled_weights_give_the_same_features(encoder, folder):
     assert pickled.provenance()["weights_sha256"] == digest
 
 
-class Malice:
+class Malicious:
     def __reduce__(self):
         return (os.system, ("touch executed",))
 
 
-def test_pickled_weights_run_no_code(folder, tmp_path, monkeypatch):
+def test_pickled_weights_do_not_execute_code(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (folder / "model.safetensors").unlink()
-    torch.save({"visual_projection.weight": Malice()}, folder / "pytorch_model.bin")
+    torch.save({"visual_projection.weight": Malicious()}, folder / "pytorch_model.bin")
     message = message_of(str(folder))
     assert message.startswith(f"model {folder}: the weights in {folder} cannot be loaded (")
     assert not (tmp_path / "executed").exists()
 
 
-def test_code_that_comes_with_a_model_is_never_run(folder, monkeypatch):
+def test_the_code_of_a_model_is_never_executed(folder, monkeypatch):
     edit_json(
         folder / "preprocessor_config.json",
         image_processor_type="Custom",
         auto_map={"AutoImageProcessor": "custom.Custom"},
     )
     (folder / "custom.py").write_text("raise SystemExit('this code ran')\n")
-    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question was asked"))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked the user a question"))
     assert "contains custom code" in message_of(str(folder))
 
 
-def test_damaged_weights_are_named(folder):
+def test_damaged_weights_are_an_error(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     message = message_of(str(folder))
     assert message.startswith(
         f"model {folder}: the weights in {folder} cannot be loaded (SafetensorError: "
     )
-    assert message.endswith("; fetch the model again")
+    assert message.endswith("; download the model again")
 
 
-def test_weights_that_are_missing_are_not_made_up(folder):
+def test_missing_weights_are_an_error(folder):
     weights = load_file(folder / "model.safetensors")
     del weights["visual_projection.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     assert message_of(str(folder)) == (
-        f"model {folder}: 1 weights are missing or of another shape than config.json says, the "
-        "first is visual_projection.weight; expected a whole CLIP"
+        f"model {folder}: 1 weights are missing or have another shape than in config.json, the "
+        "first is visual_projection.weight; expected a complete CLIP"
     )
 
 
-def test_weights_of_another_shape_are_refused(folder):
+def test_weights_of_another_shape_are_an_error(folder):
     edit_json(folder / "config.json", projection_dim=17)
     assert message_of(str(folder)) == (
-        f"model {folder}: 2 weights are missing or of another shape than config.json says, the "
-        "first is text_projection.weight; expected a whole CLIP"
+        f"model {folder}: 2 weights are missing or have another shape than in config.json, the "
+        "first is text_projection.weight; expected a complete CLIP"
     )
 
 
-def test_a_folder_without_weights_is_named(folder):
+def test_a_folder_without_weights_is_an_error(folder):
     (folder / "model.safetensors").unlink()
     assert message_of(str(folder)) == (
-        f"model {folder} holds no weights: expected model.safetensors or pytorch_model.bin in "
+        f"model {folder} has no weights: expected model.safetensors or pytorch_model.bin in "
         f"{folder}"
     )
 
 
-def test_a_missing_image_processor_is_named(folder):
+def test_a_missing_image_processor_is_an_error(folder):
     (folder / "preprocessor_config.json").unlink()
     message = message_of(str(folder))
     assert message.startswith(
@@ -324,21 +320,21 @@ def test_a_missing_image_processor_is_named(folder):
     )
 
 
-def test_a_damaged_tokenizer_is_named(folder):
+def test_a_damaged_tokenizer_is_an_error(folder):
     (folder / "tokenizer.json").write_text("{}")
     message = message_of(str(folder))
     assert message.startswith(f"model {folder}: the tokenizer in {folder} cannot be loaded (")
 
 
-def test_a_missing_tokenizer_is_not_made_up(folder):
+def test_a_missing_tokenizer_is_an_error(folder):
     (folder / "tokenizer.json").unlink()
     assert message_of(str(folder)) == (
-        f"model {folder} holds no tokenizer: expected tokenizer.json, or vocab.json and "
+        f"model {folder} has no tokenizer: expected tokenizer.json, or vocab.json and "
         f"merges.txt, in {folder}"
     )
 
 
-def test_a_processor_that_makes_other_sizes_is_refused(folder):
+def test_a_processor_with_another_image_size_is_an_error(folder):
     edit_json(folder / "preprocessor_config.json", crop_size={"height": 24, "width": 24})
     assert message_of(str(folder)) == (
         f"model {folder}: its image processor makes 24 x 24 pixels, its image tower takes "
@@ -347,60 +343,63 @@ def test_a_processor_that_makes_other_sizes_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "wants"),
-    [("eos_token_id", 7, "514 and looks for 7"), ("vocab_size", 513, "513 and looks for 513")],
+    ("field", "value", "expected"),
+    [
+        ("eos_token_id", 7, "514 and pools at token 7"),
+        ("vocab_size", 513, "513 and pools at token 513"),
+    ],
 )
-def test_a_tokenizer_of_another_model_is_refused(folder, field, value, wants):
+def test_a_tokenizer_of_another_model_is_an_error(folder, field, value, expected):
     config = json.loads((folder / "config.json").read_text())
     config["text_config"][field] = value
     model = CLIPModel(CLIPConfig.from_dict(config))
     model.save_pretrained(folder)
     assert message_of(str(folder)) == (
-        f"model {folder}: its tokenizer has 514 tokens and ends with 513, its text tower takes "
-        f"{wants}; put the tokenizer there that the model was trained with"
+        f"model {folder}: its tokenizer has 514 tokens and ends with 513, its text tower has "
+        f"{expected}; replace the tokenizer by the one that the model was trained with"
     )
 
 
-def test_a_folder_that_holds_no_model_is_named(tmp_path):
+def test_a_folder_without_a_model_is_an_error(tmp_path):
     assert message_of(str(tmp_path)) == (
-        f"model {tmp_path} holds no config.json in {tmp_path}; {REMEDY}"
+        f"model {tmp_path} has no config.json in {tmp_path}; {REMEDY}"
     )
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
-def test_a_damaged_configuration_is_named(folder, text):
+def test_a_damaged_configuration_is_an_error(folder, text):
     (folder / "config.json").write_text(text)
     assert message_of(str(folder)).startswith(f"{folder}/config.json: expected a JSON object")
 
 
-def test_a_local_folder_has_no_revision(folder):
+def test_a_revision_of_a_local_folder_is_an_error(folder):
     assert message_of(str(folder), revision="main") == (
-        f"model {folder} is a local folder: it has no --revision, leave it out"
+        f"model {folder} is a local folder and has no --revision; leave it out"
     )
 
 
-def test_a_folder_that_does_not_exist_is_named(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     missing = str(tmp_path / "nowhere")
     assert message_of(missing) == (
-        f"model {missing} is no local folder, and cannot be the name of a model on the Hugging "
+        f"model {missing} is not a local folder, and cannot be the name of a model on the Hugging "
         f"Face hub; {REMEDY}"
     )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-def test_a_device_that_is_not_there_is_an_error(small_clip):
+def test_a_missing_device_is_an_error(small_clip):
     assert message_of(str(small_clip), device="cuda") == (
         f"--device cuda: torch {torch.__version__} finds no CUDA device here; use --device cpu"
     )
 
 
-def test_float16_on_a_cpu_is_refused(small_clip):
+def test_float16_on_a_cpu_is_an_error(small_clip):
     assert message_of(str(small_clip), device="cpu", dtype="float16") == (
         "--dtype float16 needs a CUDA device; on a CPU use bfloat16 or float32"
     )
 
 
-def test_a_prompt_that_is_too_long_is_named(encoder, small_clip):
+def test_a_prompt_that_is_too_long_is_an_error(encoder, small_clip):
     limit = CLIPConfig.from_pretrained(small_clip).text_config.max_position_embeddings
     sentence = "x" * (limit - 1)
     with pytest.raises(ExtractError) as caught:
@@ -411,12 +410,12 @@ def test_a_prompt_that_is_too_long_is_named(encoder, small_clip):
     assert encoder.embed_texts([sentence[1:]]).shape == (1, 16)
 
 
-def located_apart(hub_home: Path) -> str:
-    """What `locate` says of a hub id in a process that cannot reach the hub, stderr included."""
+def locate_without_hub(hub_home: Path) -> str:
+    """Return the output of `locate_model` for a hub id in a process that cannot reach the hub."""
     code = (
         "from clip_cfr.extract.errors import ExtractError\n"
-        "from clip_cfr.extract.encoders.transformers_clip.model_files import locate\n"
-        "try:\n    print(locate('someone/clip', None).commit)\n"
+        "from clip_cfr.extract.encoders.transformers_clip.model_files import locate_model\n"
+        "try:\n    print(locate_model('someone/clip', None).commit)\n"
         "except ExtractError as error:\n    print(error)\n"
     )
     unreachable = {"HF_HOME": str(hub_home), "HF_ENDPOINT": "http://127.0.0.1:1"}
@@ -431,26 +430,26 @@ def located_apart(hub_home: Path) -> str:
     return done.stdout
 
 
-def test_a_hub_that_cannot_be_reached_is_one_clear_line(tmp_path):
-    assert located_apart(tmp_path) == (
-        "model someone/clip is no local folder, and the Hugging Face hub cannot be reached and no "
-        f"copy lies in its local cache; {REMEDY}\n"
+def test_an_unreachable_hub_is_one_line(tmp_path):
+    assert locate_without_hub(tmp_path) == (
+        "model someone/clip is not a local folder, and the Hugging Face hub cannot be reached and "
+        f"its local cache has no copy; {REMEDY}\n"
     )
 
 
-def test_a_model_in_the_hub_cache_is_found_without_the_hub(small_clip, tmp_path):
+def test_a_model_in_the_local_hub_cache_needs_no_hub(small_clip, tmp_path):
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = tmp_path / "hub" / "models--someone--clip"
     shutil.copytree(small_clip, repository / "snapshots" / commit)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
-    assert located_apart(tmp_path) == f"{commit}\n"
+    assert locate_without_hub(tmp_path) == f"{commit}\n"
 
 
-def test_shards_are_hashed_one_after_another(folder):
+def test_sharded_weights_are_hashed_in_order(folder):
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").unlink()
     (folder / "model-00002-of-00002.safetensors").write_bytes(whole[500:])
     (folder / "model-00001-of-00002.safetensors").write_bytes(whole[:500])
-    files = locate(str(folder), None)
+    files = locate_model(str(folder), None)
     assert files.weights_sha256() == hashlib.sha256(whole).hexdigest()

@@ -10,12 +10,9 @@ from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.manifest.shards import default_cache_name, parse_shard, select_shard
 from clip_cfr.extract.options import ExtractOptions
-from clip_cfr.extract.run import extract
-from tests.extract import test_run
-from tests.extract.test_run import Told, stop
+from clip_cfr.extract.run import extract_manifest
+from tests.extract.extraction import interrupt_extraction
 from tests.samples import save_photos
-
-encoder = test_run.encoder
 
 
 @pytest.fixture
@@ -76,7 +73,7 @@ def test_rejects_more_shards_than_rows(manifest):
 
 def test_a_shard_records_its_rows_and_the_whole_data_set(manifest, encoder, tmp_path):
     # Both rows are in one split; that does not cause a warning.
-    summary = extract(manifest, encoder, tmp_path / "a.h5", make_options((1, 10)), Told())
+    summary = extract_manifest(manifest, encoder, tmp_path / "a.h5", make_options((1, 10)))
     assert (summary.rows, summary.warnings) == ({"train": 2, "val": 0, "test": 0}, ())
     cache = read_cache(tmp_path / "a.h5", allow_shard=True)
     assert cache.provenance["shard"] == {
@@ -94,33 +91,33 @@ def test_the_limit_applies_before_the_shards(manifest, encoder, tmp_path):
     ids = []
     for index in (1, 2):
         path = tmp_path / f"{index}.h5"
-        extract(manifest, encoder, path, make_options((index, 2), limit=9), Told())
+        extract_manifest(manifest, encoder, path, make_options((index, 2), limit=9))
         cache = read_cache(path, allow_shard=True)
         ids += cache.rows.ids
         assert cache.provenance["shard"]["num_rows"] == 9
-    extract(manifest, encoder, tmp_path / "a.h5", ExtractOptions(limit=9), Told())
+    extract_manifest(manifest, encoder, tmp_path / "a.h5", ExtractOptions(limit=9))
     assert tuple(ids) == read_cache(tmp_path / "a.h5").rows.ids
 
 
 def test_another_shard_does_not_resume_an_unfinished_one(manifest, encoder, tmp_path):
     path = tmp_path / "a.h5"
-    stop(manifest, encoder, path, make_options((1, 2)), after=1)
+    interrupt_extraction(manifest, encoder, path, make_options((1, 2)), after=1)
     with pytest.raises(CacheError) as error:
-        extract(manifest, encoder, path, make_options((2, 2)), Told())
+        extract_manifest(manifest, encoder, path, make_options((2, 2)))
     assert "shard.index was 1, now 2" in str(error.value)
     assert str(error.value).endswith("or start anew with --overwrite")
 
 
 def test_a_change_outside_the_shard_prevents_resuming(manifest, encoder, tmp_path):
     path = tmp_path / "a.h5"
-    stop(manifest, encoder, path, make_options((1, 2)), after=1)
+    interrupt_extraction(manifest, encoder, path, make_options((1, 2)), after=1)
     metadata = tmp_path / "photos" / "metadata.csv"
     # The last row belongs to the other shard.
     metadata.write_text(metadata.read_text()[: -len("train\n")] + "val\n")
     changed = load_dataset("folder", tmp_path / "photos", DatasetOptions())
     assert not np.array_equal(changed.rows.splits, manifest.rows.splits)
     with pytest.raises(ExtractError) as error:
-        extract(changed, encoder, path, make_options((1, 2)), Told())
+        extract_manifest(changed, encoder, path, make_options((1, 2)))
     assert str(error.value).startswith(
-        f"{path}: the data set is not the one that this was begun with: "
+        f"{path}: the data set has changed since the unfinished job started: "
     )

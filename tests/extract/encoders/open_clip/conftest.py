@@ -1,4 +1,4 @@
-"""open_clip, whatever torchvision there is, and small models of it on disk."""
+"""open_clip with any build of torchvision, and small models of it on disk."""
 
 import importlib
 import importlib.util
@@ -14,9 +14,9 @@ from types import ModuleType
 import pytest
 import torch
 
-# Where `make setup` puts open_clip and what it needs, apart from all else: a torchvision whose
-# compiled part does not load would break every import of transformers.
-APART = Path(sys.prefix) / "open-clip"
+# `make setup` installs open_clip and its requirements here, out of the import path: a torchvision
+# whose compiled part does not load would break every import of transformers.
+INSTALLED = Path(sys.prefix) / "open-clip"
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
 RESNET = {"layers": [1, 1, 1, 1], "width": 8, "head_width": 64, "image_size": 64}
 VIT = {"layers": 2, "width": 48, "head_width": 24, "patch_size": 16, "image_size": 64}
@@ -24,27 +24,27 @@ VIT = {"layers": 2, "width": 48, "head_width": 24, "patch_size": 16, "image_size
 
 @pytest.fixture(scope="module")
 def open_clip():
-    """The library; processes that later tests start do not inherit where it lies."""
+    """Import the library; processes of later tests do not inherit its path."""
     with pytest.MonkeyPatch.context() as patch:
-        if PathFinder.find_spec("open_clip") is None and APART.is_dir():
-            patch.setattr(sys, "path", [*sys.path, str(APART)])
+        if PathFinder.find_spec("open_clip") is None and INSTALLED.is_dir():
+            patch.setattr(sys, "path", [*sys.path, str(INSTALLED)])
             importlib.invalidate_caches()
-        yield imported()
+        yield import_or_skip()
 
 
-def imported() -> ModuleType:
-    """The library, or the reason to skip what needs it."""
+def import_or_skip() -> ModuleType:
+    """Import the library; skip the test if it is not installed."""
     if importlib.util.find_spec("open_clip") is None:
-        pytest.skip(f"open_clip is neither installed nor in {APART}, where `make setup` puts it")
+        pytest.skip(f"open_clip is neither installed nor in {INSTALLED}, see `make setup`")
     declare_operators()
     return importlib.import_module("open_clip")
 
 
 @cache
 def declare_operators() -> torch.library.Library | None:
-    """Declares what torchvision's compiled part would, where that was built for another torch.
+    """Declare the operators of torchvision if its compiled part was built for another torch.
 
-    Its part in Python, which is all that open_clip needs, then loads; fit for tests alone.
+    Its Python part, which is all that open_clip needs, can then be imported. For tests only.
     """
     (folder,) = importlib.util.find_spec("torchvision").submodule_search_locations
     try:
@@ -60,7 +60,7 @@ def declare_operators() -> torch.library.Library | None:
 
 @pytest.fixture(scope="module")
 def save_model(open_clip, tmp_path_factory) -> Callable[..., Path]:
-    """Saves a model of random weights as open_clip's own folder, from its two configurations."""
+    """Return a function that saves a random model as a folder, from its two configurations."""
 
     def save(vision: dict, preprocessing: dict | None = None, **options) -> Path:
         folder = tmp_path_factory.mktemp("open_clip")
@@ -70,7 +70,7 @@ def save_model(open_clip, tmp_path_factory) -> Callable[..., Path]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-            # A ResNet begins with all its branches shut off, and running means of nothing.
+            # An untrained ResNet has weights of zero at the end of every residual branch.
             for parameter in model.parameters():
                 if parameter.ndim == 1:
                     torch.nn.init.uniform_(parameter, 0.5, 1.5)
@@ -82,11 +82,11 @@ def save_model(open_clip, tmp_path_factory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="module")
 def small_resnet(save_model) -> Path:
-    """The folder of a small CLIP-ResNet; a test that changes it works on a copy."""
+    """Return the folder of a small CLIP-ResNet; tests that change it work on a copy."""
     return save_model(RESNET)
 
 
 @pytest.fixture(scope="module")
 def small_vit(save_model) -> Path:
-    """The folder of a small CLIP-ViT."""
+    """Return the folder of a small CLIP-ViT."""
     return save_model(VIT)

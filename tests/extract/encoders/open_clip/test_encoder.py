@@ -7,13 +7,13 @@ import torch
 from PIL import Image
 
 from clip_cfr.extract.encoders.load import load_encoder
-from clip_cfr.extract.encoders.open_clip.projection import taken_out
+from clip_cfr.extract.encoders.open_clip.projection import detach_projection
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 from tests.extract.encoders.open_clip.conftest import RESNET, TEXT, VIT
 
 SENTENCES = ["a photo of a dog.", "a cat", "St. Bernard"]
-# What ends an image tower, with the width of its features.
+# Ends of image towers: configuration, and width of the features.
 TOWERS = {
     "resnet": (RESNET, 256),
     "vit": (VIT, 48),
@@ -53,7 +53,7 @@ def load(model, **options):
 
 
 def photos(num: int) -> list[Image.Image]:
-    """Blurred patches of colour, which a tower of random weights tells apart, unlike noise."""
+    """Return blurred patches of colour; a random tower hardly distinguishes images of noise."""
     rng = np.random.default_rng(0)
     patches = rng.integers(0, 256, (num, 2, 2, 3), dtype=np.uint8)
     return [
@@ -62,7 +62,7 @@ def photos(num: int) -> list[Image.Image]:
 
 
 def features_of(encoder, images: list[Image.Image]) -> np.ndarray:
-    return encoder.encode(np.stack([encoder.view.pixels(image) for image in images]))
+    return encoder.encode(np.stack([encoder.preprocessing.apply(image) for image in images]))
 
 
 def embeddings_of(encoder, images: list[Image.Image]) -> np.ndarray:
@@ -72,8 +72,8 @@ def embeddings_of(encoder, images: list[Image.Image]) -> np.ndarray:
     return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 
-def embedded_by_open_clip(open_clip, folder, images: list[Image.Image]) -> np.ndarray:
-    """What open_clip's own functions make of images."""
+def embed_with_open_clip(open_clip, folder, images: list[Image.Image]) -> np.ndarray:
+    """Return the image embeddings of open_clip's own functions."""
     model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     with torch.inference_mode():
         batch = torch.stack([transform(image) for image in images])
@@ -92,20 +92,20 @@ def test_features_times_head_are_the_embeddings_of_open_clip(open_clip, save_mod
     features = features_of(encoder, photos(3))
     assert (features.shape, features.dtype) == ((3, dim), np.float32)
     assert (encoder.dim, encoder.head().projection.shape) == (dim, (dim, 40))
-    expected = embedded_by_open_clip(open_clip, folder, photos(3))
-    # Images differ by more than what is tolerated, so that it says something.
+    expected = embed_with_open_clip(open_clip, folder, photos(3))
+    # The images differ by more than the tolerance, so the comparison below can fail.
     assert np.abs(expected[0] - expected[1]).max() > 1e-4
     np.testing.assert_allclose(embeddings_of(encoder, photos(3)), expected, atol=1e-6)
 
 
-def test_a_resnet_has_the_bias_of_its_last_map(encoder, small_resnet):
+def test_the_head_of_a_resnet_has_a_bias(encoder, small_resnet):
     weights = torch.load(small_resnet / "open_clip_pytorch_model.bin", weights_only=True)
     head = encoder.head()
     np.testing.assert_array_equal(head.projection.T, weights["visual.attnpool.c_proj.weight"])
     np.testing.assert_array_equal(head.bias, weights["visual.attnpool.c_proj.bias"])
 
 
-def test_a_vit_has_no_bias(small_vit):
+def test_the_head_of_a_vit_has_no_bias(small_vit):
     weights = torch.load(small_vit / "open_clip_pytorch_model.bin", weights_only=True)
     head = load(small_vit).head()
     np.testing.assert_array_equal(head.projection, weights["visual.proj"])
@@ -123,15 +123,15 @@ def test_texts_and_logit_scale_are_those_of_open_clip(open_clip, encoder, small_
     assert many.shape == (70, 40)
 
 
-def test_a_bias_of_the_logits_changes_no_probability(open_clip, save_model):
-    """As in models that were trained by SigLIP's loss."""
+def test_a_bias_of_the_logits_does_not_change_probabilities(open_clip, save_model):
+    """Models trained with SigLIP's loss have one."""
     folder = save_model(VIT, init_logit_bias=-10.0)
     encoder = load(folder)
     model = open_clip.create_model(f"local-dir:{folder}").eval()
     assert model.logit_bias.item() != 0
     logits = embeddings_of(encoder, photos(3)) @ encoder.embed_texts(SENTENCES).T
     with torch.inference_mode():
-        image = torch.from_numpy(embedded_by_open_clip(open_clip, folder, photos(3)))
+        image = torch.from_numpy(embed_with_open_clip(open_clip, folder, photos(3)))
         text = model.encode_text(open_clip.get_tokenizer("ViT-B-32")(SENTENCES), normalize=True)
         expected = (model.logit_scale.exp() * image @ text.T + model.logit_bias).softmax(1)
     found = torch.from_numpy(encoder.head().logit_scale * logits).softmax(1)
@@ -159,11 +159,11 @@ def test_channels_last_is_close(small_resnet):
 def test_the_real_rn50_has_2048_features_before_1024(open_clip):
     with torch.random.fork_rng(devices=[]):
         model = open_clip.create_model("RN50", load_weights=False).eval()
-    projection = taken_out(model, 224)
+    projection = detach_projection(model, 224)
     assert (projection.weight.shape, projection.bias.shape) == ((2048, 1024), (1024,))
 
 
-def test_provenance_names_all_that_decides_the_bits(encoder, small_resnet):
+def test_provenance_records_what_determines_the_features(encoder, small_resnet):
     provenance = encoder.provenance()
     assert json.loads(json.dumps(provenance)) == provenance
     weights = (small_resnet / "open_clip_pytorch_model.bin").read_bytes()
@@ -195,8 +195,8 @@ def test_provenance_names_all_that_decides_the_bits(encoder, small_resnet):
     assert {"open_clip_torch", "torchvision", "timm"} <= set(provenance["versions"])
 
 
-def test_an_image_tower_without_a_linear_end_is_refused(save_model):
-    """As SigLIP's: what its attention pool gives is the embedding."""
+def test_an_image_tower_without_a_linear_end_is_an_error(save_model):
+    """As in SigLIP, where the output of the attention pool is the embedding."""
     folder = save_model(
         {
             "timm_model_name": "test_vit",
@@ -210,17 +210,17 @@ def test_an_image_tower_without_a_linear_end_is_refused(save_model):
         load(folder)
     assert str(caught.value) == (
         f"model open-clip:{folder}: its image tower, a CLIP with TimmModel, does not end in one "
-        "linear map, as that of RN50 or of a ViT does; its embeddings, made elsewhere, can be "
-        "taken with the command import"
+        "linear map, as RN50 and ViT do; embeddings computed elsewhere can be imported with the "
+        "command import"
     )
 
 
-def test_a_prompt_that_is_too_long_is_named(encoder, small_resnet):
+def test_a_prompt_that_is_too_long_is_an_error(encoder, small_resnet):
     fits = "x " * 75
     with pytest.raises(ExtractError) as caught:
         encoder.embed_texts(["fine.", fits + "x"])
     assert str(caught.value) == (
-        f"the prompt {fits + 'x'!r} has more than 77 tokens, which is what "
-        f"open-clip:{small_resnet} takes: shorten it"
+        f"the prompt {fits + 'x'!r} has more than 77 tokens, the maximum of "
+        f"open-clip:{small_resnet}: shorten it"
     )
     assert encoder.embed_texts([fits]).shape == (1, 40)

@@ -4,13 +4,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.open_clip.loading import load_model
-from clip_cfr.extract.encoders.open_clip.model_files import EXPECTED, locate
+from clip_cfr.extract.encoders.open_clip.model_files import EXPECTED, locate_model
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 from tests.extract.encoders.open_clip.conftest import RESNET, TEXT
@@ -20,13 +21,13 @@ WEIGHTS = "open_clip_pytorch_model.bin"
 
 @pytest.fixture
 def folder(small_resnet, tmp_path) -> Path:
-    """A copy of the model that a test may damage."""
+    """Return a copy of the model, for a test that changes it."""
     return Path(shutil.copytree(small_resnet, tmp_path / "model"))
 
 
 @pytest.fixture(scope="module")
 def architecture(open_clip, tmp_path_factory) -> str:
-    """The small ResNet among the architectures that open_clip knows by name."""
+    """Register the small ResNet as an architecture of open_clip; return its name."""
     path = tmp_path_factory.mktemp("architectures") / "small-resnet.json"
     path.write_text(json.dumps({"embed_dim": 40, "vision_cfg": RESNET, "text_cfg": TEXT}))
     open_clip.add_model_config(path)
@@ -50,8 +51,8 @@ def test_an_architecture_takes_a_weights_file(small_resnet, architecture, tmp_pa
     torch.save({"state_dict": weights}, path) if suffix == ".pt" else save_file(weights, path)
     encoder, other = load(f"{architecture}/{path}"), load(str(small_resnet))
     sentence = ["a photo of a dog."]
-    assert (encoder.head().projection == other.head().projection).all()
-    assert (encoder.embed_texts(sentence) == other.embed_texts(sentence)).all()
+    np.testing.assert_array_equal(encoder.head().projection, other.head().projection)
+    np.testing.assert_array_equal(encoder.embed_texts(sentence), other.embed_texts(sentence))
     assert encoder.provenance()["model"] == f"open-clip:{architecture}/{path}"
 
 
@@ -62,92 +63,92 @@ def test_safe_weights_are_preferred(folder):
     assert load(str(folder)).files.weights.name == "open_clip_model.safetensors"
 
 
-def test_quickgelu_is_meant_where_all_published_weights_have_it(open_clip, tmp_path):
-    """RN50's name says GELU; ViT-B-32 has published weights of both kinds."""
+def test_a_file_has_quickgelu_if_all_published_weights_have_it(open_clip, tmp_path):
+    """RN50 specifies GELU; ViT-B-32 has published weights of both kinds."""
     path = tmp_path / "weights.pt"
     torch.save({}, path)
-    assert locate(f"open-clip:RN50/{path}", None).quick_gelu
-    assert not locate(f"open-clip:ViT-B-32/{path}", None).quick_gelu
-    quick = locate(f"open-clip:ViT-B-32-quickgelu/{path}", None)
+    assert locate_model(f"open-clip:RN50/{path}", None).quick_gelu
+    assert not locate_model(f"open-clip:ViT-B-32/{path}", None).quick_gelu
+    quick = locate_model(f"open-clip:ViT-B-32-quickgelu/{path}", None)
     assert quick.configuration()["quick_gelu"] is True
 
 
-def test_quickgelu_is_what_the_model_then_has(small_resnet):
-    files = locate(f"open-clip:{small_resnet}", None)
+def test_the_model_has_the_activation_of_its_files(small_resnet):
+    files = locate_model(f"open-clip:{small_resnet}", None)
     for quick, activation in ((False, "GELU"), (True, "QuickGELU")):
         model = load_model(replace(files, quick_gelu=quick))
         assert type(model.transformer.resblocks[0].mlp.gelu).__name__ == activation
 
 
-def test_a_tag_brings_its_activation_and_its_preprocessing(open_clip, monkeypatch, tmp_path):
+def test_a_tag_determines_activation_and_preprocessing(open_clip, monkeypatch, tmp_path):
     path = tmp_path / "snapshots" / "0123abcd" / "open_clip_model.safetensors"
     path.parent.mkdir(parents=True)
     save_file({"logit_scale": torch.zeros(1)}, path)
     monkeypatch.setattr(open_clip, "download_pretrained", lambda published: str(path))
-    files = locate("open-clip:ViT-H-14-CLIPA/datacomp1b", None)
+    files = locate_model("open-clip:ViT-H-14-CLIPA/datacomp1b", None)
     assert (files.name, files.weights, files.commit) == ("ViT-H-14-CLIPA", path, "0123abcd")
     assert files.preprocessing["interpolation"] == "bilinear"
     assert files.preprocessing["resize_mode"] == "squash"
     assert not files.quick_gelu
-    assert locate("open-clip:RN50/openai", None).quick_gelu
+    assert locate_model("open-clip:RN50/openai", None).quick_gelu
 
 
-def test_weights_that_cannot_be_fetched_are_one_clear_line(open_clip, monkeypatch):
-    def refuse(published):
+def test_a_failed_download_is_one_line(open_clip, monkeypatch):
+    def raise_error(published):
         raise FileNotFoundError("Failed to download file")
 
-    monkeypatch.setattr(open_clip, "download_pretrained", refuse)
+    monkeypatch.setattr(open_clip, "download_pretrained", raise_error)
     assert message_of("RN50/openai") == (
-        "model open-clip:RN50/openai: its weights cannot be fetched, and no copy lies in the local "
-        "cache; fetch the file elsewhere and name it: open-clip:RN50/FILE"
+        "model open-clip:RN50/openai: its weights cannot be downloaded, and the local cache has no "
+        "copy; download the file on another machine and name it: open-clip:RN50/FILE"
     )
 
 
-def test_what_is_no_tag_and_no_file_is_named(open_clip):
+def test_neither_a_tag_nor_a_file_is_an_error(open_clip):
     assert message_of("RN50/nowhere.pt") == (
-        "model open-clip:RN50/nowhere.pt: nowhere.pt is no file, and no tag of RN50, which has "
-        "openai, yfcc15m, cc12m"
+        "model open-clip:RN50/nowhere.pt: nowhere.pt is neither a file nor a tag of RN50, which "
+        "has openai, yfcc15m, cc12m"
     )
 
 
 @pytest.mark.parametrize("name", ["", "RN50", "RN5000/openai", "nowhere/model"])
-def test_a_name_that_means_nothing_is_refused(open_clip, name):
+def test_an_unknown_name_is_an_error(open_clip, name):
     assert message_of(name) == (
-        f"model open-clip:{name}: {name.partition('/')[0]!r} is no folder and no architecture that "
-        f"open_clip knows; {EXPECTED}"
+        f"model open-clip:{name}: {name.partition('/')[0]!r} is neither a folder nor an "
+        f"architecture of open_clip; {EXPECTED}"
     )
 
 
-def test_a_revision_is_refused(small_resnet):
+def test_a_revision_is_an_error(small_resnet):
     assert message_of(str(small_resnet), revision="main") == (
-        f"model open-clip:{small_resnet}: models of open_clip take no --revision, leave it out"
+        f"model open-clip:{small_resnet}: models of open_clip have no --revision; leave it out"
     )
 
 
-def test_a_folder_without_a_configuration_is_named(tmp_path):
+def test_a_folder_without_a_configuration_is_an_error(tmp_path):
     assert message_of(str(tmp_path)) == (
-        f"model open-clip:{tmp_path}: {tmp_path} holds no open_clip_config.json; {EXPECTED}"
+        f"model open-clip:{tmp_path}: {tmp_path} has no open_clip_config.json; {EXPECTED}"
     )
 
 
-def test_a_folder_without_weights_is_named(folder):
+def test_a_folder_without_weights_is_an_error(folder):
     (folder / WEIGHTS).unlink()
     assert message_of(str(folder)) == (
-        f"model open-clip:{folder} holds no weights: expected one of open_clip_model.safetensors, "
+        f"model open-clip:{folder} has no weights: expected one of open_clip_model.safetensors, "
         "open_clip_pytorch_model.safetensors, open_clip_pytorch_model.bin, model.safetensors in "
         f"{folder}"
     )
 
 
-def test_a_damaged_configuration_is_named(folder):
+def test_a_damaged_configuration_is_an_error(folder):
     (folder / "open_clip_config.json").write_text("{")
     message = message_of(str(folder))
     start = f"model open-clip:{folder}: the configuration in {folder} cannot be loaded (ValueError"
     assert message.startswith(start)
-    assert message.endswith("; fetch the model again")
+    assert message.endswith("; download the model again")
 
 
-def test_weights_that_are_missing_are_not_made_up(folder):
+def test_missing_weights_are_an_error(folder):
     weights = torch.load(folder / WEIGHTS, weights_only=True)
     del weights["visual.attnpool.c_proj.bias"]
     torch.save(weights, folder / WEIGHTS)
@@ -156,27 +157,27 @@ def test_weights_that_are_missing_are_not_made_up(folder):
     assert message.startswith(start)
 
 
-class Malice:
+class Malicious:
     def __reduce__(self):
         return (os.system, ("touch executed",))
 
 
-def test_pickled_weights_run_no_code(folder, tmp_path, monkeypatch):
+def test_pickled_weights_do_not_execute_code(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.save({"logit_scale": Malice()}, folder / WEIGHTS)
+    torch.save({"logit_scale": Malicious()}, folder / WEIGHTS)
     message = message_of(str(folder))
     assert message.startswith(f"model open-clip:{folder}: the weights in {folder} cannot be loaded")
     assert not (tmp_path / "executed").exists()
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-def test_an_archive_that_holds_code_is_refused_with_a_command(folder, tmp_path):
+def test_a_torchscript_archive_is_an_error_with_a_command(folder, tmp_path):
     path = tmp_path / "RN50.pt"
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path)
     message = message_of(f"RN50/{path}")
     assert message.startswith(
-        f"{path} is a TorchScript archive, which holds code; if you trust it, take the weights "
-        'out: python -c "import torch; w = torch.jit.load('
+        f"{path} is a TorchScript archive, which contains code; if you trust it, extract the "
+        'weights: python -c "import torch; w = torch.jit.load('
     )
     command = message.partition('python -c "')[2].removesuffix('"')
     exec(command, {})
@@ -184,10 +185,10 @@ def test_an_archive_that_holds_code_is_refused_with_a_command(folder, tmp_path):
     assert sorted(plain) == ["bias", "weight"]
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path, open_clip):
+def test_a_file_of_another_type_is_an_error(tmp_path, open_clip):
     path = tmp_path / "weights.npz"
     path.write_bytes(b"")
     assert message_of(f"RN50/{path}") == (
-        f"model open-clip:RN50/{path}: {path} is no weights file, expected one of .safetensors, "
+        f"model open-clip:RN50/{path}: {path} is not a weights file, expected one of .safetensors, "
         ".pt, .pth, .bin"
     )

@@ -1,4 +1,4 @@
-"""Extractions on a real Ray of two encoders, whose processes are killed."""
+"""Extractions on a real Ray instance with two encoders, whose processes are killed."""
 
 import gc
 import os
@@ -15,20 +15,20 @@ import pytest
 from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import REMEDY
 from clip_cfr.extract.manifest.image_source import ImageSource
 from clip_cfr.extract.options import ExtractOptions
-from clip_cfr.extract.run import extract
+from clip_cfr.extract.run import extract_manifest
+from tests.extract.extraction import RecordingReporter
 from tests.samples import save_photos
 
-# Not imported yet: ray reads the environment when it is, which `connected` sets before.
+# `connect_to_ray` must import ray first, because ray reads the environment on import.
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed"),
-    # Ray forks to start its own processes, which JAX warns of where other tests have started it;
-    # a command loads one of the two.
+    # Ray forks to start its processes. JAX warns of that if an earlier test has imported it; a
+    # command never imports both.
     pytest.mark.filterwarnings(r"ignore:os.fork\(\) was called:RuntimeWarning"),
 ]
 
@@ -36,27 +36,16 @@ NUM_PHOTOS = 44
 OPTIONS = ExtractOptions(batch_size=4, templates="simple", features_dtype="float32")
 
 
-class Told:
-    """A progress that remembers, and calls something when so many batches are saved."""
-
-    def __init__(self, after: int = 0, call=None):
-        self.lines, self.saved, self.after, self.call = [], 0, after, call
-
-    def start(self, row: int, num_rows: int) -> None:
-        self.started = (row, num_rows)
-
-    def advance(self, num_rows: int) -> None:
-        self.saved += 1
-        if self.saved == self.after:
-            self.call()
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 @dataclass(frozen=True)
-class OfOtherProcesses:
-    """Images of which one, in any process but this, kills it or cannot be read."""
+class FailingElsewhere:
+    """Images of which one fails in every process but the driver.
+
+    Attributes:
+        row: index of that image.
+        driver: process id of the driver.
+        kill_once: reading the image kills the process if this file does not exist, and creates it;
+            None raises FileNotFoundError instead.
+    """
 
     images: ImageSource
     row: int
@@ -80,26 +69,25 @@ def spec(small_clip):
 
 @pytest.fixture(scope="module")
 def on_ray(spec):
-    """The model and the engine, on two encoders that share the cores with two decoders."""
-    from clip_cfr.extract.engines.on_ray.cluster import connected
+    """Return model and engine, with two encoders and two decoders that share the cores."""
+    from clip_cfr.extract.engines.on_ray.cluster import connect_to_ray
 
-    with connected(None), pytest.MonkeyPatch.context() as patch:
+    with connect_to_ray(None), pytest.MonkeyPatch.context() as patch:
         import ray
 
         # Ray's processes cannot import the tests: send the class itself.
-        ray.cloudpickle.register_pickle_by_value(sys.modules[OfOtherProcesses.__module__])
+        ray.cloudpickle.register_pickle_by_value(sys.modules[FailingElsewhere.__module__])
         from clip_cfr.extract.engines.on_ray import engine
-        from clip_cfr.extract.engines.on_ray.resources import Plan
+        from clip_cfr.extract.engines.on_ray.resources import ResourcePlan
 
-        plan = Plan("cpu", encoders=2, cores=0, gpus=0, decoders=2)
-        patch.setattr(engine, "planned", lambda nodes, device: plan)
-        yield engine.begin(spec, [].append)
-    forget_processes()
+        plan = ResourcePlan("cpu", encoders=2, cores=0, gpus=0, decoders=2)
+        patch.setattr(engine, "plan_resources", lambda nodes, device: plan)
+        yield engine.start_encoders(spec, [].append)
+    collect_processes()
 
 
-def forget_processes() -> None:
-    """Collects what Ray leaves behind: it ends its processes without asking for their exit codes,
-    of which Python warns when their objects go."""
+def collect_processes() -> None:
+    """Collect Ray's process objects; Python warns about them because Ray reads no exit codes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
@@ -116,9 +104,9 @@ def manifest(photos):
 
 
 @pytest.fixture
-def whole(manifest, spec, tmp_path) -> Path:
-    """The file that the local engine makes."""
-    extract(manifest, load_encoder(spec), tmp_path / "whole.h5", OPTIONS, Told())
+def whole(manifest, encoder, tmp_path) -> Path:
+    """Return the file that the local engine writes."""
+    extract_manifest(manifest, encoder, tmp_path / "whole.h5", OPTIONS)
     return tmp_path / "whole.h5"
 
 
@@ -129,20 +117,20 @@ def out(tmp_path):
 
 def test_the_file_is_the_same(manifest, on_ray, whole, out):
     model, engine = on_ray
-    told = Told()
-    extract(manifest, model, out, OPTIONS, told, engine)
+    reporter = RecordingReporter()
+    extract_manifest(manifest, model, out, OPTIONS, reporter=reporter, engine=engine)
     assert verify_cache(out) == verify_cache(whole)
     found, expected = read_cache(out).provenance, read_cache(whole).provenance
     assert found | {"created": ""} == expected | {"created": ""}
-    assert (told.started, told.saved) == ((0, NUM_PHOTOS), 11)
-    assert len(told.lines) == 1
+    assert (reporter.started, reporter.saved) == ((0, NUM_PHOTOS), [4] * 11)
+    assert len(reporter.lines) == 1
 
 
 def test_an_encoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out, capfd):
     model, engine = on_ray
-    killed = Told(2, lambda: os.kill(model.card.pid, signal.SIGKILL))
-    extract(manifest, model, out, OPTIONS, killed, engine)
-    assert killed.saved == 11
+    reporter = RecordingReporter(2, lambda: os.kill(model.info.pid, signal.SIGKILL))
+    extract_manifest(manifest, model, out, OPTIONS, reporter=reporter, engine=engine)
+    assert len(reporter.saved) == 11
     assert verify_cache(out) == verify_cache(whole)
     assert capfd.readouterr().out == ""
 
@@ -150,46 +138,46 @@ def test_an_encoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out, c
 def test_a_decoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out, tmp_path, capfd):
     model, engine = on_ray
     mark = tmp_path / "killed"
-    deadly = OfOtherProcesses(manifest.images, 21, os.getpid(), mark)
-    extract(replace(manifest, images=deadly), model, out, OPTIONS, Told(), engine)
+    images = FailingElsewhere(manifest.images, 21, os.getpid(), mark)
+    extract_manifest(replace(manifest, images=images), model, out, OPTIONS, engine=engine)
     assert mark.exists()
     assert verify_cache(out) == verify_cache(whole)
     assert capfd.readouterr() == ("", "")
 
 
-def test_unreadable_images_and_resuming_are_as_they_are_without_ray(
-    manifest, on_ray, spec, photos, out, tmp_path
-):
+def test_ray_and_the_local_engine_resume_each_other(manifest, on_ray, encoder, photos, tmp_path):
     model, engine = on_ray
+    engines = {"ray": (model, engine), "local": (encoder, None)}
     (photos / "0021.png").write_bytes(b"")
-    local, skipping = tmp_path / "local.h5", replace(OPTIONS, skip_unreadable=True)
-    messages = []
-    for path, more in ((local, (load_encoder(spec),)), (out, (model, engine))):
+    messages = {}
+    for name, (its_model, its_engine) in engines.items():
         with pytest.raises(ExtractError) as caught:
-            extract(manifest, more[0], path, OPTIONS, Told(), *more[1:])
-        messages.append(str(caught.value))
-    assert messages[0] == messages[1]
-    assert messages[0].endswith("(the 20 rows before are kept)")
-    # Each goes on where the other has stopped.
-    for path, more in ((out, (load_encoder(spec),)), (local, (model, engine))):
-        told = Told()
-        extract(manifest, more[0], path, skipping, told, *more[1:])
-        assert "resuming at row 20" in told.lines
-        assert (
-            f"skipped: {messages[0].removesuffix(f'; {REMEDY} (the 20 rows before are kept)')}"
-            in told.lines
+            extract_manifest(manifest, its_model, tmp_path / name, OPTIONS, engine=its_engine)
+        messages[name] = str(caught.value)
+    assert messages["ray"] == messages["local"]
+    assert messages["ray"].endswith(f"; {REMEDY} (the 20 rows before are kept)")
+    skipped = messages["ray"].removesuffix(f"; {REMEDY} (the 20 rows before are kept)")
+    skipping = replace(OPTIONS, skip_unreadable=True)
+    for name, other in (("ray", "local"), ("local", "ray")):
+        its_model, its_engine = engines[name]
+        reporter = RecordingReporter()
+        unfinished = tmp_path / other
+        extract_manifest(
+            manifest, its_model, unfinished, skipping, reporter=reporter, engine=its_engine
         )
-    assert verify_cache(out) == verify_cache(local)
-    assert np.flatnonzero(~read_cache(out).valid).tolist() == [21]
+        assert "resuming at row 20" in reporter.lines
+        assert f"skipped: {skipped}" in reporter.lines
+    assert verify_cache(tmp_path / "ray") == verify_cache(tmp_path / "local")
+    assert np.flatnonzero(~read_cache(tmp_path / "ray").valid).tolist() == [21]
 
 
-def test_a_node_that_does_not_see_the_images_skips_none(manifest, on_ray, out):
+def test_an_image_that_only_another_host_cannot_read_is_an_error(manifest, on_ray, out):
     model, engine = on_ray
-    hidden = replace(manifest, images=OfOtherProcesses(manifest.images, 21, os.getpid()))
+    images = FailingElsewhere(manifest.images, 21, os.getpid())
     skipping = replace(OPTIONS, skip_unreadable=True)
     with pytest.raises(ExtractError) as caught:
-        extract(hidden, model, out, skipping, Told(), engine)
+        extract_manifest(replace(manifest, images=images), model, out, skipping, engine=engine)
     assert (
-        " cannot read what can be read here (0021.png: the file cannot be read (No such file or "
-        "directory)): the data set must lie under the same path on every node of the Ray cluster; "
+        " cannot read an image that this host can (0021.png: the file cannot be read (No such file "
+        "or directory)): the data set must have the same path on every node of the Ray cluster; "
     ) in str(caught.value)
