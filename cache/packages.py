@@ -15,6 +15,7 @@ EXTRAS = {
     **dict.fromkeys(("open_clip", "torchvision", "timm", "ftfy"), "extract,open-clip"),
     "ray": "extract,ray",
     "pandas": "frame",
+    "pyarrow": "parquet",
 }
 
 
