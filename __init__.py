@@ -11,14 +11,13 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        # Images to a cache.
-        "DatasetOptions": "clip_cfr.extract.datasets.common.options",
-        "EmbeddingFiles": "clip_cfr.extract.importing.embedding_files",
-        "EncoderSpec": "clip_cfr.extract.encoders.spec",
-        "ExtractError": "clip_cfr.extract.errors",
-        "ExtractOptions": "clip_cfr.extract.options",
-        "extract_dataset": "clip_cfr.extract.pipeline",
-        "import_embeddings": "clip_cfr.extract.importing.import_embeddings",
+        # Images, or embeddings, to a cache.
+        "DatasetOptions": "clip_cfr.extract",
+        "EncoderSpec": "clip_cfr.extract",
+        "ExtractError": "clip_cfr.extract",
+        "ExtractOptions": "clip_cfr.extract",
+        "extract_dataset": "clip_cfr.extract",
+        "import_embeddings": "clip_cfr.extract",
         # Caches and run folders.
         "CacheError": "clip_cfr.cache",
         "merge_shards": "clip_cfr.cache",
@@ -31,10 +30,14 @@ __getattr__, __dir__, __all__ = lazy_exports(
         # A cache, or arrays, to a head.
         "CFRClassifier": "clip_cfr.calibrate",
         "CalibrationError": "clip_cfr.calibrate",
+        "GridResult": "clip_cfr.calibrate",
+        "Interval": "clip_cfr.calibrate",
         "Result": "clip_cfr.calibrate",
         "Settings": "clip_cfr.calibrate",
         "Task": "clip_cfr.calibrate",
         "calibrate_cache": "clip_cfr.calibrate",
+        "read_grid_result": "clip_cfr.calibrate",
         "read_result": "clip_cfr.calibrate",
+        "search_grid": "clip_cfr.calibrate",
     },
 )

@@ -1,4 +1,4 @@
-"""Training and evaluation of heads on cached features; numpy arrays in and out, JAX inside."""
+"""Train and evaluate heads on cached features; numpy arrays in and out, JAX inside."""
 
 from clip_cfr.cache.lazy import lazy_exports
 
@@ -7,10 +7,14 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "CFRClassifier": "clip_cfr.calibrate.estimator",
         "CalibrationError": "clip_cfr.calibrate.core.errors",
+        "GridResult": "clip_cfr.calibrate.grid.result",
+        "Interval": "clip_cfr.calibrate.grid.axes",
         "Result": "clip_cfr.calibrate.comparison.result",
         "Settings": "clip_cfr.calibrate.core.settings",
         "Task": "clip_cfr.calibrate.core.task",
         "calibrate_cache": "clip_cfr.calibrate.pipeline",
+        "read_grid_result": "clip_cfr.calibrate.grid.result",
         "read_result": "clip_cfr.calibrate.run_folder",
+        "search_grid": "clip_cfr.calibrate.grid.run",
     },
 )

@@ -10,16 +10,16 @@ import clip_cfr
 import clip_cfr.calibrate
 
 EXTRACT = {
-    *("DatasetOptions", "EmbeddingFiles", "EncoderSpec", "ExtractError", "ExtractOptions"),
-    *("extract_dataset", "import_embeddings"),
+    *("DatasetOptions", "EncoderSpec", "ExtractError", "ExtractOptions", "extract_dataset"),
+    *("import_embeddings",),
 }
 CACHE = {
     *("CacheError", "merge_shards", "open_cache", "read_cache", "read_info", "read_run"),
     *("verify_cache", "write_cache"),
 }
 CALIBRATE = {
-    *("CFRClassifier", "CalibrationError", "Result", "Settings", "Task", "calibrate_cache"),
-    *("read_result",),
+    *("CFRClassifier", "CalibrationError", "GridResult", "Interval", "Result", "Settings", "Task"),
+    *("calibrate_cache", "read_grid_result", "read_result", "search_grid"),
 }
 PACKAGES = {"clip_cfr": EXTRACT | CACHE | CALIBRATE, "clip_cfr.calibrate": CALIBRATE}
 
