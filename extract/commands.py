@@ -8,7 +8,7 @@ from click_option_group import optgroup
 
 from clip_cfr.cache.console import PATH, Command, emit, exit_on_interrupt, program_name
 from clip_cfr.extract.datasets import DATASETS
-from clip_cfr.extract.encoders.spec import PAPER_MODEL
+from clip_cfr.extract.encoders.spec import PAPER_MODEL, EncoderSpec
 
 PUBLISHED_DATASETS = [name for name in DATASETS if name != "folder"]
 DATASET = f"{', '.join(PUBLISHED_DATASETS)}, or folder for your own images."
@@ -186,7 +186,6 @@ def extract(
       clip-cfr extract --dataset celeba --engine ray --ray-address auto
     """
     from clip_cfr.extract.datasets.common.options import DatasetOptions
-    from clip_cfr.extract.encoders.spec import EncoderSpec
     from clip_cfr.extract.manifest.shards import default_cache_name, parse_shard
     from clip_cfr.extract.options import ExtractOptions
     from clip_cfr.extract.pipeline import extract_dataset
@@ -291,14 +290,12 @@ def import_(
     """
     from clip_cfr.cache.read.info import read_info
     from clip_cfr.cache.read.info_table import render_info
-    from clip_cfr.extract.pipeline import import_embeddings
+    from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
+    from clip_cfr.extract.pipeline import import_to_cache
 
-    notes = import_embeddings(
-        features,
-        metadata,
+    notes = import_to_cache(
+        EmbeddingFiles(features, metadata, class_embeddings, projection),
         out,
-        class_embeddings=class_embeddings,
-        projection=projection,
         dataset=dataset,
         class_names=class_names,
         seed=seed,

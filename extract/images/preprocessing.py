@@ -20,8 +20,8 @@ class Preprocessing:
             crop; None resizes width and height to `side`, whatever the aspect ratio.
         resample: number of a Pillow resampling filter.
         mean, std: of the red, green and blue values that the tower was trained with, in [0, 1].
-        even_offset: where the centre lies between two pixels, start the crop at the even offset,
-            as torchvision does; otherwise at the lower one, as transformers does.
+        even_offset: if the centre lies between two pixels, start the crop at the even offset, as
+            torchvision does; otherwise at the lower one, as transformers does.
     """
 
     side: int
