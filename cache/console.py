@@ -1,11 +1,14 @@
 """Shared by all commands: options, output as tables or JSON, Ctrl-C, benchmark tables."""
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import cleandoc
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -70,12 +73,39 @@ def emit(result: dict[str, Any], as_json: bool, render: Callable[[dict[str, Any]
 
 @contextmanager
 def exit_on_interrupt(message: str) -> Iterator[None]:
-    """On Ctrl-C in the block, print a message on standard error and exit with code 130."""
-    try:
+    """On Ctrl-C in the block, print a message on standard error and exit with code 130.
+
+    Python discards a KeyboardInterrupt that is raised in a destructor or a weak reference's
+    callback, such as those of an import, and a library may catch it. The block then runs to its
+    end, and the process exits there.
+    """
+    with _record_interrupts() as interrupts, suppress(KeyboardInterrupt):
         yield
-    except KeyboardInterrupt:
-        click.echo(message, err=True)
-        raise SystemExit(INTERRUPTED) from None
+        if not interrupts:
+            return
+    click.echo(message, err=True)
+    raise SystemExit(INTERRUPTED)
+
+
+@contextmanager
+def _record_interrupts() -> Iterator[list[int]]:
+    """Yield a list to which each SIGINT in the block is added, before its handler is called."""
+    interrupts: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+
+    def record(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+        handler(number, frame)
+
+    # Python delivers Ctrl-C to the main thread only, and only there may a handler be set.
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
+    signal.signal(signal.SIGINT, record)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def benchmark_table(
