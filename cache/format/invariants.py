@@ -3,6 +3,7 @@
 import numpy as np
 
 from clip_cfr.cache.errors import FieldError
+from clip_cfr.cache.format.identity import IdentityMatrix
 from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache, Head, Rows, Texts
 
 # Far above the rounding error of a float32 sum over a few thousand numbers.
@@ -85,7 +86,8 @@ def _is_storable(name: str) -> bool:
 
 
 def _check_head(head: Head) -> None:
-    _check_finite("head/projection", head.projection)
+    if not isinstance(head.projection, IdentityMatrix):
+        _check_finite("head/projection", head.projection)
     if head.bias is not None:
         _check_finite("head/bias", head.bias)
     if not FLOAT32.tiny <= head.logit_scale <= FLOAT32.max:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int8, Int32
 
+from clip_cfr.cache.format.identity import IdentityMatrix
+
 SPLIT_NAMES = ("train", "val", "test")
 
 
@@ -37,12 +39,13 @@ class Head:
     """The projection head of CLIP's image tower: embedding = features @ projection + bias.
 
     Attributes:
-        projection: the weights.
+        projection: the weights; an `IdentityMatrix` is written without its zeros, and is read as a
+            dense array.
         bias: None if the model has none.
         logit_scale: factor of the cosine similarities, about 100 for CLIP; not its logarithm.
     """
 
-    projection: Float32[np.ndarray, "dim embedding"]
+    projection: Float32[np.ndarray, "dim embedding"] | IdentityMatrix
     bias: Float32[np.ndarray, " embedding"] | None
     logit_scale: float
 

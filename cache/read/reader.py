@@ -110,7 +110,7 @@ def _open_cache(path: Path, allow_shard: bool) -> Iterator[FeatureCache]:
 def _read_array(name: str, data: h5py.Dataset) -> np.ndarray:
     with detect_damage(name):
         array = np.asarray(data[()])
-    _check_digest(data, name, hashlib.sha256(array.tobytes()).hexdigest())
+    _check_digest(data, name, hashlib.sha256(array).hexdigest())
     return array
 
 

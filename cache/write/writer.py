@@ -25,11 +25,14 @@ from clip_cfr.cache.format.encoding import (
     encode_text,
     metadata_digest,
 )
+from clip_cfr.cache.format.identity import IdentityMatrix
 from clip_cfr.cache.format.invariants import check_feature_block, check_values
 from clip_cfr.cache.format.layout import FORMAT, VERSION, ArraySource, check_layout
 from clip_cfr.cache.format.schema import FeatureCache
 
 CHUNK_BYTES = 1 << 20
+# Number of rows and columns of a chunk of an identity matrix: 16 KiB of float32.
+IDENTITY_CHUNK = 64
 # Lowest and highest HDF5 file format. From 1.10 on all metadata has checksums, and a file of 1.10
 # is read by every later HDF5.
 LIBVER = ("v110", "v110")
@@ -77,8 +80,17 @@ def write_atomically(
 
 def count_bytes(cache: FeatureCache) -> int:
     """Return the size of the cache's arrays; the file is a few kB larger."""
-    fields = encode_fields(cache).values()
-    return sum(int(np.prod(field.shape)) * field.dtype.itemsize for field in fields)
+    return sum(
+        int(np.prod(_stored_shape(field))) * field.dtype.itemsize
+        for field in encode_fields(cache).values()
+    )
+
+
+def _stored_shape(array: ArraySource) -> tuple[int, ...]:
+    """Return the shape of an array, or of the diagonal chunks of an identity matrix."""
+    if isinstance(array, IdentityMatrix):
+        return array.dim, min(IDENTITY_CHUNK, array.dim)
+    return array.shape
 
 
 def feature_chunk(shape: tuple[int, int], itemsize: int) -> tuple[int, int]:
@@ -95,7 +107,10 @@ def _write_file(path: Path, cache: FeatureCache, virtual: h5py.VirtualLayout | N
             _write_metadata(file, metadata)
             _write_features(file, fields.pop("features"), cache.valid, sink, virtual)
             for name, array in fields.items():
-                _write_field(file, name, array)
+                if isinstance(array, IdentityMatrix):
+                    _write_identity(file, name, array)
+                else:
+                    _write_field(file, name, array)
         sink.check()
         os.fsync(raw.fileno())
 
@@ -132,10 +147,10 @@ def _write_features(
     _write_text(data, "sha256", digest.hexdigest())
 
 
-def _read_blocks(features: ArraySource, length: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first row and the features of one block of rows after the other."""
-    for start in range(0, features.shape[0], length):
-        yield start, np.ascontiguousarray(features[start : start + length])
+def _read_blocks(array: ArraySource, length: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the first row and the numbers of one block of rows after the other."""
+    for start in range(0, array.shape[0], length):
+        yield start, np.ascontiguousarray(array[start : start + length])
 
 
 def _write_field(file: h5py.File, name: str, array: np.ndarray) -> None:
@@ -143,6 +158,20 @@ def _write_field(file: h5py.File, name: str, array: np.ndarray) -> None:
     chunked = {"chunks": True, "fletcher32": True} if array.ndim and array.size else {}
     data = file.create_dataset(name, data=array, **chunked)
     _write_text(data, "sha256", hashlib.sha256(array.tobytes()).hexdigest())
+
+
+def _write_identity(file: h5py.File, name: str, matrix: IdentityMatrix) -> None:
+    """Write the square chunks of the diagonal; HDF5 reads all others as zeros."""
+    side = min(IDENTITY_CHUNK, matrix.dim)
+    data = file.create_dataset(
+        name, matrix.shape, matrix.dtype, chunks=(side, side), fletcher32=True
+    )
+    digest = hashlib.sha256()
+    for start, block in _read_blocks(matrix, side):
+        stop = start + len(block)
+        data[start:stop, start:stop] = block[:, start:stop]
+        digest.update(block)
+    _write_text(data, "sha256", digest.hexdigest())
 
 
 def _write_text(owner: h5py.File | h5py.Dataset, name: str, text: str) -> None:
