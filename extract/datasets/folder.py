@@ -9,11 +9,11 @@ Layout of the root:
 from dataclasses import replace
 from pathlib import Path
 
-from clip_cfr.extract.datasets.common.csv_table import read_csv
 from clip_cfr.extract.datasets.common.find_files import find_file
 from clip_cfr.extract.datasets.common.image_paths import require_images
 from clip_cfr.extract.datasets.common.metadata_manifest import make_manifest
 from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.tables.table import read_csv
 from clip_cfr.extract.manifest.manifest import Manifest
 
 OPTIONS = ("metadata", "seed")

@@ -12,17 +12,17 @@ import numpy as np
 from jaxtyping import Int8
 
 from clip_cfr.cache.format.schema import Rows
-from clip_cfr.extract.datasets.common.csv_table import Table, read_csv
 from clip_cfr.extract.datasets.common.find_files import (
     find_first_file,
     find_first_folder,
     require_folder,
 )
 from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
-from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, read_binary_rows
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
 from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED
+from clip_cfr.extract.datasets.tables.roles import FILENAME, read_binary_rows
+from clip_cfr.extract.datasets.tables.table import Table, read_csv
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest, make_rows

@@ -10,12 +10,12 @@ Layouts of the root, below which the images have paths such as 001.Black_footed_
 
 from pathlib import Path
 
-from clip_cfr.extract.datasets.common.csv_table import read_csv
 from clip_cfr.extract.datasets.common.find_files import find_file, find_first_folder
 from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
-from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, read_binary_rows
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
+from clip_cfr.extract.datasets.tables.roles import FILENAME, read_binary_rows
+from clip_cfr.extract.datasets.tables.table import read_csv
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest
 

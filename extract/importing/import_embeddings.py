@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Float
 
 from clip_cfr.cache.format.schema import FeatureCache, Texts
-from clip_cfr.extract.datasets.common.csv_table import read_csv
 from clip_cfr.extract.datasets.common.metadata_manifest import make_manifest
 from clip_cfr.extract.datasets.common.overrides import override_class_names
+from clip_cfr.extract.datasets.tables.table import read_csv
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.importing.class_embeddings import (
     ClassEmbeddings,

@@ -15,7 +15,6 @@ from pathlib import Path
 from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
 from clip_cfr.extract.datasets.celeba.attribute_phrases import PHRASES, make_names, make_prompts
 from clip_cfr.extract.datasets.celeba.list_files import read_list
-from clip_cfr.extract.datasets.common.csv_table import Table, read_csv
 from clip_cfr.extract.datasets.common.find_files import (
     find_file,
     find_first_file,
@@ -23,13 +22,14 @@ from clip_cfr.extract.datasets.common.find_files import (
     require_folder,
 )
 from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
-from clip_cfr.extract.datasets.common.metadata_columns import (
+from clip_cfr.extract.datasets.common.options import DatasetOptions, flag
+from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
+from clip_cfr.extract.datasets.tables.roles import (
     FILENAME,
     SPLIT_CODES,
     read_binary_rows,
 )
-from clip_cfr.extract.datasets.common.options import DatasetOptions, flag
-from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
+from clip_cfr.extract.datasets.tables.table import Table, read_csv
 from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest, make_rows

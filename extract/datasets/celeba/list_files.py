@@ -9,7 +9,7 @@ complete header. Other .csv files have the white space of the first kind, with e
 from collections.abc import Sequence
 from pathlib import Path
 
-from clip_cfr.extract.datasets.common.csv_table import Table, make_table, read_csv, read_text
+from clip_cfr.extract.datasets.tables.table import Table, make_table, read_csv, read_text
 from clip_cfr.extract.errors import ExtractError
 
 # Each line with its number, counted from 1.

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from clip_cfr.extract.datasets.chexpert.demographics import parse_patient_number
-from clip_cfr.extract.datasets.common.csv_table import Table, read_csv
 from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
+from clip_cfr.extract.datasets.tables.table import Table, read_csv
 from clip_cfr.extract.errors import ExtractError
 
 # The lists leave the field empty if there is a finding.

@@ -5,7 +5,7 @@ import posixpath
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
-from clip_cfr.extract.datasets.common.csv_table import Table
+from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8, Int32
 
-from clip_cfr.extract.datasets.common.csv_table import Table
 from clip_cfr.extract.datasets.common.image_paths import normalise_paths
-from clip_cfr.extract.datasets.common.metadata_columns import (
+from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED, draw_stratified_splits
+from clip_cfr.extract.datasets.tables.roles import (
     ATTRIBUTE,
     FILENAME,
     LABEL,
     SPLIT,
     SPLIT_CODES,
 )
-from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED, draw_stratified_splits
+from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest, make_rows

@@ -12,15 +12,15 @@ Layout of a rendered root:
 from dataclasses import replace
 from pathlib import Path
 
-from clip_cfr.extract.datasets.common.csv_table import read_csv
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS, name_digit_range
 from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
-from clip_cfr.extract.datasets.common.metadata_columns import read_binary_rows
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED
 from clip_cfr.extract.datasets.digits.handwritten import load_handwritten
 from clip_cfr.extract.datasets.digits.picture_plan import COLOUR_NAMES
 from clip_cfr.extract.datasets.digits.rendered_folder import METADATA, ensure_rendered
+from clip_cfr.extract.datasets.tables.roles import read_binary_rows
+from clip_cfr.extract.datasets.tables.table import read_csv
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip_cfr.extract.datasets.common.csv_table import read_csv
 from clip_cfr.extract.datasets.metashift import FOLDER, GROUPS, draw_splits, read_metadata_rows
+from clip_cfr.extract.datasets.tables.table import read_csv
 from tests.extract.datasets import loading
 
 load = partial(loading.load, "metashift")

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip_cfr.extract.datasets.common.csv_table import read_csv
 from clip_cfr.extract.datasets.common.image_paths import normalise_paths
-from clip_cfr.extract.datasets.common.metadata_columns import FILENAME, read_binary_rows
 from clip_cfr.extract.datasets.common.published_counts import count_groups
+from clip_cfr.extract.datasets.tables.roles import FILENAME, read_binary_rows
+from clip_cfr.extract.datasets.tables.table import read_csv
 from clip_cfr.extract.datasets.waterbirds import PUBLISHED
 from tests.extract.datasets import loading
 

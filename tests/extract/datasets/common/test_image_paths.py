@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from clip_cfr.extract.datasets.common.csv_table import Table
 from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
+from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 
 

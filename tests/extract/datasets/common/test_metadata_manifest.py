@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip_cfr.extract.datasets.common.csv_table import read_csv
 from clip_cfr.extract.datasets.common.metadata_manifest import make_manifest
+from clip_cfr.extract.datasets.tables.table import read_csv
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.manifest import Manifest
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clip_cfr.extract.datasets.common.csv_table import Table, read_csv
+from clip_cfr.extract.datasets.tables.table import Table, read_csv
 from clip_cfr.extract.errors import ExtractError
 
 

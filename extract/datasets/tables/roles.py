@@ -8,7 +8,7 @@ writes `filename,y,a,split`.
 from collections.abc import Sequence
 
 from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
-from clip_cfr.extract.datasets.common.csv_table import Table
+from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.manifest.manifest import make_rows
 
 FILENAME = ("filename", "img_filename", "image_id")
