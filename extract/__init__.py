@@ -6,12 +6,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "DatasetOptions": "clip_cfr.extract.datasets.common.options",
-        "EmbeddingFiles": "clip_cfr.extract.importing.embedding_files",
         "EncoderSpec": "clip_cfr.extract.encoders.spec",
         "ExtractError": "clip_cfr.extract.errors",
         "ExtractOptions": "clip_cfr.extract.options",
         "OptionError": "clip_cfr.extract.errors",
         "extract_dataset": "clip_cfr.extract.pipeline",
-        "import_embeddings": "clip_cfr.extract.importing.import_embeddings",
+        "import_embeddings": "clip_cfr.extract.pipeline",
     },
 )

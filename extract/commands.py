@@ -290,12 +290,14 @@ def import_(
     """
     from clip_cfr.cache.read.info import read_info
     from clip_cfr.cache.read.info_table import render_info
-    from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
-    from clip_cfr.extract.pipeline import import_to_cache
+    from clip_cfr.extract.pipeline import import_embeddings
 
-    notes = import_to_cache(
-        EmbeddingFiles(features, metadata, class_embeddings, projection),
+    notes = import_embeddings(
+        features,
+        metadata,
         out,
+        class_embeddings=class_embeddings,
+        projection=projection,
         dataset=dataset,
         class_names=class_names,
         seed=seed,

@@ -1,6 +1,6 @@
-"""What the commands `extract` and `import` call."""
+"""The Python API of the commands `extract` and `import`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,8 @@ from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.spec import EncoderSpec, fill_from_job
 from clip_cfr.extract.errors import OptionError
+from clip_cfr.extract.importing import import_embeddings as importing
 from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
-from clip_cfr.extract.importing.import_embeddings import import_embeddings
 from clip_cfr.extract.manifest.shards import default_cache_name
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.progress import LineReporter, ProgressReporter
@@ -101,37 +101,46 @@ def start_engine(
         yield start_encoders(spec, reporter.message)
 
 
-def import_to_cache(
-    files: EmbeddingFiles,
+def import_embeddings(
+    features: str | Path,
+    metadata: str | Path,
     out: str | Path,
     *,
+    class_embeddings: str | Path | None = None,
+    projection: str | Path | None = None,
     dataset: str = "imported",
-    class_names: tuple[str, ...] | None = None,
+    class_names: Sequence[str] | None = None,
     seed: int | None = None,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
-    """Write the cache file `out` from embeddings computed elsewhere.
+    """Write the cache `out` from embeddings computed elsewhere.
 
     Args:
-        files: the files to read.
+        features: .npy or .npz file with a matrix (n, D).
+        metadata: CSV file with the columns filename and label, optionally attribute and split.
         out: the cache file.
-        dataset: name of the data set, which the cache records.
-        class_names: names of the classes in the order of the labels.
-        seed: seed of splits that are drawn at random.
+        class_embeddings: .npy file with a matrix (classes, P); by default the class means of the
+            training split.
+        projection: .npy file with a matrix (D, P); by default the identity.
+        dataset: name of the data set.
+        class_names: class names in the order of the labels.
+        seed: seed for splits that are drawn at random.
         overwrite: replace a finished file.
 
     Returns:
-        Notes on assumptions that the user should know of.
+        Notes about the defaults that were used.
 
     Raises:
-        OptionError: if `out` is one of the files to read, or the class names do not match.
-        ExtractError: if a file cannot be read, or the files do not match each other.
+        OptionError: if `out` is one of the files to read.
+        ExtractError: if a file cannot be used.
         CacheError: if `out` is finished or is being written by another process.
     """
+    files = EmbeddingFiles(features, metadata, class_embeddings, projection)
     out = Path(out)
     if out in (files.features, files.metadata, files.class_embeddings, files.projection):
         raise OptionError(f"--out {out} is one of the files to read; name another")
     check_overwrite(out, overwrite)
-    cache, notes = import_embeddings(files, dataset, class_names, seed)
+    names = None if class_names is None else tuple(class_names)
+    cache, notes = importing.import_embeddings(files, dataset, names, seed)
     write_cache(out, cache, overwrite)
     return notes

@@ -1,4 +1,4 @@
-"""The public names of `clip_cfr` and `clip_cfr.calibrate`, and when they are imported."""
+"""The public names of `clip_cfr` and its packages, and when they are imported."""
 
 import subprocess
 import sys
@@ -8,6 +8,7 @@ import pytest
 
 import clip_cfr
 import clip_cfr.calibrate
+import clip_cfr.extract
 
 EXTRACT = {
     *("DatasetOptions", "EncoderSpec", "ExtractError", "ExtractOptions", "extract_dataset"),
@@ -21,7 +22,11 @@ CALIBRATE = {
     *("CFRClassifier", "CalibrationError", "GridResult", "Interval", "Result", "Settings", "Task"),
     *("calibrate_cache", "read_grid_result", "read_result", "search_grid"),
 }
-PACKAGES = {"clip_cfr": EXTRACT | CACHE | CALIBRATE, "clip_cfr.calibrate": CALIBRATE}
+PACKAGES = {
+    "clip_cfr": EXTRACT | CACHE | CALIBRATE,
+    "clip_cfr.calibrate": CALIBRATE,
+    "clip_cfr.extract": EXTRACT | {"OptionError"},
+}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
