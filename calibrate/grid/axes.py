@@ -98,7 +98,7 @@ def parse_axis(text: AxisText, fixed: Settings) -> Axis:
         raise SettingsError(f"{text.origin}: {error}") from error
 
 
-def convert_axis(name: str, values: Axis | Iterable[Value], fixed: Settings) -> Axis:
+def convert_axis(name: str, values: Any, fixed: Settings) -> Axis:
     """Return the axis of values given from Python.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from clip_cfr.cache.runs.grid import RESULT, read_grid
 from clip_cfr.calibrate.comparison.method_result import mean, metric_of
@@ -93,7 +93,7 @@ class PointResult:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], method: str | None) -> Self:
+    def from_json(cls, data: Mapping[str, Any], method: str | None) -> "PointResult":
         """Return the point of an entry.
 
         Args:
@@ -259,7 +259,7 @@ class GridResult:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Mapping[str, Any]) -> "GridResult":
         """Return the result that `to_json` wrote, in this version or an earlier one.
 
         Raises:
@@ -273,7 +273,7 @@ class GridResult:
             ) from error
 
     @classmethod
-    def _parse(cls, data: Mapping[str, Any]) -> Self:
+    def _parse(cls, data: Mapping[str, Any]) -> "GridResult":
         method, study = data["method"], data["study"]
         return cls(
             cache=data["cache"],

@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.experiment import ERM_SETTINGS
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.grid.axes import FIELDS, Axis, AxisText, Value, convert_axis, parse_axis
+from clip_cfr.calibrate.grid.axes import FIELDS, Axis, AxisText, convert_axis, parse_axis
 from clip_cfr.calibrate.grid.settings_file import read_settings_file
 
 # The axis of each varied setting, in the order of `sort_settings`.
@@ -62,9 +63,7 @@ def read_space(
     return {name: space[name] for name in sort_settings(space)}
 
 
-def check_space(
-    values: Mapping[str, Axis | Iterable[Value]], fixed: Settings, methods: Sequence[str]
-) -> Space:
+def check_space(values: Mapping[str, Any], fixed: Settings, methods: Sequence[str]) -> Space:
     """Return the axes of a space given from Python.
 
     Args:

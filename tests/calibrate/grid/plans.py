@@ -1,8 +1,8 @@
 """Plans on the synthetic tasks, searches without a database, and values that tests compare."""
 
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 
+from optuna import Study
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
@@ -77,10 +77,20 @@ def make_trial(
     )
 
 
+class ListStudy(Study):
+    """A study without a database."""
+
+    def __init__(self, trials: list[FrozenTrial]):
+        self.study_name = "grid"
+        self.list_of_trials = trials
+
+    def get_trials(self, *_, **__) -> list[FrozenTrial]:
+        return list(self.list_of_trials)
+
+
 def make_search(plan: Plan, trials: list[FrozenTrial]) -> Search:
-    """Return a search whose study is this list of trials."""
-    study = SimpleNamespace(study_name="grid", get_trials=lambda **_: list(trials))
-    return Search(plan, study)
+    """Return a search whose study is a list of trials, which may grow."""
+    return Search(plan, ListStudy(trials))
 
 
 def make_searches(plan: Plan, trials: list[FrozenTrial]) -> GridSearches:
