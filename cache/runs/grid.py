@@ -61,6 +61,11 @@ def check_same_grid(directory: Path, digests: Sequence[str]) -> None:
         )
 
 
+def is_grid(directory: str | Path) -> bool:
+    """Return whether a folder holds the files of a grid, finished or not."""
+    return any((Path(directory) / name).exists() for name in (RESULT, STUDY))
+
+
 def read_grid(directory: str | Path) -> dict[str, Any]:
     """Return the result in a grid folder, as `grid --json` printed it.
 

@@ -5,7 +5,7 @@ import shlex
 import click
 from click_option_group import optgroup
 
-from clip_cfr.cache.console import PATH, Command, emit, exit_on_interrupt, program_name
+from clip_cfr.cache.console import PATH, Command, exit_on_interrupt, program_name
 from clip_cfr.calibrate.commands.options import (
     data_options,
     given_settings,
@@ -14,7 +14,7 @@ from clip_cfr.calibrate.commands.options import (
     run_options,
     setting_options,
 )
-from clip_cfr.calibrate.commands.show import format_option
+from clip_cfr.calibrate.commands.show import format_option, print_grid
 from clip_cfr.calibrate.methods import METHODS
 
 
@@ -145,16 +145,3 @@ def grid(
     click.echo(f"grid written to {job.directory}", err=True)
     click.echo(f"next: {program_name()} show {shlex.quote(str(job.directory))}", err=True)
     result.check_any_complete()
-
-
-def print_grid(result, as_json: bool, form: str) -> None:
-    """Print the leaderboard on standard output, and the command of the best point below it."""
-    from clip_cfr.calibrate.grid.table import render_grid
-
-    if as_json or form == "table":
-        emit(result.to_json(), as_json, lambda _: render_grid(result))
-    else:
-        click.echo(render_grid(result, form))
-    if result.best_command and not as_json and form == "table":
-        # click.echo does not wrap lines, so the command can be pasted.
-        click.echo(f"Calibrate with the best point:\n{result.best_command}")

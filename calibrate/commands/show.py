@@ -33,6 +33,19 @@ def print_result(result, as_json: bool, form: str) -> None:
         click.echo(render(result, form))
 
 
+def print_grid(result, as_json: bool, form: str) -> None:
+    """Print the leaderboard of a grid on standard output, and the best point's command below it."""
+    from clip_cfr.calibrate.grid.table import render_grid
+
+    if as_json or form == "table":
+        emit(result.to_json(), as_json, lambda _: render_grid(result))
+    else:
+        click.echo(render_grid(result, form))
+    if result.best_command and not as_json and form == "table":
+        # click.echo does not wrap lines, so the command can be pasted.
+        click.echo(f"Calibrate with the best point:\n{result.best_command}")
+
+
 def show_next_steps(result, directory: Path) -> None:
     """Print on standard error where the run is, which head to use, and what to do next."""
     from clip_cfr.cache.runs.run import head_file
@@ -56,7 +69,15 @@ def show(directory, form, as_json):
     Example:
       clip-cfr show runs/demo/run
       clip-cfr show runs/demo/run --format latex
+      clip-cfr show runs/celeba-grid-0a1b2c3d
     """
-    from clip_cfr.calibrate.run_folder import read_result
+    from clip_cfr.cache.runs.grid import is_grid
 
-    print_result(read_result(directory), as_json, form)
+    if is_grid(directory):
+        from clip_cfr.calibrate.grid.result import read_grid_result
+
+        print_grid(read_grid_result(directory), as_json, form)
+    else:
+        from clip_cfr.calibrate.run_folder import read_result
+
+        print_result(read_result(directory), as_json, form)

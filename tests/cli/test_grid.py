@@ -527,6 +527,23 @@ def test_other_formats_are_printed(finished, cache_file, form):
     assert text.startswith(beginnings[form])
 
 
+class TestShow:
+    def test_prints_what_the_grid_printed(self, finished, cache_file):
+        out, result = finished
+        arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
+        for form in ([], ["--format", "csv"], ["--json"]):
+            shown = invoke(out, *form, command="show").stdout
+            assert shown == invoke(*arguments, *form).stdout, form
+        assert json.loads(shown) == result
+
+    def test_of_an_unfinished_grid_is_refused(self, tmp_path):
+        (tmp_path / "study.db").touch()
+        assert invoke(tmp_path, command="show", code=1).stderr == (
+            f"Error: {tmp_path / 'grid.json'}: cannot be read: No such file or directory; expected "
+            "the folder of a finished grid\n"
+        )
+
+
 class TestHelp:
     def test_says_how_ranges_are_read(self):
         text = " ".join(invoke("--help").stdout.split())
