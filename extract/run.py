@@ -25,7 +25,12 @@ from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.progress import ProgressReporter, SilentReporter
 from clip_cfr.extract.prompts.embed import embed_prompts
 from clip_cfr.extract.prompts.templates import TEMPLATES
-from clip_cfr.extract.summary import Summary, count_splits, warn_of_unreadable
+from clip_cfr.extract.summary import Summary, count_splits
+from clip_cfr.extract.unreadable import (
+    check_still_readable,
+    find_readable_row,
+    warn_of_unreadable,
+)
 
 
 @dataclass(frozen=True)
@@ -217,9 +222,26 @@ def encode_rows(job: ExtractionJob, writer: ResumableWriter) -> None:
     with contextlib.closing(batches):
         for batch in batches:
             if batch.errors:
-                handle_unreadable(job, batch, writer)
+                skip_unreadable(job, batch, writer)
             append_batch(batch, writer, job.batch_size)
             job.reporter.advance(len(batch.rows))
+
+
+def skip_unreadable(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWriter) -> None:
+    """Report the unreadable images of a batch.
+
+    Raises:
+        ExtractError: if unreadable images are not skipped, or if the folder of the images has
+            disappeared.
+    """
+    if not job.options.skip_unreadable:
+        first_error = next(iter(batch.errors.values()))
+        raise ExtractError(f"{first_error} (the {writer.next_row} rows before are kept)")
+    row = find_readable_row(batch, writer.valid)
+    if row is not None:
+        check_still_readable(job.manifest, row, writer.next_row)
+    for error in batch.errors.values():
+        job.reporter.message(f"skipped: {error.removesuffix(f'; {REMEDY}')}")
 
 
 def append_batch(batch: EncodedBatch, writer: ResumableWriter, batch_size: int) -> None:
@@ -236,47 +258,3 @@ def finish_cache(job: ExtractionJob, writer: ResumableWriter) -> None:
         provenance |= {"batch_size_halved": writer.batch_size_halvings}
     rows = job.manifest.rows
     writer.finish(job.manifest.dataset, rows, job.model.head(), job.texts, provenance)
-
-
-def handle_unreadable(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWriter) -> None:
-    """Report the unreadable images of a batch.
-
-    Raises:
-        ExtractError: if unreadable images are not skipped, or the folder of the images has
-            disappeared.
-    """
-    num_kept = writer.next_row
-    if not job.options.skip_unreadable:
-        error = next(iter(batch.errors.values()))
-        raise ExtractError(f"{error} (the {num_kept} rows before are kept)")
-    check_still_readable(job.manifest, find_readable_row(batch, writer.valid), num_kept)
-    for error in batch.errors.values():
-        job.reporter.message(f"skipped: {error.removesuffix(f'; {REMEDY}')}")
-
-
-def find_readable_row(batch: EncodedBatch, valid: Bool[np.ndarray, " n"]) -> int | None:
-    """Return the last row that was readable, in the batch or before it; None if there is none.
-
-    Args:
-        valid: whether each saved row was readable.
-    """
-    in_batch = set(batch.rows) - batch.errors.keys()
-    return max([*np.flatnonzero(valid)[-1:].tolist(), *in_batch], default=None)
-
-
-def check_still_readable(manifest: Manifest, row: int | None, num_kept: int) -> None:
-    """Raise ExtractError if a row that was readable is not any more.
-
-    The cause is then a file system that has disappeared, and skipping unreadable images would skip
-    all remaining rows.
-    """
-    if row is None:
-        return
-    try:
-        manifest.images.read(row)
-    except OSError as error:
-        raise ExtractError(
-            f"{manifest.rows.ids[row]}: was readable before and is not now ({error.strerror}): the "
-            "folder of the images has disappeared; restore it and run the same command again to "
-            f"resume (the {num_kept} rows before are kept)"
-        ) from error

@@ -4,14 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int8
+from jaxtyping import Int8
 from rich.table import Table
 
 from clip_cfr.cache.format.schema import SPLIT_NAMES
-from clip_cfr.extract.manifest.manifest import Manifest
-
-# Fraction of a split's rows above which unreadable images are worth a warning.
-MANY_UNREADABLE = 0.01
 
 
 @dataclass(frozen=True)
@@ -53,19 +49,6 @@ def count_splits(splits: Int8[np.ndarray, " n"]) -> dict[str, int]:
     """Return the number of rows of each split, by the split's name."""
     counts = np.bincount(splits, minlength=len(SPLIT_NAMES))
     return dict(zip(SPLIT_NAMES, counts.tolist(), strict=True))
-
-
-def warn_of_unreadable(manifest: Manifest, valid: Bool[np.ndarray, " n"]) -> list[str]:
-    """Return a warning for each split of which all or many images could not be read."""
-    found = []
-    for code, name in enumerate(SPLIT_NAMES):
-        of_split = valid[manifest.rows.splits == code]
-        num_bad = int((~of_split).sum())
-        if num_bad == len(of_split) > 0:
-            found.append(f"split {name}: none of its {len(of_split):,} images could be read")
-        elif num_bad > MANY_UNREADABLE * len(of_split):
-            found.append(f"split {name}: {num_bad:,} of {len(of_split):,} images could not be read")
-    return found
 
 
 def render_summary(summary: Summary) -> Table:
