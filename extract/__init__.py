@@ -11,6 +11,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "ExtractOptions": "clip_cfr.extract.options",
         "OptionError": "clip_cfr.extract.errors",
         "extract_dataset": "clip_cfr.extract.pipeline",
-        "import_embeddings": "clip_cfr.extract.pipeline",
+        "import_embeddings": "clip_cfr.extract.importing.import_embeddings",
     },
 )

@@ -290,7 +290,7 @@ def import_(
     """
     from clip_cfr.cache.read.info import read_info
     from clip_cfr.cache.read.info_table import render_info
-    from clip_cfr.extract.pipeline import import_embeddings
+    from clip_cfr.extract.importing.import_embeddings import import_embeddings
 
     notes = import_embeddings(
         features,

@@ -1,19 +1,16 @@
-"""The Python API of the commands `extract` and `import`."""
+"""The Python API of the command `extract`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clip_cfr.cache.files.atomic import check_overwrite
 from clip_cfr.cache.files.journal import read_unfinished_job
-from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.spec import EncoderSpec, fill_from_job
 from clip_cfr.extract.errors import OptionError
-from clip_cfr.extract.importing import import_embeddings as importing
-from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
 from clip_cfr.extract.manifest.shards import default_cache_name
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.progress import LineReporter, ProgressReporter
@@ -99,48 +96,3 @@ def start_engine(
         from clip_cfr.extract.engines.on_ray.engine import start_encoders
 
         yield start_encoders(spec, reporter.message)
-
-
-def import_embeddings(
-    features: str | Path,
-    metadata: str | Path,
-    out: str | Path,
-    *,
-    class_embeddings: str | Path | None = None,
-    projection: str | Path | None = None,
-    dataset: str = "imported",
-    class_names: Sequence[str] | None = None,
-    seed: int | None = None,
-    overwrite: bool = False,
-) -> tuple[str, ...]:
-    """Write the cache `out` from embeddings computed elsewhere.
-
-    Args:
-        features: .npy or .npz file with a matrix (n, D).
-        metadata: CSV file with the columns filename and label, optionally attribute and split.
-        out: the cache file.
-        class_embeddings: .npy file with a matrix (classes, P); by default the class means of the
-            training split.
-        projection: .npy file with a matrix (D, P); by default the identity.
-        dataset: name of the data set.
-        class_names: class names in the order of the labels.
-        seed: seed for splits that are drawn at random.
-        overwrite: replace a finished file.
-
-    Returns:
-        Notes about the defaults that were used.
-
-    Raises:
-        OptionError: if `out` is one of the files to read.
-        ExtractError: if a file cannot be used.
-        CacheError: if `out` is finished or is being written by another process.
-    """
-    files = EmbeddingFiles(features, metadata, class_embeddings, projection)
-    out = Path(out)
-    if out in (files.features, files.metadata, files.class_embeddings, files.projection):
-        raise OptionError(f"--out {out} is one of the files to read; name another")
-    check_overwrite(out, overwrite)
-    names = None if class_names is None else tuple(class_names)
-    cache, notes = importing.import_embeddings(files, dataset, names, seed)
-    write_cache(out, cache, overwrite)
-    return notes

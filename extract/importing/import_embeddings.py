@@ -1,103 +1,57 @@
-"""A cache made of existing embeddings, without images and without a model."""
+"""Import of existing embeddings: the Python API of the command `import`."""
 
-import numpy as np
-from jaxtyping import Float
+from collections.abc import Sequence
+from pathlib import Path
 
-from clip_cfr.cache.format.schema import FeatureCache, Texts
-from clip_cfr.extract.datasets.common.metadata_manifest import make_manifest
-from clip_cfr.extract.datasets.common.overrides import override_class_names
-from clip_cfr.extract.datasets.tables.table import read_csv
-from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.importing.class_embeddings import (
-    ClassEmbeddings,
-    read_or_average_class_embeddings,
-)
+from clip_cfr.cache.files.atomic import check_overwrite
+from clip_cfr.cache.write.writer import write_cache
+from clip_cfr.extract.errors import OptionError
+from clip_cfr.extract.importing.cache_contents import read_cache_contents
 from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
-from clip_cfr.extract.importing.projection import read_head
-from clip_cfr.extract.importing.provenance import make_provenance
-from clip_cfr.extract.importing.read_arrays import read_nonzero_rows
-from clip_cfr.extract.manifest.manifest import Manifest
 
 
 def import_embeddings(
-    files: EmbeddingFiles,
+    features: str | Path,
+    metadata: str | Path,
+    out: str | Path,
+    *,
+    class_embeddings: str | Path | None = None,
+    projection: str | Path | None = None,
     dataset: str = "imported",
-    class_names: tuple[str, ...] | None = None,
+    class_names: Sequence[str] | None = None,
     seed: int | None = None,
-) -> tuple[FeatureCache, tuple[str, ...]]:
-    """Build a cache from existing embeddings; the images need not exist.
+    overwrite: bool = False,
+) -> tuple[str, ...]:
+    """Write the cache file `out` from embeddings that another program computed.
 
-    Without a projection the head starts as the identity, and without class embeddings they are the
-    class means of the training split. `write_cache` writes the result:
-
-        files = EmbeddingFiles("features.npy", "metadata.csv")
-        cache, notes = import_embeddings(files, dataset="mine")
-        write_cache(Path("mine.h5"), cache)
+    The images need not exist.
 
     Args:
-        files: features, metadata file and, optionally, class embeddings and projection.
+        features: file with a matrix (n, D).
+        metadata: CSV file that lists the rows, with the columns
+            filename,label[,attribute][,split].
+        out: the cache file.
+        class_embeddings: file with a matrix (classes, P); by default the class means of the
+            training split.
+        projection: file with a matrix (D, P); by default the identity.
         dataset: name of the data set, which the cache records.
-        class_names: names of the classes in the order of the labels; by default those in the
-            metadata file.
-        seed: seed of the splits that are drawn if the metadata file has none.
+        class_names: names of the classes in the order of the labels.
+        seed: seed of splits that are drawn at random.
+        overwrite: whether to replace a finished file.
 
     Returns:
-        The cache, and notes on assumptions that the user should know of.
+        Notes on assumptions that the user should know of.
 
     Raises:
-        OptionError: if the class names do not match the classes.
+        OptionError: if `out` is one of the files to read, or the class names do not match.
         ExtractError: if a file cannot be read, or the files do not match each other.
+        CacheError: if `out` is finished or is being written by another process.
     """
-    manifest = read_manifest(files, dataset, class_names, seed)
-    features = read_features(files, len(manifest.rows))
-    head, head_notes = read_head(files, features.shape[1])
-    class_embeddings, class_notes = read_or_average_class_embeddings(
-        files, manifest, features, head.projection
-    )
-    cache = FeatureCache(
-        dataset=dataset,
-        rows=manifest.rows,
-        valid=np.ones(len(features), bool),
-        features=features,
-        head=head,
-        texts=make_texts(manifest, class_embeddings),
-        provenance=make_provenance(files, manifest),
-    )
-    return cache, (*manifest.warnings, *head_notes, *class_notes)
-
-
-def read_manifest(
-    files: EmbeddingFiles, dataset: str, class_names: tuple[str, ...] | None, seed: int | None
-) -> Manifest:
-    """Return the manifest of the metadata file."""
-    manifest = make_manifest(
-        read_csv(files.metadata),
-        dataset=dataset,
-        root=files.metadata.parent,
-        class_names=class_names,
-        seed=seed,
-    )
-    return manifest if class_names is None else override_class_names(manifest, class_names)
-
-
-def read_features(files: EmbeddingFiles, num_rows: int) -> Float[np.ndarray, "n dim"]:
-    """Read the features. Raise ExtractError if they do not have `num_rows` rows."""
-    features = read_nonzero_rows(files.features)
-    if len(features) != num_rows:
-        raise ExtractError(
-            f"{files.features} has {len(features)} rows, but {files.metadata} has {num_rows}, "
-            "expected one row for each image, in the same order"
-        )
-    return features
-
-
-def make_texts(manifest: Manifest, class_embeddings: ClassEmbeddings) -> Texts:
-    """Return the names and class embeddings of a cache that has no prompts."""
-    return Texts(
-        class_names=manifest.class_names,
-        attribute_names=manifest.attribute_names,
-        class_prompts=(),
-        attribute_prompts=(),
-        class_embeddings=class_embeddings,
-        class_prompt_embeddings=np.zeros((0, class_embeddings.shape[1]), np.float32),
-    )
+    files, out = EmbeddingFiles(features, metadata, class_embeddings, projection), Path(out)
+    if out in (files.features, files.metadata, files.class_embeddings, files.projection):
+        raise OptionError(f"--out {out} is one of the files to read; name another")
+    check_overwrite(out, overwrite)
+    names = None if class_names is None else tuple(class_names)
+    cache, notes = read_cache_contents(files, dataset, names, seed)
+    write_cache(out, cache, overwrite)
+    return notes

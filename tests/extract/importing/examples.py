@@ -3,8 +3,8 @@
 import pytest
 
 from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.importing.cache_contents import read_cache_contents
 from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
-from clip_cfr.extract.importing.import_embeddings import import_embeddings
 
 DIM, EMBEDDING = 6, 4
 METADATA = """filename,label,attribute,split
@@ -19,5 +19,5 @@ e.jpg,dog,snow,2
 def import_error(files: EmbeddingFiles, kind: type[Exception] = ExtractError, **options) -> str:
     """Return the message of the exception that an import raises, with DIR for the folder."""
     with pytest.raises(kind) as error:
-        import_embeddings(files, **options)
+        read_cache_contents(files, **options)
     return str(error.value).replace(str(files.metadata.parent), "DIR")

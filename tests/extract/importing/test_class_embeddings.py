@@ -1,14 +1,15 @@
 import numpy as np
 
+from clip_cfr.extract.importing.cache_contents import read_cache_contents
 from clip_cfr.extract.importing.class_embeddings import MEANS_NOTE
-from clip_cfr.extract.importing.import_embeddings import EmbeddingFiles, import_embeddings
+from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
 from tests.extract.importing.examples import DIM, METADATA, import_error
 
 
 def test_class_means_are_averages_of_unit_length_training_rows(
     files: EmbeddingFiles, features: np.ndarray
 ):
-    cache, notes = import_embeddings(files)
+    cache, notes = read_cache_contents(files)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     dog = unit[0] + unit[2]
     expected = np.stack([unit[1], dog / np.linalg.norm(dog)])
@@ -24,7 +25,7 @@ def test_class_means_are_averages_of_unit_length_training_rows(
 
 
 def test_there_are_no_prompts(files: EmbeddingFiles):
-    texts = import_embeddings(files)[0].texts
+    texts = read_cache_contents(files)[0].texts
     assert texts.class_prompts == texts.attribute_prompts == ()
     assert texts.class_prompt_embeddings.shape == (0, DIM)
     assert texts.attribute_embeddings is None
@@ -34,7 +35,7 @@ def test_class_means_are_averages_after_the_projection(
     all_files: EmbeddingFiles, features: np.ndarray
 ):
     files = EmbeddingFiles(all_files.features, all_files.metadata, None, all_files.projection)
-    cache, notes = import_embeddings(files)
+    cache, notes = read_cache_contents(files)
     cat = features[1] @ np.load(all_files.projection)
     cat /= np.linalg.norm(cat)
     np.testing.assert_allclose(cache.texts.class_embeddings[0], cat, atol=1e-6)
@@ -42,7 +43,7 @@ def test_class_means_are_averages_after_the_projection(
 
 
 def test_reads_given_class_embeddings(all_files: EmbeddingFiles):
-    cache, notes = import_embeddings(all_files)
+    cache, notes = read_cache_contents(all_files)
     expected = np.load(all_files.class_embeddings)
     np.testing.assert_allclose(cache.texts.class_embeddings, expected, atol=1e-6)
     assert notes == ()
@@ -51,7 +52,7 @@ def test_reads_given_class_embeddings(all_files: EmbeddingFiles):
 def test_scales_class_embeddings_to_unit_length_with_a_note(all_files: EmbeddingFiles):
     unit = np.load(all_files.class_embeddings)
     np.save(all_files.class_embeddings, unit * [[2], [5]])
-    cache, notes = import_embeddings(all_files)
+    cache, notes = read_cache_contents(all_files)
     np.testing.assert_allclose(cache.texts.class_embeddings, unit, atol=1e-6)
     assert notes == ("the class embeddings had lengths from 2 to 5 and were scaled to unit length",)
 

@@ -1,11 +1,12 @@
 import hashlib
 import json
 
-from clip_cfr.extract.importing.import_embeddings import EmbeddingFiles, import_embeddings
+from clip_cfr.extract.importing.cache_contents import read_cache_contents
+from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
 
 
 def test_records_the_name_and_digest_of_each_file(all_files: EmbeddingFiles):
-    cache, _ = import_embeddings(all_files)
+    cache, _ = read_cache_contents(all_files)
     digests = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (all_files.features, all_files.projection, all_files.class_embeddings)
@@ -20,6 +21,6 @@ def test_records_the_name_and_digest_of_each_file(all_files: EmbeddingFiles):
 
 
 def test_records_defaults_in_place_of_files(files: EmbeddingFiles):
-    provenance = import_embeddings(files)[0].provenance
+    provenance = read_cache_contents(files)[0].provenance
     assert provenance["projection"] == "identity"
     assert provenance["class_embeddings"] == "class means of the training split"

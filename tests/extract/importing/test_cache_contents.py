@@ -6,12 +6,13 @@ import pytest
 from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.extract.errors import OptionError
-from clip_cfr.extract.importing.import_embeddings import EmbeddingFiles, import_embeddings
+from clip_cfr.extract.importing.cache_contents import read_cache_contents
+from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
 from tests.extract.importing.examples import METADATA, import_error
 
 
 def test_rows_come_from_the_metadata_file(files: EmbeddingFiles, features: np.ndarray):
-    cache, _ = import_embeddings(files)
+    cache, _ = read_cache_contents(files)
     assert cache.dataset == "imported"
     assert cache.rows.ids == ("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg")
     assert cache.rows.labels.tolist() == [1, 0, 1, 0, 1]
@@ -25,7 +26,7 @@ def test_rows_come_from_the_metadata_file(files: EmbeddingFiles, features: np.nd
 
 def test_notes_come_in_the_order_of_the_command_line(files: EmbeddingFiles):
     files.metadata.write_text(METADATA.replace("split", "fold"))
-    _, notes = import_embeddings(files)
+    _, notes = read_cache_contents(files)
     starts = ["unused columns", "has no column split", "no projection", "no class embeddings"]
     assert [start in note for start, note in zip(starts, notes, strict=True)] == [True] * 4, notes
 
@@ -33,7 +34,7 @@ def test_notes_come_in_the_order_of_the_command_line(files: EmbeddingFiles):
 def test_paths_may_be_strings_and_the_cache_can_be_written(files: EmbeddingFiles, tmp_path: Path):
     strings = EmbeddingFiles(str(files.features), str(files.metadata))
     assert strings == files
-    cache, _ = import_embeddings(strings, dataset="mine")
+    cache, _ = read_cache_contents(strings, dataset="mine")
     write_cache(tmp_path / "mine.h5", cache)
     assert read_cache(tmp_path / "mine.h5").dataset == "mine"
 
@@ -42,7 +43,7 @@ def test_drawn_splits_are_noted(files: EmbeddingFiles, features: np.ndarray):
     rows = "".join(f"{number}.jpg,{number % 2}\n" for number in range(50))
     files.metadata.write_text("filename,y\n" + rows)
     np.save(files.features, np.tile(features, (10, 1)))
-    cache, notes = import_embeddings(files, seed=3)
+    cache, notes = read_cache_contents(files, seed=3)
     assert np.bincount(cache.rows.splits).tolist() == [30, 10, 10]
     assert cache.texts.attribute_names == ()
     assert notes[0] == (
@@ -60,7 +61,7 @@ def test_rejects_another_number_of_rows(files: EmbeddingFiles, features: np.ndar
 
 
 def test_class_names_determine_the_labels(all_files: EmbeddingFiles):
-    cache, _ = import_embeddings(all_files, class_names=("dog", "cat"))
+    cache, _ = read_cache_contents(all_files, class_names=("dog", "cat"))
     assert cache.texts.class_names == ("dog", "cat")
     assert cache.rows.labels.tolist() == [0, 1, 0, 1, 0]
 
@@ -78,6 +79,6 @@ def test_rejects_equal_class_names(files: EmbeddingFiles):
 )
 def test_dtypes_of_features(files: EmbeddingFiles, features: np.ndarray, given: str, stored: str):
     np.save(files.features, features.astype(given))
-    cache, _ = import_embeddings(files)
+    cache, _ = read_cache_contents(files)
     assert cache.features.dtype == np.dtype(stored)
     np.testing.assert_allclose(cache.features, features, rtol=1e-3)
