@@ -92,7 +92,7 @@ def choose_dtype(dtype: str, device: torch.device, num_parameters: int) -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or Arm BF16)."""
+    """Return whether this CPU multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or Arm BF16)."""
     found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 

@@ -141,7 +141,7 @@ def next_chunk(chunks: Iterator[Chunk]) -> Chunk:
 
 
 def is_worker_death(error: Exception) -> bool:
-    """Whether an exception is how torch or a broken connection reports a dead worker."""
+    """Return whether an exception is how torch or a broken connection reports a dead worker."""
     broken = (ConnectionError, EOFError, FileNotFoundError)
     return isinstance(error, broken) or str(error).startswith("DataLoader worker (pid")
 

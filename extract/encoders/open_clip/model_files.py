@@ -160,7 +160,7 @@ def check_weights_file(model: str, weights: Path) -> None:
 
 
 def is_torchscript(path: Path) -> bool:
-    """Whether a file is an archive written by torch.jit.save."""
+    """Return whether a file is an archive written by torch.jit.save."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

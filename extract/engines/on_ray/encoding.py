@@ -50,7 +50,7 @@ class EncodingActor:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder of the spec."""
+        """Encoder of the spec, loaded on first access."""
         enter_folder(self.working_folder)
         try:
             return load_encoder(self.spec)
@@ -62,7 +62,7 @@ class EncodingActor:
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        """The encoder's provenance; computing it hashes the weights."""
+        """Provenance of the encoder; computing it hashes the weights."""
         return self.encoder.provenance()
 
     def describe(self) -> EncoderInfo:

@@ -100,7 +100,7 @@ class Scheduler:
             self.repeat_stragglers()
 
     def can_decode(self) -> bool:
-        """Whether the limits allow another decoding task."""
+        """Return whether the limits allow another decoding task."""
         batches_ahead = self.max_decoding + BATCHES_AHEAD * self.num_encoders
         not_encoding = len(self.decoding) + len(self.decoded)
         return (
