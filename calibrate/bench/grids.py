@@ -13,8 +13,10 @@ from clip_cfr.calibrate.bench.training import Training
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.grid.axes import Choices
 from clip_cfr.calibrate.grid.execution import fit_plan
-from clip_cfr.calibrate.grid.plan import GridPlan, Plan
-from clip_cfr.calibrate.grid.study import DEFAULT_NAME, url_of_file
+from clip_cfr.calibrate.grid.grid_plan import GridPlan
+from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.storage import url_of_file
+from clip_cfr.calibrate.grid.study import DEFAULT_NAME
 from clip_cfr.calibrate.methods import fit
 
 GPU_POINTS = 64

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from clip_cfr.calibrate.grid.plan import GridPlan
+from clip_cfr.calibrate.grid.grid_plan import GridPlan
+from clip_cfr.calibrate.grid.point_result import PointResult
 from clip_cfr.calibrate.grid.processes import run_processes
 from clip_cfr.calibrate.grid.progress import report_progress
-from clip_cfr.calibrate.grid.result import PointResult
 from clip_cfr.calibrate.grid.study import open_searches
 from clip_cfr.calibrate.grid.trials import point_results
 from clip_cfr.calibrate.grid.worker import LoadTask, all_finished, run_worker

@@ -16,9 +16,10 @@ from clip_cfr.cache.runs.grid import (
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.axes import Axis, Value
-from clip_cfr.calibrate.grid.plan import GridPlan, make_grid_plan
+from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
 from clip_cfr.calibrate.grid.space import Space, check_space
-from clip_cfr.calibrate.grid.study import DEFAULT_NAME, check_url, url_of_file
+from clip_cfr.calibrate.grid.storage import check_url, url_of_file
+from clip_cfr.calibrate.grid.study import DEFAULT_NAME
 from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
 
 

@@ -5,14 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from clip_cfr.calibrate.grid.result import (
-    METRICS,
-    SPLITS,
-    STATES,
-    GridResult,
-    PointResult,
-    rankable_methods,
-)
+from clip_cfr.calibrate.grid.point_result import METRICS, SPLITS, STATES, PointResult
+from clip_cfr.calibrate.grid.result import GridResult, rankable_methods
 
 
 def sort_points(

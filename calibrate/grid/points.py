@@ -12,7 +12,7 @@ from clip_cfr.calibrate.core.experiment import Experiment, Prepared, erm_setting
 from clip_cfr.calibrate.core.metrics import Predictions, evaluate
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.train import Watch
-from clip_cfr.calibrate.grid.result import METRICS, Accuracies, SeedResult
+from clip_cfr.calibrate.grid.point_result import METRICS, Accuracies, SeedResult
 from clip_cfr.calibrate.methods import cfr, fit
 from clip_cfr.calibrate.methods.fitted import Fitted
 from clip_cfr.calibrate.methods.together import fit_each

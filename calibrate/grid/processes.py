@@ -9,7 +9,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.grid.plan import GridPlan
+from clip_cfr.calibrate.grid.grid_plan import GridPlan
 from clip_cfr.calibrate.grid.progress import GridReporter
 from clip_cfr.calibrate.grid.study import open_searches
 from clip_cfr.calibrate.grid.worker import POLL_SECONDS, LoadTask, all_finished, run_worker

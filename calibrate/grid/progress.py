@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from clip_cfr.calibrate.comparison.method_result import metric_of
 from clip_cfr.calibrate.grid.liveness import SECONDS_OF_SILENCE
-from clip_cfr.calibrate.grid.result import PointResult
+from clip_cfr.calibrate.grid.point_result import PointResult
 from clip_cfr.calibrate.grid.study import GridSearches
 from clip_cfr.calibrate.grid.table import describe_point
 from clip_cfr.calibrate.grid.trials import Search, finished_trials, point_result

@@ -1,114 +1,21 @@
-"""Results of a grid: one dataclass for a seed, a point and the whole, each with its JSON form."""
+"""The result of a grid, with its JSON form and its data frame."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clip_cfr.cache.runs.grid import RESULT, read_grid
-from clip_cfr.calibrate.comparison.method_result import mean, metric_of
+from clip_cfr.calibrate.comparison.method_result import metric_of
 from clip_cfr.calibrate.comparison.result import PROMPTS
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.grid.axes import Value
 from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
+from clip_cfr.calibrate.grid.point_result import STATES, PointResult, accuracy_rows
 from clip_cfr.calibrate.methods import GROUP_LABELS
 
-METRICS = ("worst_group", "average", "train_weighted_average", "group_mean", "worst_class")
-SPLITS = ("val", "test")
-# In the order of the leaderboard.
-STATES = ("complete", "pruned", "failed")
 MISSING_PANDAS = "to_frame needs pandas; install it with: pip install 'clip-cfr[frame]'"
-
-Accuracies = dict[str, float | None]
-
-
-@dataclass(frozen=True)
-class SeedResult:
-    """Accuracies of one point with one seed, in [0, 1].
-
-    Attributes:
-        seed: the seed.
-        selected_step: the training step of the selected head; None if the method selects nothing.
-        val: accuracy by metric, on the validation split; None where no group has rows.
-        test: the same on the test split.
-    """
-
-    seed: int
-    selected_step: int | None
-    val: Accuracies
-    test: Accuracies
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as a dictionary."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class PointResult:
-    """The result of one point of a grid, or of a reference.
-
-    Attributes:
-        method: the method that was fitted.
-        point: index of the point among those of its method.
-        state: one of `STATES`.
-        settings: the varied settings that the method depends on, with their values.
-        runs: one entry for each seed; empty unless complete.
-        seconds: wall-clock time.
-        reason: why the point is pruned or failed.
-    """
-
-    method: str
-    point: int
-    state: str
-    settings: dict[str, Value]
-    runs: tuple[SeedResult, ...] = ()
-    seconds: float = 0.0
-    reason: str | None = None
-
-    @cached_property
-    def val(self) -> Accuracies | None:
-        """Means over seeds on the validation split, and `..._std` if there are several seeds."""
-        return mean([run.val for run in self.runs]) if self.runs else None
-
-    @cached_property
-    def test(self) -> Accuracies | None:
-        """Means over seeds on the test split, and `..._std` if there are several seeds."""
-        return mean([run.test for run in self.runs]) if self.runs else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the point as an entry of `points` or `references`."""
-        return {
-            "method": self.method,
-            "point": self.point,
-            "state": self.state,
-            "settings": self.settings,
-            "n": len(self.runs),
-            "val": self.val,
-            "test": self.test,
-            "runs": [run.to_json() for run in self.runs],
-            "seconds": self.seconds,
-            "reason": self.reason,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any], method: str | None) -> "PointResult":
-        """Return the point of an entry.
-
-        Args:
-            data: the entry.
-            method: the method of an entry that has none, as earlier versions wrote it.
-        """
-        return cls(
-            method=data.get("method", method),
-            point=data["point"],
-            state=data["state"],
-            settings=data["settings"],
-            runs=tuple(SeedResult(**run) for run in data["runs"]),
-            seconds=data["seconds"],
-            reason=data["reason"],
-        )
 
 
 @dataclass(frozen=True)
@@ -335,14 +242,6 @@ def read_grid_result(directory: str | Path) -> GridResult:
         return GridResult.from_json(data)
     except CalibrationError as error:
         raise CalibrationError(f"{Path(directory) / RESULT}: {error}") from error
-
-
-def accuracy_rows(point: PointResult) -> Iterator[dict[str, Any]]:
-    """Yield the accuracies of a point, one for each seed, split and metric."""
-    for run in point.runs:
-        for split, accuracies in (("val", run.val), ("test", run.test)):
-            for metric, value in accuracies.items():
-                yield {"seed": run.seed, "split": split, "metric": metric, "value": value}
 
 
 def rankable_methods(methods: Sequence[str]) -> tuple[str, ...]:

@@ -13,9 +13,10 @@ from clip_cfr.calibrate.grid.axes import Axis, Value
 from clip_cfr.calibrate.grid.execution import FinishedPoints, fit_plan
 from clip_cfr.calibrate.grid.job import GridJob, prepare_grid
 from clip_cfr.calibrate.grid.leaderboard import leaderboard_columns, sort_points
-from clip_cfr.calibrate.grid.result import GridResult, PointResult
+from clip_cfr.calibrate.grid.point_result import PointResult
+from clip_cfr.calibrate.grid.result import GridResult
 from clip_cfr.calibrate.grid.space import METHOD_SETTINGS
-from clip_cfr.calibrate.grid.study import display_url
+from clip_cfr.calibrate.grid.storage import display_url
 from clip_cfr.calibrate.open_task import load_prepared
 
 

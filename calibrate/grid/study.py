@@ -1,35 +1,27 @@
 """Open the Optuna studies that store a grid, and refuse those with other results."""
 
-import time
-import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna import Study
-from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
+from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.grid.plan import GridPlan, Plan
+from clip_cfr.calibrate.grid.grid_plan import GridPlan
+from clip_cfr.calibrate.grid.plan import Plan
 from clip_cfr.calibrate.grid.pruning import make_pruner
+from clip_cfr.calibrate.grid.storage import display_url, open_storage
 from clip_cfr.calibrate.grid.trials import Search
 
 # User attribute of a study.
 IDENTITY = "clip-cfr"
 # Name of the study in the database of a grid folder.
 DEFAULT_NAME = "grid"
-LOCK_TIMEOUT_SECONDS = 60
-CONNECT_ATTEMPTS = 5
-UNREADABLE = "{}: not a database that Optuna can use: {}; name another with --out or --storage"
-FAILED = "{}: the database failed: {}; finished points are kept, run the same command to resume"
 
 
 @dataclass(frozen=True)
@@ -43,30 +35,6 @@ class GridSearches:
     def all(self) -> tuple[Search, ...]:
         """References first: they are quick, and their ERM stage may serve the points."""
         return (*self.references, *self.methods)
-
-
-def url_of_file(path: Path) -> str:
-    """Return the storage URL of an SQLite file, whatever characters its name has."""
-    return URL.create("sqlite", database=str(path)).render_as_string()
-
-
-def display_url(url: str) -> str:
-    """Return a storage URL without its password; for a file, its path."""
-    parts = make_url(url)
-    if parts.drivername == "sqlite" and parts.database:
-        return parts.database
-    return parts.render_as_string(hide_password=True)
-
-
-def check_url(url: str) -> None:
-    """Raise SettingsError if a text is no storage URL."""
-    try:
-        make_url(url).get_dialect()
-    except (ArgumentError, SQLAlchemyError, ValueError) as error:
-        raise SettingsError(
-            f"--storage {url}: expected a database URL that Optuna accepts, such as "
-            "sqlite:///study.db, mysql+pymysql://USER@HOST/NAME or postgresql://USER@HOST/NAME"
-        ) from error
 
 
 @contextmanager
@@ -97,56 +65,6 @@ def open_searches(url: str, name: str, plan: GridPlan) -> Iterator[GridSearches]
         searches = [open_search(storage, url, *each) for each in named_plans]
         count = len(plan.methods)
         yield GridSearches(tuple(searches[:count]), tuple(searches[count:]))
-
-
-@contextmanager
-def open_storage(url: str) -> Iterator[RDBStorage]:
-    """Connect to a storage for the duration of a block.
-
-    Raises:
-        CalibrationError: the storage cannot be used, or fails within the block.
-    """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    storage = connect(url)
-    try:
-        yield storage
-    except (OptunaError, SQLAlchemyError) as error:
-        raise CalibrationError(FAILED.format(display_url(url), first_line(error))) from error
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
-
-
-def connect(url: str) -> RDBStorage:
-    """Return a storage whose tables exist.
-
-    Raises:
-        CalibrationError: there is no such database, its driver is missing, or the file is something
-            else.
-    """
-    sqlite = make_url(url).drivername.startswith("sqlite")
-    options = {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}} if sqlite else {}
-    for attempts_left in reversed(range(CONNECT_ATTEMPTS)):
-        try:
-            return RDBStorage(url, engine_kwargs=options)
-        except ImportError as error:
-            raise CalibrationError(
-                f"{display_url(url)}: the package for this database is missing: {error.__cause__}"
-            ) from error
-        except (SQLAlchemyError, OptunaError, RuntimeError) as error:
-            # If several processes create the tables at once, all but one fail the first time.
-            if not attempts_left:
-                message = UNREADABLE.format(display_url(url), first_line(error))
-                raise CalibrationError(message) from error
-            time.sleep(0.2)
-    raise AssertionError("every attempt returns or raises")
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of a database error, without the sentence that Optuna adds."""
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    return (str(cause).strip() or type(cause).__name__).splitlines()[0]
 
 
 def study_names(

@@ -9,7 +9,8 @@ from clip_cfr.calibrate.comparison.formats import for_terminal, latex, markdown
 from clip_cfr.calibrate.comparison.tables import Table
 from clip_cfr.calibrate.comparison.titles import METHOD_TITLES, method_title, per_cent
 from clip_cfr.calibrate.grid.axes import format_settings, format_value
-from clip_cfr.calibrate.grid.result import Accuracies, GridResult, PointResult
+from clip_cfr.calibrate.grid.point_result import Accuracies, PointResult
+from clip_cfr.calibrate.grid.result import GridResult
 
 MAX_ROWS = 20
 REFERENCE_NOTE = "ref: a reference at the fixed settings with the same seeds; not ranked."

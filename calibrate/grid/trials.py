@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from clip_cfr.calibrate.grid.axes import Value
 from clip_cfr.calibrate.grid.liveness import PROCESS, is_dead, process_name
 from clip_cfr.calibrate.grid.plan import Plan
-from clip_cfr.calibrate.grid.result import PointResult, SeedResult
+from clip_cfr.calibrate.grid.point_result import PointResult, SeedResult
 
 # User attributes of a trial.
 POINT, SETTINGS, REASON, RUNS = "point", "settings", "reason", "runs"

@@ -14,9 +14,9 @@ from clip_cfr.calibrate.core.experiment import Experiment, Prepared
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.liveness import Heartbeat
 from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.point_result import SeedResult
 from clip_cfr.calibrate.grid.points import ERM_STAGES_KEPT, ExperimentCache, Fit, fit_points
 from clip_cfr.calibrate.grid.pruning import PruningCallback
-from clip_cfr.calibrate.grid.result import SeedResult
 from clip_cfr.calibrate.grid.trials import (
     REASON,
     RUNS,

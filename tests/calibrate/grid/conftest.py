@@ -28,7 +28,7 @@ def plan():
 @pytest.fixture
 def url(tmp_path):
     """Return the URL of a study in a temporary folder."""
-    from clip_cfr.calibrate.grid.study import url_of_file
+    from clip_cfr.calibrate.grid.storage import url_of_file
 
     return url_of_file(tmp_path / "study.db")
 

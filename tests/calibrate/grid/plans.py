@@ -7,8 +7,9 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from clip_cfr.calibrate.grid.axes import Choices
-from clip_cfr.calibrate.grid.plan import GridPlan, Plan
-from clip_cfr.calibrate.grid.result import METRICS, SeedResult
+from clip_cfr.calibrate.grid.grid_plan import GridPlan
+from clip_cfr.calibrate.grid.plan import Plan
+from clip_cfr.calibrate.grid.point_result import METRICS, SeedResult
 from clip_cfr.calibrate.grid.study import GridSearches, open_searches
 from clip_cfr.calibrate.grid.trials import Search
 from tests.calibrate.synthetic import quick_settings

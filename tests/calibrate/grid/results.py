@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.leaderboard import sort_points
-from clip_cfr.calibrate.grid.result import GridResult, PointResult
+from clip_cfr.calibrate.grid.point_result import PointResult
+from clip_cfr.calibrate.grid.result import GridResult
 from tests.calibrate.grid.plans import make_seed_result
 
 

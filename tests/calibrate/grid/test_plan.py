@@ -11,7 +11,8 @@ from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.experiment import ERM_SETTINGS
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.axes import Choices, Interval
-from clip_cfr.calibrate.grid.plan import Plan, make_grid_plan
+from clip_cfr.calibrate.grid.grid_plan import make_grid_plan
+from clip_cfr.calibrate.grid.plan import Plan
 
 SPACE = {"erm_lr": Choices((1e-4, 1e-3)), "positive": Choices(("dps", "rps", "x"))}
 RANGE = {"lr": Interval(1e-5, 1e-2)}

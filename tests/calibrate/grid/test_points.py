@@ -7,8 +7,8 @@ from optuna import TrialPruned
 from clip_cfr.calibrate.comparison.compare import evaluate_fitted
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.grid.point_result import METRICS
 from clip_cfr.calibrate.grid.points import ExperimentCache, Fit, fit_points
-from clip_cfr.calibrate.grid.result import METRICS
 from clip_cfr.calibrate.methods import fit
 from tests.calibrate.synthetic import quick_settings
 

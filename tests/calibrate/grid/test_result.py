@@ -14,7 +14,8 @@ from clip_cfr.calibrate.commands.calibrate import calibrate
 from clip_cfr.calibrate.commands.options import make_settings
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.grid.result import METRICS, GridResult, read_grid_result
+from clip_cfr.calibrate.grid.point_result import METRICS
+from clip_cfr.calibrate.grid.result import GridResult, read_grid_result
 from tests.calibrate.grid.results import make_point, make_result
 
 ARCHIVES = Path(__file__).parent / "archives"

@@ -9,15 +9,9 @@ import pytest
 
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.grid.axes import Choices
-from clip_cfr.calibrate.grid.plan import GridPlan, make_grid_plan
-from clip_cfr.calibrate.grid.study import (
-    IDENTITY,
-    check_url,
-    display_url,
-    identity_differences,
-    open_searches,
-    url_of_file,
-)
+from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
+from clip_cfr.calibrate.grid.storage import check_url, display_url, url_of_file
+from clip_cfr.calibrate.grid.study import IDENTITY, identity_differences, open_searches
 from clip_cfr.calibrate.grid.trials import claim_trial, finished_trials, point_results
 from tests.calibrate.grid.plans import SPACE, open_plan, quick_plan
 from tests.calibrate.synthetic import quick_settings

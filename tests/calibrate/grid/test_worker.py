@@ -10,9 +10,9 @@ from clip_cfr.calibrate.comparison.compare import compare
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.grid import points, worker
 from clip_cfr.calibrate.grid.axes import Choices
-from clip_cfr.calibrate.grid.plan import GridPlan, make_grid_plan
+from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
+from clip_cfr.calibrate.grid.point_result import METRICS, PointResult
 from clip_cfr.calibrate.grid.pruning import PruningCallback
-from clip_cfr.calibrate.grid.result import METRICS, PointResult
 from clip_cfr.calibrate.grid.study import open_searches
 from clip_cfr.calibrate.grid.trials import assigned_trials, point_results
 from clip_cfr.calibrate.grid.worker import is_orphan, run_worker

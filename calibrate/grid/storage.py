@@ -1,0 +1,94 @@
+"""The database that stores the studies of a grid: its URL, its connection, its errors."""
+
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import OptunaError, StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
+
+LOCK_TIMEOUT_SECONDS = 60
+CONNECT_ATTEMPTS = 5
+UNREADABLE = "{}: not a database that Optuna can use: {}; name another with --out or --storage"
+FAILED = "{}: the database failed: {}; finished points are kept, run the same command to resume"
+
+
+def url_of_file(path: Path) -> str:
+    """Return the storage URL of an SQLite file, whatever characters its name has."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def display_url(url: str) -> str:
+    """Return a storage URL without its password; for a file, its path."""
+    parts = make_url(url)
+    if parts.drivername == "sqlite" and parts.database:
+        return parts.database
+    return parts.render_as_string(hide_password=True)
+
+
+def check_url(url: str) -> None:
+    """Raise SettingsError if a text is no storage URL."""
+    try:
+        make_url(url).get_dialect()
+    except (ArgumentError, SQLAlchemyError, ValueError) as error:
+        raise SettingsError(
+            f"--storage {url}: expected a database URL that Optuna accepts, such as "
+            "sqlite:///study.db, mysql+pymysql://USER@HOST/NAME or postgresql://USER@HOST/NAME"
+        ) from error
+
+
+@contextmanager
+def open_storage(url: str) -> Iterator[RDBStorage]:
+    """Connect to a storage for the duration of a block.
+
+    Raises:
+        CalibrationError: the storage cannot be used, or fails within the block.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    storage = connect(url)
+    try:
+        yield storage
+    except (OptunaError, SQLAlchemyError) as error:
+        raise CalibrationError(FAILED.format(display_url(url), first_line(error))) from error
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def connect(url: str) -> RDBStorage:
+    """Return a storage whose tables exist.
+
+    Raises:
+        CalibrationError: there is no such database, its driver is missing, or the file is something
+            else.
+    """
+    sqlite = make_url(url).drivername.startswith("sqlite")
+    options = {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}} if sqlite else {}
+    for attempts_left in reversed(range(CONNECT_ATTEMPTS)):
+        try:
+            return RDBStorage(url, engine_kwargs=options)
+        except ImportError as error:
+            raise CalibrationError(
+                f"{display_url(url)}: the package for this database is missing: {error.__cause__}"
+            ) from error
+        except (SQLAlchemyError, OptunaError, RuntimeError) as error:
+            # If several processes create the tables at once, all but one fail the first time.
+            if not attempts_left:
+                message = UNREADABLE.format(display_url(url), first_line(error))
+                raise CalibrationError(message) from error
+            time.sleep(0.2)
+    raise AssertionError("every attempt returns or raises")
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a database error, without the sentence that Optuna adds."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]
