@@ -9,7 +9,7 @@ from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.reader import open_cache
 from clip_cfr.calibrate.core.experiment import Prepared, prepare
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.progress import Lines, ProgressReporter
+from clip_cfr.calibrate.progress import LineReporter, ProgressReporter
 from clip_cfr.calibrate.runtime import jax_setup
 from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
 
@@ -58,7 +58,7 @@ def open_task(path: Path, hold_rows: int | None, reporter: ProgressReporter) -> 
 @contextmanager
 def load_prepared(path: Path, device: str, hold_rows: int | None) -> Iterator[Prepared]:
     """Yield the task of a cache on a device; in any process, for JAX is set up here."""
-    reporter = Lines()
+    reporter = LineReporter()
     start_jax(device, reporter)
     with open_task(path, hold_rows, reporter) as opened:
         yield prepare(opened.task, opened.resident_rows)

@@ -21,7 +21,7 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import prepare
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.open_task import open_task, start_jax
-from clip_cfr.calibrate.progress import Lines, ProgressReporter
+from clip_cfr.calibrate.progress import LineReporter, ProgressReporter
 from clip_cfr.calibrate.run_folder import write_result
 from clip_cfr.calibrate.runtime import jax_setup
 
@@ -60,7 +60,7 @@ def calibrate_cache(
         CalibrationError: the task cannot be trained on, or no method could be fitted.
     """
     started = perf_counter() if started is None else started
-    path, settings, reporter = Path(cache), settings or Settings(), reporter or Lines()
+    path, settings, reporter = Path(cache), settings or Settings(), reporter or LineReporter()
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     with ExitStack() as stack:
         if out is not None:

@@ -21,7 +21,7 @@ class ProgressReporter(Protocol):
         """Report that every method has been fitted."""
 
 
-class Silent:
+class SilentReporter:
     """Reports nothing."""
 
     def start_fit(self, method: str, seed: int) -> None:
@@ -34,7 +34,7 @@ class Silent:
         pass
 
 
-class Lines(Silent):
+class LineReporter(SilentReporter):
     """Reports one line for each fit, for logs."""
 
     def start_fit(self, method: str, seed: int) -> None:
@@ -44,7 +44,7 @@ class Lines(Silent):
         click.echo(line, err=True)
 
 
-class Bar(Silent):
+class BarReporter(SilentReporter):
     """Shows a bar with the time that is left."""
 
     def __init__(self, bars, num_fits: int):
@@ -64,18 +64,18 @@ class Bar(Silent):
 
 
 @contextmanager
-def progress_on_stderr(num_fits: int) -> Iterator[ProgressReporter]:
+def show_progress(num_fits: int) -> Iterator[ProgressReporter]:
     """Yield a reporter: a bar on a terminal, lines elsewhere.
 
     Args:
         num_fits: number of methods times number of seeds.
     """
     if not sys.stderr.isatty():
-        yield Lines()
+        yield LineReporter()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield Bar(bars, num_fits)
+        yield BarReporter(bars, num_fits)

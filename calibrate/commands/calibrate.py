@@ -67,12 +67,12 @@ def calibrate(
 
     from clip_cfr.cache.runs.run import default_run_directory
     from clip_cfr.calibrate.pipeline import calibrate_cache, describe_failures
-    from clip_cfr.calibrate.progress import progress_on_stderr
+    from clip_cfr.calibrate.progress import show_progress
     from clip_cfr.calibrate.run_folder import RunNotWritten
 
     out = out or default_run_directory(path.stem)
     try:
-        with exit_on_interrupt(INTERRUPTED), progress_on_stderr(len(methods) * seeds) as reporter:
+        with exit_on_interrupt(INTERRUPTED), show_progress(len(methods) * seeds) as reporter:
             result = calibrate_cache(
                 path,
                 settings,

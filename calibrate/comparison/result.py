@@ -13,6 +13,7 @@ from clip_cfr.calibrate.comparison.recommendation import Recommendation
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.frame import make_frame
 
 # Where the class embeddings of a cache come from.
 PROMPTS, CLASS_MEANS, IMPORTED = "prompts", "class means", "imported"
@@ -208,9 +209,7 @@ class Result:
         Raises:
             ModuleNotFoundError: pandas is not installed (extra `frame`).
         """
-        import pandas
-
-        return pandas.DataFrame(list(self.tidy_rows()))
+        return make_frame(self.tidy_rows())
 
     def tidy_rows(self):
         """Yield the rows of `to_frame` as dicts."""

@@ -10,12 +10,11 @@ from clip_cfr.cache.runs.grid import RESULT, read_grid
 from clip_cfr.calibrate.comparison.method_result import metric_of
 from clip_cfr.calibrate.comparison.result import PROMPTS
 from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.frame import make_frame
 from clip_cfr.calibrate.grid.axes import Value
 from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
 from clip_cfr.calibrate.grid.point_result import STATES, PointResult, accuracy_rows
 from clip_cfr.calibrate.methods import GROUP_LABELS
-
-MISSING_PANDAS = "to_frame needs pandas; install it with: pip install 'clip-cfr[frame]'"
 
 
 @dataclass(frozen=True)
@@ -215,11 +214,7 @@ class GridResult:
         Raises:
             ModuleNotFoundError: pandas is not installed (extra `frame`).
         """
-        try:
-            import pandas
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(MISSING_PANDAS, name=error.name) from error
-        return pandas.DataFrame(list(self.tidy_rows()))
+        return make_frame(self.tidy_rows())
 
     def tidy_rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows of `to_frame` as dictionaries."""

@@ -17,7 +17,7 @@ from clip_cfr.cache import read_run, write_cache
 from clip_cfr.calibrate import CFRClassifier, Settings, calibrate_cache
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.progress import Silent
+from clip_cfr.calibrate.progress import SilentReporter
 from tests.calibrate.synthetic import cache_of, make_task, quick_settings, unit
 
 QUICK = asdict(quick_settings())
@@ -84,7 +84,7 @@ def run(mixed_task, tmp_path_factory):
         methods=("zeroshot", "erm", "cfr", "dfr"),
         seeds=[3],
         out=folder / "run",
-        reporter=Silent(),
+        reporter=SilentReporter(),
     )
     return result, read_run(folder / "run")
 

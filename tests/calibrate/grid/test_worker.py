@@ -17,7 +17,7 @@ from clip_cfr.calibrate.grid.study import open_searches
 from clip_cfr.calibrate.grid.trials import assigned_trials, point_results
 from clip_cfr.calibrate.grid.worker import is_orphan, run_worker
 from clip_cfr.calibrate.methods import fit
-from clip_cfr.calibrate.progress import Silent
+from clip_cfr.calibrate.progress import SilentReporter
 from tests.calibrate.grid.plans import open_plan, quick_plan
 from tests.calibrate.synthetic import quick_settings
 
@@ -75,7 +75,7 @@ class TestGrid:
         assert [each.point for each in results] == [0, 1, 2, 3]
         for result in results:
             settings = plan.settings_with(plan.values_at(result.point))
-            comparison = compare(prepared, settings, ["cfr"], plan.seeds, Silent())
+            comparison = compare(prepared, settings, ["cfr"], plan.seeds, SilentReporter())
             expected = [each.metrics["worst-class"] for each in comparison.outcomes["cfr"]]
             for run, metrics in zip(result.runs, expected, strict=True):
                 for split, accuracies in (("val", run.val), ("test", run.test)):
@@ -154,7 +154,9 @@ class TestSeveralMethods:
     def test_have_references_at_the_fixed_settings(self, url, prepared):
         plan = self.make_plan(methods=("cfr",))
         zeroshot, erm = self.run(url, plan, prepared)["references"]
-        comparison = compare(prepared, plan.methods[0].fixed, ["zeroshot", "erm"], (0,), Silent())
+        comparison = compare(
+            prepared, plan.methods[0].fixed, ["zeroshot", "erm"], (0,), SilentReporter()
+        )
         for (result,), name in ((zeroshot, "zeroshot"), (erm, "erm")):
             (outcome,) = comparison.outcomes[name]
             expected = outcome.metrics["worst-class"]["test"].worst_group
