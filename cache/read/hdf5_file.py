@@ -16,9 +16,12 @@ from clip_cfr.cache.files.journal import describe_unfinished
 from clip_cfr.cache.format.encoding import TEXT_ATTRIBUTES, metadata_digest
 from clip_cfr.cache.format.layout import FIELDS, FORMAT, VERSION
 
+OWN_ARRAY = "an array in the file itself"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 REMEDY = "the file is damaged: restore it, or write it again with --overwrite"
 NO_FILE = "no such file; write it with extract or import, --out"
+# Number of bytes at each end of a damaged file that are searched for the format's name.
+SEARCHED_BYTES = 1 << 20
 # What h5py raises if HDF5 reads bytes that fail their checksum or make no sense.
 HDF5_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 # Folders of this program by the file that each of them has.
@@ -45,6 +48,36 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     with file, error_context(path, REMEDY):
         _check_format(path, file)
         yield file
+
+
+def is_cache(path: Path) -> bool:
+    """Return whether a regular file is a cache: of any version, and also if it is damaged.
+
+    The root attribute `format` decides. If HDF5 cannot read it, its value is searched at both ends
+    of the file, because the root attributes are there.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        if file.read(len(SIGNATURE)) != SIGNATURE:
+            return False
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return "format" in file.attrs and _is_format(file.attrs["format"])
+    except HDF5_ERRORS:
+        return _contains_format(path)
+
+
+def _is_format(value: object) -> bool:
+    return isinstance(value, bytes) and value == FORMAT.encode()
+
+
+def _contains_format(path: Path) -> bool:
+    with open(path, "rb") as file:
+        start = file.read(SEARCHED_BYTES)
+        file.seek(max(0, path.stat().st_size - SEARCHED_BYTES))
+        return FORMAT.encode() in start or FORMAT.encode() in file.read()
 
 
 @contextmanager
@@ -75,13 +108,54 @@ def read_text(owner: h5py.File | h5py.Dataset, name: str) -> str:
 
 
 def find_datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Return the HDF5 datasets of the format that are in the file, by name."""
-    found = {}
-    for field in FIELDS:
-        with detect_damage(field.name):
-            if field.name in file and isinstance(data := file[field.name], h5py.Dataset):
-                found[field.name] = data
-    return found
+    """Return the HDF5 datasets of the format that are in the file, by name.
+
+    Raises:
+        FieldError: a link leads elsewhere, or a dataset is damaged.
+    """
+    found = {field.name: find_dataset(file, field.name) for field in FIELDS}
+    return {name: data for name, data in found.items() if data is not None}
+
+
+def find_dataset(file: h5py.File, name: str) -> h5py.Dataset | None:
+    """Return an HDF5 dataset of the file, or None if there is none of this name.
+
+    Raises:
+        FieldError: the name, or a group in it, is a link to elsewhere; or the data are damaged.
+    """
+    found = file
+    with detect_damage(name):
+        for part in name.split("/"):
+            if not isinstance(found, h5py.Group) or part not in found:
+                return None
+            _check_hard_link(name, found.get(part, getlink=True))
+            found = found[part]
+    return found if isinstance(found, h5py.Dataset) else None
+
+
+def _check_hard_link(name: str, link: object) -> None:
+    """Raise FieldError for a soft or an external link: an array must lie in the file itself."""
+    if isinstance(link, h5py.ExternalLink):
+        raise FieldError(name, OWN_ARRAY, f"a link to {link.path} in {link.filename}")
+    if isinstance(link, h5py.SoftLink):
+        raise FieldError(name, OWN_ARRAY, f"a link to {link.path}")
+
+
+def check_storage(name: str, data: h5py.Dataset) -> None:
+    """Check that an HDF5 dataset lies in the file itself, in chunks with checksums.
+
+    Raises:
+        FieldError: it refers to other files, or has no checksums.
+    """
+    with detect_damage(name):
+        others = [each[0] for each in data.external or ()]
+        if data.is_virtual:
+            others += [each.file_name for each in data.virtual_sources()]
+        checked = data.ndim == 0 or data.size == 0 or (data.chunks and data.fletcher32)
+    if others:
+        raise FieldError(name, OWN_ARRAY, f"one that is stored in {others[0]}")
+    if not checked:
+        raise FieldError(name, "chunks with checksums (fletcher32)", "none")
 
 
 def read_content_digest(file: h5py.File) -> str:
@@ -118,7 +192,7 @@ def _describe_folder(path: Path) -> str:
 
 def _check_format(path: Path, file: h5py.File) -> None:
     found = _read_attribute(file, "format")
-    if not isinstance(found, bytes) or found != FORMAT.encode():
+    if not _is_format(found):
         raise CacheError(
             f"{path}: expected the root attribute format = {FORMAT}, found {_as_text(found)}; "
             "this HDF5 file is not a feature cache: write one with extract or import"

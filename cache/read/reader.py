@@ -18,6 +18,7 @@ from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.format.shard import check_not_shard, shard_from_provenance
 from clip_cfr.cache.read.features import FeaturesOnDisk, iterate_chunks, read_features
 from clip_cfr.cache.read.hdf5_file import (
+    check_storage,
     detect_damage,
     find_datasets,
     open_hdf5,
@@ -90,6 +91,10 @@ def read_all_but_features(file: h5py.File) -> FeatureCache:
     """Read and check a cache in an open file; its `features` are the HDF5 dataset."""
     values, fields = decode_metadata(read_metadata(file)), find_datasets(file)
     check_layout(fields, axis_sizes(values))
+    for name, data in fields.items():
+        # Virtual features are checked against the shards, see `resolve_features`.
+        if name != "features" or not data.is_virtual:
+            check_storage(name, data)
     small = {name: _read_array(name, data) for name, data in fields.items() if name != "features"}
     _check_owners(small, values)
     cache = decode_fields(values, small | {"features": fields["features"]})

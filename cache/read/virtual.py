@@ -19,7 +19,9 @@ from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.hdf5_file import (
     REMEDY,
+    check_storage,
     detect_damage,
+    find_dataset,
     open_hdf5,
     read_content_digest,
 )
@@ -143,17 +145,18 @@ def open_source(source: Source, dim: int, dtype: np.dtype) -> Iterator[h5py.Data
                 f"{source.path}: expected the file that was merged, with SHA-256 {source.sha256}, "
                 f"found SHA-256 {found}; {MERGE_AGAIN}"
             )
+        data = find_dataset(file, "features")
+        if data is None:
+            raise FieldError("features", "an HDF5 dataset of this name", "none")
         with detect_damage("features"):
-            data = file["features"]
-            shape, found_dtype, chunked = data.shape, data.dtype, data.chunks and data.fletcher32
+            shape, found_dtype = data.shape, data.dtype
         if (shape, found_dtype) != ((source.num_rows, dim), dtype):
             raise FieldError(
                 "features",
                 f"shape {(source.num_rows, dim)} of {dtype}",
                 f"shape {shape} of {found_dtype}",
             )
-        if not chunked:
-            raise FieldError("features", "chunks with checksums (fletcher32)", "none")
+        check_storage("features", data)
         yield data
 
 
@@ -173,7 +176,7 @@ def resolve_features(path: Path, cache: FeatureCache) -> Iterator[FeatureCache]:
     if not virtual:
         yield cache
         return
-    sources = sources_from_provenance(path, cache.provenance)
+    path, sources = find_sources(path, cache.provenance)
     _check_mapping(path, cache.features, sources)
     with MergedRows(sources, cache.features.shape[1], cache.features.dtype) as rows:
         rows.check_sources()
@@ -181,15 +184,36 @@ def resolve_features(path: Path, cache: FeatureCache) -> Iterator[FeatureCache]:
 
 
 def sources_from_provenance(path: Path, provenance: dict[str, Any]) -> list[Source]:
-    """Return the shards that a provenance names, with paths relative to the folder of `path`."""
+    """Return the shards that a provenance names, with paths relative to the folder of `path`.
+
+    Raises:
+        FieldError: the provenance has no list of shards, or one with an absolute path.
+    """
     entries = provenance.get(MERGED_KEY)
     try:
-        return [
-            Source(path.parent / entry["file"], entry["sha256"], int(entry["num_rows"]))
-            for entry in entries
+        files = [Path(entry["file"]) for entry in entries]
+        sources = [
+            Source(path.parent / file, entry["sha256"], int(entry["num_rows"]))
+            for file, entry in zip(files, entries, strict=True)
         ]
     except (TypeError, KeyError, ValueError) as error:
         raise FieldError("provenance, merged", "the list of merged shards", entries) from error
+    for file in files:
+        if file.is_absolute():
+            raise FieldError("provenance, merged", "relative paths of the shards", file)
+    return sources
+
+
+def find_sources(path: Path, provenance: dict[str, Any]) -> tuple[Path, list[Source]]:
+    """Return the shards that a provenance names, and the path to which theirs are relative.
+
+    If `path` is a symbolic link, the shards may be beside the link or beside its target.
+    """
+    sources = sources_from_provenance(path, provenance)
+    if path.is_symlink() and not all(source.path.exists() for source in sources):
+        path = path.resolve()
+        sources = sources_from_provenance(path, provenance)
+    return path, sources
 
 
 def make_virtual_layout(path: Path, rows: MergedRows) -> h5py.VirtualLayout:
