@@ -65,14 +65,14 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context):
         """Run a command, and turn the errors that a user can meet into a line and an exit code."""
-        from clip_cfr.cache.errors import CacheError
+        from clip_cfr.cache.errors import CacheError, OutputError
         from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
         from clip_cfr.extract.errors import ExtractError, OptionError
 
         try:
             with exit_on_interrupt("interrupted"):
                 return super().invoke(ctx)
-        except (OptionError, SettingsError) as error:
+        except (OptionError, OutputError, SettingsError) as error:
             raise click.UsageError(str(error), self.context_of_command(ctx)) from error
         except (CacheError, ExtractError, CalibrationError) as error:
             raise click.ClickException(str(error)) from error

@@ -88,8 +88,6 @@ def merge(shards, out, virtual, overwrite, as_json):
     from clip_cfr.cache.read.info import read_info
     from clip_cfr.cache.read.info_table import render_info
 
-    if out.resolve() in {shard.resolve() for shard in shards}:
-        raise click.UsageError(f"--out {out} is one of the shards to read; name another")
     with exit_on_interrupt(f"{out}: interrupted; nothing was written"):
         warnings = merge_shards(shards, out, overwrite, virtual)
     emit({**read_info(out), "warnings": warnings}, as_json, render_info)

@@ -9,6 +9,10 @@ class CacheError(Exception):
     """A problem with a file or folder; the message names it and says what to do."""
 
 
+class OutputError(CacheError):
+    """An output that is also an input of the same command."""
+
+
 class FieldError(CacheError):
     """A field of a file that breaks a rule of its format.
 

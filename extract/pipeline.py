@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clip_cfr.cache.files.atomic import check_overwrite
 from clip_cfr.cache.files.journal import read_unfinished_job
+from clip_cfr.cache.write.output import check_output
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.spec import EncoderSpec, fill_from_job
@@ -54,19 +54,22 @@ def extract_dataset(
     Raises:
         OptionError: if options do not go together, or the data set does not have them.
         ExtractError: if the data set, an image or the model cannot be used.
-        CacheError: if `out` is finished, is being written by another process, or has an unfinished
-            job with other settings.
+        CacheError: if `out` is finished, is no cache, is being written by another process, or has
+            an unfinished job with other settings.
     """
     encoder, data = encoder or EncoderSpec(), data or DatasetOptions()
     options, reporter = options or ExtractOptions(), reporter or LineReporter()
     check_engine_options(engine, ray_address, options.workers)
     out = Path(out or default_cache_name(dataset, options.shard))
-    check_overwrite(out, options.overwrite)
-    manifest = load_dataset(dataset, Path(root or Path("data") / dataset), data)
+    root = Path(root or Path("data") / dataset)
+    inputs = (root, data.metadata, data.prompts, Path(encoder.model))
+    check_output(out, options.overwrite, inputs)
+    unfinished = {} if options.overwrite else read_unfinished_job(out)
+    manifest = load_dataset(dataset, root, data)
     reporter.message(f"loading {encoder.model}")
     from clip_cfr.extract.run import extract_manifest
 
-    spec = fill_from_job(encoder, read_unfinished_job(out))
+    spec = fill_from_job(encoder, unfinished)
     with start_engine(engine, ray_address, spec, reporter) as (model, started):
         return extract_manifest(manifest, model, out, options, reporter=reporter, engine=started)
 

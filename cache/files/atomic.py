@@ -2,15 +2,21 @@
 
 import errno
 import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
 from clip_cfr.cache.errors import CacheError
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# A lock file is empty, or names the process if the file system has no flock.
+LOCK_CONTENT = re.compile(rb"(\d+\n[^\n]+\n.*)?", re.DOTALL)
+MAX_LOCK_BYTES = 1024
 
 
 def add_suffix(path: Path, suffix: str) -> Path:
@@ -18,16 +24,29 @@ def add_suffix(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.name}{suffix}")
 
 
+def temporary_path(path: Path) -> Path:
+    """Return a new hidden name beside a file or folder, such as `.a.h5.0123abcd.tmp`."""
+    return path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+
+
+def find_temporaries(path: Path, suffix: str = "tmp") -> list[Path]:
+    """Return what `temporary_path` has named for `path`, in order of the names."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{suffix}")
+    return sorted(each for each in path.parent.iterdir() if name.fullmatch(each.name))
+
+
 @contextmanager
 def write_lock(path: Path) -> Iterator[None]:
     """Hold the lock file `PATH.lock`, so that only one process at a time writes `path`.
 
     Raises:
-        CacheError: another process holds the lock, or the lock file cannot be created.
+        CacheError: another process holds the lock, the lock file cannot be created, or a file of
+            this name has other contents than a lock file.
     """
     if not path.parent.is_dir():
         raise CacheError(f"{path}: the folder {path.parent} does not exist; create it first")
     lock_path = add_suffix(path, ".lock")
+    _check_lock_file(lock_path)
     lock = FileLock(lock_path, timeout=0)
     try:
         lock.acquire()
@@ -47,12 +66,21 @@ def write_lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def check_overwrite(path: Path, overwrite: bool) -> None:
-    """Raise CacheError if `path` is a folder, or a file and `overwrite` is false."""
-    if path.is_dir():
-        raise CacheError(f"{path}: expected the name of a file, found a folder")
-    if path.exists() and not overwrite:
-        raise CacheError(f"{path}: the file exists; replace it with --overwrite or name another")
+def _check_lock_file(path: Path) -> None:
+    """Raise CacheError if a file is not a lock file, because releasing a lock removes it."""
+    try:
+        status = os.stat(path, follow_symlinks=False)
+        is_lock = stat.S_ISREG(status.st_mode) and status.st_size <= MAX_LOCK_BYTES
+        if is_lock and LOCK_CONTENT.fullmatch(path.read_bytes()):
+            return
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise write_error(path, error) from error
+    raise CacheError(
+        f"{path}: expected a lock file or none, found a file of another program; move it away, or "
+        "name another output"
+    )
 
 
 def replace_file(temporary: Path, path: Path) -> None:
@@ -92,5 +120,6 @@ def write_error(path: Path, error: OSError, needed: str = "", kept: str = "") ->
         remedy = "make room and run the same command again"
     else:
         parts = [f"cannot be written: {error.strerror or error}", kept]
-        remedy = "check the folder, or write another file"
+        too_long = error.errno == errno.ENAMETOOLONG
+        remedy = "name a shorter one" if too_long else "check the folder, or write another file"
     return CacheError(f"{path}: " + "; ".join([part for part in parts if part] + [remedy]))

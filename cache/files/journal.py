@@ -8,12 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.files.atomic import add_suffix
+from clip_cfr.cache.files.job_files import has_journal, journal_path, partial_path
+from clip_cfr.cache.files.output import find_status, resolve_output
+from clip_cfr.cache.format.nested import load_json
 
 FORMAT = "clip-cfr-journal"
 VERSION = 1
 # What reading a line that is torn, damaged or of another format raises.
 PARSE_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+# Types of the entries of a job that this program reads back; numbers are at least 1.
+JOB_TYPES = {
+    **dict.fromkeys(("num_rows", "dim", "batch_size"), int),
+    **dict.fromkeys(("dtype", "model", "device", "compute_dtype"), str),
+    **dict.fromkeys(("compile", "channels_last"), bool),
+}
+REQUIRED = ("num_rows", "dim", "dtype")
+TYPE_NAMES = {int: "a positive integer", str: "a text", bool: "true or false"}
 
 
 @dataclass(frozen=True)
@@ -57,10 +67,24 @@ class Journal:
     job: dict[str, Any]
     batches: tuple[Batch, ...]
 
+    def num_saved(self) -> int:
+        """Return the number of rows in the saved batches."""
+        return self.batches[-1].stop_row if self.batches else 0
+
+    def describe_saved(self) -> str:
+        """Return a phrase such as `240 of 600 rows`."""
+        return f"{self.num_saved()} of {self.job['num_rows']} rows"
+
     def to_bytes(self) -> bytes:
         """Return the contents of the file."""
-        header = _json_line({"format": FORMAT, "version": VERSION, "job": self.job})
-        return header + b"".join(batch.to_line() for batch in self.batches)
+        header = {"format": FORMAT, "version": VERSION, "job": self.job}
+        header["crc32"] = job_checksum(self.job)
+        return _json_line(header) + b"".join(batch.to_line() for batch in self.batches)
+
+
+def job_checksum(job: dict[str, Any]) -> int:
+    """Return the CRC-32 of a job as JSON with sorted keys."""
+    return zlib.crc32(json.dumps(job, sort_keys=True).encode())
 
 
 def batch_checksum(
@@ -105,46 +129,65 @@ def read_unfinished_job(path: Path) -> dict[str, Any]:
 
     Returns:
         The settings; empty if there is no job, or none that has saved a row.
+
+    Raises:
+        CacheError: the journal is damaged, or of another version.
     """
-    try:
-        journal = read_journal(add_suffix(path, ".journal"))
-    except CacheError:  # Resuming the job raises it again.
-        return {}
+    path = resolve_output(path)
+    journal = read_journal(journal_path(path)) if has_journal(path) else None
     return journal.job if journal and journal.batches else {}
 
 
 def describe_unfinished(path: Path) -> str | None:
     """Return how far the unfinished job that writes `path` is and how to resume it, if any."""
-    if not add_suffix(path, ".partial").exists():
-        return None
-    journal = read_journal(add_suffix(path, ".journal"))
-    if journal is None:
-        return "unfinished, with no row saved yet; run the command that writes it again"
-    rows = journal.batches[-1].stop_row if journal.batches else 0
-    total = journal.job.get("num_rows", "an unknown number of")
-    return f"unfinished: {rows} of {total} rows are saved; run the same command again to resume"
+    path = resolve_output(path)
+    journal = read_journal(journal_path(path)) if has_journal(path) else None
+    if journal is not None:
+        found = journal.describe_saved()
+        return f"unfinished: {found} are saved; run the same command again to resume"
+    features = find_status(partial_path(path))
+    if features is None or (features.st_size and not has_journal(path)):
+        return None  # A file of this name without a journal is not of this program.
+    return "unfinished, with no row saved yet; run the command that writes it again"
 
 
 def _parse_job(path: Path, line: bytes) -> dict[str, Any]:
     """Return the job in the first line of a journal."""
     try:
-        header = json.loads(line)
+        header = load_json(line)
         found = f"{header['format']} version {header['version']}"
         job = dict(header["job"])
     except PARSE_ERRORS:
-        found, job = repr(line[:40]), {}
+        found, header, job = repr(line[:40]), {}, {}
     expected = f"{FORMAT} version {VERSION}"
     if found != expected:
-        raise CacheError(
-            f"{path}: line 1: expected {expected}, found {found}; start anew with --overwrite"
-        )
+        raise _job_error(path, "", expected, found)
+    if "crc32" in header and header["crc32"] != job_checksum(job):
+        raise _job_error(path, "", f"settings with CRC-32 {job_checksum(job)}", header["crc32"])
+    _check_types(path, job)
     return job
+
+
+def _check_types(path: Path, job: dict[str, Any]) -> None:
+    """Raise CacheError if a known entry of a job has another type than `JOB_TYPES` says."""
+    for name, kind in JOB_TYPES.items():
+        value = job.get(name)
+        if name not in job and name not in REQUIRED:
+            continue
+        if type(value) is not kind or (kind is int and value < 1) or (kind is str and not value):
+            raise _job_error(path, f", {name}", TYPE_NAMES[kind], json.dumps(value))
+
+
+def _job_error(path: Path, field: str, expected: str, found: object) -> CacheError:
+    return CacheError(
+        f"{path}: line 1{field}: expected {expected}, found {found}; start anew with --overwrite"
+    )
 
 
 def _parse_batch(line: bytes) -> Batch | None:
     """Return the batch in a line, or None if the line is damaged."""
     try:
-        values = json.loads(line)
+        values = load_json(line)
         size = values.get("encoded_in")
         return Batch(
             stop_row=int(values["rows"]),

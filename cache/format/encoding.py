@@ -10,6 +10,7 @@ import numpy as np
 
 from clip_cfr.cache.errors import FieldError
 from clip_cfr.cache.format.layout import ArraySource
+from clip_cfr.cache.format.nested import load_json
 from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
 
 JSON_ATTRIBUTES = (
@@ -50,7 +51,7 @@ def decode_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {"dataset": metadata["dataset"]}
     for name in JSON_ATTRIBUTES:
         try:
-            values[name] = CONVERTERS[name](json.loads(metadata[name]))
+            values[name] = CONVERTERS[name](load_json(metadata[name]))
         except (TypeError, ValueError) as error:
             raise FieldError(
                 name, "JSON as described in cache/FORMAT.md", metadata[name][:80]

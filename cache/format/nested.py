@@ -3,6 +3,34 @@
 import json
 from typing import Any
 
+# Depth of JSON values. Python's own functions give up at a depth that depends on the caller.
+MAX_DEPTH = 100
+
+
+def load_json(text: str | bytes) -> Any:
+    """Parse JSON whose objects and lists are nested at most `MAX_DEPTH` deep.
+
+    Raises:
+        ValueError: the text is not JSON, or is nested deeper.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep") from error
+    check_depth(value)
+    return value
+
+
+def check_depth(value: Any) -> None:
+    """Raise ValueError if objects and lists are nested more than `MAX_DEPTH` deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inner = [each for each in level if isinstance(each, dict | list)]
+        if not inner:
+            return
+        level = [x for each in inner for x in (each.values() if isinstance(each, dict) else each)]
+    raise ValueError(f"nested more than {MAX_DEPTH} deep")
+
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the settings in one dict, with dotted names for nested ones: {"a.b": 1}."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clip_cfr.cache.errors import CacheError, FieldError, error_context
-from clip_cfr.cache.files.atomic import check_overwrite, write_error, write_lock
+from clip_cfr.cache.files.atomic import write_error
 from clip_cfr.cache.format.schema import FeatureCache, Rows
 from clip_cfr.cache.format.shard import SHARD_KEY
 from clip_cfr.cache.merge.compatibility import (
@@ -31,6 +31,7 @@ from clip_cfr.cache.read.virtual import (
     make_virtual_layout,
     relative_path,
 )
+from clip_cfr.cache.write.output import reserve_output
 from clip_cfr.cache.write.writer import count_bytes, write_atomically
 
 
@@ -44,28 +45,29 @@ def merge_shards(
 
     Args:
         paths: all shards, in any order.
-        out: the cache to write.
-        overwrite: whether to replace a finished file.
+        out: the cache to write; if it is a symbolic link, its target.
+        overwrite: whether to replace a finished cache.
         virtual: whether to leave the features in the shards, and refer to them.
 
     Returns:
         Warnings: what differs between shards, but changes features by rounding only.
 
     Raises:
+        OutputError: `out` is one of the shards.
         CacheError: a shard is missing, given twice, damaged, or made with other settings; `out`
-            is finished or in use; the disk is full. Nothing is written then.
+            is finished, in use or no cache; the disk is full. Nothing is written then.
     """
-    out = Path(out)
-    with write_lock(out):
-        check_overwrite(out, overwrite)
-        shards = sorted(map(read_shard_file, map(Path, paths)), key=lambda each: each.shard.index)
+    paths = [Path(path) for path in paths]
+    with reserve_output(Path(out), overwrite, inputs=paths) as out:
+        shards = sorted(map(read_shard_file, paths), key=lambda each: each.shard.index)
         check_compatible(shards)
         check_complete(out, shards)
         sources = [Source(each.path, each.sha256, len(each.shard)) for each in shards]
         with VerifiedRows(sources, shards[0].dim, shards[0].dtype) as rows:
             cache = replace(join_all_but_features(out, shards), features=rows)
             try:
-                write_atomically(out, cache, make_virtual_layout(out, rows) if virtual else None)
+                layout = make_virtual_layout(out, rows) if virtual else None
+                write_atomically(out, cache, overwrite, layout)
             except OSError as error:
                 needed = count_bytes(cache) - virtual * rows.num_bytes
                 raise write_error(out, error, f"{needed:,} bytes are needed") from error

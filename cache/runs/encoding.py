@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from clip_cfr.cache.errors import FieldError
+from clip_cfr.cache.format.nested import load_json
 
 Columns = Mapping[str, np.ndarray | Sequence]
 
@@ -43,8 +44,8 @@ def parse_json(name: str, data: bytes) -> dict[str, Any]:
         FieldError: the data hold anything else.
     """
     try:
-        return dict(json.loads(data))
-    except (TypeError, ValueError, RecursionError) as error:
+        return dict(load_json(data))
+    except (TypeError, ValueError) as error:
         raise FieldError(name, "a JSON object", error) from error
 
 

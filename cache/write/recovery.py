@@ -1,48 +1,56 @@
 """Recover the saved batches of an unfinished job."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.flat_rows import FlatRows
-from clip_cfr.cache.files.journal import Batch, Journal, read_journal
+from clip_cfr.cache.files.journal import Batch, read_journal
 from clip_cfr.cache.format.nested import describe_changes
+
+logger = logging.getLogger(__name__)
 
 
 def recover_batches(
     features: FlatRows, journal_path: Path, job: dict[str, Any], overwrite: bool
 ) -> tuple[Batch, ...]:
-    """Return the batches that a new run of the job can keep.
+    """Return the batches that a new run of the job keeps.
 
     Args:
         features: the rows of the `.partial` file.
         journal_path: the `.journal` file, which may be missing.
         job: the settings of the new run; the saved batches are kept only if they are the same.
-        overwrite: whether to discard the batches of another job instead of raising.
+        overwrite: whether to start anew, and keep none.
 
     Raises:
-        CacheError: without `overwrite`, the journal belongs to another job or is not readable.
+        CacheError: without `overwrite`, the journal belongs to another job or is damaged.
     """
-    journal = _read_journal(journal_path, overwrite)
+    if overwrite:
+        _log_discarded(journal_path)
+        return ()
+    journal = read_journal(journal_path)
     # A job without a saved batch has nothing to lose, whatever its settings are.
     if journal is None or not journal.batches:
         return ()
     changes = describe_changes(journal.job, job)
-    if changes and not overwrite:
+    if changes:
         raise CacheError(
             f"{journal_path}: belongs to another job: {'; '.join(changes)}; run again with its "
             "settings to resume it, or start anew with --overwrite"
         )
-    return () if changes else _undamaged(features, journal.batches)
+    return _undamaged(features, journal.batches)
 
 
-def _read_journal(path: Path, overwrite: bool) -> Journal | None:
+def _log_discarded(path: Path) -> None:
+    """Log how many rows of an unfinished job are discarded, if any."""
     try:
-        return read_journal(path)
+        journal = read_journal(path)
     except CacheError:
-        if overwrite:
-            return None
-        raise
+        journal = None
+    if journal is not None and journal.batches:
+        found = journal.describe_saved()
+        logger.warning("%s: starts anew; %s of an unfinished job are discarded", path, found)
 
 
 def _undamaged(features: FlatRows, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:

@@ -9,18 +9,24 @@ import numpy as np
 
 from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.files.atomic import (
-    add_suffix,
-    check_overwrite,
     replace_file,
+    temporary_path,
     write_and_sync,
     write_error,
-    write_lock,
 )
 from clip_cfr.cache.files.flat_rows import FlatRows
+from clip_cfr.cache.files.job_files import (
+    check_job_files,
+    journal_path,
+    partial_path,
+    remove_job_files,
+)
 from clip_cfr.cache.files.journal import Batch, Journal, batch_checksum
+from clip_cfr.cache.files.output import resolve_output
 from clip_cfr.cache.files.sink import write_all
 from clip_cfr.cache.format.invariants import check_feature_block
 from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
+from clip_cfr.cache.write.output import reserve_output
 from clip_cfr.cache.write.recovery import recover_batches
 from clip_cfr.cache.write.writer import count_bytes, write_atomically
 
@@ -40,13 +46,13 @@ class ResumableWriter:
             writer.finish(dataset, rows, head, texts, provenance)
 
     Args:
-        path: the cache to write.
+        path: the cache to write; if it is a symbolic link, its target.
         job: the settings that determine the features, such as model and manifest, as JSON values.
-            An unfinished job of other settings is discarded only with `overwrite`.
         num_rows: number of rows of the finished cache.
         dim: width of the features.
         dtype: type in which the features are stored.
-        overwrite: whether to replace a finished cache and to discard the rows of another job.
+        overwrite: whether to replace a finished cache, and to start anew: the rows of an
+            unfinished job, of whatever settings, are discarded.
 
     Attributes:
         next_row: number of saved rows, which is the index of the next row to append.
@@ -55,8 +61,9 @@ class ResumableWriter:
             batches smaller.
 
     Raises:
-        CacheError: on entering, if another process writes the file, if it is finished and
-            `overwrite` is false, or if the unfinished job has other settings.
+        CacheError: on entering, if another process writes the file; if it is finished and
+            `overwrite` is false; if it, or a file that the job needs beside it, is not of this
+            program; or if the unfinished job has other settings and `overwrite` is false.
     """
 
     def __init__(
@@ -68,16 +75,14 @@ class ResumableWriter:
         dtype: Literal["float16", "float32"],
         overwrite: bool = False,
     ):
-        self.path = Path(path)
+        self.path = resolve_output(Path(path))
         self.next_row = 0
         self.halved_batch_size: int | None = None
         self.batch_size_halvings: list[list[int]] = []
         self._job = job | {"num_rows": num_rows, "dim": dim, "dtype": dtype}
         self._overwrite = overwrite
-        self._features = FlatRows(
-            add_suffix(self.path, ".partial"), (num_rows, dim), np.dtype(dtype)
-        )
-        self._journal_path = add_suffix(self.path, ".journal")
+        self._features = FlatRows(partial_path(self.path), (num_rows, dim), np.dtype(dtype))
+        self._journal_path = journal_path(self.path)
         self._valid = np.zeros(num_rows, bool)
 
     @property
@@ -87,8 +92,8 @@ class ResumableWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(write_lock(self.path))
-            check_overwrite(self.path, self._overwrite)
+            stack.enter_context(reserve_output(self.path, self._overwrite))
+            check_job_files(self.path)
             try:
                 self._resume()
                 stack.callback(self._remove_if_empty)
@@ -146,14 +151,13 @@ class ResumableWriter:
             )
         cache = FeatureCache(dataset, rows, self._valid, self._features, head, texts, provenance)
         try:
-            write_atomically(self.path, cache)
+            write_atomically(self.path, cache, self._overwrite)
         except OSError as error:
             raise self._write_error(error, count_bytes(cache)) from error
-        self._remove()
+        remove_job_files(self.path)
 
     def _resume(self) -> None:
         """Read the saved batches, and truncate both files to them."""
-        add_suffix(self.path, ".tmp").unlink(missing_ok=True)
         self._features.path.touch()
         batches = recover_batches(self._features, self._journal_path, self._job, self._overwrite)
         for batch in batches:
@@ -161,7 +165,7 @@ class ResumableWriter:
         self._valid[: self.next_row] = True
         self._valid[[row for batch in batches for row in batch.invalid_rows]] = False
         os.truncate(self._features.path, self.next_row * self._features.row_bytes)
-        temporary = add_suffix(self._journal_path, ".tmp")
+        temporary = temporary_path(self.path)
         write_and_sync(temporary, Journal(self._job, batches).to_bytes())
         replace_file(temporary, self._journal_path)
 
@@ -211,9 +215,4 @@ class ResumableWriter:
 
     def _remove_if_empty(self) -> None:
         if self.next_row == 0:
-            self._remove()
-
-    def _remove(self) -> None:
-        # The journal first: features without a journal belong to no job, and are overwritten.
-        self._journal_path.unlink(missing_ok=True)
-        self._features.path.unlink(missing_ok=True)
+            remove_job_files(self.path)

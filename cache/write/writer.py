@@ -2,20 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from clip_cfr.cache.errors import error_context
-from clip_cfr.cache.files.atomic import (
-    add_suffix,
-    check_overwrite,
-    replace_file,
-    write_error,
-    write_lock,
-)
+from clip_cfr.cache.files.atomic import replace_file, temporary_path, write_error
 from clip_cfr.cache.files.sink import Sink
 from clip_cfr.cache.format.encoding import (
     axis_sizes,
@@ -29,6 +23,7 @@ from clip_cfr.cache.format.identity import IdentityMatrix
 from clip_cfr.cache.format.invariants import check_feature_block, check_values
 from clip_cfr.cache.format.layout import FORMAT, VERSION, ArraySource, check_layout
 from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.write.output import check_replaceable, reserve_output
 
 CHUNK_BYTES = 1 << 20
 # Number of rows and columns of a chunk of an identity matrix: 16 KiB of float32.
@@ -38,41 +33,57 @@ IDENTITY_CHUNK = 64
 LIBVER = ("v110", "v110")
 
 
-def write_cache(path: str | Path, cache: FeatureCache, overwrite: bool = False) -> None:
+def write_cache(
+    path: str | Path,
+    cache: FeatureCache,
+    overwrite: bool = False,
+    inputs: Iterable[Path | None] = (),
+) -> None:
     """Write a cache to `path` atomically.
 
+    Args:
+        path: the file to write; if it is a symbolic link, its target.
+        cache: the contents.
+        overwrite: whether to replace a cache. A file of another kind is never replaced.
+        inputs: files that the contents are from; None and missing ones are skipped.
+
     Raises:
-        CacheError: the cache breaks a rule of the format, the file exists and `overwrite` is
-            false, another process writes it, or the disk is full.
+        CacheError: the cache breaks a rule of the format, the file exists and is no cache or
+            `overwrite` is false, it is one of the inputs, another process writes it, or the disk
+            is full.
     """
-    path = Path(path)
-    with write_lock(path):
-        check_overwrite(path, overwrite)
+    with reserve_output(Path(path), overwrite, inputs) as target:
         try:
-            write_atomically(path, cache)
+            write_atomically(target, cache, overwrite)
         except OSError as error:
-            raise write_error(path, error, f"{count_bytes(cache):,} bytes are needed") from error
+            raise write_error(target, error, f"{count_bytes(cache):,} bytes are needed") from error
 
 
 def write_atomically(
-    path: Path, cache: FeatureCache, virtual: h5py.VirtualLayout | None = None
+    path: Path,
+    cache: FeatureCache,
+    overwrite: bool,
+    virtual: h5py.VirtualLayout | None = None,
 ) -> None:
-    """Write a cache under a temporary name, and rename it; the caller holds the lock.
+    """Write a cache under a temporary name, and rename it; the caller has reserved the output.
 
     Args:
-        path: the cache to write; an existing file is replaced.
+        path: the cache to write, which is no symbolic link.
         cache: the contents; its features are anything with a shape, a dtype and slices of rows.
+        overwrite: whether to replace a cache that is at `path`.
         virtual: refers to the features in other files. If given, they are not copied: `cache`
             only serves to check them and to compute their SHA-256.
 
     Raises:
-        CacheError: the cache breaks a rule of the format.
+        CacheError: the cache breaks a rule of the format, or meanwhile another program has
+            created a file at `path`.
         OSError: the file cannot be written; the temporary file is removed.
     """
-    temporary = add_suffix(path, ".tmp")
+    temporary = temporary_path(path)
     try:
         with error_context(path, "nothing was written"):
             _write_file(temporary, cache, virtual)
+        check_replaceable(path, overwrite)
         replace_file(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -102,7 +113,7 @@ def _write_file(path: Path, cache: FeatureCache, virtual: h5py.VirtualLayout | N
     metadata, fields = encode_metadata(cache), encode_fields(cache)
     check_layout(fields, axis_sizes(decode_metadata(metadata)))
     check_values(cache)
-    with open(path, "wb+", buffering=0) as raw, Sink(raw) as sink:
+    with open(path, "xb+", buffering=0) as raw, Sink(raw) as sink:
         with h5py.File(path, "w", libver=LIBVER, driver="fileobj", fileobj=sink) as file:
             _write_metadata(file, metadata)
             _write_features(file, fields.pop("features"), cache.valid, sink, virtual)

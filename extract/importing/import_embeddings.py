@@ -1,11 +1,11 @@
 """Import of existing embeddings: the Python API of the command `import`."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
-from clip_cfr.cache.files.atomic import check_overwrite
+from clip_cfr.cache.write.output import check_output
 from clip_cfr.cache.write.writer import write_cache
-from clip_cfr.extract.errors import OptionError
 from clip_cfr.extract.importing.cache_contents import read_cache_contents
 from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
 
@@ -43,15 +43,15 @@ def import_embeddings(
         Notes on assumptions that the user should know of.
 
     Raises:
-        OptionError: if `out` is one of the files to read, or the class names do not match.
+        OptionError: if the class names do not match.
         ExtractError: if a file cannot be read, or the files do not match each other.
-        CacheError: if `out` is finished or is being written by another process.
+        CacheError: if `out` is finished, is one of the files to read or no cache, or is being
+            written by another process.
     """
-    files, out = EmbeddingFiles(features, metadata, class_embeddings, projection), Path(out)
-    if out in (files.features, files.metadata, files.class_embeddings, files.projection):
-        raise OptionError(f"--out {out} is one of the files to read; name another")
-    check_overwrite(out, overwrite)
+    files = EmbeddingFiles(features, metadata, class_embeddings, projection)
+    inputs = astuple(files)
+    check_output(Path(out), overwrite, inputs)
     names = None if class_names is None else tuple(class_names)
     cache, notes = read_cache_contents(files, dataset, names, seed)
-    write_cache(out, cache, overwrite)
+    write_cache(out, cache, overwrite, inputs)
     return notes

@@ -96,7 +96,7 @@ def test_merge_reports_an_error_in_one_line(shards, tmp_path):
         "create them with extract --shard 3/3"
     )
     assert error_of("merge", *shards, "--out", shards[0], "--overwrite", code=2) == (
-        f"Error: --out {shards[0]} is one of the shards to read; name another"
+        f"Error: --out {shards[0]} is one of the files to read; name another"
     )
     assert "Missing argument 'SHARD...'" in error_of("merge", "--out", out, code=2)
     assert sorted(tmp_path.iterdir()) == shards

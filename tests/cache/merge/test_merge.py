@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.files.atomic import write_lock
+from clip_cfr.cache.files.atomic import find_temporaries, write_lock
 from clip_cfr.cache.merge.merge import merge_shards
 from clip_cfr.cache.read.info import read_info
 from clip_cfr.cache.read.reader import open_cache, read_cache, verify_cache
@@ -262,21 +263,31 @@ merge_shards(sys.argv[2:], sys.argv[1])
 """
 
 
-def test_a_killed_merge_leaves_nothing_under_the_final_name(tmp_path, out):
+def has_temporary(out: Path, num_bytes: int) -> bool:
+    """Return whether a temporary file of an output has more than a number of bytes."""
+    with suppress(FileNotFoundError):  # A file may vanish between the listing and its status.
+        return any(each.stat().st_size > num_bytes for each in find_temporaries(out))
+    return False
+
+
+def test_a_killed_merge_leaves_nothing_under_the_final_name(tmp_path, out, caplog):
     whole = make_whole(n=60_000, dim=512, width=2, subjects=False)
     shards = write_shards(tmp_path / "shards", whole)
     command = [sys.executable, "-c", MERGE, str(out), *map(str, shards)]
     process = subprocess.Popen(command, cwd=ROOT)
-    temporary = out.with_name("a.h5.tmp")
-    while not (temporary.exists() and temporary.stat().st_size > 1 << 20):
+    while not has_temporary(out, 1 << 20):
         assert process.poll() is None
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
+    [temporary] = find_temporaries(out)
     merge_shards(shards, out)
     assert len(verify_cache(out)) == 13
-    assert not temporary.exists()
+    assert caplog.messages == [
+        f"{out}: removed what a killed process left beside it: {temporary.name}"
+    ]
+    assert sorted(tmp_path.iterdir()) == [out, tmp_path / "shards"]
 
 
 MEASURE_MEMORY = """

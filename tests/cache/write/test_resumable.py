@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.files.journal import Batch, batch_checksum, read_unfinished_job
+from clip_cfr.cache.files.job_files import JOURNAL_START
+from clip_cfr.cache.files.journal import (
+    Batch,
+    batch_checksum,
+    job_checksum,
+    read_unfinished_job,
+)
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.cache.write.resumable import ResumableWriter
@@ -70,7 +76,7 @@ def test_the_files_of_an_unfinished_job(tmp_path):
     second = batch_checksum(CACHE.features[4:9].tobytes(), 9, ())
     lines = (tmp_path / "a.h5.journal").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"format": "clip-cfr-journal", "version": 1, "job": job},
+        {"format": "clip-cfr-journal", "version": 1, "job": job, "crc32": job_checksum(job)},
         {"rows": 4, "invalid": [1], "crc32": first},
         {"rows": 9, "invalid": [], "crc32": second},
     ]
@@ -116,7 +122,7 @@ def test_an_unfinished_job_is_read_once_a_row_is_saved(tmp_path):
         append_until(writer, 4)
     assert read_unfinished_job(path) == JOB | {"num_rows": 23, "dim": 3, "dtype": "float32"}
     (tmp_path / "a.h5.journal").write_text("no JSON\n")
-    assert read_unfinished_job(path) == {}
+    assert read_unfinished_job(path) == {}  # A file of another program.
 
 
 stages = st.lists(
@@ -138,16 +144,33 @@ def test_a_loss_of_the_last_bytes_is_repaired(stages, tmp_path_factory):
             for size in batches:
                 append_until(writer, min(writer.next_row + size, len(CACHE.valid)))
         cut(path.with_name("a.h5.partial"), share_of_partial)
-        cut(path.with_name("a.h5.journal"), share_of_journal)
+        cut(path.with_name("a.h5.journal"), share_of_journal, keep=len(JOURNAL_START))
     write_all(path, batch_size=9)
     assert_identical(read_cache(path), CACHE)
     assert names(path.parent) == ["a.h5"]
 
 
-def cut(path: Path, share: float | None) -> None:
-    """Truncate the file to a share of its bytes; None leaves it as it is."""
+def cut(path: Path, share: float | None, keep: int = 0) -> None:
+    """Truncate the file to a share of its bytes, at least `keep`; None leaves it as it is."""
     if share is not None and path.exists():
-        path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+        size = max(keep, int(share * path.stat().st_size))
+        path.write_bytes(path.read_bytes()[:size])
+
+
+def test_a_journal_without_its_first_bytes_is_not_recognised(tmp_path):
+    path = tmp_path / "a.h5"
+    with open_writer(path) as writer:
+        append_until(writer, 10)
+    cut(tmp_path / "a.h5.journal", 0, keep=len(JOURNAL_START) - 1)
+    kept = {each: each.read_bytes() for each in tmp_path.iterdir()}
+    for overwrite in (False, True):
+        with pytest.raises(CacheError) as error, open_writer(path, overwrite=overwrite):
+            pass
+        assert str(error.value) == (
+            f"{path}.journal: expected the journal of an unfinished job, found another file; "
+            "move it away, because writing a.h5 needs this name, or name another output"
+        )
+    assert {each: each.read_bytes() for each in tmp_path.iterdir()} == kept
 
 
 @pytest.mark.parametrize("name", ["a.h5.partial", "a.h5.journal"])
@@ -204,19 +227,38 @@ def test_another_type_or_shape_is_another_job(tmp_path):
     )
 
 
-def test_overwrite_discards_another_job_and_resumes_its_own(tmp_path):
+def test_overwrite_starts_anew_whatever_job_is_unfinished(tmp_path, caplog):
     path = tmp_path / "a.h5"
     write_cache(path, make_cache(seed=5))
-    for job, expected in ((JOB, 0), (JOB, 10), ({"model": "large"}, 0), ({"model": "large"}, 10)):
+    for job in (JOB, JOB, {"model": "large"}):
         with open_writer(path, job=job, overwrite=True) as writer:
-            assert writer.next_row == expected
-            append_until(writer, 10 + expected)
+            assert writer.next_row == 0
+            append_until(writer, 10)
+    discarded = f"{path}.journal: starts anew; 10 of 23 rows of an unfinished job are discarded"
+    assert caplog.messages == [discarded] * 2
     # The older file stays until the new one is complete.
     assert_identical(read_cache(path), make_cache(seed=5))
     with open_writer(path, job={"model": "large"}, overwrite=True) as writer:
         append_until(writer, 23)
         finish(writer)
     assert_identical(read_cache(path), CACHE)
+    assert names(tmp_path) == ["a.h5"]
+
+
+def test_a_replacement_that_was_killed_is_resumed_once_the_older_file_is_moved_away(tmp_path):
+    path = tmp_path / "a.h5"
+    write_cache(path, make_cache(seed=5))
+    with open_writer(path, overwrite=True) as writer:
+        append_until(writer, 10)
+    with pytest.raises(CacheError) as error, open_writer(path):
+        pass
+    assert str(error.value) == (
+        f"{path}: the file exists; replace it with --overwrite or name another; 10 of 23 rows of "
+        "an unfinished job are saved beside it: to resume that job, move the file away"
+    )
+    path.rename(tmp_path / "older.h5")
+    with open_writer(path) as writer:
+        assert writer.next_row == 10
 
 
 def test_a_finished_file_is_refused_without_overwrite(tmp_path):
@@ -236,28 +278,88 @@ def test_a_job_that_saved_no_row_leaves_no_file(tmp_path):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        (b"{}\n", "b'{}'"),
-        (b"no JSON\n", "b'no JSON'"),
-        (
-            b'{"format": "clip-cfr-journal", "version": 2, "job": {}}\n',
-            "clip-cfr-journal version 2",
-        ),
-    ],
-)
-def test_a_journal_of_another_format_is_refused(tmp_path, line, found):
+HEADER = {"format": "clip-cfr-journal", "version": 1}
+NUMBERS = {"num_rows": 23, "dim": 3, "dtype": "float32"}
+DAMAGED_HEADERS = [
+    (
+        HEADER | {"version": 2, "job": {}},
+        "clip-cfr-journal version 1",
+        "clip-cfr-journal version 2",
+    ),
+    (
+        HEADER | {"job": 3},
+        "clip-cfr-journal version 1",
+        """b'{"format": "clip-cfr-journal", "version"'""",
+    ),
+    (HEADER | {"job": NUMBERS, "crc32": 1}, f"settings with CRC-32 {job_checksum(NUMBERS)}", "1"),
+    (HEADER | {"job": NUMBERS | {"num_rows": "23"}}, "a positive integer", '"23"'),
+    (HEADER | {"job": NUMBERS | {"dim": 0}}, "a positive integer", "0"),
+    (HEADER | {"job": NUMBERS | {"dtype": None}}, "a text", "null"),
+    (HEADER | {"job": NUMBERS | {"batch_size": True}}, "a positive integer", "true"),
+    (HEADER | {"job": NUMBERS | {"compute_dtype": ["float32"]}}, "a text", '["float32"]'),
+    (HEADER | {"job": NUMBERS | {"device": ""}}, "a text", '""'),
+    (HEADER | {"job": NUMBERS | {"compile": 1}}, "true or false", "1"),
+    (HEADER | {"job": NUMBERS | {"channels_last": "no"}}, "true or false", '"no"'),
+]
+
+
+@pytest.mark.parametrize(("header", "expected", "found"), DAMAGED_HEADERS)
+def test_a_damaged_header_is_refused_without_overwrite(tmp_path, header, expected, found):
     path = tmp_path / "a.h5"
-    (tmp_path / "a.h5.journal").write_bytes(line)
-    with pytest.raises(CacheError) as error, open_writer(path):
-        pass
-    assert str(error.value) == (
-        f"{path}.journal: line 1: expected clip-cfr-journal version 1, found {found}; "
-        "start anew with --overwrite"
-    )
+    saved = Batch(4, (), 0).to_line()
+    (tmp_path / "a.h5.journal").write_bytes(json.dumps(header).encode() + b"\n" + saved)
+    for action in (lambda: read_unfinished_job(path), open_writer(path).__enter__):
+        with pytest.raises(CacheError) as error:
+            action()
+        assert str(error.value).startswith(f"{path}.journal: line 1")
+        assert str(error.value).endswith(
+            f": expected {expected}, found {found}; start anew with --overwrite"
+        )
     with open_writer(path, overwrite=True) as writer:
         assert writer.next_row == 0
+
+
+def test_a_journal_that_is_nested_too_deep_is_refused(tmp_path):
+    path = tmp_path / "a.h5"
+    deep = b"[" * 20_000 + b"]" * 20_000
+    journal = tmp_path / "a.h5.journal"
+    journal.write_bytes(JOURNAL_START + b'"version": 1, "job": {"a": ' + deep + b"}}\n")
+    with pytest.raises(CacheError, match=r"a\.h5\.journal: line 1: expected clip-cfr-journal"):
+        read_unfinished_job(path)
+    with open_writer(path, overwrite=True) as writer:
+        append_until(writer, 10)
+    with journal.open("ab") as file:
+        file.write(b'{"rows": 12, "invalid": ' + deep + b', "crc32": 0}\n')
+    with open_writer(path) as writer:
+        assert writer.next_row == 10
+
+
+@pytest.mark.parametrize("name", ["compute_dtype", "compile", "channels_last", "batch_size"])
+def test_a_changed_setting_of_the_journal_is_detected(tmp_path, name):
+    path, journal = tmp_path / "a.h5", tmp_path / "a.h5.journal"
+    job = {"compute_dtype": "float32", "compile": False, "channels_last": True, "batch_size": 8}
+    other = {"compute_dtype": "bfloat16", "compile": True, "channels_last": False, "batch_size": 4}
+    with open_writer(path, job=job) as writer:
+        append_until(writer, 10)
+    pair = [f'"{name}": {json.dumps(values[name])}' for values in (job, other)]
+    journal.write_text(journal.read_text().replace(*pair))
+    with pytest.raises(CacheError, match=r"line 1: expected settings with CRC-32 \d+, found \d+;"):
+        read_unfinished_job(path)
+    with pytest.raises(CacheError), open_writer(path, job=job | {name: other[name]}):
+        pass
+
+
+def test_a_journal_without_a_checksum_of_its_settings_is_resumed(tmp_path):
+    """Journals of older versions have none."""
+    path, journal = tmp_path / "a.h5", tmp_path / "a.h5.journal"
+    with open_writer(path) as writer:
+        append_until(writer, 10)
+    header, *batches = journal.read_text().splitlines(keepends=True)
+    header = json.loads(header)
+    del header["crc32"]
+    journal.write_text(json.dumps(header) + "\n" + "".join(batches))
+    with open_writer(path) as writer:
+        assert writer.next_row == 10
 
 
 def test_a_batch_beyond_the_last_row_is_dropped(tmp_path):

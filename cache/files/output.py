@@ -1,0 +1,113 @@
+"""Checks of the name of an output, before the work that fills it."""
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from clip_cfr.cache.errors import CacheError, OutputError
+from clip_cfr.cache.files.atomic import temporary_path, write_error
+
+# What a path can be besides a file and a folder.
+SPECIAL = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def resolve_output(path: Path) -> Path:
+    """Return the path to write for an output: the target if it is a symbolic link.
+
+    So the link stays a link, and all names of a file share one lock.
+
+    Raises:
+        CacheError: the link leads to itself, or the path cannot be looked up.
+    """
+    if not is_link(path):
+        return path
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError):  # RuntimeError before Python 3.13.
+        target = path
+    if is_link(target):
+        raise CacheError(f"{path}: the symbolic link leads to itself; name another output")
+    return target
+
+
+def is_link(path: Path) -> bool:
+    """Return whether a path is a symbolic link."""
+    found = find_status(path, follow_symlinks=False)
+    return found is not None and stat.S_ISLNK(found.st_mode)
+
+
+def find_status(path: Path, follow_symlinks: bool = True) -> os.stat_result | None:
+    """Return the status of a path, or None if nothing is there.
+
+    Raises:
+        CacheError: the path cannot be looked up, for example because it is too long.
+    """
+    try:
+        return os.stat(path, follow_symlinks=follow_symlinks)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise write_error(path, error) from error
+    except ValueError as error:  # A NUL character.
+        raise CacheError(f"{path}: cannot be written: {error}; name another output") from error
+
+
+def describe_kind(status: os.stat_result) -> str:
+    """Return what a path is, such as `a folder`."""
+    if stat.S_ISDIR(status.st_mode):
+        return "a folder"
+    return SPECIAL.get(stat.S_IFMT(status.st_mode), "a file")
+
+
+def check_is_file_name(path: Path) -> os.stat_result | None:
+    """Return the status of a path, or None if nothing is there.
+
+    Raises:
+        CacheError: the path is anything but a regular file.
+    """
+    status = find_status(path)
+    if status is not None and not stat.S_ISREG(status.st_mode):
+        raise CacheError(f"{path}: expected the name of a file, found {describe_kind(status)}")
+    return status
+
+
+def check_no_input(path: Path, inputs: Iterable[Path | None]) -> None:
+    """Raise OutputError if an output is also read: as the same file, whatever its path is.
+
+    Args:
+        path: the output, which may not exist.
+        inputs: files and folders that the same command reads; None and missing ones are skipped.
+    """
+    for each in inputs:
+        if each is not None and _is_same_file(path, each):
+            also = "" if each == path else f", {each}"
+            raise OutputError(f"--out {path} is one of the files to read{also}; name another")
+
+
+def check_folder(path: Path) -> None:
+    """Raise CacheError if no file can be created beside an output.
+
+    A file is created and removed, with the longest name that a writer needs. No other test covers
+    permissions, read-only and remote disks, and the longest name that a file system allows.
+    """
+    if not path.parent.is_dir():
+        raise CacheError(f"{path}: the folder {path.parent} does not exist; create it first")
+    probe = temporary_path(path)
+    try:
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        probe.unlink()
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def _is_same_file(path: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,142 @@
+"""Reserve the file name of a cache: what is there is replaced only if it is a cache."""
+
+import logging
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.files.atomic import find_temporaries, write_lock
+from clip_cfr.cache.files.job_files import (
+    JOURNAL_START,
+    has_journal,
+    journal_path,
+    partial_path,
+)
+from clip_cfr.cache.files.journal import Journal, read_journal
+from clip_cfr.cache.files.output import (
+    check_folder,
+    check_is_file_name,
+    check_no_input,
+    find_status,
+    resolve_output,
+)
+from clip_cfr.cache.read.hdf5_file import SIGNATURE, is_cache
+
+logger = logging.getLogger(__name__)
+ZEROS = bytes(len(SIGNATURE))
+
+
+@contextmanager
+def reserve_output(
+    path: Path, overwrite: bool = False, inputs: Iterable[Path | None] = ()
+) -> Iterator[Path]:
+    """Hold the lock of a cache to write, after checking that it may be written.
+
+    Leftovers of a killed process are removed, and a warning is logged.
+
+    Args:
+        path: the cache. If it is a symbolic link, its target is written.
+        overwrite: whether to replace a finished cache.
+        inputs: files and folders that the same command reads; None and missing ones are skipped.
+
+    Yields:
+        The file to write: `path`, or the target of the link.
+
+    Raises:
+        OutputError: the file is one of the inputs.
+        CacheError: the file cannot be written, another process writes it, or it exists and is not
+            a cache, or is one and `overwrite` is false.
+    """
+    check_no_input(path, inputs)
+    target = resolve_output(path)
+    check_is_file_name(target)
+    check_folder(target)
+    with write_lock(target):
+        remove_leftovers(target)
+        check_replaceable(target, overwrite)
+        yield target
+
+
+def check_output(path: Path, overwrite: bool = False, inputs: Iterable[Path | None] = ()) -> None:
+    """Raise what `reserve_output` would raise: before the work whose result is to be written."""
+    with reserve_output(path, overwrite, inputs):
+        pass
+
+
+def check_replaceable(path: Path, overwrite: bool) -> None:
+    """Check that nothing is at the path, or a cache that may be replaced.
+
+    Raises:
+        CacheError: it is not a cache, or a cache and `overwrite` is false.
+    """
+    if check_is_file_name(path) is None:
+        return
+    if not is_cache(path):
+        raise CacheError(
+            f"{path}: the file exists and is not a feature cache, so it is not replaced, not even "
+            "with --overwrite; name another file"
+        )
+    if not overwrite:
+        raise CacheError(
+            f"{path}: the file exists; replace it with --overwrite or name another"
+            + _suggest_resuming(path)
+        )
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a killed process left beside an output, and log it; the caller holds the lock."""
+    left = [each for each in find_temporaries(path) if _is_own_temporary(each)]
+    if is_finished_job(path):
+        left += [each for each in (partial_path(path), journal_path(path)) if each.exists()]
+    for each in left:
+        each.unlink(missing_ok=True)
+    if left:
+        names = ", ".join(each.name for each in left)
+        logger.warning("%s: removed what a killed process left beside it: %s", path, names)
+
+
+def is_finished_job(path: Path) -> bool:
+    """Return whether the job beside `path` has written it, and was killed before it could end.
+
+    Then the journal is complete, and older than the cache.
+    """
+    journal = _read_job(path)
+    if journal is None or journal.num_saved() != journal.job["num_rows"]:
+        return False
+    if find_status(path) is None or not is_cache(path):
+        return False
+    return path.stat().st_mtime_ns >= journal_path(path).stat().st_mtime_ns
+
+
+def _read_job(path: Path) -> Journal | None:
+    """Return the journal beside a cache; None if there is none, or it cannot be resumed."""
+    try:
+        return read_journal(journal_path(path)) if has_journal(path) else None
+    except CacheError:
+        return None
+
+
+def _is_own_temporary(path: Path) -> bool:
+    """Return whether a file is an unfinished cache or journal.
+
+    HDF5 writes the signature of a file last: until then the file is empty or begins with zeros.
+    """
+    status = find_status(path, follow_symlinks=False)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return False
+    with open(path, "rb") as file:
+        start = file.read(len(JOURNAL_START))
+    return start == JOURNAL_START or start[: len(SIGNATURE)] in (SIGNATURE, b"", ZEROS)
+
+
+def _suggest_resuming(path: Path) -> str:
+    """Return how to resume the unfinished job beside a finished cache, or nothing without one."""
+    journal = _read_job(path)
+    if journal is None or not journal.batches:
+        return ""
+    return (
+        f"; {journal.describe_saved()} of an unfinished job are saved beside it: to resume that "
+        "job, move the file away"
+    )
