@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import click
 
 
+@runtime_checkable
 class ProgressReporter(Protocol):
     """Receives the progress of a calibration."""
 

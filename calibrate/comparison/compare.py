@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from clip_cfr.calibrate.comparison.method_result import REPORTED
 from clip_cfr.calibrate.core.errors import CalibrationError
@@ -16,6 +16,7 @@ Predicted = Mapping[str, Predictions]
 Measured = Mapping[str, SplitMetrics]
 
 
+@runtime_checkable
 class ComparisonReporter(Protocol):
     """Receives the progress of a comparison."""
 

@@ -31,7 +31,7 @@ def minority() -> CalibrationSet:
 
 def accuracies(worst_group: float, average: float) -> SplitMetrics:
     """Metrics of which the warnings read two."""
-    other = dict.fromkeys(each.name for each in fields(SplitMetrics))
+    other = dict.fromkeys((each.name for each in fields(SplitMetrics)), 0.5)
     return SplitMetrics(**{**other, "worst_group": worst_group, "average": average, "groups": ()})
 
 
