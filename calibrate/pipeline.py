@@ -1,13 +1,12 @@
 """From a cache file to a result: what the command calibrate and Python users call."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 
-from clip_cfr.cache.files.atomic import write_lock
 from clip_cfr.cache.format.schema import FeatureCache
-from clip_cfr.cache.runs.folder import check_run_directory
+from clip_cfr.cache.runs.folder import reserve_run_folder
 from clip_cfr.calibrate.comparison.compare import compare
 from clip_cfr.calibrate.comparison.result import (
     CLASS_MEANS,
@@ -64,7 +63,7 @@ def calibrate_cache(
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     with ExitStack() as stack:
         if out is not None:
-            stack.enter_context(locked_run(Path(out), overwrite))
+            target = stack.enter_context(reserve_run_folder(Path(out), overwrite, [path]))
         platform = start_jax(device, reporter)
         imported = perf_counter()
         opened = stack.enter_context(open_task(path, hold_rows, reporter))
@@ -87,23 +86,13 @@ def calibrate_cache(
             }
         )
         if out is not None:
-            write_result(Path(out), result, opened, platform, overwrite)
+            write_result(target, result, opened, platform, overwrite)
     return result
 
 
 def describe_failures(failures: Mapping[str, str]) -> str:
     """Return why methods could not be fitted, in one line."""
     return "; ".join(f"{name}: {why}" for name, why in failures.items())
-
-
-@contextmanager
-def locked_run(directory: Path, overwrite: bool) -> Iterator[None]:
-    """Keep other processes from writing a run folder, and check that it may be written."""
-    check_run_directory(directory, overwrite)
-    directory.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with write_lock(directory.absolute()):
-        check_run_directory(directory, overwrite)
-        yield
 
 
 def summarize_cache(path: Path, cache: FeatureCache) -> CacheSummary:

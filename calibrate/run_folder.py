@@ -12,7 +12,7 @@ import numpy as np
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.info import content_digest
-from clip_cfr.cache.runs.run import Run, read_run, write_run
+from clip_cfr.cache.runs.run import Run, read_run, write_reserved_run
 from clip_cfr.calibrate.comparison.method_result import REPORTED
 from clip_cfr.calibrate.comparison.result import Artifacts, Result
 from clip_cfr.calibrate.core.errors import CalibrationError
@@ -25,7 +25,7 @@ LIBRARIES = ("jax", "numpy", "optax", "scikit-learn")
 def write_result(
     directory: Path, result: Result, opened: OpenTask, platform: str, overwrite: bool
 ) -> None:
-    """Write the run folder of a result.
+    """Write the run folder of a result, which the caller has reserved.
 
     Raises:
         CacheError: the disk is full, or the folder cannot be written; it says that the result
@@ -55,7 +55,7 @@ def write_result(
         calibration_rows=calibration_columns(opened.cache, artifacts),
     )
     try:
-        write_run(directory, run, overwrite)
+        write_reserved_run(directory, run, overwrite)
     except CacheError as error:
         raise RunNotWritten(str(error), result) from error
 

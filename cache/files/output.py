@@ -20,12 +20,13 @@ SPECIAL = {
 def resolve_output(path: Path) -> Path:
     """Return the path to write for an output: the target if it is a symbolic link.
 
-    So the link stays a link, and all names of a file share one lock.
+    So the link stays a link, and all names of a file share one lock. The path that is returned
+    ends with the name of the file or folder, not with `..`.
 
     Raises:
         CacheError: the link leads to itself, or the path cannot be looked up.
     """
-    if not is_link(path):
+    if not is_link(path) and path.name not in ("", ".."):
         return path
     try:
         target = path.resolve()

@@ -1,37 +1,98 @@
 """A run folder as files by name: replaced as a whole, checked when it is read."""
 
 import hashlib
+import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from clip_cfr.cache.errors import CacheError, FieldError
-from clip_cfr.cache.files.atomic import sync_folder, write_and_sync
+from clip_cfr.cache.files.atomic import (
+    find_temporaries,
+    sync_folder,
+    temporary_path,
+    write_and_sync,
+    write_error,
+    write_lock,
+)
+from clip_cfr.cache.files.output import check_folder, check_no_input, find_status, resolve_output
 from clip_cfr.cache.runs.encoding import json_bytes, parse_json
 
 FORMAT = "clip-cfr-run"
 VERSION = 2
 # Names the other files with their SHA-256; a folder without it is no run.
 INDEX = "run.json"
+# Endings of the files of a run, of every version.
+SUFFIXES = (".json", ".csv", ".csv.gz", ".npz")
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def reserve_run_folder(
+    directory: Path, overwrite: bool, inputs: Iterable[Path | None] = ()
+) -> Iterator[Path]:
+    """Hold the lock of a run folder to write, after checking that it may be written.
+
+    Only an empty folder, or a run folder without foreign files, is ever replaced. What a killed
+    process left is removed, and a run that it left under a hidden name gets its name back; both
+    are logged as warnings.
+
+    Args:
+        directory: the run folder. If it is a symbolic link, its target is written.
+        overwrite: whether to replace a run.
+        inputs: files and folders that the same command reads; None and missing ones are skipped.
+
+    Yields:
+        The folder to write: `directory`, or the target of the link.
+
+    Raises:
+        OutputError: the folder is one of the inputs.
+        CacheError: the folder holds something else, or a run and `overwrite` is false; or it
+            cannot be written, or another process writes it.
+    """
+    check_no_input(directory, inputs)
+    target = resolve_output(directory)
+    check_contents(target)
+    check_writable(target)
+    try:
+        target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(target, error) from error
+    check_folder(target)
+    with write_lock(target):
+        restore_after_kill(target)
+        check_replaceable(target, overwrite)
+        yield target
 
 
 def check_run_directory(directory: Path, overwrite: bool) -> None:
-    """Check that a run may be written to a folder, before anything is trained.
+    """Raise what `reserve_run_folder` would raise, before anything is trained."""
+    with reserve_run_folder(directory, overwrite):
+        pass
 
-    Only a run folder without foreign files is ever replaced. An older run that a kill left under
-    a temporary name gets its name back.
+
+def check_replaceable(directory: Path, overwrite: bool) -> None:
+    """Check that a folder is missing or empty, or holds a run that may be replaced.
 
     Raises:
-        CacheError: the folder holds something else, or a run and `overwrite` is false; or it
-            cannot be written.
+        CacheError: it holds something else, or a run and `overwrite` is false.
     """
-    check_writable(directory)
-    restore(directory)
-    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+    check_contents(directory)
+    if is_run(directory) and not overwrite:
+        raise CacheError(
+            f"{directory}: the run exists; replace it with --overwrite or name another"
+        )
+
+
+def check_contents(directory: Path) -> None:
+    """Raise CacheError if a path is neither free, nor an empty folder, nor a run without others."""
+    if find_status(directory) is None:
         return
-    if not is_run(directory):
+    is_empty = directory.is_dir() and not any(directory.iterdir())
+    if not is_empty and not is_run(directory):
         raise CacheError(f"{directory}: exists and is no run folder; name another one")
     foreign = foreign_files(directory)
     if foreign:
@@ -39,10 +100,10 @@ def check_run_directory(directory: Path, overwrite: bool) -> None:
             f"{directory}: the run folder holds {foreign[0]}, which is not part of the run; move "
             "it away or name another folder"
         )
-    if not overwrite:
-        raise CacheError(
-            f"{directory}: the run exists; replace it with --overwrite or name another"
-        )
+    # Such a folder cannot be renamed, or would vanish under the feet of a shell.
+    if directory.samefile(Path.cwd()) or directory.is_mount():
+        kind = "the current folder" if directory.samefile(Path.cwd()) else "a mount point"
+        raise CacheError(f"{directory}: is {kind}, which cannot be replaced; name a folder in it")
 
 
 def check_writable(directory: Path) -> None:
@@ -55,7 +116,7 @@ def check_writable(directory: Path) -> None:
 
 
 def is_run(directory: Path) -> bool:
-    """Whether a folder holds a run of this program, of any version."""
+    """Return whether a folder holds a run of this program, of any version."""
     try:
         return parse_json(INDEX, (directory / INDEX).read_bytes()).get("format") == FORMAT
     except (OSError, FieldError):
@@ -63,55 +124,89 @@ def is_run(directory: Path) -> bool:
 
 
 def foreign_files(directory: Path) -> list[str]:
-    """Return the files of a run folder that its index does not name."""
-    listed = parse_json(INDEX, (directory / INDEX).read_bytes()).get("sha256", {})
-    found = (path.relative_to(directory).as_posix() for path in directory.rglob("*"))
+    """Return what is in a folder and is not a file of the run that its index names."""
+    listed = _listed_files(directory)
     folders = {Path(name).parent.as_posix() for name in listed}
-    return sorted(name for name in found if name not in {INDEX, *listed, *folders})
+    found = {each.relative_to(directory).as_posix(): each for each in directory.rglob("*")}
+    return sorted(
+        name
+        for name, path in found.items()
+        if path.is_symlink() or name not in (folders if path.is_dir() else listed)
+    )
 
 
-def temporary_names(directory: Path) -> tuple[Path, Path]:
-    """Return names beside a folder for the new run and for the run that it replaces."""
-    mark = uuid4().hex[:8]
-    return tuple(directory.parent / f".{directory.name}.{mark}.{end}" for end in ("tmp", "old"))
+def _listed_files(directory: Path) -> set[str]:
+    """Return the names of the files of a run; empty if the folder holds no run."""
+    if not is_run(directory):
+        return set()
+    listed = parse_json(INDEX, (directory / INDEX).read_bytes()).get("sha256")
+    names = listed if isinstance(listed, dict) else ()
+    return {INDEX, *(name for name in names if name.endswith(SUFFIXES))}
 
 
-def restore(directory: Path) -> None:
-    """Remove what a killed writer left beside a folder, and give an older run its name back."""
-    if not directory.parent.is_dir():
-        return
-    for left in sorted(directory.parent.glob(f".{glob_escape(directory.name)}.????????.old")):
-        if directory.exists():
-            shutil.rmtree(left, ignore_errors=True)
-        elif is_run(left):
+def restore_after_kill(directory: Path) -> None:
+    """Remove what a killed writer left beside a folder, and give an older run its name back.
+
+    The caller holds the lock of the folder.
+    """
+    for left in find_temporaries(directory, "old"):
+        if is_run(left) and find_status(directory) is None:
             left.rename(directory)
-    for left in directory.parent.glob(f".{glob_escape(directory.name)}.????????.tmp"):
+            logger.warning(
+                "%s: restored the run that a killed process left as %s", directory, left.name
+            )
+    older = [each for each in find_temporaries(directory, "old") if not foreign_files(each)]
+    unfinished = [each for each in find_temporaries(directory) if _is_unfinished(each)]
+    for left in (*older, *unfinished):
         shutil.rmtree(left, ignore_errors=True)
+        logger.warning("%s: removed %s, left by a killed process", directory, left.name)
 
 
-def glob_escape(name: str) -> str:
-    """Return a pattern that matches a file name alone."""
-    return "".join(f"[{each}]" if each in "*?[" else each for each in name)
+def _is_unfinished(directory: Path) -> bool:
+    """Return whether a folder holds only files that a run may have."""
+    if directory.is_symlink() or not directory.is_dir():
+        return False
+    return all(
+        not path.is_symlink() and (path.is_dir() or path.name.endswith(SUFFIXES))
+        for path in directory.rglob("*")
+    )
 
 
-def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(directory: Path, files: Mapping[str, bytes], overwrite: bool) -> None:
     """Write files into a temporary folder, which then takes the final name.
 
+    The caller has reserved the folder.
+
     Raises:
+        CacheError: meanwhile another program has written to the folder.
         OSError: the new folder is removed, and the older one stays.
     """
-    temporary, old = temporary_names(directory)
+    temporary = temporary_path(directory)
     try:
         for name, data in (files | {INDEX: index_bytes(files)}).items():
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             write_and_sync(temporary / name, data)
-        # No call swaps two folders; `restore` mends what a kill between these two leaves.
-        if directory.exists():
-            directory.rename(old)
-        temporary.rename(directory)
-        sync_folder(directory.parent)
+        check_replaceable(directory, overwrite)
+        _swap(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(temporary: Path, directory: Path) -> None:
+    """Give a folder its final name, and remove the older one of this name.
+
+    No call does so in one step: `restore_after_kill` repairs what a kill in between leaves.
+    """
+    old = temporary.with_suffix(".old")
+    if directory.exists():
+        directory.rename(old)
+    try:
+        temporary.rename(directory)
+    except OSError:
+        if old.exists():
+            old.rename(directory)
+        raise
+    sync_folder(directory.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

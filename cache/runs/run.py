@@ -22,7 +22,7 @@ from clip_cfr.cache.runs.encoding import (
     parse_json,
     parse_npz,
 )
-from clip_cfr.cache.runs.folder import check_run_directory, read_folder, write_folder
+from clip_cfr.cache.runs.folder import read_folder, reserve_run_folder, write_folder
 
 DAMAGED = "the run is damaged: calibrate again with --overwrite"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -70,15 +70,24 @@ def write_run(directory: str | Path, run: Run, overwrite: bool = False) -> None:
     """Write a run folder atomically; with `overwrite` it replaces an older run.
 
     Raises:
-        CacheError: the folder exists and is no run, or is one and `overwrite` is false; a value
-            cannot be stored; or the disk is full.
+        CacheError: the folder exists and is no run, or is one and `overwrite` is false; another
+            process writes it; a value cannot be stored; or the disk is full.
     """
-    directory = Path(directory)
-    check_run_directory(directory, overwrite)
+    with reserve_run_folder(Path(directory), overwrite) as target:
+        write_reserved_run(target, run, overwrite)
+
+
+def write_reserved_run(directory: Path, run: Run, overwrite: bool) -> None:
+    """Write a run folder that the caller has reserved with `reserve_run_folder`.
+
+    Raises:
+        CacheError: a value cannot be stored, the disk is full, or meanwhile another program has
+            written to the folder; what was there stays.
+    """
     with error_context(directory, "nothing was written"):
         files = encode_run(run)
     try:
-        write_folder(directory, files)
+        write_folder(directory, files, overwrite)
     except OSError as error:
         needed = f"{sum(map(len, files.values())):,} bytes are needed"
         raise write_error(directory, error, needed) from error

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.errors import CacheError, OutputError
+from clip_cfr.cache.files.atomic import write_lock
 from clip_cfr.cache.runs.encoding import csv_bytes, parse_csv
-from clip_cfr.cache.runs.folder import check_run_directory
-from clip_cfr.cache.runs.run import Run, default_run_directory, read_run, write_run
+from clip_cfr.cache.runs.folder import check_run_directory, reserve_run_folder
+from clip_cfr.cache.runs.run import (
+    Run,
+    default_run_directory,
+    read_run,
+    write_reserved_run,
+    write_run,
+)
 from tests.cache.examples import assert_identical, run_python
 
 RUN = Run(
@@ -271,7 +279,76 @@ def test_a_folder_of_photos_with_a_run_json_is_never_replaced(tmp_path):
     assert found == "exists and is no run folder; name another one"
 
 
-def test_a_run_that_a_kill_left_under_a_temporary_name_gets_its_name_back(run):
+def test_a_run_that_lists_photos_is_never_replaced(run):
+    index = json.loads((run / "run.json").read_text())
+    (run / "photo.png").write_text("mine")
+    index["sha256"]["photo.png"] = "00"
+    (run / "run.json").write_text(json.dumps(index))
+    assert "holds photo.png, which is not part" in message_of(
+        write_run, run, run=RUN, overwrite=True
+    )
+    index["sha256"] = ["photo.png"]
+    (run / "run.json").write_text(json.dumps(index))
+    assert "holds " in message_of(write_run, run, run=RUN, overwrite=True)
+    assert (run / "photo.png").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "heads"])
+def test_a_run_folder_with_links_is_never_replaced(run, tmp_path, name):
+    (run / name).rename(tmp_path / "mine")
+    (run / name).symlink_to(tmp_path / "mine")
+    found = message_of(write_run, run, run=RUN, overwrite=True)
+    assert found.startswith(f"the run folder holds {name}, which is not part of the run; ")
+
+
+def test_a_symbolic_link_to_a_folder_is_followed_and_stays(run, tmp_path):
+    link = tmp_path / "latest"
+    link.symlink_to("run")
+    other = replace(RUN, config={"lr": 2})
+    with pytest.raises(CacheError, match=f"{run}: the run exists; replace it"):
+        write_run(link, other)
+    write_run(link, other, overwrite=True)
+    assert link.readlink() == Path("run")
+    assert read_run(run).config == {"lr": 2}
+    link.unlink()
+    link.symlink_to("later")
+    write_run(link, RUN)
+    assert link.readlink() == Path("later")
+    assert read_run(tmp_path / "later").config == RUN.config
+
+
+def test_the_current_folder_is_not_replaced(run, monkeypatch):
+    monkeypatch.chdir(run)
+    for folder in (Path(), run, Path("heads/..")):
+        with pytest.raises(CacheError) as error:
+            write_run(folder, RUN, overwrite=True)
+        assert str(error.value) == (
+            f"{run}: is the current folder, which cannot be replaced; name a folder in it"
+        )
+
+
+def test_a_run_is_not_replaced_if_files_appear_during_the_work(run):
+    with reserve_run_folder(run, overwrite=True) as target:
+        (run / "notes.txt").write_text("mine")
+        assert "holds notes.txt" in message_of(
+            lambda folder: write_reserved_run(folder, RUN, overwrite=True), target
+        )
+    assert [each.name for each in run.parent.iterdir()] == ["run"]
+    assert (run / "notes.txt").read_text() == "mine"
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path):
+    assert message_of(check_run_directory, tmp_path / ("a" * 250), overwrite=False) == (
+        "cannot be written: File name too long; name a shorter one"
+    )
+
+
+def test_an_input_is_no_output(run):
+    with pytest.raises(OutputError, match="is one of the files to read; name another"):
+        reserve_run_folder(run, True, inputs=[run]).__enter__()
+
+
+def test_a_run_that_a_kill_left_under_a_temporary_name_gets_its_name_back(run, caplog):
     hidden = run.with_name(".run.0123abcd.old")
     run.rename(hidden)
     run.with_name(".run.89abcdef.tmp").mkdir()
@@ -279,6 +356,58 @@ def test_a_run_that_a_kill_left_under_a_temporary_name_gets_its_name_back(run):
     assert message_of(check_run_directory, run, overwrite=False) == expected
     assert read_run(run).config == RUN.config
     assert [each.name for each in run.parent.iterdir()] == ["run"]
+    assert caplog.messages == [
+        f"{run}: restored the run that a killed process left as .run.0123abcd.old",
+        f"{run}: removed .run.89abcdef.tmp, left by a killed process",
+    ]
+
+
+def test_folders_of_similar_names_are_left_alone(run):
+    """Folders are recognised by their contents, and not by their names alone."""
+    for name in (".run.0123abcd.old", ".run.0123abcd.tmp", ".run.mine.tmp"):
+        run.with_name(name).mkdir()
+        (run.with_name(name) / "photo.png").write_text("mine")
+    write_run(run, RUN, overwrite=True)
+    assert len(list(run.parent.glob(".run.*/photo.png"))) == 3
+
+
+KILL_IN_THE_SWAP = """
+import os, signal, sys
+from pathlib import Path
+from clip_cfr.cache.runs.run import Run, write_run
+rename = Path.rename
+def kill(self, target):
+    if self.suffix == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    found = rename(self, target)
+    if Path(target).suffix == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+Path.rename = kill
+write_run(sys.argv[1], Run(config={"lr": 2}, provenance={}, metrics={}), overwrite=True)
+"""
+
+
+@pytest.mark.parametrize("suffix", [".old", ".tmp"])
+def test_a_kill_between_the_renames_loses_nothing(run, suffix):
+    done = run_python(KILL_IN_THE_SWAP, run, suffix)
+    assert done.returncode == -signal.SIGKILL
+    assert not run.exists()
+    check_run_directory(run, overwrite=True)
+    assert read_run(run).config == RUN.config
+    assert [each.name for each in run.parent.iterdir()] == ["run"]
+
+
+def test_a_second_writer_is_refused_and_disturbs_nothing(run):
+    """Leftovers are removed under the lock: not the folder that a process writes right now."""
+    live = run.with_name(".run.0123abcd.tmp")
+    live.mkdir()
+    with write_lock(run):
+        assert message_of(check_run_directory, run, overwrite=True) == (
+            "another process is writing this file; wait until it ends, or write another file "
+            "(lock: run.lock)"
+        )
+        assert live.exists()
 
 
 def test_pandas_reads_predictions_in_one_line(run):
@@ -293,7 +422,8 @@ def test_pandas_reads_predictions_in_one_line(run):
 FILL_DISK = """
 import resource, sys
 import numpy as np
-from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.errors import CacheError, OutputError
+from clip_cfr.cache.files.atomic import write_lock
 from clip_cfr.cache.runs.run import Run, write_run
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 run = Run(config={}, provenance={}, metrics={}, heads={"erm": {"a": np.zeros(1000)}})
