@@ -26,7 +26,8 @@ from clip_cfr.calibrate.array_task import (
     make_task,
 )
 from clip_cfr.calibrate.core.errors import SettingsError
-from clip_cfr.calibrate.core.experiment import Experiment, prepare
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.methods.fitted import Fitted
 from clip_cfr.calibrate.runtime import jax_setup

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.reader import open_cache
-from clip_cfr.calibrate.core.experiment import Prepared, prepare
+from clip_cfr.calibrate.core.prepared import Prepared, prepare
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.progress import LineReporter, ProgressReporter
 from clip_cfr.calibrate.runtime import jax_setup

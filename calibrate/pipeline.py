@@ -17,7 +17,7 @@ from clip_cfr.calibrate.comparison.result import (
 )
 from clip_cfr.calibrate.comparison.summary import summarize
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import prepare
+from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.open_task import open_task, start_jax
 from clip_cfr.calibrate.progress import LineReporter, ProgressReporter

@@ -12,7 +12,7 @@ import numpy as np
 
 from clip_cfr.calibrate.bench.sizes import Sizes
 from clip_cfr.calibrate.bench.timing import Turn
-from clip_cfr.calibrate.core.train import Leg
+from clip_cfr.calibrate.core.segments import Segment
 
 # Programs, run in processes of their own: this package never imports PyTorch.
 FOLDER = Path(__file__).with_name("pytorch")
@@ -57,11 +57,11 @@ class Peers:
         return {p.name: p.run(self.stage, *options)["seconds"] for p, options in steps.items()}
 
 
-def invite(sizes: Sizes, leg: Leg, losses: np.ndarray, folder: Path) -> Peers:
+def invite(sizes: Sizes, segment: Segment, losses: np.ndarray, folder: Path) -> Peers:
     """The loops that compute our losses here.
 
     Args:
-        leg: the whole stage.
+        segment: the whole stage.
         losses: of its first steps, without dropout.
         folder: where the input of the loops goes.
     """
@@ -73,7 +73,7 @@ def invite(sizes: Sizes, leg: Leg, losses: np.ndarray, folder: Path) -> Peers:
     reason = reason_against_all()
     if reason is not None:
         return Peers(stage, [], {peer.name: reason for peer in peers})
-    np.savez(stage, **as_arrays(leg))
+    np.savez(stage, **as_arrays(segment))
     found = {peer: objection(peer, stage, losses) for peer in peers}
     excuses = {peer.name: why for peer, why in found.items() if why is not None}
     return Peers(stage, [peer for peer in peers if found[peer] is None], excuses)
@@ -100,10 +100,10 @@ def objection(peer: Peer, stage: Path, losses: np.ndarray) -> str | None:
     return f"its losses differ from ours by up to {apart:.2g} in the first {len(losses)} steps"
 
 
-def as_arrays(leg: Leg) -> dict[str, np.ndarray]:
+def as_arrays(segment: Segment) -> dict[str, np.ndarray]:
     """All that a step of the default stage needs: centroids, and random negatives out of a pool."""
-    stage, data = leg.stage, leg.data
-    batches, weights = stage.batches, stage.weights
+    stage, data = segment.stage, segment.data
+    batches, hyperparameters = stage.batches, stage.hyperparameters
     rows, slots = map(np.asarray, batches.negatives)
     steps, parts, places = rows.shape
     in_pool = slots + places * np.arange(parts)[:, None, None]
@@ -114,8 +114,8 @@ def as_arrays(leg: Leg) -> dict[str, np.ndarray]:
         "class_embeddings": data.class_embeddings,
         "weight": stage.head.weight,
         "log_scale": stage.head.log_scale,
-        "centroids": stage.memory.unit,
-        "row_weights": weights.row_weights,
+        "centroids": stage.loss_state.unit,
+        "row_weights": hyperparameters.row_weights,
         "anchors": batches.anchors,
         "training": batches.training,
         "pool": rows.reshape(steps, -1),
@@ -124,9 +124,9 @@ def as_arrays(leg: Leg) -> dict[str, np.ndarray]:
         "lr": stage.sgd.lr,
         "momentum": stage.sgd.momentum,
         "weight_decay": stage.sgd.weight_decay,
-        "temperature": weights.temperature,
-        "holistic": weights.holistic,
-        "dropout": weights.dropout,
-        "dps_momentum": weights.dps_momentum,
+        "temperature": hyperparameters.temperature,
+        "holistic": hyperparameters.holistic_weight,
+        "dropout": hyperparameters.dropout_rate,
+        "dps_momentum": hyperparameters.dps_momentum,
     }
     return {name: np.asarray(array) for name, array in arrays.items()}

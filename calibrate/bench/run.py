@@ -54,8 +54,8 @@ def bench_train(words: Sequence[str], sizes: Sizes, repeats: int, tell: Tell) ->
 
 def invited(training: Training, folder: Path) -> Peers:
     """The PyTorch loops that train the stage as we do."""
-    leg = training.cfr_leg(training.experiment())
-    return invite(training.sizes, leg, first_losses(training, leg, CHECKED_STEPS), folder)
+    segment = training.cfr_segment(training.experiment())
+    return invite(training.sizes, segment, first_losses(training, segment, CHECKED_STEPS), folder)
 
 
 def turn_figures(training: Training, peers: Peers, repeats: int) -> dict[str, float]:

@@ -11,9 +11,11 @@ import numpy as np
 from clip_cfr.calibrate.bench.sizes import Sizes
 from clip_cfr.calibrate.bench.synthetic import synthetic_task
 from clip_cfr.calibrate.bench.timing import Turn, seconds
-from clip_cfr.calibrate.core.experiment import Experiment, Prepared, prepare
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.prepared import Prepared, prepare
+from clip_cfr.calibrate.core.segments import Segment, evaluation_steps
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.train import Leg, Trained, evaluation_steps, train
+from clip_cfr.calibrate.core.train import Trained, train
 from clip_cfr.calibrate.methods import cfr, fit
 
 PRODUCT_ROWS = 4096
@@ -34,14 +36,14 @@ class Training:
         """One whose ERM stage has not run."""
         return Experiment(self.prepared, self.settings, seed=0)
 
-    def cfr_leg(self, experiment: Experiment) -> Leg:
+    def cfr_segment(self, experiment: Experiment) -> Segment:
         """The CFR stage with all rows drawn and on the device."""
-        [leg] = cfr.stage_legs(experiment)
-        return leg._replace(stage=jax.device_put(leg.stage))
+        [segment] = cfr.make_segments(experiment)
+        return segment._replace(stage=jax.device_put(segment.stage))
 
-    def run(self, leg: Leg) -> Trained:
-        """What the compiled loop makes of a leg."""
-        return train(cfr.objective_of(self.settings), [leg])
+    def run(self, segment: Segment) -> Trained:
+        """What the compiled loop makes of a segment."""
+        return train(cfr.make_objective(self.settings), [segment])
 
     def measure(self) -> Turn:
         """Seconds of a step of each stage and of CFR's loop alone, and of matrix products.
@@ -63,10 +65,12 @@ class Training:
         experiment, sizes = self.experiment(), self.sizes
         yield "erm_step", 1, lambda: experiment.erm.last
         yield "cfr_step", 1, lambda: fit("cfr", experiment).history["loss"]
-        leg = self.cfr_leg(experiment)
-        piece = leg._replace(points=evaluation_steps(sizes.steps // sizes.loop_pieces, 1))
+        segment = self.cfr_segment(experiment)
+        piece = segment._replace(eval_steps=evaluation_steps(sizes.steps // sizes.loop_pieces, 1))
         yield "loop_step", sizes.loop_pieces, lambda: self.run(piece)
-        evaluated = leg._replace(points=evaluation_steps(sizes.steps, sizes.many_evaluations))
+        evaluated = segment._replace(
+            eval_steps=evaluation_steps(sizes.steps, sizes.many_evaluations)
+        )
         yield "evaluated_step", 1, lambda: self.run(evaluated)
 
 
@@ -79,11 +83,13 @@ def set_up(sizes: Sizes) -> Training:
     return Training(sizes, prepare(task), settings)
 
 
-def first_losses(training: Training, leg: Leg, steps: int) -> np.ndarray:
+def first_losses(training: Training, segment: Segment, steps: int) -> np.ndarray:
     """The loss of each of the first steps, without dropout."""
-    weights = leg.stage.weights._replace(dropout=jnp.float32(0))
-    stage = leg.stage._replace(weights=weights)
-    trained = training.run(leg._replace(stage=stage, points=np.arange(steps + 1, dtype=np.int32)))
+    hyperparameters = segment.stage.hyperparameters._replace(dropout_rate=jnp.float32(0))
+    stage = segment.stage._replace(hyperparameters=hyperparameters)
+    trained = training.run(
+        segment._replace(stage=stage, eval_steps=np.arange(steps + 1, dtype=np.int32))
+    )
     return np.asarray(trained.info.logged["loss"])
 
 

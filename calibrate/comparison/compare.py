@@ -6,11 +6,13 @@ from typing import Protocol, runtime_checkable
 
 from clip_cfr.calibrate.comparison.method_result import REPORTED
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import Experiment, Prepared
+from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.metrics import Predictions, SplitMetrics, evaluate
+from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.methods.fitted import Classifier, Fitted
-from clip_cfr.calibrate.methods.together import fit_each
+from clip_cfr.calibrate.methods.batched import fit_experiments
+from clip_cfr.calibrate.methods.classifiers import Classifier
+from clip_cfr.calibrate.methods.fitted import Fitted
 
 Predicted = Mapping[str, Predictions]
 Measured = Mapping[str, SplitMetrics]
@@ -79,7 +81,7 @@ def fit_method(
     Raises:
         CalibrationError: the method cannot be fitted in one of them.
     """
-    fits = fit_each(name, experiments)
+    fits = fit_experiments(name, experiments)
     outcomes = []
     for experiment in experiments:
         reporter.start_fit(name, experiment.seed)

@@ -1,12 +1,13 @@
-"""Class centroids for dynamic positive centroid sampling."""
+"""Class centroids for dynamic positive centroid sampling (DPS)."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from clip_cfr.calibrate.core.embeddings import Embeddings, of_unit_length
-from clip_cfr.calibrate.core.head import Features, Head, StoredFeatures, embedded_chunks
+from clip_cfr.calibrate.core.embeddings import Embeddings, normalize
+from clip_cfr.calibrate.core.features import Features, StoredFeatures
+from clip_cfr.calibrate.core.head import Head, embed_in_chunks
 
 
 def update_centroids(
@@ -16,21 +17,29 @@ def update_centroids(
     weights: Float[Array, " rows"],
     momentum: Float[Array, ""] | float,
 ) -> Embeddings:
-    """Moving average c <- normalise(m c + (1 - m) mean) of each class that has weight in the batch.
+    """Update each class that has weight in the batch: c <- normalize(m c + (1 - m) mean).
 
-    A centroid of zeros stands for a class that has had no row yet; its first rows set it.
+    A zero centroid stands for a class without rows so far. The first rows of the class set it to
+    their mean.
+
+    Args:
+        weights: weight of each row in the mean of its class; 0 leaves the row out.
+        momentum: m, in [0, 1].
+
+    References:
+        arXiv 2403.07241, dynamic positive centroid sampling. The default momentum is our choice.
     """
-    members = jax.nn.one_hot(labels, len(centroids.factors)) * weights[:, None]
+    members = jax.nn.one_hot(labels, len(centroids.inverse_norms)) * weights[:, None]
     mass = members.sum(axis=0)
-    means = embeddings.sums(members) / jnp.where(mass > 0, mass, 1)[:, None]
-    moved = of_unit_length(momentum * centroids.unit + (1 - momentum) * means)
+    means = embeddings.weighted_sums(members) / jnp.where(mass > 0, mass, 1)[:, None]
+    moved = normalize(momentum * centroids.unit + (1 - momentum) * means)
     return Embeddings(
         jnp.where(mass[:, None] > 0, moved.vectors, centroids.vectors),
-        jnp.where(mass > 0, moved.factors, centroids.factors),
+        jnp.where(mass > 0, moved.inverse_norms, centroids.inverse_norms),
     )
 
 
-def initial_centroids(
+def compute_centroids(
     head: Head,
     features: Features | StoredFeatures,
     rows: Int[np.ndarray, " rows"],
@@ -38,9 +47,14 @@ def initial_centroids(
     weights: Float[np.ndarray, " rows"],
     num_classes: int,
 ) -> Embeddings:
-    """Unit-length weighted mean of each class; zeros where a class has no weight."""
+    """Compute the unit-length weighted mean of each class; zeros for a class without weight.
+
+    Args:
+        rows: row indices.
+        labels, weights: class and weight of each of these rows.
+    """
     total = np.zeros((num_classes, head.weight.shape[0]), np.float32)
-    for place, embeddings in embedded_chunks(head, features, rows):
-        members = np.eye(num_classes, dtype=np.float32)[labels[place]] * weights[place, None]
+    for chunk, embeddings in embed_in_chunks(head, features, rows):
+        members = np.eye(num_classes, dtype=np.float32)[labels[chunk]] * weights[chunk, None]
         total += members.T @ embeddings
-    return of_unit_length(jnp.asarray(total))
+    return normalize(jnp.asarray(total))

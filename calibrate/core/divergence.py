@@ -1,4 +1,4 @@
-"""Refuses what a training stage came to where it left the finite numbers."""
+"""Check that a training stage did not diverge."""
 
 import jax
 import numpy as np
@@ -7,17 +7,20 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.train import Trained
 
 
-def refuse_divergence(trained: Trained, stage: str, option: str, lr: float) -> None:
-    """Raises where a head, the loss or the logit scale is not finite.
+def check_convergence(trained: Trained, stage: str, option: str, lr: float) -> None:
+    """Raise if the loss, the logit scale or the last head of a stage is NaN or infinite.
 
-    A head of NaNs predicts the first class everywhere: its accuracies look like numbers.
+    Without this check, a head of NaNs predicts the first class everywhere and gets plausible
+    accuracies.
 
     Args:
-        stage: what trained, for the message.
-        option: the option of its learning rate, `lr`.
+        trained: result of the stage.
+        stage: name of the stage for the message.
+        option: command-line option of its learning rate.
+        lr: value of that option.
 
     Raises:
-        CalibrationError: names the first evaluation at which it shows.
+        CalibrationError: the stage diverged; names the first evaluation at which it shows.
     """
     info = trained.info
     finite = np.isfinite(info.logged["loss"]) & np.isfinite(info.logit_scale)
@@ -26,7 +29,7 @@ def refuse_divergence(trained: Trained, stage: str, option: str, lr: float) -> N
     steps = np.asarray(info.step)
     first = steps[int(finite.argmin())] if not finite.all() else steps[-1]
     raise CalibrationError(
-        f"{stage} diverged: at step {first} of {steps[-1]} its numbers are no longer finite; "
+        f"{stage} diverged at step {first} of {steps[-1]} (NaN or infinite values); "
         f"lower {option} (it is {lr:g}), or go back to the defaults of --temperature, "
         "--logit-scale and --weight-decay"
     )

@@ -1,4 +1,4 @@
-"""Dropout whose random bits cost next to nothing."""
+"""Dropout with cheap random bits."""
 
 import jax
 import jax.numpy as jnp
@@ -6,25 +6,26 @@ from jaxtyping import Array, Float, UInt32
 
 from clip_cfr.calibrate.core.embeddings import Embeddings
 
-GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: neighbouring counters land far apart
+# 2^32 over the golden ratio: spreads consecutive counters over all 32-bit words.
+GOLDEN = 0x9E3779B9
 
 
 def dropout(key: Array, embeddings: Embeddings, rate: Float[Array, ""]) -> Embeddings:
-    """Embeddings with a share `rate` of their entries zero and the others scaled up;
-    their length is no longer 1.
+    """Zero a fraction `rate` of all entries and divide the others by 1 - `rate`.
 
-    The key gives one seed, and a hash of seed and place decides about each entry: on a CPU,
-    JAX's own bits for every entry cost more than all of the loss.
+    The results no longer have unit length. The key gives one seed, and a hash of the seed and the
+    position decides on each entry: on a CPU, drawing JAX's random bits for every entry costs more
+    than the rest of the loss.
     """
-    vectors, factors = embeddings
-    places = jax.lax.iota(jnp.uint32, vectors.size).reshape(vectors.shape)
-    bits = mixed(places * jnp.uint32(GOLDEN) + jax.random.bits(key))
+    vectors, inverse_norms = embeddings
+    counters = jax.lax.iota(jnp.uint32, vectors.size).reshape(vectors.shape)
+    bits = hash_words(counters * jnp.uint32(GOLDEN) + jax.random.bits(key))
     kept = bits >= (rate * 2.0**32).astype(jnp.uint32)
-    return Embeddings(jnp.where(kept, vectors, 0), factors / (1 - rate))
+    return Embeddings(jnp.where(kept, vectors, 0), inverse_norms / (1 - rate))
 
 
-def mixed(words: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
-    """Words whose every bit depends on every bit of those given.
+def hash_words(words: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+    """Hash 32-bit words so that each output bit depends on all input bits.
 
     References:
         MurmurHash3's 32-bit finaliser (Appleby, public domain).

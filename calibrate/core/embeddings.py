@@ -1,4 +1,4 @@
-"""Embeddings of unit length, which are never divided by their lengths."""
+"""Embeddings of unit length, without a division of every entry by the norm."""
 
 from typing import NamedTuple
 
@@ -8,40 +8,39 @@ from jaxtyping import Array, Float
 
 
 class Embeddings(NamedTuple):
-    """Embeddings as vectors of any length, with the factor that gives each of them length 1.
+    """Unit-length embeddings, stored as unscaled vectors and their inverse norms.
 
-    What a loss reads of an embedding are products with it, and a factor can go onto the product:
-    then nothing passes over all entries of the vectors to scale them, nor back over those of their
-    gradient.
+    Losses read embeddings through inner products, and an inverse norm can scale a product instead
+    of the vector. This saves a pass over all entries of the vectors, and one over their gradient.
 
     Attributes:
-        vectors: projections as they come.
-        factors: inverse lengths; 0 for a zero vector, which so stays zero, with a zero gradient.
+        vectors: projections of any length.
+        inverse_norms: 0 for a zero vector, which therefore stays zero, with a zero gradient.
     """
 
     vectors: Float[Array, "rows embedding"]
-    factors: Float[Array, " rows"]
+    inverse_norms: Float[Array, " rows"]
 
     @property
     def unit(self) -> Float[Array, "rows embedding"]:
-        """The embeddings themselves."""
-        return self.vectors * self.factors[:, None]
+        """The embeddings as unit-length vectors."""
+        return self.vectors * self.inverse_norms[:, None]
 
-    def products(self, others: Float[Array, "others embedding"]) -> Float[Array, "rows others"]:
-        """Scalar products of the embeddings with other vectors: cosines if those have length 1."""
-        return self.vectors @ others.T * self.factors[:, None]
+    def dot(self, others: Float[Array, "others embedding"]) -> Float[Array, "rows others"]:
+        """Return inner products with other vectors: cosines if those have unit length."""
+        return self.vectors @ others.T * self.inverse_norms[:, None]
 
     def cosines(self, others: "Embeddings") -> Float[Array, "rows others"]:
-        """Cosines of the embeddings with others."""
-        return self.products(others.vectors) * others.factors[None, :]
+        """Return cosine similarities with other embeddings."""
+        return self.dot(others.vectors) * others.inverse_norms[None, :]
 
-    def sums(self, weights: Float[Array, "rows sums"]) -> Float[Array, "sums embedding"]:
-        """Weighted sums of the embeddings."""
-        return (weights * self.factors[:, None]).T @ self.vectors
+    def weighted_sums(self, weights: Float[Array, "rows sums"]) -> Float[Array, "sums embedding"]:
+        """Return one sum of the unit-length embeddings for each column of weights."""
+        return (weights * self.inverse_norms[:, None]).T @ self.vectors
 
 
-def of_unit_length(vectors: Float[Array, "rows embedding"]) -> Embeddings:
-    """The embeddings that have the directions of the vectors."""
+def normalize(vectors: Float[Array, "rows embedding"]) -> Embeddings:
+    """Return the unit-length embeddings in the directions of the vectors."""
     squares = jnp.sum(vectors**2, axis=1)
-    # Infinity has the inverse root 0, with a gradient of 0; a floor would have one of 1e12.
+    # The inverse root of infinity is 0, with gradient 0; a floor would have a gradient of 1e12.
     return Embeddings(vectors, jax.lax.rsqrt(jnp.where(squares > 1e-24, squares, jnp.inf)))

@@ -1,38 +1,42 @@
 """One experiment: a task, settings and a seed, with the ERM stage that several methods share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
-from clip_cfr.calibrate.core.calibration_set import CalibrationSet, calibration_set
-from clip_cfr.calibrate.core.divergence import refuse_divergence
-from clip_cfr.calibrate.core.head import (
-    Data,
-    Features,
-    Head,
-    StoredFeatures,
-    Units,
-    all_logits,
-    arrays_of,
-    clip_head,
-    measure_units,
-    on_device,
-)
+from clip_cfr.calibrate.core.calibration_set import CalibrationSet, select_calibration_set
+from clip_cfr.calibrate.core.divergence import check_convergence
+from clip_cfr.calibrate.core.head import Head, compute_logits
 from clip_cfr.calibrate.core.objectives import ErmObjective
-from clip_cfr.calibrate.core.sampling import minibatches
-from clip_cfr.calibrate.core.settings import CRITERIA, Settings
+from clip_cfr.calibrate.core.prepared import Prepared
+from clip_cfr.calibrate.core.sampling import draw_minibatches
+from clip_cfr.calibrate.core.segments import (
+    Segment,
+    SgdSettings,
+    Stage,
+    evaluation_steps,
+    evaluations_per_call,
+    split_segments,
+)
+from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.core.train import Leg, SgdSettings, Stage, Trained, evaluation_steps, train
-from clip_cfr.calibrate.core.windows import Window, windows
+from clip_cfr.calibrate.core.train import Objective, SegmentCallback, Trained, train
+from clip_cfr.calibrate.core.units import clip_head, head_arrays
+from clip_cfr.calibrate.core.windows import Window, make_windows
 
-STAGES = {"erm": 0, "calibration set": 1, "cfr": 2, "dfr": 3}
-# The settings that the ERM stage depends on, and so everything that is read off its head.
+# Called about 20 times a stage with its name, "erm" or "cfr", the steps done and all its steps.
+ProgressCallback = Callable[[str, int, int], None]
+PROGRESS_CALLS = 20
+CALLBACK_CALLS = 10
+
+# Index of each stage's random stream.
+STREAMS = {"erm": 0, "calibration set": 1, "cfr": 2, "dfr": 3}
+# The settings that the ERM stage, and everything computed with its head, depends on.
 ERM_SETTINGS = (
     "erm_lr",
     "erm_steps",
@@ -46,173 +50,182 @@ ERM_SETTINGS = (
 )
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A task with what all seeds and settings share; its features are on the device.
+@dataclass
+class ErmCache:
+    """Results of the ERM stage, shared by all experiments with the same ERM settings and seed.
 
-    Where `held` is a number they are not: so many rows of them at a time are.
+    Attributes:
+        trained: result of the stage; None before it has run.
+        train_logits: logits of the training rows, by source head.
     """
 
-    task: Task
-    units: Units
-    features: Features | StoredFeatures
-    class_embeddings: Float[Array, "classes embedding"]
-    held: int | None = None
-
-    @cached_property
-    def everything(self) -> Data:
-        """The data of a window that holds all rows."""
-        return self.data_with(self.features, self.task.labels, self.task.rows("val"))
-
-    def data(self, window: Window) -> Data:
-        """What the training loop reads while a window is held."""
-        if window.rows is None:
-            return self.everything
-        features = on_device(window.take(self.task.features), self.units)
-        places = window.places(self.task.rows("val"))
-        return self.data_with(features, window.take(self.task.labels), places)
-
-    def data_with(self, features: Features, labels, val_rows) -> Data:
-        task = self.task
-        return Data(
-            features=features,
-            labels=jnp.asarray(labels),
-            class_embeddings=self.class_embeddings,
-            val_rows=jnp.asarray(val_rows),
-            val_groups=jnp.asarray(task.groups[task.rows("val")]),
-            group_labels=jnp.arange(task.num_groups) // len(task.attribute_names),
-        )
-
-
-def prepare(task: Task, held: int | None = None) -> Prepared:
-    """Puts the features of a task on the device, or so many rows at a time when they are needed."""
-    units = measure_units(task)
-    if held is None:
-        features = on_device(task.features, units)
-    else:
-        features = StoredFeatures(task.features, jnp.float32(1 / units.features))
-    return Prepared(task, units, features, jnp.asarray(task.class_embeddings), held)
+    trained: Trained | None = None
+    train_logits: dict[str, Float[np.ndarray, "rows classes"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the methods work with; the ERM stage runs when it is first asked for, and once.
+    """What a method is fitted on. The ERM stage is trained on first use.
 
-    `shared` keeps that stage, for all experiments that differ in nothing it depends on.
+    Attributes:
+        prepared: task to train on.
+        settings: hyperparameters.
+        seed: seed of all random choices.
+        progress: called about 20 times a stage. A stage that is cached already is not reported.
+        shared: cached results of the ERM stage.
     """
 
     prepared: Prepared
     settings: Settings
     seed: int
-    shared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    progress: ProgressCallback | None = field(default=None, repr=False, compare=False)
+    shared: ErmCache = field(default_factory=ErmCache, repr=False, compare=False)
 
     @property
     def task(self) -> Task:
         return self.prepared.task
 
     def with_settings(self, settings: Settings) -> "Experiment":
-        """The experiment with other settings; it shares the ERM stage if that stays the same."""
+        """Return the experiment with other settings; equal ERM settings share the ERM stage."""
         same = erm_settings(settings) == erm_settings(self.settings)
-        return replace(self, settings=settings, shared=self.shared if same else {})
+        return replace(self, settings=settings, shared=self.shared if same else ErmCache())
 
     def rng(self, stage: str) -> np.random.Generator:
-        """The generator of a stage: a function of the seed and the stage alone."""
-        return np.random.default_rng([self.seed, STAGES[stage]])
+        """Return the generator of a stage, which depends on the seed and the stage only."""
+        return np.random.default_rng([self.seed, STREAMS[stage]])
 
     def key(self, stage: str) -> jax.Array:
-        """The JAX key of a stage: a function of the seed and the stage alone."""
-        return jax.random.fold_in(jax.random.key(self.seed), STAGES[stage])
+        """Return the JAX key of a stage, which depends on the seed and the stage only."""
+        return jax.random.fold_in(jax.random.key(self.seed), STREAMS[stage])
 
-    def start(self) -> Head:
-        """CLIP's own head with the logit scale to train from."""
+    def initial_head(self) -> Head:
+        """Return CLIP's own head with the logit scale that training starts from."""
         return clip_head(self.task, self.prepared.units, self.settings.logit_scale)
 
-    def zeroshot(self) -> Head:
-        """CLIP's own head with its own logit scale."""
+    def zeroshot_head(self) -> Head:
+        """Return CLIP's own head with its own logit scale."""
         return clip_head(self.task, self.prepared.units, self.task.logit_scale)
 
+    def source_head(self, name: str) -> Head:
+        """Return the last head of the ERM stage for `erm`, CLIP's own for `zeroshot`."""
+        return self.erm.last if name == "erm" else self.zeroshot_head()
+
     def sgd_settings(self, lr: float) -> SgdSettings:
-        """The optimizer's settings with a stage's learning rate."""
+        """Return the optimizer's hyperparameters with the learning rate of a stage."""
         settings = self.settings
-        trains = 0.0 if settings.freeze_logit_scale else 1.0
-        numbers = (lr, settings.momentum, settings.weight_decay, trains)
-        return SgdSettings(*map(jnp.float32, numbers))
+        return SgdSettings(
+            lr=jnp.float32(lr),
+            momentum=jnp.float32(settings.momentum),
+            weight_decay=jnp.float32(settings.weight_decay),
+            log_scale_factor=jnp.float32(0 if settings.freeze_logit_scale else 1),
+        )
 
     def logits(
         self, head: Head, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
-        """Logits of rows under a head."""
+        """Return the logits of rows of the task under a head."""
         prepared = self.prepared
-        return all_logits(head, prepared.features, prepared.class_embeddings, rows)
+        return compute_logits(head, prepared.features, prepared.class_embeddings, rows)
 
     def probabilities(
         self, head: Head, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
-        """Class probabilities of rows under a head."""
+        """Return the class probabilities of rows of the task under a head."""
         return np.asarray(jax.nn.softmax(self.logits(head, rows)))
 
-    def arrays(self, head: Head) -> dict[str, np.ndarray]:
-        """A head as numpy arrays in the units of the cache."""
-        return arrays_of(head, self.prepared.units)
+    def train_logits(self, source: str) -> Float[np.ndarray, "rows classes"]:
+        """Return the logits of the training rows under a source head, computed once."""
+        cached = self.shared.train_logits
+        if source not in cached:
+            cached[source] = self.logits(self.source_head(source), self.task.rows("train"))
+        return cached[source]
 
-    @property
-    def erm(self) -> Trained:
-        """The ERM stage.
-
-        Raises:
-            CalibrationError: it diverged.
-        """
-        if "erm" not in self.shared:
-            self.keep_erm(train(ErmObjective(), self.erm_legs()))
-        refuse_divergence(self.shared["erm"], "ERM", "--erm-lr", self.settings.erm_lr)
-        return self.shared["erm"]
-
-    def keep_erm(self, trained: Trained) -> None:
-        """Takes what the ERM stage came to, for all who share it."""
-        self.shared["erm"] = trained
-
-    def erm_legs(self) -> Iterator[Leg]:
-        """The ERM stage: one leg a window."""
-        settings, rng = self.settings, self.rng("erm")
-        points = evaluation_steps(settings.erm_steps, settings.evaluations)
-        for window in self.windows(rng, points, np.zeros(0, np.int32)):
-            stage = Stage(
-                head=self.start(),
-                memory=None,
-                batches=minibatches(rng, window.train_rows, window.capacity, settings.batch_size),
-                sgd=self.sgd_settings(settings.erm_lr),
-                weights=jnp.float32(settings.dropout),
-                key=self.key("erm"),
-                first=window.points[0],
-            )
-            yield Leg(stage, self.prepared.data(window), window.points)
+    def head_arrays(self, head: Head) -> dict[str, np.ndarray]:
+        """Convert a head to arrays for features as stored in the cache."""
+        return head_arrays(head, self.prepared.units)
 
     def windows(
         self,
         rng: np.random.Generator,
-        points: Int[np.ndarray, " points"],
-        wrong: Int[np.ndarray, " wrong"],
+        eval_steps: Int[np.ndarray, " eval_steps"],
+        calibration_rows: Int[np.ndarray, " calibration_rows"],
     ) -> Iterator[Window]:
-        """The windows of a stage that evaluates at these points; `wrong` is its calibration set."""
-        held, size = self.prepared.held, self.settings.batch_size
-        return windows(rng, self.task, held, points, size, wrong)
+        """Yield the windows of a stage."""
+        return make_windows(
+            rng,
+            self.task,
+            self.prepared.resident_rows,
+            eval_steps,
+            self.settings.batch_size,
+            calibration_rows,
+        )
 
-    def source(self, name: str) -> Head:
-        """The head that `erm` (its last step) or `zeroshot` stands for."""
-        return self.erm.last if name == "erm" else self.zeroshot()
+    @property
+    def erm(self) -> Trained:
+        """The ERM stage, trained on first use.
 
-    def train_logits(self, name: str) -> Float[np.ndarray, "rows classes"]:
-        """Logits of the training rows under a source head; computed once for all who ask."""
-        place = f"{name} logits of the training rows"
-        if place not in self.shared:
-            self.shared[place] = self.logits(self.source(name), self.task.rows("train"))
-        return self.shared[place]
+        Raises:
+            CalibrationError: it diverged.
+        """
+        if self.shared.trained is None:
+            self.shared.trained = self.train("erm", ErmObjective(), self.erm_segments())
+        check_convergence(self.shared.trained, "ERM", "--erm-lr", self.settings.erm_lr)
+        return self.shared.trained
+
+    def erm_segments(self) -> Iterator[Segment]:
+        """Yield one segment of the ERM stage for each window."""
+        settings, rng = self.settings, self.rng("erm")
+        eval_steps = evaluation_steps(settings.erm_steps, settings.evaluations)
+        for window in self.windows(rng, eval_steps, np.zeros(0, np.int32)):
+            rows, steps = window.train_rows, window.capacity
+            stage = Stage(
+                head=self.initial_head(),
+                loss_state=None,
+                batches=draw_minibatches(rng, rows, steps, settings.batch_size),
+                sgd=self.sgd_settings(settings.erm_lr),
+                hyperparameters=jnp.float32(settings.dropout),
+                key=self.key("erm"),
+                first_step=window.eval_steps[0],
+            )
+            yield Segment(stage, self.prepared.resident_data(window), window.eval_steps)
+
+    def train(
+        self,
+        stage: str,
+        objective: Objective,
+        segments: Iterable[Segment],
+        callback: SegmentCallback | None = None,
+    ) -> Trained:
+        """Train a stage; if there is a callback, split its segments to call it on the way.
+
+        Args:
+            stage: `erm` or `cfr`.
+            objective: loss of the stage.
+            segments: segments of the stage, one for each window.
+            callback: called about 10 times, in addition to the progress callback.
+        """
+        if self.progress is None and callback is None:
+            return train(objective, segments)
+        steps = self.stage_steps(stage)
+        calls = CALLBACK_CALLS if self.progress is None else PROGRESS_CALLS
+        evaluations = evaluations_per_call(min(steps, self.settings.evaluations), calls)
+        notify = partial(notify_callbacks, stage, steps, self.progress, callback)
+        return train(objective, split_segments(segments, evaluations), notify)
+
+    def stage_steps(self, stage: str) -> int:
+        """Return the number of steps of a stage, `erm` or `cfr`."""
+        return self.settings.erm_steps if stage == "erm" else self.settings.steps
+
+    def report_done(self, stage: str) -> None:
+        """Report a stage that was trained in a batch as done."""
+        if self.progress is not None:
+            self.progress(stage, self.stage_steps(stage), self.stage_steps(stage))
 
     @cached_property
     def calibration_set(self) -> CalibrationSet:
-        """Training rows that the source head gets wrong."""
+        """The training rows that the source head misclassifies, as the settings select them."""
         rows = self.task.rows("train")
-        return calibration_set(
+        return select_calibration_set(
             self.rng("calibration set"),
             self.train_logits(self.settings.calibration_source),
             self.task.labels[rows],
@@ -223,14 +236,20 @@ class Experiment:
 
 
 def erm_settings(settings: Settings) -> tuple:
-    """What the ERM stage depends on."""
+    """Return the values of the settings that the ERM stage depends on."""
     return tuple(getattr(settings, name) for name in ERM_SETTINGS)
 
 
-def selected_heads(trained: Trained) -> dict[str, Head]:
-    """The head of each selection."""
-    best = {
-        name: jax.tree.map(lambda leaf, number=number: leaf[number], trained.best.heads)
-        for number, name in enumerate(CRITERIA)
-    }
-    return {**best, "last": trained.last}
+def notify_callbacks(
+    stage: str,
+    steps: int,
+    progress: ProgressCallback | None,
+    callback: SegmentCallback | None,
+    step: int,
+    best_values: dict[str, float],
+) -> None:
+    """Call the progress callback and the segment callback, if given."""
+    if progress is not None:
+        progress(stage, step, steps)
+    if callback is not None:
+        callback(step, best_values)

@@ -1,4 +1,4 @@
-"""The losses, one pure function each."""
+"""Loss functions, each a pure function of arrays."""
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,8 @@ from clip_cfr.calibrate.core.embeddings import Embeddings
 def cross_entropy(
     logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]
 ) -> Float[Array, ""]:
-    """Mean cross-entropy of logits against labels, in nats."""
-    # One-hot, for on a CPU the gradient of a choice by number is a scatter, row by row.
+    """Return the mean cross-entropy of logits against integer labels, in nats."""
+    # The gradient of indexing by label is a scatter, which a CPU runs row by row; one-hot is not.
     members = jax.nn.one_hot(labels, logits.shape[1], dtype=logits.dtype)
     return optax.losses.softmax_cross_entropy(logits, members).mean()
 
@@ -24,33 +24,33 @@ def contrastive_loss(
     negative_mask: Bool[Array, "anchors negatives"],
     temperature: Float[Array, ""] | float,
 ) -> Float[Array, ""]:
-    """Mean contrastive loss L_cfr over the anchors that have a positive; 0 if none has.
+    """Return the mean contrastive loss L_cfr over the anchors that have positives; 0 if none has.
 
     For one anchor, with cosine similarities s to its positives p and negatives n,
     L = mean_p -log( exp(s_p/t) / (exp(s_p/t) + sum_n exp(s_n/t)) ), which is
     mean_p softplus(logsumexp_n(s_n/t) - s_p/t). An anchor without negatives has loss 0.
 
     Args:
-        positive_similarities, negative_similarities: cosine similarities in [-1, 1].
-        positive_mask, negative_mask: which of them count.
-        temperature: above 0.
+        positive_similarities, negative_similarities: cosine similarities, in [-1, 1].
+        positive_mask, negative_mask: true for the similarities that count.
+        temperature: t, above 0.
 
     References:
         arXiv 2403.07241, the contrastive feature recalibration loss.
     """
-    # A finite stand-in for -inf: the difference below stays finite, so does its gradient, and
-    # softplus of it is 0 in float32.
+    # -1e30 instead of -inf keeps the difference below and its gradient finite; its softplus is 0
+    # in float32.
     logits = jnp.where(negative_mask, negative_similarities / temperature, -1e30)
-    pull = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
-    terms = jax.nn.softplus(pull - positive_similarities / temperature)
+    negative = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+    terms = jax.nn.softplus(negative - positive_similarities / temperature)
     return masked_mean(masked_mean(terms, positive_mask, axis=-1), positive_mask.any(axis=-1))
 
 
 def masked_mean(
     values: Float[Array, "..."], mask: Bool[Array, "..."], axis: int | None = None
 ) -> Float[Array, "..."]:
-    """Mean of the values where the mask is true; 0 where it is true nowhere."""
-    count = jnp.maximum(mask.sum(axis=axis), 1)
+    """Return the mean of the values whose mask is true; 0 if none is."""
+    count = jnp.maximum(mask.sum(axis=axis), 1).astype(values.dtype)
     return jnp.where(mask, values, 0).sum(axis=axis) / count
 
 
@@ -59,17 +59,21 @@ def cosine_loss(
     labels: Int[Array, " rows"],
     num_classes: int,
 ) -> Float[Array, ""]:
-    """Mean over all pairs of their cosine, positive between classes and negative within.
+    """Return the mean cosine over all pairs, with a minus sign for pairs of one class.
 
     L_cos = mean_ij ([y_i != y_j] - [y_i == y_j]) v_i.v_j, which is
-    (|sum_i v_i|^2 - 2 sum_c |sum_{i in c} v_i|^2) / rows^2: the pairs need not be formed.
+    (|sum_i v_i|^2 - 2 sum_c |sum_{i in c} v_i|^2) / rows^2, computed without forming the pairs.
+
+    Args:
+        embeddings: minibatch of the training split.
+        labels: class of each row, in [0, num_classes).
 
     References:
         arXiv 2403.07241, the holistic data integration loss.
     """
-    class_sums = embeddings.sums(jax.nn.one_hot(labels, num_classes))
+    class_sums = embeddings.weighted_sums(jax.nn.one_hot(labels, num_classes))
     total = class_sums.sum(axis=0)
-    # As a float, for the square of 46,341 rows is too large for JAX's integers.
+    # A float, as the square of 46,341 rows overflows int32.
     return (total @ total - 2 * jnp.sum(class_sums**2)) / float(len(labels)) ** 2
 
 
@@ -78,10 +82,15 @@ def supcon_loss(
     labels: Int[Array, " rows"],
     temperature: Float[Array, ""] | float,
 ) -> Float[Array, ""]:
-    """Mean supervised contrastive loss over the rows that share their class with another.
+    """Return the mean supervised contrastive loss over the rows whose class occurs twice or more.
 
     L_i = mean_{p: y_p = y_i, p != i} -log( exp(v_i.v_p/t) / sum_{a != i} exp(v_i.v_a/t) );
     0 if no two rows share a class.
+
+    Args:
+        embeddings: minibatch of the training split.
+        labels: class of each row.
+        temperature: t, above 0.
 
     References:
         Khosla et al. 2020, arXiv 2004.11362, equation 2. The release's variant has targets and a

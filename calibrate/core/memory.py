@@ -1,19 +1,19 @@
-"""Tells that memory ran out as Python does, whoever noticed it."""
+"""Conversion of XLA out-of-memory errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import jax
 
-EXHAUSTED = "RESOURCE_EXHAUSTED"
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
 
 
 @contextmanager
-def memory_errors() -> Iterator[None]:
-    """A block in which XLA's word for too little memory, on any device, is a MemoryError."""
+def convert_memory_errors() -> Iterator[None]:
+    """Convert XLA out-of-memory errors, on any device, to MemoryError within the block."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
-        if EXHAUSTED not in str(error):
+        if OUT_OF_MEMORY not in str(error):
             raise
-        raise MemoryError(str(error).partition(f"{EXHAUSTED}: ")[2].split("\n")[0]) from error
+        raise MemoryError(str(error).partition(f"{OUT_OF_MEMORY}: ")[2].split("\n")[0]) from error

@@ -1,29 +1,18 @@
-"""Nearest rows of other classes, over the whole training split."""
-
-from functools import partial
+"""Nearest rows of other classes in the whole training split."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Int32
+from jaxtyping import Array, Float, Int, Int32
 
-from clip_cfr.calibrate.core.head import Features, Head, StoredFeatures, embedded_chunks
-from clip_cfr.calibrate.core.sampling import NONE
+from clip_cfr.calibrate.core.features import Features, StoredFeatures
+from clip_cfr.calibrate.core.head import Head, embed_in_chunks
+from clip_cfr.calibrate.core.sampling import EMPTY
 
-
-@partial(jax.jit, static_argnames=("count",))
-def _merge(best, anchors, anchor_labels, embeddings, rows, labels, count):
-    """The `count` most similar rows of other classes among the best so far and a new chunk."""
-    similarities = anchors @ embeddings.T
-    similarities = jnp.where(anchor_labels[:, None] == labels[None, :], -jnp.inf, similarities)
-    all_similarities = jnp.concatenate([best[0], similarities], axis=1)
-    all_rows = jnp.concatenate([best[1], jnp.broadcast_to(rows, similarities.shape)], axis=1)
-    top, places = jax.lax.top_k(all_similarities, count)
-    chosen = jnp.take_along_axis(all_rows, places, axis=1)
-    return top, jnp.where(jnp.isfinite(top), chosen, NONE)
+Nearest = tuple[Float[Array, "anchors count"], Int[Array, "anchors count"]]
 
 
-def nearest_negatives(
+def find_nearest_negatives(
     head: Head,
     features: Features | StoredFeatures,
     labels: Int[np.ndarray, " n"],
@@ -31,16 +20,43 @@ def nearest_negatives(
     rows: Int[np.ndarray, " rows"],
     count: int,
 ) -> Int32[np.ndarray, "anchors count"]:
-    """For each anchor the rows of other classes with the highest cosine to it, nearest first.
+    """Find the rows of other classes with the highest cosine to each anchor, nearest first.
 
-    -1 stands where there are fewer than `count`. Memory grows with the anchors and one chunk of
-    rows, not with all rows.
+    Memory grows with the number of anchors and one chunk of rows, not with all rows.
+
+    Args:
+        head: head that embeds anchors and rows.
+        labels: class of each row of the task.
+        anchors, rows: row indices in the task.
+        count: rows to find for each anchor.
+
+    Returns:
+        Row indices; -1 where an anchor has fewer than `count` rows of other classes.
     """
-    parts = [part for _, part in embedded_chunks(head, features, anchors)]
-    vectors: Float[np.ndarray, "anchors embedding"] = np.concatenate(parts)
+    chunks = [chunk for _, chunk in embed_in_chunks(head, features, anchors)]
+    vectors: Float[np.ndarray, "anchors embedding"] = np.concatenate(chunks)
     shape = (len(anchors), count)
-    best = jnp.full(shape, -jnp.inf), jnp.full(shape, NONE, jnp.int32)
-    for place, embeddings in embedded_chunks(head, features, rows):
-        chunk = rows[place]
-        best = _merge(best, vectors, labels[anchors], embeddings, chunk, labels[chunk], count)
-    return np.asarray(best[1])
+    nearest = jnp.full(shape, -jnp.inf), jnp.full(shape, EMPTY, jnp.int32)
+    for chunk, embeddings in embed_in_chunks(head, features, rows):
+        found = rows[chunk]
+        nearest = merge_nearest(nearest, vectors, labels[anchors], embeddings, found, labels[found])
+    return np.asarray(nearest[1])
+
+
+@jax.jit
+def merge_nearest(
+    nearest: Nearest,
+    anchors: Float[Array, "anchors embedding"],
+    anchor_labels: Int[Array, " anchors"],
+    embeddings: Float[Array, "chunk embedding"],
+    rows: Int[Array, " chunk"],
+    labels: Int[Array, " chunk"],
+) -> Nearest:
+    """Return cosines and rows of the nearest among those found so far and a new chunk."""
+    similarities = anchors @ embeddings.T
+    similarities = jnp.where(anchor_labels[:, None] == labels[None, :], -jnp.inf, similarities)
+    all_similarities = jnp.concatenate([nearest[0], similarities], axis=1)
+    all_rows = jnp.concatenate([nearest[1], jnp.broadcast_to(rows, similarities.shape)], axis=1)
+    top, indices = jax.lax.top_k(all_similarities, nearest[0].shape[1])
+    chosen = jnp.take_along_axis(all_rows, indices, axis=1)
+    return top, jnp.where(jnp.isfinite(top), chosen, EMPTY)

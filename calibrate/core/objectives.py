@@ -1,45 +1,70 @@
-"""The objectives of the two training stages, as the training loop calls them."""
+"""The objectives of the ERM and the CFR stage, in the form that the training loop calls."""
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from clip_cfr.calibrate.core import similarities
 from clip_cfr.calibrate.core.centroids import update_centroids
 from clip_cfr.calibrate.core.dropout import dropout
 from clip_cfr.calibrate.core.embeddings import Embeddings
-from clip_cfr.calibrate.core.head import Data, Head, embed, logits
+from clip_cfr.calibrate.core.features import Data
+from clip_cfr.calibrate.core.head import Head, embed, logits
 from clip_cfr.calibrate.core.losses import contrastive_loss, cosine_loss, cross_entropy, supcon_loss
 from clip_cfr.calibrate.core.sampling import Pool
+from clip_cfr.calibrate.core.similarities import (
+    Similarities,
+    centroid_similarities,
+    nearest_similarities,
+    pool_similarities,
+)
+
+Logged = dict[str, Float[Array, ""]]
 
 
-def accuracy(scores: Float[Array, "rows classes"], labels: Int[Array, " rows"]):
-    """Share of rows whose highest logit is that of their label."""
+def accuracy(scores: Float[Array, "rows classes"], labels: Int[Array, " rows"]) -> Float[Array, ""]:
+    """Return the fraction of rows whose highest logit is that of their label."""
     return jnp.mean(scores.argmax(axis=-1) == labels)
 
 
 @dataclass(frozen=True)
 class ErmObjective:
-    """Cross-entropy over the training minibatch. Batch: row numbers. Weights: dropout rate."""
+    """Cross-entropy over a minibatch of the training split."""
 
-    def loss(self, head: Head, memory: None, batch, data: Data, weights, key: Array):
+    def loss(
+        self,
+        head: Head,
+        loss_state: None,
+        batch: Int[Array, " rows"],
+        data: Data,
+        dropout_rate: Float[Array, ""],
+        key: Array,
+    ) -> tuple[Float[Array, ""], tuple[None, Logged]]:
+        """Return the loss of one step, no loss state, and the accuracy on the minibatch.
+
+        Args:
+            batch: row indices.
+            dropout_rate: the only hyperparameter.
+        """
         embeddings, labels = embed(head, data.features.gather(batch)), data.labels[batch]
-        scores = logits(head, dropout(key, embeddings, weights), data.class_embeddings)
-        return cross_entropy(scores, labels), (memory, {"batch_accuracy": accuracy(scores, labels)})
+        scores = logits(head, dropout(key, embeddings, dropout_rate), data.class_embeddings)
+        logged = {"batch_accuracy": accuracy(scores, labels)}
+        return cross_entropy(scores, labels), (loss_state, logged)
 
 
 class CfrBatch(NamedTuple):
-    """The rows of one step of CFR; None stands for what its variant does not need.
+    """Row indices of one CFR step; None if a variant does not need them.
 
     Attributes:
         anchors: rows of the calibration set.
-        training: a minibatch of the training split.
-        positives: the pool of random positives; None with centroids.
-        negatives: their pool; None where the nearest rows of the training minibatch serve.
-        alpha: weight of cross-entropy and contrast.
+        training: minibatch of the training split.
+        positives: pool of random positives; None with centroids.
+        negatives: pool of negatives; None if the nearest rows of the training minibatch are used.
+        alpha: weight of cross-entropy and contrastive loss.
     """
 
     anchors: Int[Array, " anchors"]
@@ -49,116 +74,152 @@ class CfrBatch(NamedTuple):
     alpha: Float[Array, ""]
 
 
-class CfrWeights(NamedTuple):
-    """What CFR's loss takes beside its batch; traced, so that sweeping it compiles nothing.
+class CfrHyperparameters(NamedTuple):
+    """Hyperparameters of the CFR loss; traced, so that a sweep over them compiles once.
 
-    `row_weights` says how much each row counts in the centroid of its class.
+    Attributes:
+        temperature: temperature of the contrastive loss.
+        holistic_weight: weight lambda of the holistic loss.
+        supcon_temperature: temperature of the supervised contrastive loss.
+        dropout_rate: dropout of the embeddings that feed the logits.
+        dps_momentum: momentum of the moving-average centroids.
+        row_weights: weight of each row in the centroid of its class.
     """
 
     temperature: Float[Array, ""]
-    holistic: Float[Array, ""]
+    holistic_weight: Float[Array, ""]
     supcon_temperature: Float[Array, ""]
-    dropout: Float[Array, ""]
+    dropout_rate: Float[Array, ""]
     dps_momentum: Float[Array, ""]
     row_weights: Float[Array, " n"]
 
 
-class Part(NamedTuple):
-    """Embeddings of some rows of a step, and their labels."""
+class LabelledEmbeddings(NamedTuple):
+    """Embeddings of rows, with their class labels."""
 
     embeddings: Embeddings
     labels: Int[Array, " rows"]
 
 
+class EmbeddedBatch(NamedTuple):
+    """The rows of a `CfrBatch`, embedded."""
+
+    anchors: LabelledEmbeddings
+    training: LabelledEmbeddings
+    positives: LabelledEmbeddings | None
+    negatives: LabelledEmbeddings | None
+
+
 @dataclass(frozen=True)
 class CfrObjective:
-    """alpha * cross-entropy + alpha * contrastive loss + lambda * holistic term.
+    """alpha * cross-entropy + alpha * contrastive loss + lambda * holistic loss.
 
-    The memory holds the class centroids where the positives are centroids, else None.
+    The loss state holds the class centroids if the positives are centroids, else None.
+
+    Attributes:
+        holistic: `cosine`, `supcon` or `none`.
+        cross_entropy: rows that it covers: `calibration`, `train` or `both`.
+        num_negatives: nearest rows to use where negatives are searched inside the step.
 
     References:
-        arXiv 2403.07241, the total loss; where the cross-entropy runs is our addition.
+        arXiv 2403.07241, the total loss. Cross-entropy over training rows is our addition.
     """
 
     holistic: str
     cross_entropy: str
     num_negatives: int
 
-    def loss(self, head: Head, memory, batch: CfrBatch, data: Data, weights: CfrWeights, key):
-        anchors, training, positives, negatives = project_once(head, batch, data)
-        if memory is not None:
-            memory = update_centroids(
-                memory,
-                *jax.lax.stop_gradient(training),
-                weights.row_weights[batch.training],
-                weights.dps_momentum,
+    def loss(
+        self,
+        head: Head,
+        loss_state: Embeddings | None,
+        batch: CfrBatch,
+        data: Data,
+        hyperparameters: CfrHyperparameters,
+        key: Array,
+    ) -> tuple[Float[Array, ""], tuple[Embeddings | None, Logged]]:
+        """Return the loss of one step, the updated centroids, and the values to log."""
+        rows = embed_batch(head, batch, data)
+        if loss_state is not None:
+            loss_state = update_centroids(
+                loss_state,
+                *jax.lax.stop_gradient(rows.training),
+                hyperparameters.row_weights[batch.training],
+                hyperparameters.dps_momentum,
             )
-            pulling = similarities.with_centroids(*anchors, memory)
-        else:
-            slots = batch.positives.slots
-            pulling = similarities.with_slots(anchors.embeddings, positives.embeddings, slots)
-        pushing = self.negative_similarities(anchors, training, negatives, batch.negatives)
-        contrastive = contrastive_loss(*pulling, *pushing, weights.temperature)
-        entropy = self.entropy(head, anchors, training, data, weights.dropout, key)
-        holistic = self.holistic_term(training, len(data.class_embeddings), weights)
-        total = batch.alpha * (entropy + contrastive) + weights.holistic * holistic
-        scores = logits(head, anchors.embeddings, data.class_embeddings)
-        return total, (
-            memory,
-            {
-                "cross_entropy": entropy,
-                "contrastive": contrastive,
-                "holistic": holistic,
-                "calibration_accuracy": accuracy(scores, anchors.labels),
-            },
-        )
+        positive = positive_similarities(rows, batch.positives, loss_state)
+        negative = negative_similarities(rows, batch.negatives, self.num_negatives)
+        contrastive = contrastive_loss(*positive, *negative, hyperparameters.temperature)
+        entropy = self.entropy(head, rows, data, hyperparameters.dropout_rate, key)
+        holistic = self.holistic_loss(rows.training, data, hyperparameters)
+        total = batch.alpha * (entropy + contrastive) + hyperparameters.holistic_weight * holistic
+        scores = logits(head, rows.anchors.embeddings, data.class_embeddings)
+        logged = {
+            "cross_entropy": entropy,
+            "contrastive": contrastive,
+            "holistic": holistic,
+            "calibration_accuracy": accuracy(scores, rows.anchors.labels),
+        }
+        return total, (loss_state, logged)
 
-    def negative_similarities(
-        self, anchors: Part, training: Part, negatives: Part | None, pool: Pool | None
-    ):
-        """Similarities with the negatives: those of the slots, or the nearest of a pool."""
-        if pool is not None and pool.slots is not None:
-            return similarities.with_slots(anchors.embeddings, negatives.embeddings, pool.slots)
-        candidates = training if negatives is None else negatives
-        return similarities.with_nearest(*anchors, *candidates, self.num_negatives)
-
-    def entropy(self, head, anchors: Part, training: Part, data: Data, rate, key):
-        """Cross-entropy over the anchors, the training minibatch, or both as one batch."""
-        parts = {
-            "calibration": [anchors],
-            "train": [training],
-            "both": [anchors, training],
+    def entropy(
+        self, head: Head, rows: EmbeddedBatch, data: Data, rate: Float[Array, ""], key: Array
+    ) -> Float[Array, ""]:
+        """Return the cross-entropy over anchors, training rows, or both as one batch."""
+        covered = {
+            "calibration": [rows.anchors],
+            "train": [rows.training],
+            "both": [rows.anchors, rows.training],
         }[self.cross_entropy]
-        embeddings, labels = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
+        embeddings, labels = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *covered)
         scores = logits(head, dropout(key, embeddings, rate), data.class_embeddings)
         return cross_entropy(scores, labels)
 
-    def holistic_term(self, training: Part, num_classes: int, weights: CfrWeights):
-        """The holistic term over the training minibatch."""
+    def holistic_loss(
+        self, training: LabelledEmbeddings, data: Data, hyperparameters: CfrHyperparameters
+    ) -> Float[Array, ""]:
+        """Return the holistic loss over the training minibatch."""
         if self.holistic == "cosine":
-            return cosine_loss(*training, num_classes)
+            return cosine_loss(*training, len(data.class_embeddings))
         if self.holistic == "supcon":
-            return supcon_loss(*training, weights.supcon_temperature)
+            return supcon_loss(*training, hyperparameters.supcon_temperature)
         return jnp.zeros(())
 
 
-def project_once(head: Head, batch: CfrBatch, data: Data) -> list[Part | None]:
-    """Anchors, training rows, positives and negatives, out of one product for all of them."""
+def positive_similarities(
+    rows: EmbeddedBatch, pool: Pool | None, centroids: Embeddings | None
+) -> Similarities:
+    """Compare anchors with their centroids, or with their rows of the pool if there are none."""
+    if centroids is not None:
+        return centroid_similarities(*rows.anchors, centroids)
+    return pool_similarities(rows.anchors.embeddings, rows.positives.embeddings, pool.indices)
+
+
+def negative_similarities(rows: EmbeddedBatch, pool: Pool | None, count: int) -> Similarities:
+    """Compare anchors with their rows of the pool, or with the nearest if none are chosen yet.
+
+    Without a pool, the nearest rows of the training minibatch are taken.
+    """
+    if pool is not None and pool.indices is not None:
+        return pool_similarities(rows.anchors.embeddings, rows.negatives.embeddings, pool.indices)
+    candidates = rows.training if rows.negatives is None else rows.negatives
+    return nearest_similarities(*rows.anchors, *candidates, count)
+
+
+def embed_batch(head: Head, batch: CfrBatch, data: Data) -> EmbeddedBatch:
+    """Embed all rows of a step in one matrix product."""
     pools = [
         None if pool is None else pool.rows.reshape(-1)
         for pool in (batch.positives, batch.negatives)
     ]
     groups = [batch.anchors, batch.training, *pools]
     rows = jnp.concatenate([group for group in groups if group is not None])
-    everything = Part(embed(head, data.features.gather(rows)), data.labels[rows])
-    parts, start = [], 0
-    for group in groups:
-        stop = start + (0 if group is None else len(group))
-        parts.append(None if group is None else rows_of(everything, start, stop))
-        start = stop
-    return parts
-
-
-def rows_of(part: Part, start: int, stop: int) -> Part:
-    """Some neighbouring rows."""
-    return jax.tree.map(lambda array: array[start:stop], part)
+    embedded = LabelledEmbeddings(embed(head, data.features.gather(rows)), data.labels[rows])
+    sizes = [0 if group is None else len(group) for group in groups]
+    bounds = pairwise(accumulate(sizes, initial=0))
+    return EmbeddedBatch(
+        *(
+            None if group is None else jax.tree.map(itemgetter(slice(*each)), embedded)
+            for group, each in zip(groups, bounds, strict=True)
+        )
+    )

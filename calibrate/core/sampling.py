@@ -1,7 +1,7 @@
-"""Draws the rows of every step, before training: the compiled loop only reads them.
+"""Row indices of every step, drawn before training; the compiled loop only reads them.
 
-All draws come from a numpy generator on the host, so that their number may depend on the data
-(how many rows the calibration set has) while the compiled program does not.
+A NumPy generator draws on the host. The number of draws may then depend on the data (the size of
+the calibration set) while the compiled program does not.
 """
 
 from math import gcd
@@ -10,122 +10,129 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Int32
 
-NONE = -1  # a slot that holds nothing
-PART_ROWS = 32  # the products of smaller parts cost more than they save
+EMPTY = -1  # an index that refers to no row
+MIN_BLOCK_ROWS = 32  # products of smaller blocks cost more than they save
+POOL_MULTIPLE = 256
 
 
 class Pool(NamedTuple):
-    """Rows that a step projects once, and which of them each anchor uses.
+    """Rows that each step projects once, and the rows among them that each anchor uses.
 
-    A pool has parts, and as many parts have the anchors of a step, in their order: those of one
-    use rows of the same one alone, so that no anchor is multiplied with the rows of another.
+    Pool and anchors of a step are split into equally many blocks. Anchors use rows of their own
+    block only, so that products with the rows of other blocks are not computed.
 
     Attributes:
-        rows: row numbers, for each step.
-        slots: for each anchor the places of its rows in its part, -1 where it has fewer. None
-            where they are not known before the step.
+        rows: row indices, for each step.
+        indices: for each anchor, indices into the rows of its block; -1 is empty. None if they are
+            only known inside the step.
     """
 
-    rows: Int32[np.ndarray, "steps parts places"]
-    slots: Int32[np.ndarray, "steps parts anchors chosen"] | None
+    rows: Int32[np.ndarray, "steps blocks block_rows"]
+    indices: Int32[np.ndarray, "steps blocks block_anchors chosen"] | None
 
 
-def minibatches(
+def draw_minibatches(
     rng: np.random.Generator, rows: Int[np.ndarray, " rows"], steps: int, size: int
 ) -> Int32[np.ndarray, "steps size"]:
-    """Rows in shuffled order, each once before any again, cut into one batch a step."""
+    """Draw one minibatch a step from shuffled passes over the rows."""
     passes = -(-steps * size // len(rows))
     order = rng.permuted(np.tile(rows, (passes, 1)), axis=1)
     return order.reshape(-1)[: steps * size].reshape(steps, size).astype(np.int32)
 
 
-def balanced_rows(
+def draw_balanced_rows(
     rng: np.random.Generator,
     rows: Int[np.ndarray, " rows"],
     labels: Int[np.ndarray, " n"],
     steps: int,
     size: int,
 ) -> tuple[Int32[np.ndarray, "steps size"], Int[np.ndarray, " size"]]:
-    """Rows drawn for each step, balanced over the classes that occur, and the class of each place.
+    """Draw rows for each step, balanced over the classes that occur.
 
-    The classes take turns, so that any few neighbouring places hold nearly equal shares of them.
-    Within a class every row is drawn once before any is drawn again. With more classes than `size`
-    there is one place for each class.
+    Classes alternate, so that any few neighbouring columns hold nearly equal shares of them. Each
+    class is drawn in shuffled passes over its rows. If there are more classes than `size`, one
+    column is drawn for each class.
+
+    Returns:
+        The row indices, and the class of each column.
     """
     present = np.unique(labels[rows])
     size = max(size, len(present))
-    place_classes = present[np.arange(size) % len(present)]
+    column_classes = present[np.arange(size) % len(present)]
     drawn = np.empty((steps, size), np.int32)
     for each in present:
-        places = np.flatnonzero(place_classes == each)
+        columns = np.flatnonzero(column_classes == each)
         members = rows[labels[rows] == each]
-        if len(places):
-            drawn[:, places] = minibatches(rng, members, steps, len(places))
-    return drawn, place_classes
+        if len(columns):
+            drawn[:, columns] = draw_minibatches(rng, members, steps, len(columns))
+    return drawn, column_classes
 
 
-def window_slots(
+def draw_indices(
     rng: np.random.Generator,
     anchor_labels: Int[np.ndarray, "steps anchors"],
-    place_classes: Int[np.ndarray, " pool"],
+    pool_classes: Int[np.ndarray, " pool"],
     count: int,
     *,
     same_class: bool,
 ) -> Int32[np.ndarray, "steps anchors count"]:
-    """For each anchor `count` different places of its own class, or of all others; -1 fills up.
+    """Draw `count` distinct pool indices of an anchor's own class, or of all others, padded by -1.
 
-    Different places hold different rows, unless a class has fewer rows than a pool has places.
+    Distinct indices refer to distinct rows, unless a class has fewer rows than its pool columns.
 
-    The order of a pool is random already, so a window at a random place of it is a random choice
-    without repetition: one draw for an anchor instead of one for each row.
+    A pool is in random order already. A window at a random position is therefore a random choice
+    without replacement, at one draw for an anchor instead of `count`.
     """
-    slots = np.full((*anchor_labels.shape, count), NONE, np.int32)
+    indices = np.full((*anchor_labels.shape, count), EMPTY, np.int32)
     for each in np.unique(anchor_labels):
-        eligible = np.flatnonzero((place_classes == each) == same_class)
+        eligible = np.flatnonzero((pool_classes == each) == same_class)
         anchors = anchor_labels == each
         width = min(count, len(eligible))
         if width:
             start = rng.integers(len(eligible), size=(np.count_nonzero(anchors), 1))
             chosen = eligible[(start + np.arange(width)) % len(eligible)]
-            slots[anchors, :width] = chosen
-    return slots
+            indices[anchors, :width] = chosen
+    return indices
 
 
-def part_slots(
+def draw_block_indices(
     rng: np.random.Generator,
     anchor_labels: Int[np.ndarray, "steps anchors"],
-    place_classes: Int[np.ndarray, " pool"],
+    pool_classes: Int[np.ndarray, " pool"],
     count: int,
     *,
     same_class: bool,
-) -> Int32[np.ndarray, "steps parts part_anchors count"]:
-    """The slots of anchors in a pool that is cut into as many parts as `num_parts` says."""
-    parts = num_parts(place_classes, anchor_labels.shape[1], count, same_class=same_class)
-    places = np.split(place_classes, parts)
-    labels = np.split(anchor_labels, parts, axis=1)
-    slots = [
-        window_slots(rng, *each, count, same_class=same_class)
-        for each in zip(labels, places, strict=True)
+) -> Int32[np.ndarray, "steps blocks block_anchors count"]:
+    """Draw indices as `draw_indices` does, in each of `count_blocks` blocks of pool and anchors."""
+    blocks = count_blocks(pool_classes, anchor_labels.shape[1], count, same_class=same_class)
+    classes = np.split(pool_classes, blocks)
+    labels = np.split(anchor_labels, blocks, axis=1)
+    indices = [
+        draw_indices(rng, *each, count, same_class=same_class)
+        for each in zip(labels, classes, strict=True)
     ]
-    return np.stack(slots, axis=1)
+    return np.stack(indices, axis=1)
 
 
-def num_parts(
-    place_classes: Int[np.ndarray, " pool"], anchors: int, count: int, *, same_class: bool
+def count_blocks(
+    pool_classes: Int[np.ndarray, " pool"], anchors: int, count: int, *, same_class: bool
 ) -> int:
-    """The most parts that leave each class `count` places in every part; 1 if the pool does not."""
-    size, classes = len(place_classes), np.unique(place_classes)
+    """Return the largest number of blocks that leaves each class `count` eligible rows in each.
+
+    It divides both the pool and the anchors. If the whole pool has too few rows, it is 1.
+    """
+    size, classes = len(pool_classes), np.unique(pool_classes)
     common = gcd(size, anchors)
-    for parts in range(size // PART_ROWS, 1, -1):
-        if common % parts:
+    for blocks in range(size // MIN_BLOCK_ROWS, 1, -1):
+        if common % blocks:
             continue
-        members = place_classes.reshape(parts, -1)[..., None] == classes
+        members = pool_classes.reshape(blocks, -1)[..., None] == classes
         if ((members == same_class).sum(axis=1) >= count).all():
-            return parts
+            return blocks
     return 1
 
 
-def random_negatives(
+def draw_random_negatives(
     rng: np.random.Generator,
     anchors: Int[np.ndarray, "steps anchors"],
     labels: Int[np.ndarray, " n"],
@@ -133,14 +140,14 @@ def random_negatives(
     pool_size: int,
     count: int,
 ) -> Pool:
-    """Random negative sampling: a pool balanced over classes, and rows of other classes in it."""
+    """Draw class-balanced pools and, for each anchor, `count` rows of other classes in them."""
     steps = len(anchors)
-    rows, place_classes = balanced_rows(rng, train_rows, labels, steps, pool_size)
-    slots = part_slots(rng, labels[anchors], place_classes, count, same_class=False)
-    return Pool(rows.reshape(steps, slots.shape[1], -1), slots)
+    rows, pool_classes = draw_balanced_rows(rng, train_rows, labels, steps, pool_size)
+    indices = draw_block_indices(rng, labels[anchors], pool_classes, count, same_class=False)
+    return Pool(rows.reshape(steps, indices.shape[1], -1), indices)
 
 
-def random_positives(
+def draw_random_positives(
     rng: np.random.Generator,
     anchors: Int[np.ndarray, "steps anchors"],
     labels: Int[np.ndarray, " n"],
@@ -148,31 +155,31 @@ def random_positives(
     pool_size: int,
     count: int,
 ) -> Pool:
-    """Random positive sampling: rows of the anchor's class out of a pool, never the anchor itself.
+    """Draw class-balanced pools and, for each anchor, `count` rows of its class in them.
 
-    Where the anchor itself comes up, its place stays empty.
+    An index that refers to the anchor itself is replaced by -1.
     """
     steps = len(anchors)
     if not len(eligible_rows):
-        slots = np.full((steps, 1, anchors.shape[1], count), NONE, np.int32)
-        return Pool(np.zeros((steps, 1, 1), np.int32), slots)
-    rows, place_classes = balanced_rows(rng, eligible_rows, labels, steps, pool_size)
-    slots = part_slots(rng, labels[anchors], place_classes, count, same_class=True)
-    rows = rows.reshape(steps, slots.shape[1], -1)
-    chosen = np.take_along_axis(rows[:, :, None], slots, axis=3)
-    itself = chosen == anchors.reshape(slots.shape[:3])[..., None]
-    return Pool(rows, np.where(itself, NONE, slots))
+        indices = np.full((steps, 1, anchors.shape[1], count), EMPTY, np.int32)
+        return Pool(np.zeros((steps, 1, 1), np.int32), indices)
+    rows, pool_classes = draw_balanced_rows(rng, eligible_rows, labels, steps, pool_size)
+    indices = draw_block_indices(rng, labels[anchors], pool_classes, count, same_class=True)
+    rows = rows.reshape(steps, indices.shape[1], -1)
+    chosen = np.take_along_axis(rows[:, :, None], indices, axis=3)
+    itself = chosen == anchors.reshape(indices.shape[:3])[..., None]
+    return Pool(rows, np.where(itself, EMPTY, indices))
 
 
-def pool_of(chosen: Int[np.ndarray, "steps anchors count"]) -> Pool:
-    """The different rows among those chosen for each step's anchors, in one part; -1 stays -1.
+def pool_chosen_rows(chosen: Int[np.ndarray, "steps anchors count"]) -> Pool:
+    """Pool the distinct rows chosen for the anchors of each step, in one block; -1 stays -1.
 
-    Pools are filled up to a multiple of 256 rows, so that few sizes, and compilations, occur.
+    Pools are padded to a multiple of 256 rows, so that few shapes, and compilations, occur.
     """
     uniques = [np.unique(step, return_inverse=True) for step in chosen]
     longest = max(len(rows) for rows, _ in uniques)
-    size = -(-longest // 256) * 256
+    size = -(-longest // POOL_MULTIPLE) * POOL_MULTIPLE
     rows = np.stack([np.resize(each, size) for each, _ in uniques])
-    slots = np.stack([inverse.reshape(chosen.shape[1:]) for _, inverse in uniques])
-    slots = np.where(chosen == NONE, NONE, slots)
-    return Pool(np.maximum(rows, 0).astype(np.int32)[:, None], slots[:, None])
+    indices = np.stack([inverse.reshape(chosen.shape[1:]) for _, inverse in uniques])
+    indices = np.where(chosen == EMPTY, EMPTY, indices)
+    return Pool(np.maximum(rows, 0).astype(np.int32)[:, None], indices[:, None])

@@ -1,22 +1,24 @@
 """Evaluation on the validation split, and the best head by each criterion."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from clip_cfr.calibrate.core.head import Data, Head, embed, logits
+from clip_cfr.calibrate.core.features import Data
+from clip_cfr.calibrate.core.head import Head, embed, logits
 from clip_cfr.calibrate.core.settings import CRITERIA
 
 
 class Best(NamedTuple):
-    """The best heads so far, one for each of `CRITERIA`; of equal values the earliest counts.
+    """The best heads so far, one for each of `CRITERIA`; of equal values the earliest is kept.
 
     Attributes:
-        heads: stacked.
-        values: on the validation split.
-        steps: after which they stood.
+        heads: heads stacked along a leading axis.
+        values: validation value of each head by its criterion.
+        steps: steps after which the heads were evaluated.
     """
 
     heads: Head
@@ -24,58 +26,82 @@ class Best(NamedTuple):
     steps: Int[Array, " criteria"]
 
 
-def group_hits(head: Head, data: Data, num_groups: int) -> Float[Array, " groups"]:
-    """Right answers in each group of the validation split: whole numbers."""
+def evaluate(head: Head, data: Data) -> tuple[Float[Array, " groups"], Float[Array, " criteria"]]:
+    """Return the accuracy of each group and the criteria on the validation split."""
+    hits, counts = group_hits(head, data), data.val_group_counts
+    criteria = criteria_values(hits, counts, data.group_labels, len(data.class_embeddings))
+    return accuracies(hits, counts), criteria
+
+
+def group_hits(head: Head, data: Data) -> Float[Array, " groups"]:
+    """Count the correct predictions in each group of the validation split, as whole floats."""
     embeddings = embed(head, data.features.gather(data.val_rows))
     predictions = logits(head, embeddings, data.class_embeddings).argmax(axis=-1)
-    correct = predictions == data.labels[data.val_rows]
-    return jnp.bincount(data.val_groups, weights=correct.astype(jnp.float32), length=num_groups)
+    correct = (predictions == data.labels[data.val_rows]).astype(jnp.float32)
+    return jnp.bincount(data.val_groups, weights=correct, length=len(data.group_labels))
 
 
 def accuracies(
-    hits: Float[Array, " cells"], counts: Int[Array, " cells"]
+    hits: Float[Array, " cells"], counts: Float[Array, " cells"]
 ) -> Float[Array, " cells"]:
-    """Accuracy of each cell (a class or a group); 0 for one without rows."""
+    """Return the accuracy of each cell (a class or a group); 0 for a cell without rows."""
     return hits / jnp.maximum(counts, 1)
 
 
-def lowest(hits: Float[Array, " cells"], counts: Int[Array, " cells"]) -> Float[Array, ""]:
-    """Lowest accuracy over the cells that have rows."""
+def lowest_accuracy(
+    hits: Float[Array, " cells"], counts: Float[Array, " cells"]
+) -> Float[Array, ""]:
+    """Return the lowest accuracy over the cells that have rows."""
     return jnp.where(counts > 0, accuracies(hits, counts), jnp.inf).min()
 
 
 def criteria_values(
     hits: Float[Array, " groups"],
-    counts: Int[Array, " groups"],
+    counts: Float[Array, " groups"],
     group_labels: Int[Array, " groups"],
     num_classes: int,
 ) -> Float[Array, " criteria"]:
-    """Worst-class, average and worst-group accuracy; what has no rows does not count."""
-    # Sums of whole numbers are exact: were they of accuracies, their rounding, and with it the
-    # step that worst-class or average selects, would depend on the attributes.
+    """Return worst-class, average and worst-group accuracy; empty classes and groups are ignored.
+
+    Args:
+        hits: correct predictions in each group, as whole floats.
+        counts: rows of each group, as whole floats.
+        group_labels: class of each group.
+    """
+    # Sums of whole numbers are exact. Sums of accuracies would be rounded, and the step that
+    # worst-class or average selects would depend on the attributes.
     class_hits = jnp.bincount(group_labels, weights=hits, length=num_classes)
     class_counts = jnp.bincount(group_labels, weights=counts, length=num_classes)
     average = hits.sum() / counts.sum()
-    return jnp.stack([lowest(class_hits, class_counts), average, lowest(hits, counts)])
+    return jnp.stack(
+        [lowest_accuracy(class_hits, class_counts), average, lowest_accuracy(hits, counts)]
+    )
 
 
-def no_best(head: Head) -> Best:
-    """What stands before anything was evaluated."""
+def init_best(head: Head) -> Best:
+    """Return best heads of value minus infinity, which any evaluated head replaces."""
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(CRITERIA)), head)
-    return Best(stacked, jnp.full(len(CRITERIA), -jnp.inf), jnp.zeros(len(CRITERIA), jnp.int32))
+    return Best(
+        stacked, jnp.full(len(CRITERIA), -jnp.inf, jnp.float32), jnp.zeros(len(CRITERIA), jnp.int32)
+    )
 
 
-def keep_best(
+def update_best(
     best: Best, head: Head, values: Float[Array, " criteria"], step: Int[Array, ""]
 ) -> Best:
-    """The best heads so far, where the new one takes the place of those that it surpasses."""
+    """Replace the best heads whose values the new head exceeds."""
     better = values > best.values
-
-    def choose(old, new):
-        return jnp.where(better.reshape(-1, *[1] * new.ndim), new, old)
-
     return Best(
-        jax.tree.map(choose, best.heads, head),
+        jax.tree.map(partial(replace_where, better), best.heads, head),
         jnp.where(better, values, best.values),
         jnp.where(better, step, best.steps),
     )
+
+
+def replace_where(
+    condition: Bool[Array, " criteria"],
+    old: Float[Array, " criteria *shape"],
+    new: Float[Array, "*shape"],
+) -> Float[Array, " criteria *shape"]:
+    """Return `new` at the entries where the condition holds, else `old`."""
+    return jnp.where(condition.reshape(-1, *[1] * new.ndim), new, old)

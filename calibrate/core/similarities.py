@@ -1,58 +1,68 @@
-"""Cosine similarities of anchors with their positives and negatives, and which of them count."""
+"""Cosine similarities of anchors with positives and negatives, and masks of those that count."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from clip_cfr.calibrate.core.embeddings import Embeddings
-from clip_cfr.calibrate.core.sampling import NONE
+from clip_cfr.calibrate.core.sampling import EMPTY
 
 Similarities = tuple[Float[Array, "anchors chosen"], Bool[Array, "anchors chosen"]]
 
 
-def with_centroids(
+def centroid_similarities(
     anchors: Embeddings,
     labels: Int[Array, " anchors"],
     centroids: Embeddings,
 ) -> Similarities:
-    """Similarity with the centroid of the anchor's class; a centroid of zeros does not count."""
-    own = jax.nn.one_hot(labels, len(centroids.factors), dtype=bool)
+    """Compare each anchor with the centroid of its class; a zero centroid is masked out."""
+    own = jax.nn.one_hot(labels, len(centroids.inverse_norms), dtype=bool)
     similarities = jnp.where(own, anchors.cosines(centroids), 0).sum(axis=1, keepdims=True)
-    return similarities, (centroids.factors > 0)[labels][:, None]
+    return similarities, (centroids.inverse_norms > 0)[labels][:, None]
 
 
-def with_slots(
+def pool_similarities(
     anchors: Embeddings,
     pool: Embeddings,
-    slots: Int[Array, "parts part_anchors chosen"],
+    indices: Int[Array, "blocks block_anchors chosen"],
 ) -> Similarities:
-    """Similarities with the rows of a pool that the slots name; an empty slot does not count.
+    """Compare each anchor with its chosen rows of a pool; empty entries are masked out.
 
-    Anchors and pool are cut into parts, and only rows of equal parts are multiplied.
+    Only the products within blocks are computed.
+
+    Args:
+        indices: indices of the chosen rows in the anchor's block of the pool; -1 is empty.
     """
-    parts, chosen = slots.shape[0], slots.shape[-1]
-    anchors, pool = jax.tree.map(
-        lambda array: array.reshape(parts, -1, *array.shape[1:]), (anchors, pool)
-    )
-    products = jnp.einsum("pae,pre->par", anchors.vectors, pool.vectors)  # (parts, anchors, places)
-    cosines = products * anchors.factors[:, :, None] * pool.factors[:, None, :]
-    similarities = jnp.take_along_axis(cosines, jnp.maximum(slots, 0), axis=2)
-    return similarities.reshape(-1, chosen), (slots != NONE).reshape(-1, chosen)
+    blocks, chosen = indices.shape[0], indices.shape[-1]
+    anchors, pool = jax.tree.map(partial(split_blocks, blocks), (anchors, pool))
+    products = jnp.einsum("bae,bre->bar", anchors.vectors, pool.vectors)
+    cosines = products * anchors.inverse_norms[:, :, None] * pool.inverse_norms[:, None, :]
+    similarities = jnp.take_along_axis(cosines, jnp.maximum(indices, 0), axis=2)
+    return similarities.reshape(-1, chosen), (indices != EMPTY).reshape(-1, chosen)
 
 
-def with_nearest(
+def split_blocks(
+    blocks: int, array: Float[Array, " rows *shape"]
+) -> Float[Array, " blocks block_rows *shape"]:
+    """Split the first axis into blocks of neighbouring rows."""
+    return array.reshape(blocks, -1, *array.shape[1:])
+
+
+def nearest_similarities(
     anchors: Embeddings,
     labels: Int[Array, " anchors"],
     pool: Embeddings,
     pool_labels: Int[Array, " pool"],
     count: int,
 ) -> Similarities:
-    """Similarities with the `count` nearest rows of other classes in a pool, or all it has."""
+    """Compare each anchor with the `count` nearest pool rows of other classes, or all there are."""
     similarities = anchors.cosines(pool)
     others = labels[:, None] != pool_labels[None, :]
     ranked = jnp.where(others, jax.lax.stop_gradient(similarities), -jnp.inf)
-    _, places = jax.lax.top_k(ranked, min(count, len(pool_labels)))
+    _, indices = jax.lax.top_k(ranked, min(count, len(pool_labels)))
     return (
-        jnp.take_along_axis(similarities, places, axis=1),
-        jnp.take_along_axis(others, places, axis=1),
+        jnp.take_along_axis(similarities, indices, axis=1),
+        jnp.take_along_axis(others, indices, axis=1),
     )

@@ -1,6 +1,10 @@
-"""The compiled training loop: scans over steps and evaluations, and knows nothing of the loss."""
+"""The compiled training loop: `init`, `step`, `run_segment` and `train`, for any objective.
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+A stage is cut into segments. Each segment is one call of one compiled program, a scan over
+evaluations of loops over steps.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -11,98 +15,51 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from clip_cfr.calibrate.core.head import Data, Head
-from clip_cfr.calibrate.core.memory import memory_errors
-from clip_cfr.calibrate.core.selection import (
-    Best,
-    accuracies,
-    criteria_values,
-    group_hits,
-    keep_best,
-    no_best,
-)
+from clip_cfr.calibrate.core.features import Data
+from clip_cfr.calibrate.core.head import Head
+from clip_cfr.calibrate.core.memory import convert_memory_errors
+from clip_cfr.calibrate.core.segments import Segment, SgdSettings, Stage
+from clip_cfr.calibrate.core.selection import Best, evaluate, init_best, update_best
 from clip_cfr.calibrate.core.settings import CRITERIA
 
-# Hears of the steps done and of the best validation value so far by each of `CRITERIA`.
-Watch = Callable[[int, dict[str, float]], None]
-
-
-class SgdSettings(NamedTuple):
-    """Hyperparameters of SGD; traced, so that sweeping them compiles nothing.
-
-    `scale_factor` multiplies the gradient of the logit scale: 0 freezes it.
-    """
-
-    lr: Float[Array, ""]
-    momentum: Float[Array, ""]
-    weight_decay: Float[Array, ""]
-    scale_factor: Float[Array, ""]
+# Called with the number of steps done and the best validation value so far of each criterion.
+SegmentCallback = Callable[[int, dict[str, float]], None]
+Logged = dict[str, Float[Array, ""]]
 
 
 @runtime_checkable
 class Objective(Protocol):
-    """A loss with what it carries from step to step; hashable, for it is static."""
+    """A loss with a state that it carries from step to step; hashable, as it is static."""
 
     def loss(
-        self, head: Head, memory: Any, batch: Any, data: Data, weights: Any, key: Array
-    ) -> tuple[Float[Array, ""], tuple[Any, dict[str, Float[Array, ""]]]]:
-        """The loss of one step, the memory of the next one, and what is logged."""
+        self, head: Head, loss_state: Any, batch: Any, data: Data, hyperparameters: Any, key: Array
+    ) -> tuple[Float[Array, ""], tuple[Any, Logged]]:
+        """Return the loss of one step with the next loss state and the values to log."""
 
 
-class Stage(NamedTuple):
-    """What a training stage depends on beside its objective and the data; all of it traced.
+class TrainState(NamedTuple):
+    """What the next step needs.
 
     Attributes:
-        head: where to start.
-        memory: what the objective carries from step to step, at the start.
-        batches: arrays whose first axis runs over the steps.
-        sgd: hyperparameters of the optimizer.
-        weights: hyperparameters of the objective.
-        key: for what is random inside a step.
-        first: the step that the first batch is for.
+        head: current head.
+        opt_state: state of the optimizer.
+        loss_state: state of the objective.
     """
 
     head: Head
-    memory: Any
-    batches: Any
-    sgd: SgdSettings
-    weights: Any
-    key: Array
-    first: Int[Array, ""]
-
-
-class Leg(NamedTuple):
-    """A part of a stage, with the rows that are held for it and its points of evaluation."""
-
-    stage: Stage
-    data: Data
-    points: Int[np.ndarray, " points"]
-
-
-class State(NamedTuple):
-    """What the next step needs."""
-
-    head: Head
     opt_state: Any
-    memory: Any
-
-
-class Progress(NamedTuple):
-    """Where a stage stands; it can go on from there."""
-
-    state: State
-    best: Best
+    loss_state: Any
 
 
 class Info(NamedTuple):
-    """What is logged at each evaluation.
+    """Values logged at each evaluation.
 
     Attributes:
         step: steps done.
-        logged: mean of each logged value over the steps since the last evaluation.
+        logged: mean of each logged value over the steps since the previous evaluation.
         logit_scale: factor of the logits.
-        group_accuracy: on the validation split, 0 for a group without rows.
-        criteria: values of `CRITERIA`.
+        group_accuracy: accuracy of each group on the validation split; 0 for a group without rows.
+        criteria: validation values of `CRITERIA`.
     """
 
     step: Int[Array, " evaluations"]
@@ -113,136 +70,152 @@ class Info(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """The best heads by each criterion, the last head, and the log."""
+    """Result of a stage: the best head by each criterion, the last head, and the log."""
 
     best: Best
     last: Head
     info: Info
 
 
-def evaluation_steps(steps: int, evaluations: int) -> Int[np.ndarray, " points"]:
-    """Evenly spaced numbers of steps after which to evaluate; the first is 0, the last `steps`."""
-    points = min(steps, evaluations) + 1
-    return np.round(np.linspace(0, steps, points)).astype(np.int32)
-
-
-def cut(points: Int[np.ndarray, " points"], evaluations: int) -> list[Int[np.ndarray, " of_part"]]:
-    """The points in parts of so many evaluations, the last maybe of fewer.
-
-    Each part begins where the one before ends.
-    """
-    starts = range(0, len(points) - 1, evaluations)
-    return [points[start : start + evaluations + 1] for start in starts]
-
-
-def sgd(settings: SgdSettings, head: Head) -> optax.GradientTransformation:
-    """SGD with momentum; weight decay acts on the projection, never on the logit scale."""
-    decayed = Head(weight=True, bias=None if head.bias is None else True, log_scale=False)
-    return optax.chain(
-        optax.add_decayed_weights(settings.weight_decay, mask=decayed),
-        optax.sgd(settings.lr, settings.momentum),
-    )
-
-
-def train(objective: Objective, legs: Iterable[Leg], watch: Watch | None = None) -> Trained:
-    """Trains a head and evaluates it on the way; each leg is one call of one compiled program.
+def train(
+    objective: Objective, segments: Iterable[Segment], callback: SegmentCallback | None = None
+) -> Trained:
+    """Train a head through the segments of a stage.
 
     Args:
-        objective: the loss.
-        legs: one after the other; the first says where to start.
-        watch: hears of the best validation values after each leg, and may raise to end the stage.
+        objective: loss to minimise.
+        segments: consecutive segments of one stage; the first one's stage gives the initial state.
+        callback: called after each segment; an exception that it raises ends the stage.
 
     Raises:
-        MemoryError: a leg does not fit into the memory of the device.
+        MemoryError: a segment does not fit in device memory.
     """
-    progress, infos = None, []
-    for leg in legs:
-        with memory_errors():
-            progress, info = advance(objective, leg.stage, progress, leg.points, leg.data)
-            # Now in numpy: done with the leg, whose rows make room for those of the next one.
+    state, best, infos = None, None, []
+    for segment in segments:
+        with convert_memory_errors():
+            if state is None:
+                state, best = init(segment.stage)
+            state, best, info = run_segment(objective, segment, state, best)
+            # The copy to the host waits for the segment, so that its rows can be freed.
             infos.append(jax.tree.map(np.asarray, info))
-        del leg
-        if watch is not None:
-            values = map(float, progress.best.values)
-            watch(int(info.step[-1]), dict(zip(CRITERIA, values, strict=True)))
+        del segment
+        if callback is not None:
+            values = map(float, best.values)
+            callback(int(info.step[-1]), dict(zip(CRITERIA, values, strict=True)))
     info = jax.tree.map(lambda *columns: np.concatenate(columns), *infos)
-    return Trained(progress.best, progress.state.head, info)
+    return Trained(best, state.head, info)
 
 
-def in_parts(leg: Leg, parts: int) -> Iterator[Leg]:
-    """A leg cut into so many, with as many evaluations in all but the last."""
-    for points in cut(leg.points, -(-(len(leg.points) - 1) // parts)):
-        yield leg._replace(points=points)
-
-
-def train_together(objective: Objective, legs: Sequence[Leg]) -> list[Trained]:
-    """Trains several heads in one program, whose products become batches of products.
+def train_together(objective: Objective, segments: Sequence[Segment]) -> list[Trained]:
+    """Train several heads in one program, whose matrix products become batched products.
 
     Args:
-        objective: the loss.
-        legs: one for each head, its whole stage; of equal shapes, on the same data and points.
+        objective: loss to minimise.
+        segments: one whole stage for each head, of equal shapes, data and evaluation steps.
 
     Raises:
-        MemoryError: together they do not fit into the memory of the device.
+        MemoryError: the stages do not fit in device memory together.
     """
-    with memory_errors():
-        stages = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(leg.stage for leg in legs))
-        progress, info = advance_together(objective, stages, legs[0].points, legs[0].data)
-        trained = Trained(progress.best, progress.state.head, jax.tree.map(np.asarray, info))
-    return [jax.tree.map(itemgetter(number), trained) for number in range(len(legs))]
+    with convert_memory_errors():
+        stages = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(each.stage for each in segments))
+        state, best, info = run_stages(objective, segments[0]._replace(stage=stages))
+        trained = Trained(best, state.head, jax.tree.map(np.asarray, info))
+    return [jax.tree.map(itemgetter(index), trained) for index in range(len(segments))]
 
 
 @partial(jax.jit, static_argnames=("objective",))
-def advance_together(
-    objective: Objective, stages: Stage, points: Int[Array, " points"], data: Data
-) -> tuple[Progress, Info]:
-    """Every stage from its start to the last of the points; stages and results are stacked."""
-    return jax.vmap(lambda stage: advance(objective, stage, None, points, data))(stages)
+def run_stages(objective: Objective, segment: Segment) -> tuple[TrainState, Best, Info]:
+    """Run stages that are stacked along a leading axis; the results are stacked too."""
+    axes = Segment(stage=0, data=None, eval_steps=None)
+    return jax.vmap(partial(run_stage, objective), in_axes=(axes,))(segment)
+
+
+def run_stage(objective: Objective, segment: Segment) -> tuple[TrainState, Best, Info]:
+    """Run a stage that is one segment."""
+    return run_segment(objective, segment, *init(segment.stage))
+
+
+@jax.jit
+def init(stage: Stage) -> tuple[TrainState, Best]:
+    """Return the state before the first step, and best heads that no head was compared with."""
+    opt_state = make_optimizer(stage.sgd, stage.head).init(stage.head)
+    return TrainState(stage.head, opt_state, stage.loss_state), init_best(stage.head)
 
 
 @partial(jax.jit, static_argnames=("objective",))
-def advance(
+def run_segment(
+    objective: Objective, segment: Segment, state: TrainState, best: Best
+) -> tuple[TrainState, Best, Info]:
+    """Run the steps of a segment; evaluate and update the best heads at its evaluation steps."""
+    run = partial(run_interval, objective, segment.stage, segment.data)
+    bounds = (segment.eval_steps[:-1], segment.eval_steps[1:])
+    (state, best), info = jax.lax.scan(run, (state, best), bounds)
+    return state, best, info
+
+
+def run_interval(
     objective: Objective,
     stage: Stage,
-    progress: Progress | None,
-    points: Int[Array, " points"],
     data: Data,
-) -> tuple[Progress, Info]:
-    """The stage at the last of the points, from where it stands at the first; None: the start."""
-    optimizer = sgd(stage.sgd, stage.head)
-    num_groups, num_classes = len(data.group_labels), len(data.class_embeddings)
-    counts = jnp.bincount(data.val_groups, length=num_groups)
-    gradient = jax.value_and_grad(objective.loss, has_aux=True)
-
-    def step(number, carry):
-        state, sums = carry
-        batch = jax.tree.map(lambda array: array[number - stage.first], stage.batches)
-        key = jax.random.fold_in(stage.key, number)
-        (loss, (memory, logged)), grads = gradient(
-            state.head, state.memory, batch, data, stage.weights, key
-        )
-        grads = grads._replace(log_scale=grads.log_scale * stage.sgd.scale_factor)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.head)
-        state = State(optax.apply_updates(state.head, updates), opt_state, memory)
-        return state, jax.tree.map(jnp.add, sums, {"loss": loss, **logged})
-
-    def stretch(progress, bounds):
-        start, stop = bounds
-        state, sums = jax.lax.fori_loop(start, stop, step, (progress.state, zeros))
-        hits = group_hits(state.head, data, num_groups)
-        values = criteria_values(hits, counts, data.group_labels, num_classes)
-        logged = jax.tree.map(lambda total: total / (stop - start), sums)
-        scale = jnp.exp(state.head.log_scale)
-        info = Info(stop, logged, scale, accuracies(hits, counts), values)
-        best = keep_best(progress.best, state.head, values, stop)
-        return Progress(state, best), info
-
-    if progress is None:
-        state = State(stage.head, optimizer.init(stage.head), stage.memory)
-        progress = Progress(state, no_best(stage.head))
-    first = jax.tree.map(lambda array: array[0], stage.batches)
-    _, (_, logged) = jax.eval_shape(
-        objective.loss, stage.head, stage.memory, first, data, stage.weights, stage.key
+    carry: tuple[TrainState, Best],
+    bounds: tuple[Int[Array, ""], Int[Array, ""]],
+) -> tuple[tuple[TrainState, Best], Info]:
+    """Run the steps between two evaluations, then evaluate."""
+    (state, best), (start, stop) = carry, bounds
+    add_step = partial(accumulate_step, objective, stage, data)
+    sums = init_sums(objective, stage, data, state)
+    state, sums = jax.lax.fori_loop(start, stop, add_step, (state, sums))
+    steps = (stop - start).astype(jnp.float32)
+    group_accuracy, criteria = evaluate(state.head, data)
+    info = Info(
+        step=stop,
+        logged=jax.tree.map(lambda total: total / steps, sums),
+        logit_scale=jnp.exp(state.head.log_scale),
+        group_accuracy=group_accuracy,
+        criteria=criteria,
     )
-    zeros = {"loss": jnp.zeros(()), **jax.tree.map(lambda x: jnp.zeros(x.shape), logged)}
-    return jax.lax.scan(stretch, progress, (points[:-1], points[1:]))
+    return (state, update_best(best, state.head, criteria, stop)), info
+
+
+def accumulate_step(
+    objective: Objective,
+    stage: Stage,
+    data: Data,
+    index: Int[Array, ""],
+    carry: tuple[TrainState, Logged],
+) -> tuple[TrainState, Logged]:
+    """Take a step and add its logged values to their sums."""
+    state, sums = carry
+    state, logged = step(objective, stage, data, index, state)
+    return state, jax.tree.map(jnp.add, sums, logged)
+
+
+def init_sums(objective: Objective, stage: Stage, data: Data, state: TrainState) -> Logged:
+    """Return a zero for each value that a step logs."""
+    _, logged = jax.eval_shape(partial(step, objective), stage, data, stage.first_step, state)
+    return jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), logged)
+
+
+def step(
+    objective: Objective, stage: Stage, data: Data, index: Int[Array, ""], state: TrainState
+) -> tuple[TrainState, Logged]:
+    """Take one SGD step; return the next state and the values to log."""
+    batch = jax.tree.map(itemgetter(index - stage.first_step), stage.batches)
+    key = jax.random.fold_in(stage.key, index)
+    (loss, (loss_state, logged)), grads = jax.value_and_grad(objective.loss, has_aux=True)(
+        state.head, state.loss_state, batch, data, stage.hyperparameters, key
+    )
+    grads = grads._replace(log_scale=grads.log_scale * stage.sgd.log_scale_factor)
+    optimizer = make_optimizer(stage.sgd, stage.head)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.head)
+    head = optax.apply_updates(state.head, updates)
+    return TrainState(head, opt_state, loss_state), {"loss": loss, **logged}
+
+
+def make_optimizer(sgd: SgdSettings, head: Head) -> optax.GradientTransformation:
+    """Return SGD with momentum; weight decay acts on projection and bias, not the logit scale."""
+    decayed = Head(weight=True, bias=None if head.bias is None else True, log_scale=False)
+    return optax.chain(
+        optax.add_decayed_weights(sgd.weight_decay, mask=decayed),
+        optax.sgd(sgd.lr, sgd.momentum),
+    )

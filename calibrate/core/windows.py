@@ -1,4 +1,4 @@
-"""Which rows are held in memory for which steps of a stage."""
+"""Windows: which rows are resident in memory for which steps of a stage."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,112 +8,137 @@ import numpy as np
 from jaxtyping import Int, Int32, Shaped
 
 from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.segments import split_eval_steps
 from clip_cfr.calibrate.core.task import RowSource, Task
-from clip_cfr.calibrate.core.train import cut
 
-# Rows that lie together are read together; blocks of them are shuffled over the split.
-BLOCK = 512
+# Consecutive rows are fast to read together: training rows are shuffled in runs of this length.
+RUN_ROWS = 512
+# Batches of training rows that have to fit beside the validation split.
+MIN_BATCHES = 4
 
 
 @dataclass(frozen=True)
 class Window:
-    """The rows that are held for some steps of a stage.
+    """The resident rows of some steps of a stage.
 
     Attributes:
-        rows: their numbers in the task, ascending; None where all are held.
-        size: entries of every array over held rows; those beyond `rows` are zeros.
-        train_rows, wrong: places among the held rows of training rows to draw from, and of rows of
-            the calibration set.
-        points: steps at which to evaluate; the window begins at the first of them.
-        capacity: steps to draw rows for, as many in every window of a stage.
+        rows: row indices in the task, ascending; None if all rows are resident.
+        size: rows of the resident arrays; those beyond `rows` are zeros.
+        train_rows: indices of training rows among the resident rows.
+        calibration_rows: indices of rows of the calibration set among the resident rows.
+        eval_steps: the step at which the window starts, then the steps after which to evaluate.
+        capacity: steps to draw rows for; the same in all windows of a stage.
     """
 
     rows: Int[np.ndarray, " rows"] | None
     size: int
     train_rows: Int[np.ndarray, " train_rows"]
-    wrong: Int[np.ndarray, " wrong"]
-    points: Int[np.ndarray, " points"]
+    calibration_rows: Int[np.ndarray, " calibration_rows"]
+    eval_steps: Int[np.ndarray, " eval_steps"]
     capacity: int
 
     @property
     def steps(self) -> Int[np.ndarray, " capacity"]:
-        """Numbers of the steps to draw for."""
-        return self.points[0] + np.arange(self.capacity)
+        """Indices of the steps to draw rows for."""
+        return self.eval_steps[0] + np.arange(self.capacity)
 
     def take(
         self, values: Shaped[np.ndarray, "n ..."] | RowSource
     ) -> Shaped[np.ndarray, "size ..."]:
-        """The values of the held rows, out of those of all rows."""
+        """Return the resident rows of an array over all rows."""
         if self.rows is None:
             return values
-        taken = np.zeros((self.size, *values.shape[1:]), values.dtype)
-        taken[: len(self.rows)] = values[self.rows]
-        return taken
+        resident = np.zeros((self.size, *values.shape[1:]), values.dtype)
+        resident[: len(self.rows)] = values[self.rows]
+        return resident
 
-    def places(self, rows: Int[np.ndarray, " some"]) -> Int[np.ndarray, " some"]:
-        """Where rows of the task stand among the held ones, which they must be among."""
-        return rows if self.rows is None else places_in(self.rows, rows)
+    def resident_indices(self, rows: Int[np.ndarray, " some"]) -> Int[np.ndarray, " some"]:
+        """Convert row indices in the task to indices among the resident rows."""
+        return rows if self.rows is None else find_indices(self.rows, rows)
 
 
-def windows(
+def make_windows(
     rng: np.random.Generator,
     task: Task,
-    held: int | None,
-    points: Int[np.ndarray, " points"],
+    resident_rows: int | None,
+    eval_steps: Int[np.ndarray, " eval_steps"],
     batch_size: int,
-    wrong: Int[np.ndarray, " wrong"],
+    calibration_rows: Int[np.ndarray, " calibration_rows"],
 ) -> Iterator[Window]:
-    """The windows of a stage; one that holds everything where `held` is None.
+    """Yield the windows of a stage; a single one of all rows if `resident_rows` is None.
 
-    Otherwise each holds the validation split, a part of the calibration set and blocks of training
-    rows, for about as many steps as it takes to see each of these once.
+    Each window holds the validation split, a part of the calibration set and runs of training
+    rows. It lasts for about as many steps as use each of its training rows once.
 
     Args:
-        points: steps at which the stage evaluates, from 0 to all.
-        wrong: the calibration set, or nothing.
+        rng: shuffles the rows over the windows.
+        resident_rows: rows that fit in memory at a time.
+        eval_steps: 0, then the steps after which the stage evaluates.
+        batch_size: training rows per step.
+        calibration_rows: row indices of the calibration set in the task; may be empty.
 
     Raises:
-        CalibrationError: so few rows leave no room beside the validation split.
+        CalibrationError: `resident_rows` is too small.
     """
     train, val = task.rows("train"), task.rows("val")
-    if held is None:
-        yield Window(None, len(task.labels), train, wrong, points, int(points[-1]))
+    if resident_rows is None:
+        steps = int(eval_steps[-1])
+        yield Window(None, len(task.labels), train, calibration_rows, eval_steps, steps)
         return
-    room = held - len(val)
-    if room < 4 * batch_size:
+    check_resident_rows(task, resident_rows, batch_size)
+    anchors = min(len(calibration_rows), (resident_rows - len(val)) // 4)
+    room = resident_rows - len(val) - anchors
+    parts = split_by_room(eval_steps, room, batch_size)
+    capacity = max_steps(parts)
+    draws = cycle_rows(rng, train, room, RUN_ROWS), cycle_rows(rng, calibration_rows, anchors, 1)
+    for part, *drawn in zip(parts, *draws, strict=False):
+        rows = np.unique(np.concatenate([val, *drawn]))
+        indices = (find_indices(rows, each) for each in drawn)
+        yield Window(rows, resident_rows, *indices, part, capacity)
+
+
+def check_resident_rows(task: Task, resident_rows: int, batch_size: int) -> None:
+    """Raise CalibrationError if the validation split and four batches do not fit."""
+    val = len(task.rows("val"))
+    if resident_rows < val + MIN_BATCHES * batch_size:
         raise CalibrationError(
-            f"--hold-rows {held}: expected at least {len(val) + 4 * batch_size}, for the "
-            f"{len(val)} rows of the validation split and four batches of training rows"
+            f"--hold-rows {resident_rows}: expected at least {val + MIN_BATCHES * batch_size}, "
+            f"for the {val} rows of the validation split and four batches of training rows"
         )
-    anchors = min(len(wrong), room // 4)
-    steps, between = (room - anchors) / batch_size, points[-1] / (len(points) - 1)
-    bounds = cut(points, max(1, round(steps / between)))
-    capacity = max(int(each[-1] - each[0]) for each in bounds)
-    draws = in_turn(rng, train, room - anchors, BLOCK), in_turn(rng, wrong, anchors, 1)
-    for each, *parts in zip(bounds, *draws, strict=False):
-        rows = np.unique(np.concatenate([val, *parts]))
-        yield Window(rows, held, *(places_in(rows, part) for part in parts), each, capacity)
 
 
-def places_in(
-    held: Int[np.ndarray, " held"], rows: Int[np.ndarray, " some"]
+def split_by_room(
+    eval_steps: Int[np.ndarray, " eval_steps"], room: int, batch_size: int
+) -> list[Int[np.ndarray, " _"]]:
+    """Split a stage into parts that use each of `room` training rows about once."""
+    steps_per_evaluation = eval_steps[-1] / (len(eval_steps) - 1)
+    return split_eval_steps(eval_steps, max(1, round(room / batch_size / steps_per_evaluation)))
+
+
+def max_steps(parts: list[Int[np.ndarray, " _"]]) -> int:
+    """Return the steps of the longest part of a stage."""
+    return max(int(part[-1] - part[0]) for part in parts)
+
+
+def find_indices(
+    resident: Int[np.ndarray, " resident"], rows: Int[np.ndarray, " some"]
 ) -> Int32[np.ndarray, " some"]:
-    """Where rows stand among the held ones, which they must be among."""
-    return np.searchsorted(held, rows).astype(np.int32)
+    """Return the index of each row among the resident rows, which must contain it."""
+    return np.searchsorted(resident, rows).astype(np.int32)
 
 
-def in_turn(
-    rng: np.random.Generator, rows: Int[np.ndarray, " rows"], size: int, block: int
+def cycle_rows(
+    rng: np.random.Generator, rows: Int[np.ndarray, " rows"], size: int, run_rows: int
 ) -> Iterator[Int[np.ndarray, " some"]]:
-    """Up to `size` different rows at a time, ascending, by blocks in shuffled order.
+    """Yield up to `size` distinct rows at a time, ascending, from shuffled passes over the rows.
 
-    Every row comes once before any comes again.
+    Runs of `run_rows` consecutive rows stay together.
     """
-    cuts = np.arange(0, len(rows) + block, block).clip(max=len(rows))
-    blocks, waiting = [rows[a:b] for a, b in pairwise(cuts)], np.zeros(0, rows.dtype)
+    bounds = np.arange(0, len(rows) + run_rows, run_rows).clip(max=len(rows))
+    runs, queue = [rows[start:stop] for start, stop in pairwise(bounds)], np.zeros(0, rows.dtype)
     while True:
-        while len(waiting) < size:
-            order = rng.permutation(len(blocks))
-            waiting = np.concatenate([waiting, *(blocks[number] for number in order)])
-        yield np.unique(waiting[:size])
-        waiting = waiting[size:]
+        while len(queue) < size:
+            order = rng.permutation(len(runs))
+            queue = np.concatenate([queue, *(runs[index] for index in order)])
+        yield np.unique(queue[:size])
+        queue = queue[size:]

@@ -8,14 +8,15 @@ from optuna import TrialPruned
 
 from clip_cfr.calibrate.comparison.compare import predict
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import Experiment, Prepared, erm_settings
+from clip_cfr.calibrate.core.experiment import Experiment, erm_settings
 from clip_cfr.calibrate.core.metrics import Predictions, evaluate
+from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.train import Watch
+from clip_cfr.calibrate.core.train import SegmentCallback
 from clip_cfr.calibrate.grid.point_result import METRICS, Accuracies, SeedResult
 from clip_cfr.calibrate.methods import cfr, fit
+from clip_cfr.calibrate.methods.batched import fit_experiments
 from clip_cfr.calibrate.methods.fitted import Fitted
-from clip_cfr.calibrate.methods.together import fit_each
 
 # An ERM stage takes 12 MB at the size of ViT-L.
 ERM_STAGES_KEPT = 16
@@ -33,7 +34,7 @@ class Fit:
 
     settings: Settings
     seed: int
-    callback: Watch | None = None
+    callback: SegmentCallback | None = None
 
 
 @dataclass
@@ -82,14 +83,16 @@ def run_fits(
         The fitted method or the error of each experiment.
     """
     if len(fits) > 1 and not any(each.callback for each in fits):
-        return fit_each(method, experiments)
+        return fit_experiments(method, experiments)
     return (
         run_fit(method, experiment, each.callback)
         for experiment, each in zip(experiments, fits, strict=True)
     )
 
 
-def run_fit(method: str, experiment: Experiment, callback: Watch | None) -> Fitted | Exception:
+def run_fit(
+    method: str, experiment: Experiment, callback: SegmentCallback | None
+) -> Fitted | Exception:
     """Fit a method and return it, or the error that ended the fit; only CFR takes a callback."""
     try:
         return fit(method, experiment) if callback is None else cfr.fit(experiment, callback)

@@ -10,7 +10,8 @@ import numpy as np
 from optuna import Trial, TrialPruned
 from optuna.trial import TrialState
 
-from clip_cfr.calibrate.core.experiment import Experiment, Prepared
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.liveness import Heartbeat
 from clip_cfr.calibrate.grid.plan import Plan
@@ -29,7 +30,7 @@ from clip_cfr.calibrate.grid.trials import (
     finished_trials,
     release_dead_trials,
 )
-from clip_cfr.calibrate.methods.together import stages_at_once
+from clip_cfr.calibrate.methods.batched import batch_size
 
 # Points to claim at once where they are fitted together; the others are left to other processes.
 MAX_TOGETHER = 64
@@ -99,7 +100,7 @@ def is_orphan() -> bool:
 def points_at_once(plan: Plan, prepared: Prepared) -> int:
     """Return how many points to fit together; 1 on a CPU or with pruning."""
     experiment = Experiment(prepared, plan.fixed, plan.seeds[0])
-    return 1 if plan.prune else min(MAX_TOGETHER, stages_at_once(plan.method, experiment))
+    return 1 if plan.prune else min(MAX_TOGETHER, batch_size(plan.method, experiment))
 
 
 def claim_trials(search: Search, count: int) -> list[Trial]:

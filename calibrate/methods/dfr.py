@@ -1,12 +1,12 @@
-"""Deep feature reweighting: a linear classifier fitted on a group-balanced validation split.
+"""Deep feature reweighting (DFR): a linear classifier fitted on a balanced validation split.
 
-It sees the validation split's attributes, so it is a reference for what the features allow and no
-rival of the methods that use none.
+It uses the attributes of the validation split. It shows what the features allow, and does not
+compete with the methods that use no group labels.
 
 References:
     Kirichenko, Izmailov, Wilson 2023, arXiv 2204.02937: L1 logistic regression on standardised
-    features, averaged over balanced subsamples; its strength chosen on half of the validation
-    split and refitted on all of it.
+    features, averaged over balanced subsamples; its strength is chosen on half of the validation
+    split, and the classifier is refitted on all of it.
 """
 
 from dataclasses import dataclass
@@ -21,129 +21,171 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.metrics import worst
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.methods.fitted import Fitted, unselected
+from clip_cfr.calibrate.methods.fitted import Fitted, fitted_once
 
-STRENGTHS = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
-CHUNK = 8192
-NEVER = -50.0  # the log-odds of a class that has no rows
+# Inverse strengths of the L1 penalty to choose from.
+PENALTIES = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
+CHUNK_ROWS = 8192
+# Log-odds of a class without rows; also the bound that keeps the logistic function from overflow.
+MIN_LOG_ODDS = -50.0
+WITHOUT_DFR = "(--method zeroshot --method erm --method cfr)"
+
+Linear = tuple[Float[np.ndarray, "dim classes"], Float[np.ndarray, " classes"]]
 
 
 @dataclass(frozen=True)
 class LinearClassifier:
-    """A linear map of the features, with a logistic link for each class."""
+    """One logistic regression for each class against the rest.
+
+    Attributes:
+        weight, bias: for features as stored in the cache. The standardisation of the features is a
+            linear map too, and is part of them.
+    """
 
     weight: Float[np.ndarray, "dim classes"]
     bias: Float[np.ndarray, " classes"]
-    formula = "scores = features @ linear_weight + linear_bias"
 
-    def probabilities(self, experiment: Experiment, rows):
-        task = experiment.task
-        starts = range(0, len(rows), CHUNK)
-        chunks = (task.features[rows[start : start + CHUNK]] for start in starts)
+    @property
+    def formula(self) -> str:
+        return (
+            "scores = features @ linear_weight + linear_bias; "
+            "probabilities = sigmoid(scores) / sum(sigmoid(scores))"
+        )
+
+    def probabilities(
+        self, experiment: Experiment, rows: Int[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, "rows classes"]:
+        features = experiment.task.features
+        chunks = (features[rows[i : i + CHUNK_ROWS]] for i in range(0, len(rows), CHUNK_ROWS))
         scores = np.concatenate([chunk.astype(np.float32) @ self.weight for chunk in chunks])
-        chances = 1 / (1 + np.exp(-np.clip(scores + self.bias, NEVER, -NEVER)))
-        return (chances / chances.sum(axis=1, keepdims=True)).astype(np.float32)
+        odds = np.clip(scores + self.bias, MIN_LOG_ODDS, -MIN_LOG_ODDS)
+        one_against_rest = 1 / (1 + np.exp(-odds))
+        return (one_against_rest / one_against_rest.sum(axis=1, keepdims=True)).astype(np.float32)
 
-    def arrays(self, experiment: Experiment):
+    def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
         return {"linear_weight": self.weight, "linear_bias": self.bias}
 
 
 def fit(experiment: Experiment) -> Fitted:
-    """The averaged classifier.
+    """Fit the averaged classifier.
 
     Raises:
-        CalibrationError: a group of the validation split has one row, or one class all of them.
+        CalibrationError: the validation split cannot be balanced and halved.
     """
     task, rng = experiment.task, experiment.rng("dfr")
-    rows, scaler = task.rows("val"), train_scaler(task)
-    labels, groups = task.labels[rows], task.groups[rows]
-    check_groups(task, groups)
-    features = scaler.transform(task.features[rows].astype(np.float32))
-    strength = choose_strength(rng, task, features, labels, groups, experiment.seed)
-    count = experiment.settings.dfr_subsamples
-    weight, bias = average_fit(rng, features, labels, groups, task.num_classes, strength, count)
-    # Standardising is a linear map too: folded in, the classifier takes features as they are.
+    check_groups(task)
+    rows, scaler = task.rows("val"), fit_scaler(task)
+    split = ValidationSplit(
+        features=scaler.transform(task.features[rows].astype(np.float32)),
+        labels=task.labels[rows],
+        groups=task.groups[rows],
+        num_classes=task.num_classes,
+        num_groups=task.num_groups,
+    )
+    penalty = choose_penalty(rng, split, experiment.seed)
+    weight, bias = average_fits(rng, split, penalty, experiment.settings.dfr_subsamples)
+    # Fold the standardisation (features - mean) / scale into weight and bias.
     weight = weight / scaler.scale_[:, None]
     bias = bias - scaler.mean_ @ weight
-    return unselected(LinearClassifier(weight.astype(np.float32), bias.astype(np.float32)))
+    return fitted_once(LinearClassifier(weight.astype(np.float32), bias.astype(np.float32)))
 
 
-def choose_strength(rng, task: Task, features, labels, groups, seed: int) -> float:
-    """The strength whose fit on one half has the best worst-group accuracy on the other."""
-    half, other = train_test_split(
-        np.arange(len(groups)), test_size=0.5, stratify=groups, random_state=seed
-    )
-    scores = []
-    for strength in STRENGTHS:
-        chosen = half[balanced_subsample(rng, groups[half])]
-        weight, bias = fit_linear(features[chosen], labels[chosen], task.num_classes, strength)
-        correct = (features[other] @ weight + bias).argmax(axis=1) == labels[other]
-        scores.append(worst(correct, groups[other], task.num_groups))
-    return STRENGTHS[int(np.argmax(scores))]
-
-
-def train_scaler(task: Task) -> StandardScaler:
-    """Means and scales of the training split's features, chunk by chunk."""
-    scaler, rows = StandardScaler(), task.rows("train")
-    for start in range(0, len(rows), CHUNK):
-        scaler.partial_fit(task.features[rows[start : start + CHUNK]].astype(np.float32))
-    return scaler
-
-
-def check_groups(task: Task, groups: Int[np.ndarray, " val"]) -> None:
-    """Raises where the validation split cannot be balanced and halved."""
-    counts = np.bincount(groups, minlength=task.num_groups)
+def check_groups(task: Task) -> None:
+    """Raise CalibrationError if the validation split cannot be balanced and halved."""
+    counts = task.group_counts("val")
     names = ["({}, {})".format(*task.group_name(each)) for each in np.flatnonzero(counts == 1)]
     if names:
         raise CalibrationError(
-            f"dfr needs at least two validation rows in a group, found one in {', '.join(names)}: "
-            "leave the method out (--method zeroshot --method erm --method cfr)"
+            "dfr needs at least two validation rows in each group, found one in "
+            f"{', '.join(names)}: leave the method out {WITHOUT_DFR}"
         )
     if len(np.unique(np.flatnonzero(counts) // len(task.attribute_names))) < 2:
         raise CalibrationError(
-            "dfr needs validation rows of at least two classes: leave the method out "
-            "(--method zeroshot --method erm --method cfr)"
+            f"dfr needs validation rows of at least two classes: leave the method out {WITHOUT_DFR}"
         )
 
 
-def balanced_subsample(rng, groups: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " chosen"]:
-    """Places of equally many rows of each group that has any, drawn at random."""
+def fit_scaler(task: Task) -> StandardScaler:
+    """Fit the standardisation of the features on the training split, chunk by chunk."""
+    scaler, rows = StandardScaler(), task.rows("train")
+    for start in range(0, len(rows), CHUNK_ROWS):
+        scaler.partial_fit(task.features[rows[start : start + CHUNK_ROWS]].astype(np.float32))
+    return scaler
+
+
+@dataclass(frozen=True)
+class ValidationSplit:
+    """Standardised features of the validation split, with their labels and groups."""
+
+    features: Float[np.ndarray, "rows dim"]
+    labels: Int[np.ndarray, " rows"]
+    groups: Int[np.ndarray, " rows"]
+    num_classes: int
+    num_groups: int
+
+
+def choose_penalty(rng: np.random.Generator, split: ValidationSplit, seed: int) -> float:
+    """Choose the penalty whose fit on one half has the best worst-group accuracy on the other."""
+    half, other = train_test_split(
+        np.arange(len(split.groups)), test_size=0.5, stratify=split.groups, random_state=seed
+    )
+    accuracies = [score_penalty(rng, split, half, other, penalty) for penalty in PENALTIES]
+    return PENALTIES[int(np.argmax(accuracies))]
+
+
+def score_penalty(
+    rng: np.random.Generator,
+    split: ValidationSplit,
+    half: Int[np.ndarray, " half"],
+    other: Int[np.ndarray, " other"],
+    penalty: float,
+) -> float:
+    """Fit on a balanced subsample of one half; return worst-group accuracy on the other half."""
+    chosen = half[draw_balanced_subsample(rng, split.groups[half])]
+    weight, bias = fit_linear(split, chosen, penalty)
+    correct = (split.features[other] @ weight + bias).argmax(axis=1) == split.labels[other]
+    return worst(correct, split.groups[other], split.num_groups)
+
+
+def average_fits(
+    rng: np.random.Generator, split: ValidationSplit, penalty: float, count: int
+) -> Linear:
+    """Return the mean weight and bias of fits on `count` balanced subsamples."""
+    draws = (draw_balanced_subsample(rng, split.groups) for _ in range(count))
+    weights, biases = zip(*(fit_linear(split, chosen, penalty) for chosen in draws), strict=True)
+    return np.mean(weights, axis=0), np.mean(biases, axis=0)
+
+
+def draw_balanced_subsample(
+    rng: np.random.Generator, groups: Int[np.ndarray, " rows"]
+) -> Int[np.ndarray, " chosen"]:
+    """Draw indices of equally many rows of each group that occurs."""
     present, counts = np.unique(groups, return_counts=True)
     drawn = [rng.permutation(np.flatnonzero(groups == each))[: counts.min()] for each in present]
     return np.concatenate(drawn)
 
 
-def fit_one(
-    features: Float[np.ndarray, "rows dim"], targets: Bool[np.ndarray, " rows"], strength: float
-) -> LogisticRegression:
-    """L1 logistic regression of one class against the rest."""
-    # liblinear shuffles coordinates: fixed, so that equal input gives equal bits.
-    model = LogisticRegression(C=strength, l1_ratio=1, solver="liblinear", random_state=0)
-    return model.fit(features, targets)
+def fit_linear(split: ValidationSplit, rows: Int[np.ndarray, " rows"], penalty: float) -> Linear:
+    """Fit each class against the rest; return weight (dim, classes) and bias (classes,).
 
-
-def fit_linear(
-    features: Float[np.ndarray, "rows dim"],
-    labels: Int[np.ndarray, " rows"],
-    num_classes: int,
-    strength: float,
-) -> tuple[Float[np.ndarray, "dim classes"], Float[np.ndarray, " classes"]]:
-    """Weight and bias, one class against the rest; a class without rows is never predicted."""
-    weight, bias = np.zeros((features.shape[1], num_classes)), np.full(num_classes, NEVER)
+    A class without rows gets log-odds of -50, so that it is never predicted.
+    """
+    features, labels = split.features[rows], split.labels[rows]
+    weight = np.zeros((features.shape[1], split.num_classes))
+    bias = np.full(split.num_classes, MIN_LOG_ODDS)
     present = np.unique(labels)
     for each in present[-1:] if len(present) == 2 else present:
-        model = fit_one(features, labels == each, strength)
+        model = fit_one_against_rest(features, labels == each, penalty)
         weight[:, each], bias[each] = model.coef_[0], model.intercept_[0]
-    if len(present) == 2:  # one class is the other's opposite: a second fit would say the same
+    if len(present) == 2:  # the classifier of one class is the negative of the other's
         weight[:, present[0]], bias[present[0]] = -weight[:, present[1]], -bias[present[1]]
     return weight, bias
 
 
-def average_fit(rng, features, labels, groups, num_classes: int, strength: float, count: int):
-    """Mean weight and bias over fits on balanced subsamples."""
-    fits = []
-    for _ in range(count):
-        chosen = balanced_subsample(rng, groups)
-        fits.append(fit_linear(features[chosen], labels[chosen], num_classes, strength))
-    weights, biases = zip(*fits, strict=True)
-    return np.mean(weights, axis=0), np.mean(biases, axis=0)
+def fit_one_against_rest(
+    features: Float[np.ndarray, "rows dim"], targets: Bool[np.ndarray, " rows"], penalty: float
+) -> LogisticRegression:
+    """Fit L1 logistic regression; `penalty` is the inverse strength, scikit-learn's C."""
+    # liblinear shuffles coordinates: a fixed seed makes equal inputs give equal bits.
+    model = LogisticRegression(C=penalty, l1_ratio=1, solver="liblinear", random_state=0)
+    return model.fit(features, targets)

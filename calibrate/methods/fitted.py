@@ -1,43 +1,15 @@
-"""What every method hands back."""
+"""The result of fitting a method: one classifier for each selection criterion, and the log."""
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from operator import itemgetter
 
+import jax
 import numpy as np
-from jaxtyping import Float, Int
 
-from clip_cfr.calibrate.core.experiment import Experiment, selected_heads
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.settings import CRITERIA, SELECTIONS
 from clip_cfr.calibrate.core.train import Trained
-
-
-@runtime_checkable
-class Classifier(Protocol):
-    """Something that gives class probabilities."""
-
-    def probabilities(
-        self, experiment: Experiment, rows: Int[np.ndarray, " rows"]
-    ) -> Float[np.ndarray, "rows classes"]:
-        """Class probabilities of rows of the experiment's task."""
-
-    def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
-        """All there is to save, for features as they stand in the cache."""
-
-
-@dataclass(frozen=True)
-class HeadClassifier:
-    """A head with the class embeddings of the task."""
-
-    head: Head
-    formula = "embedding = normalize(features @ projection + bias)"
-
-    def probabilities(self, experiment, rows):
-        return experiment.probabilities(self.head, rows)
-
-    def arrays(self, experiment):
-        class_embeddings = experiment.task.class_embeddings
-        return {**experiment.arrays(self.head), "class_embeddings": class_embeddings}
+from clip_cfr.calibrate.methods.classifiers import Classifier, HeadClassifier
 
 
 @dataclass(frozen=True)
@@ -45,10 +17,11 @@ class Fitted:
     """A fitted method.
 
     Attributes:
-        classifiers: the classifier of each selection; the same one four times where the method
-            leaves nothing to select.
-        selected_steps: the step after which each selection's classifier stood.
-        history: columns of the log, one entry an evaluation.
+        classifiers: classifier by selection criterion; the same object for all of them if the
+            method evaluates only once.
+        selected_steps: step after which each criterion's classifier was evaluated; empty if the
+            method evaluates only once.
+        history: columns of the log by name, with one entry for each evaluation.
     """
 
     classifiers: dict[str, Classifier]
@@ -56,26 +29,35 @@ class Fitted:
     history: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def unselected(classifier: Classifier) -> Fitted:
-    """A method that leaves nothing to select."""
+def fitted_once(classifier: Classifier) -> Fitted:
+    """Return the result of a method that has one classifier to select."""
     return Fitted(dict.fromkeys(SELECTIONS, classifier))
 
 
-def trained_heads(trained: Trained) -> Fitted:
-    """A method that trained a head and evaluated it on the way."""
+def fitted_heads(trained: Trained) -> Fitted:
+    """Return the result of a training stage."""
     steps = np.asarray(trained.info.step)
-    best_steps = (*map(int, trained.best.steps), int(steps[-1]))
+    selected_steps = (*map(int, trained.best.steps), int(steps[-1]))
     return Fitted(
-        {name: HeadClassifier(head) for name, head in selected_heads(trained).items()},
-        dict(zip(SELECTIONS, best_steps, strict=True)),
-        history(trained),
+        classifiers={name: HeadClassifier(head) for name, head in selected_heads(trained).items()},
+        selected_steps=dict(zip(SELECTIONS, selected_steps, strict=True)),
+        history=make_history(trained),
     )
 
 
-def history(trained: Trained) -> dict[str, np.ndarray]:
-    """The log of a training stage as columns."""
+def selected_heads(trained: Trained) -> dict[str, Head]:
+    """Return the head of each selection criterion."""
+    best = {
+        name: jax.tree.map(itemgetter(index), trained.best.heads)
+        for index, name in enumerate(CRITERIA)
+    }
+    return {**best, "last": trained.last}
+
+
+def make_history(trained: Trained) -> dict[str, np.ndarray]:
+    """Return the log of a training stage as columns."""
     info = trained.info
     criteria = {f"val {name}": info.criteria[:, i] for i, name in enumerate(CRITERIA)}
     groups = {f"val group {i}": column for i, column in enumerate(info.group_accuracy.T)}
     columns = {**info.logged, "logit scale": info.logit_scale, **criteria, **groups}
-    return {"step": np.asarray(info.step), **{k: np.asarray(v) for k, v in columns.items()}}
+    return {name: np.asarray(column) for name, column in {"step": info.step, **columns}.items()}

@@ -1,9 +1,10 @@
-"""CLIP as it is."""
+"""Zero-shot classification: CLIP as it is."""
 
 from clip_cfr.calibrate.core.experiment import Experiment
-from clip_cfr.calibrate.methods.fitted import Fitted, HeadClassifier, unselected
+from clip_cfr.calibrate.methods.classifiers import HeadClassifier
+from clip_cfr.calibrate.methods.fitted import Fitted, fitted_once
 
 
 def fit(experiment: Experiment) -> Fitted:
-    """CLIP's own head, with its own logit scale."""
-    return unselected(HeadClassifier(experiment.zeroshot()))
+    """Return CLIP's own head with its own logit scale; nothing is trained."""
+    return fitted_once(HeadClassifier(experiment.zeroshot_head()))

@@ -18,7 +18,8 @@ from synthetic import clip_like_task
 
 from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.calibrate.comparison.compare import evaluate_fitted
-from clip_cfr.calibrate.core.experiment import Experiment, prepare
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods import fit

@@ -15,6 +15,7 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 )
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
 # The estimator accepts anything until `fit` checks it, as scikit-learn's conventions require.
 CHECKED = [
     f"clip_cfr.calibrate.{path.stem}"
@@ -44,7 +45,7 @@ def many_class_task():
 @pytest.fixture(scope="session")
 def prepared(task):
     """The task on the device."""
-    from clip_cfr.calibrate.core.experiment import prepare
+    from clip_cfr.calibrate.core.prepared import prepare
 
     return prepare(task)
 
@@ -61,7 +62,8 @@ def experiment(prepared):
 @pytest.fixture(scope="session")
 def overlapping():
     """An experiment on classes that overlap: its best heads are neither the last, nor unique."""
-    from clip_cfr.calibrate.core.experiment import Experiment, prepare
+    from clip_cfr.calibrate.core.experiment import Experiment
+    from clip_cfr.calibrate.core.prepared import prepare
     from tests.calibrate.synthetic import make_task, quick_settings
 
     task = make_task(core=1, spurious=1)

@@ -101,19 +101,19 @@ def nearest(anchor, label, candidates, candidate_labels, count) -> list[float]:
     return sorted((dot(anchor, each) for each in others), reverse=True)[:count]
 
 
-def pick(rows, slots) -> list[list[int]]:
-    """The rows that each anchor's slots name in its part of a pool; -1 names none."""
+def pick(rows, indices) -> list[list[int]]:
+    """The rows that each anchor's indices name in its part of a pool; -1 names none."""
     return [
         [int(part[slot]) for slot in own if slot >= 0]
-        for part, anchors in zip(rows, slots, strict=True)
+        for part, anchors in zip(rows, indices, strict=True)
         for own in anchors
     ]
 
 
 def chosen_rows(pool) -> np.ndarray:
-    """The rows that each anchor's slots name, (steps, anchors, chosen); -1 names none."""
-    rows = np.take_along_axis(pool.rows[:, :, None], np.maximum(pool.slots, 0), axis=3)
-    rows = np.where(pool.slots < 0, -1, rows)
+    """The rows that each anchor's indices name, (steps, anchors, chosen); -1 names none."""
+    rows = np.take_along_axis(pool.rows[:, :, None], np.maximum(pool.indices, 0), axis=3)
+    rows = np.where(pool.indices < 0, -1, rows)
     return rows.reshape(len(rows), -1, rows.shape[-1])
 
 

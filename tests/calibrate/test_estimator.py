@@ -279,7 +279,7 @@ def test_rows_cannot_be_held_out_of_classes_with_one_row_each():
 
 def test_an_empty_calibration_set_is_an_error_that_says_what_to_change():
     features, labels = np.repeat(np.eye(2), 20, axis=0), np.repeat([0, 1], 20)
-    with pytest.raises(CalibrationError, match="gets 0 training rows wrong"):
+    with pytest.raises(CalibrationError, match="misclassifies 0 training rows"):
         CFRClassifier(**QUICK).fit(features, labels)
 
 

@@ -175,9 +175,9 @@ def test_an_empty_calibration_set_says_what_to_change(tmp_path):
     arguments = ["--cache", tmp_path / "easy.h5", "--out", tmp_path / "run", *QUICK]
     result = invoke(*arguments, code=1)
     assert result.stderr.splitlines()[-1] == (
-        "Error: cfr: the erm head gets 0 training rows wrong (small 0, large 0), expected at "
-        "least 2 for a calibration set: train ERM less (--erm-steps, --erm-lr), take another "
-        "head's errors (--calibration-source zeroshot), or the rows it is least sure of "
+        "Error: cfr: the erm head misclassifies 0 training rows (small 0, large 0), expected at "
+        "least 2 for a calibration set: train ERM less (--erm-steps, --erm-lr), use the errors "
+        "of another head (--calibration-source zeroshot), or use the rows of smallest margin "
         "(--calibration-fallback margin)"
     )
     assert set(read_run(tmp_path / "run").metrics["methods"]) == {"zeroshot", "erm"}

@@ -11,7 +11,7 @@ from clip_cfr.calibrate.comparison.method_result import mean
 from clip_cfr.calibrate.comparison.result import CacheSummary, Result
 from clip_cfr.calibrate.comparison.summary import summarize
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import prepare
+from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import SELECTIONS
 from tests.calibrate.synthetic import quick_settings
 

@@ -6,10 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.core.calibration_set import calibration_set, margins
+from clip_cfr.calibrate.core.calibration_set import compute_margins, select_calibration_set
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import Experiment, prepare, selected_heads
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.methods import cfr
+from clip_cfr.calibrate.methods.fitted import selected_heads
 from tests.calibrate.synthetic import quick_settings
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 1], np.int32)
@@ -33,12 +35,12 @@ NAMES = ("cat", "dog", "hare")
 def choose(seed: int = 0, probabilities=PROBABILITIES, **changes):
     settings = quick_settings(**changes)
     rng = np.random.default_rng(seed)
-    return calibration_set(rng, probabilities, LABELS, ROWS, settings, NAMES)
+    return select_calibration_set(rng, probabilities, LABELS, ROWS, settings, NAMES)
 
 
 def test_margins_are_the_label_less_the_best_other():
     expected = [0.7, -0.7, 0.2, -0.1, 0.5, -0.2, -0.8, 0.1]
-    assert margins(PROBABILITIES, LABELS) == pytest.approx(np.array(expected), abs=1e-6)
+    assert compute_margins(PROBABILITIES, LABELS) == pytest.approx(np.array(expected), abs=1e-6)
 
 
 class TestRows:
@@ -58,8 +60,8 @@ class TestRows:
         with pytest.raises(CalibrationError) as error:
             choose(calibration_size=0.5, calibration_minimum=3)
         assert str(error.value) == (
-            "--calibration-size 0.5 takes 2 of the 4 rows that the erm head gets wrong, expected "
-            "at least 3: take more, or lower --calibration-minimum"
+            "--calibration-size 0.5 selects 2 of the 4 training rows that the erm head "
+            "misclassifies, expected at least 3: raise it, or lower --calibration-minimum"
         )
 
     def test_of_a_random_choice_differ_between_seeds(self):
@@ -80,14 +82,14 @@ class TestTooFew:
         with pytest.raises(CalibrationError) as error:
             choose(calibration_minimum=5)
         assert str(error.value) == (
-            "the erm head gets 4 training rows wrong (cat 2, dog 1, hare 1), expected at least 5 "
-            "for a calibration set: train ERM less (--erm-steps, --erm-lr), take another head's "
-            "errors (--calibration-source zeroshot), or the rows it is least sure of "
+            "the erm head misclassifies 4 training rows (cat 2, dog 1, hare 1), expected at least "
+            "5 for a calibration set: train ERM less (--erm-steps, --erm-lr), use the errors of "
+            "another head (--calibration-source zeroshot), or use the rows of smallest margin "
             "(--calibration-fallback margin)"
         )
 
     def test_of_none_at_all_is_said_too(self):
-        with pytest.raises(CalibrationError, match=r"gets 0 training rows wrong \(cat 0, dog 0"):
+        with pytest.raises(CalibrationError, match=r"misclassifies 0 training rows \(cat 0, dog 0"):
             choose(probabilities=np.eye(3, dtype=np.float32)[LABELS])
 
     @pytest.mark.parametrize(("size", "count"), [(6, 6), (None, 5), (0.5, 5), (99, 8)])
@@ -98,7 +100,7 @@ class TestTooFew:
             calibration_size=size,
             calibration_batch_size=5,
         )
-        nearest = np.argsort(margins(PROBABILITIES, LABELS), kind="stable")[:count]
+        nearest = np.argsort(compute_margins(PROBABILITIES, LABELS), kind="stable")[:count]
         assert found.fallback
         assert found.rows.tolist() == sorted(ROWS[nearest])
 
@@ -112,7 +114,7 @@ class TestSource:
         settings = quick_settings(calibration_source=source)
         chosen = Experiment(experiment.prepared, settings, 0).calibration_set
         rows = task.rows("train")
-        head = experiment.erm.last if source == "erm" else experiment.zeroshot()
+        head = experiment.erm.last if source == "erm" else experiment.zeroshot_head()
         wrong = experiment.probabilities(head, rows).argmax(axis=1) != task.labels[rows]
         assert chosen.rows.tolist() == rows[wrong].tolist()
 
@@ -156,10 +158,10 @@ def test_no_attribute_has_an_influence(task, experiment):
 def test_the_zero_shot_head_is_not_told_to_train_less():
     with pytest.raises(CalibrationError) as caught:
         choose(probabilities=np.eye(3, dtype=np.float32)[LABELS], calibration_source="zeroshot")
-    assert "take another head's errors (--calibration-source erm)" in str(caught.value)
+    assert "use the errors of another head (--calibration-source erm)" in str(caught.value)
     assert "--erm-steps" not in str(caught.value)
 
 
 def test_margins_tell_rows_apart_whose_probabilities_round_to_nought():
     logits = np.array([[0, 200], [0, 150], [90, 0]], np.float32)
-    assert margins(logits, np.zeros(3, int)).tolist() == [-200, -150, 90]
+    assert compute_margins(logits, np.zeros(3, int)).tolist() == [-200, -150, 90]

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.core.centroids import initial_centroids, update_centroids
-from clip_cfr.calibrate.core.embeddings import of_unit_length
+from clip_cfr.calibrate.core.centroids import compute_centroids, update_centroids
+from clip_cfr.calibrate.core.embeddings import normalize
 from clip_cfr.calibrate.core.head import embed
 from clip_cfr.calibrate.methods.cfr import centroid_weights
 from tests.calibrate import reference
@@ -28,7 +28,7 @@ def batch(rng, classes: int = 3, rows: int = 9):
 
 def update(centroids, embeddings, labels, weights, momentum):
     """The update, compiled."""
-    sides = [of_unit_length(jnp.asarray(np.asarray(each))) for each in (centroids, embeddings)]
+    sides = [normalize(jnp.asarray(np.asarray(each))) for each in (centroids, embeddings)]
     labels, weights = np.asarray(labels), np.asarray(weights)
     return np.asarray(jax.jit(update_centroids)(*sides, labels, weights, momentum).unit)
 
@@ -70,8 +70,8 @@ class TestUpdate:
 def test_the_first_centroids_are_means_over_all_rows_that_count(experiment, task):
     rows = task.rows("train")
     weights = centroid_weights(experiment)[rows]
-    head, features = experiment.start(), experiment.prepared.features
-    found = initial_centroids(head, features, rows, task.labels[rows], weights, 2)
+    head, features = experiment.initial_head(), experiment.prepared.features
+    found = compute_centroids(head, features, rows, task.labels[rows], weights, 2)
     embeddings = np.asarray(embed(head, features.gather(jnp.asarray(rows))).unit)
     expected = reference.moved_centroids(
         np.zeros((2, 12)), embeddings, task.labels[rows], weights, 0
@@ -84,7 +84,7 @@ def test_the_first_centroids_are_means_over_all_rows_that_count(experiment, task
 def test_only_rows_that_the_source_gets_right_count(experiment, task, weighting, source):
     own = experiment.with_settings(quick_settings(dps_weighting=weighting, dps_source=source))
     rows = task.rows("train")
-    head = experiment.erm.last if source == "erm" else experiment.zeroshot()
+    head = experiment.erm.last if source == "erm" else experiment.zeroshot_head()
     found = experiment.probabilities(head, rows)
     expected = [
         reference.row_weight(row, label, weighting)

@@ -24,8 +24,7 @@ def test_divergence_names_the_stage_and_the_option(prepared, method, changes, st
     with pytest.raises(CalibrationError) as error:
         fit(method, experiment)
     assert str(error.value) == (
-        f"{stage} diverged: at step 10 of 60 its numbers are no longer finite; "
-        f"lower {option}, {REMEDY}"
+        f"{stage} diverged at step 10 of 60 (NaN or infinite values); lower {option}, {REMEDY}"
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clip_cfr.calibrate.core.dropout import dropout
-from clip_cfr.calibrate.core.embeddings import Embeddings, of_unit_length
+from clip_cfr.calibrate.core.embeddings import Embeddings, normalize
 
 SHAPE = (400, 256)
 RATES = [0.1, 0.5, 0.99]
@@ -31,7 +31,7 @@ def test_drops_the_share_and_keeps_the_mean(rate):
 
 
 def test_of_zero_changes_nothing(rng):
-    embeddings = of_unit_length(jnp.asarray(rng.normal(size=(50, 40))))
+    embeddings = normalize(jnp.asarray(rng.normal(size=(50, 40))))
     found = dropout(jax.random.key(1), embeddings, jnp.float32(0))
     assert (found.unit == embeddings.unit).all()
 

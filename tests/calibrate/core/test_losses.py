@@ -9,7 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from clip_cfr.calibrate.core import losses
-from clip_cfr.calibrate.core.embeddings import of_unit_length
+from clip_cfr.calibrate.core.embeddings import normalize
 from tests.calibrate import reference
 from tests.calibrate.synthetic import unit
 
@@ -18,9 +18,9 @@ cross_entropy = jax.jit(losses.cross_entropy)
 contrastive_loss = jax.jit(losses.contrastive_loss)
 masked_mean = jax.jit(losses.masked_mean)
 cosine_loss = jax.jit(
-    lambda vectors, *args: losses.cosine_loss(of_unit_length(vectors), *args), static_argnums=2
+    lambda vectors, *args: losses.cosine_loss(normalize(vectors), *args), static_argnums=2
 )
-supcon_loss = jax.jit(lambda vectors, *args: losses.supcon_loss(of_unit_length(vectors), *args))
+supcon_loss = jax.jit(lambda vectors, *args: losses.supcon_loss(normalize(vectors), *args))
 
 
 def check_gradients(loss, *args):

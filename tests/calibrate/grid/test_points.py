@@ -20,7 +20,7 @@ def experiments(prepared):
 
 def erm_stages(experiments) -> list:
     """Return the ERM stages that are kept."""
-    return [each.shared.get("erm") for each in experiments.recent.values()]
+    return [each.shared.trained for each in experiments.recent.values()]
 
 
 @pytest.mark.parametrize("selection", ["worst-class", "average", "worst-group", "last"])
@@ -74,7 +74,7 @@ class TestErrors:
     def test_include_divergence(self, experiments):
         (found,) = fit_points(experiments, "cfr", [Fit(quick_settings(lr=1e30), 0)])
         assert isinstance(found, CalibrationError)
-        assert str(found).startswith("CFR diverged: at step ")
+        assert str(found).startswith("CFR diverged at step ")
 
     def test_include_those_of_a_callback(self, experiments):
         calls = []

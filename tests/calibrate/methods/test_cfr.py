@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.comparison.compare import run
-from clip_cfr.calibrate.core.experiment import Experiment, prepare
+from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import embed
-from clip_cfr.calibrate.core.sampling import NONE
-from clip_cfr.calibrate.methods.cfr import alphas, stage_legs
+from clip_cfr.calibrate.core.prepared import prepare
+from clip_cfr.calibrate.core.sampling import EMPTY
+from clip_cfr.calibrate.methods.cfr import alphas, make_segments
+from tests.calibrate.outcomes import fit_and_evaluate
 from tests.calibrate.reference import chosen_rows
 from tests.calibrate.synthetic import make_task, quick_settings
 
@@ -41,7 +42,7 @@ def vary(prepared, variant, **changes) -> Experiment:
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=name_of)
 def test_every_variant_trains(prepared, variant):
-    outcome = run("cfr", vary(prepared, variant))
+    outcome = fit_and_evaluate("cfr", vary(prepared, variant))
     for column in outcome.fitted.history.values():
         assert np.isfinite(column).all()
     heads = [each.head for each in outcome.fitted.classifiers.values()]
@@ -52,23 +53,32 @@ def test_every_variant_trains(prepared, variant):
 
 class TestWhatItIsFor:
     def test_repairs_the_worst_group_without_its_labels(self, experiment):
-        cfr, erm = (run(name, experiment).metrics["worst-class"]["test"] for name in ("cfr", "erm"))
-        assert erm["worst_group"] < 0.5
-        assert cfr["worst_group"] > erm["worst_group"] + 0.3
-        assert cfr["average"] > erm["average"]
+        cfr, erm = (
+            fit_and_evaluate(name, experiment).metrics["worst-class"]["test"]
+            for name in ("cfr", "erm")
+        )
+        assert erm.worst_group < 0.5
+        assert cfr.worst_group > erm.worst_group + 0.3
+        assert cfr.average > erm.average
 
     def test_leaves_alone_what_has_no_spurious_direction(self):
         task = make_task(spurious=0)
         experiment = Experiment(prepare(task), quick_settings(), 0)
-        cfr, erm = (run(name, experiment).metrics["worst-class"]["test"] for name in ("cfr", "erm"))
-        assert cfr["worst_group"] > erm["worst_group"] - 0.05
+        cfr, erm = (
+            fit_and_evaluate(name, experiment).metrics["worst-class"]["test"]
+            for name in ("cfr", "erm")
+        )
+        assert cfr.worst_group > erm.worst_group - 0.05
 
     def test_serves_many_classes(self, many_class_task):
         experiment = Experiment(prepare(many_class_task), quick_settings(lr=1e-2, erm_lr=1e-2), 0)
-        cfr, erm = (run(name, experiment).metrics["worst-class"]["test"] for name in ("cfr", "erm"))
-        assert len(cfr["groups"]) == 25
-        assert cfr["group_mean"] > erm["group_mean"] + 0.15
-        assert cfr["average"] > erm["average"] + 0.15
+        cfr, erm = (
+            fit_and_evaluate(name, experiment).metrics["worst-class"]["test"]
+            for name in ("cfr", "erm")
+        )
+        assert len(cfr.groups) == 25
+        assert cfr.group_mean > erm.group_mean + 0.15
+        assert cfr.average > erm.average + 0.15
 
 
 class TestBatches:
@@ -78,7 +88,9 @@ class TestBatches:
 
     def draw(self, experiment, **changes):
         """Batches of other settings on the shared ERM stage."""
-        return next(stage_legs(experiment.with_settings(quick_settings(**changes)))).stage.batches
+        return next(
+            make_segments(experiment.with_settings(quick_settings(**changes)))
+        ).stage.batches
 
     def test_anchors_are_the_calibration_set_in_turn(self, experiment, wrong):
         batches = self.draw(experiment)
@@ -96,7 +108,7 @@ class TestBatches:
         batches = self.draw(experiment, positive="rps", **changes)
         labels, pool = experiment.task.labels, batches.positives
         rows, anchors = chosen_rows(pool), batches.anchors[..., None]
-        used = rows != NONE
+        used = rows != EMPTY
         assert ((labels[rows] == labels[anchors]) & (rows != anchors))[used].all()
         assert (experiment.task.splits[rows] == 0)[used].all()
         everything = np.arange(len(labels))
@@ -107,7 +119,7 @@ class TestBatches:
     def test_negatives_are_of_other_classes(self, experiment, changes):
         batches = self.draw(experiment, **changes)
         labels, pool = experiment.task.labels, batches.negatives
-        assert (pool.slots != NONE).all()
+        assert (pool.indices != EMPTY).all()
         rows = chosen_rows(pool)
         assert (labels[rows] != labels[batches.anchors[..., None]]).all()
         assert (experiment.task.splits[rows] == 0).all()
@@ -126,7 +138,7 @@ class TestBatches:
     def test_a_pool_of_nearest_candidates_is_as_large_as_asked_for(self, experiment):
         batches = self.draw(experiment, negative="nns", nns_pool="40")
         assert batches.negatives.rows.shape == (60, 1, 40)
-        assert batches.negatives.slots is None
+        assert batches.negatives.indices is None
         labels = experiment.task.labels[batches.negatives.rows[0, 0]]
         assert np.bincount(labels).tolist() == [20, 20]
 

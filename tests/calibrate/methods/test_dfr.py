@@ -9,10 +9,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from clip_cfr.calibrate.comparison.compare import run
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import Experiment, prepare
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.methods import dfr, fit
+from tests.calibrate.outcomes import fit_and_evaluate
 from tests.calibrate.synthetic import make_task, quick_settings
 
 
@@ -32,7 +33,7 @@ def best_strength(rng, features, labels, groups, seed):
     half, other = train_test_split(places, test_size=0.5, stratify=groups, random_state=seed)
     worst = {}
     for strength in (1, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01):
-        chosen = half[dfr.balanced_subsample(rng, groups[half])]
+        chosen = half[dfr.draw_balanced_subsample(rng, groups[half])]
         guesses = fit_one(features[chosen], labels[chosen], strength).predict(features[other])
         right = guesses == labels[other]
         worst[strength] = min(right[groups[other] == each].mean() for each in np.unique(groups))
@@ -51,7 +52,7 @@ def by_scikit_learn(experiment, rows):
     strength = best_strength(rng, features, labels, groups, experiment.seed)
     scores = []
     for _ in range(experiment.settings.dfr_subsamples):
-        chosen = dfr.balanced_subsample(rng, groups)
+        chosen = dfr.draw_balanced_subsample(rng, groups)
         model = fit_one(features[chosen], labels[chosen], strength)
         scores.append(make_pipeline(scaler, model).decision_function(task.features[rows]))
     return np.mean(scores, axis=0)
@@ -71,9 +72,11 @@ def test_is_the_average_of_scikit_learn_s_models(experiment, task):
 @pytest.mark.parametrize("name", ["task", "many_class_task"])
 def test_shows_that_the_features_hold_what_is_needed(name, request):
     experiment = Experiment(prepare(request.getfixturevalue(name)), quick_settings(), 0)
-    best, erm = (run(each, experiment).metrics["worst-class"]["test"] for each in ("dfr", "erm"))
-    assert best["worst_group"] > erm["worst_group"] + 0.3
-    assert best["average"] > erm["average"]
+    best, erm = (
+        fit_and_evaluate(each, experiment).metrics["worst-class"]["test"] for each in ("dfr", "erm")
+    )
+    assert best.worst_group > erm.worst_group + 0.3
+    assert best.average > erm.average
 
 
 def test_leaves_nothing_to_select(experiment):
@@ -102,13 +105,13 @@ def test_arrays_serve_features_as_they_are(experiment, task):
 class TestBalancedSubsample:
     def test_has_as_many_rows_of_each_group_as_the_smallest_has(self, rng):
         groups = np.repeat([0, 1, 3], [50, 7, 20])
-        chosen = dfr.balanced_subsample(rng, groups)
+        chosen = dfr.draw_balanced_subsample(rng, groups)
         assert np.bincount(groups[chosen]).tolist() == [7, 7, 0, 7]
         assert len(set(chosen)) == 21
 
     def test_differs_from_draw_to_draw(self, rng):
         groups = np.repeat([0, 1], [50, 7])
-        first, second = (set(dfr.balanced_subsample(rng, groups)) for _ in range(2))
+        first, second = (set(dfr.draw_balanced_subsample(rng, groups)) for _ in range(2))
         assert first != second
 
 
@@ -121,7 +124,7 @@ class TestRefusals:
         with pytest.raises(CalibrationError) as error:
             fit("dfr", Experiment(prepare(replace(task, valid=valid)), quick_settings(), 0))
         assert str(error.value) == (
-            "dfr needs at least two validation rows in a group, found one in "
+            "dfr needs at least two validation rows in each group, found one in "
             "(class 0, attribute 1): leave the method out "
             "(--method zeroshot --method erm --method cfr)"
         )
@@ -138,8 +141,8 @@ class TestRefusals:
 
     def test_an_empty_group_is_none(self):
         task = make_task(agreement=(0.95, 1.0, 0.5))
-        found = run("dfr", Experiment(prepare(task), quick_settings(), 0))
-        assert found.metrics["last"]["test"]["average"] > 0.5
+        found = fit_and_evaluate("dfr", Experiment(prepare(task), quick_settings(), 0))
+        assert found.metrics["last"]["test"].average > 0.5
 
     def test_a_class_that_validation_has_none_of_is_never_predicted(self, many_class_task):
         task = many_class_task

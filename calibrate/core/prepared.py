@@ -1,0 +1,80 @@
+"""A task prepared for training: its features on the device, or in a file with some resident."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from clip_cfr.calibrate.core.features import Data, Features, StoredFeatures, to_device
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.core.units import Units, measure_units
+from clip_cfr.calibrate.core.windows import Window
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task with what all seeds and settings share.
+
+    Attributes:
+        task: the task.
+        units: units of training.
+        features: all features on the device, or features in a file if `resident_rows` is set.
+        class_embeddings: class embeddings on the device.
+        resident_rows: rows that are on the device at a time; None if all are.
+    """
+
+    task: Task
+    units: Units
+    features: Features | StoredFeatures
+    class_embeddings: Float[Array, "classes embedding"]
+    resident_rows: int | None = None
+
+    @cached_property
+    def all_data(self) -> Data:
+        """The arrays of the training loop if all rows are resident."""
+        return self.make_data(self.features, self.task.labels, self.task.rows("val"))
+
+    def resident_data(self, window: Window) -> Data:
+        """Return the arrays of the training loop for a window, with its rows on the device."""
+        if window.rows is None:
+            return self.all_data
+        return self.make_data(
+            to_device(window.take(self.task.features), self.units.features),
+            window.take(self.task.labels),
+            window.resident_indices(self.task.rows("val")),
+        )
+
+    def make_data(
+        self,
+        features: Features,
+        labels: Int[np.ndarray, " n"],
+        val_rows: Int[np.ndarray, " val"],
+    ) -> Data:
+        """Combine resident rows with the arrays that are the same in all windows."""
+        task = self.task
+        return Data(
+            features=features,
+            labels=jnp.asarray(labels),
+            class_embeddings=self.class_embeddings,
+            val_rows=jnp.asarray(val_rows),
+            val_groups=jnp.asarray(task.groups[task.rows("val")]),
+            val_group_counts=jnp.asarray(task.group_counts("val").astype(np.float32)),
+            group_labels=jnp.arange(task.num_groups) // len(task.attribute_names),
+        )
+
+
+def prepare(task: Task, resident_rows: int | None = None) -> Prepared:
+    """Prepare a task for training.
+
+    Args:
+        task: the task.
+        resident_rows: rows to put on the device at a time; None puts all features there.
+    """
+    units = measure_units(task)
+    if resident_rows is None:
+        features = to_device(task.features, units.features)
+    else:
+        features = StoredFeatures(task.features, jnp.float32(1 / units.features))
+    return Prepared(task, units, features, jnp.asarray(task.class_embeddings), resident_rows)

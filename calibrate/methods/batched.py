@@ -1,0 +1,151 @@
+"""Fit one method to many experiments; on a GPU, train their stages as one batch.
+
+On a CPU one stage uses all cores, so a batch of stages takes as long as the stages in turn. On a
+GPU one stage leaves most of the device idle.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import jax
+
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.objectives import ErmObjective
+from clip_cfr.calibrate.core.prepared import Prepared
+from clip_cfr.calibrate.core.segments import Segment
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.train import Objective, Trained, train, train_together
+from clip_cfr.calibrate.methods import cfr, fit
+from clip_cfr.calibrate.methods.fitted import Fitted
+
+# Fraction of the free device memory for batched stages; XLA needs the rest for temporaries.
+MEMORY_FRACTION = 0.5
+# Heads in the state of a stage: three best ones, the last, its velocity, and their next values.
+HEADS_PER_STAGE = 10
+
+Job = tuple[Objective, Segment]
+
+
+def fit_experiments(
+    method: str, experiments: Sequence[Experiment]
+) -> Iterator[Fitted | CalibrationError]:
+    """Yield the fitted method of each experiment, in order, or the error that prevented it.
+
+    If a batch does not fit in device memory, it and all later ones are halved.
+
+    Raises:
+        MemoryError: a single experiment does not fit in device memory.
+    """
+    size = batch_size(method, experiments[0]) if len(experiments) > 1 else 1
+    done = 0
+    while batch := experiments[done : done + size]:
+        try:
+            results = fit_batch(batch) if len(batch) > 1 else [fit_one(method, batch[0])]
+        except MemoryError:
+            if len(batch) == 1:
+                raise
+            size = len(batch) // 2
+            continue
+        yield from results
+        done += len(batch)
+
+
+def fit_one(method: str, experiment: Experiment) -> Fitted | CalibrationError:
+    """Fit a method, and return the error if it cannot be fitted."""
+    try:
+        return fit(method, experiment)
+    except CalibrationError as error:
+        return error
+
+
+def fit_batch(experiments: Sequence[Experiment]) -> list[Fitted | CalibrationError]:
+    """Fit CFR to all experiments; train stages of equal shapes in one program.
+
+    An experiment that cannot be fitted gives its error and does not affect the others.
+    """
+    train_erm_batch(experiments)
+    prepared = [prepare_job(experiment) for experiment in experiments]
+    jobs = {i: job for i, job in enumerate(prepared) if not isinstance(job, CalibrationError)}
+    trained = train_jobs(jobs)
+    return [
+        job if isinstance(job, CalibrationError) else finish_job(experiment, trained[index])
+        for index, (experiment, job) in enumerate(zip(experiments, prepared, strict=True))
+    ]
+
+
+def prepare_job(experiment: Experiment) -> Job | CalibrationError:
+    """Return the objective and the whole CFR stage, or the error if there is no such stage."""
+    try:
+        return cfr.make_objective(experiment.settings), next(cfr.make_segments(experiment))
+    except CalibrationError as error:
+        return error
+
+
+def finish_job(experiment: Experiment, trained: Trained) -> Fitted | CalibrationError:
+    """Report a trained CFR stage as done; return its heads, or the error if it diverged."""
+    experiment.report_done("cfr")
+    try:
+        return cfr.fitted_stage(experiment, trained)
+    except CalibrationError as error:
+        return error
+
+
+def train_erm_batch(experiments: Sequence[Experiment]) -> None:
+    """Train the ERM stages that are not cached; `Experiment.erm` raises for one that diverged."""
+    missing = {id(each.shared): each for each in experiments if each.shared.trained is None}
+    jobs = {key: (ErmObjective(), next(each.erm_segments())) for key, each in missing.items()}
+    for key, trained in train_jobs(jobs).items():
+        missing[key].shared.trained = trained
+        missing[key].report_done("erm")
+
+
+def train_jobs(jobs: Mapping[int, Job]) -> dict[int, Trained]:
+    """Train all jobs, those of equal shapes in one program."""
+    batches = defaultdict(list)
+    for key, job in jobs.items():
+        batches[job_signature(job)].append(key)
+    return {
+        key: trained
+        for keys in batches.values()
+        for key, trained in zip(keys, train_alike([jobs[key] for key in keys]), strict=True)
+    }
+
+
+def train_alike(jobs: Sequence[Job]) -> list[Trained]:
+    """Train jobs of equal shapes in one program."""
+    objective, segments = jobs[0][0], [segment for _, segment in jobs]
+    if len(segments) == 1:
+        return [train(objective, segments)]
+    return train_together(objective, segments)
+
+
+def job_signature(job: Job) -> tuple:
+    """Return a key that is equal for jobs that one program can train."""
+    objective, segment = job
+    leaves, structure = jax.tree.flatten(segment.stage)
+    shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+    return objective, structure, shapes, tuple(segment.eval_steps)
+
+
+def batch_size(method: str, experiment: Experiment) -> int:
+    """Return how many stages to train in one program: 1 on a CPU, else as many as memory holds."""
+    prepared = experiment.prepared
+    device = prepared.class_embeddings.device
+    memory = device.memory_stats()
+    in_turn = method != "cfr" or device.platform == "cpu" or memory is None
+    if in_turn or prepared.resident_rows is not None:
+        return 1
+    free = memory["bytes_limit"] - memory["bytes_in_use"]
+    return max(1, int(MEMORY_FRACTION * free / stage_bytes(prepared, experiment.settings)))
+
+
+def stage_bytes(prepared: Prepared, settings: Settings) -> int:
+    """Estimate the device memory of a CFR stage besides the features."""
+    dim, embedding = prepared.task.projection.shape
+    rows = settings.calibration_batch_size + settings.batch_size
+    pools = settings.negative_pool + settings.positive_pool
+    validation = 4 * len(prepared.task.rows("val")) * (dim + embedding)
+    step = 4 * 3 * (rows + pools) * (dim + embedding)
+    heads = 4 * HEADS_PER_STAGE * dim * embedding
+    return settings.steps * cfr.row_bytes_per_step(settings) + validation + step + heads
