@@ -11,7 +11,7 @@ from clip_cfr.calibrate.core.prepared import Prepared, prepare
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.progress import LineReporter, ProgressReporter
 from clip_cfr.calibrate.runtime import jax_setup
-from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
+from clip_cfr.calibrate.runtime.resident_rows import choose_resident_rows
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def open_task(path: Path, hold_rows: int | None, reporter: ProgressReporter) -> 
     """
     with open_cache(path) as cache:
         shape, dtype = cache.features.shape, cache.features.dtype
-        resident_rows = rows_to_hold(hold_rows, shape, dtype)
+        resident_rows = choose_resident_rows(hold_rows, shape, dtype)
         if resident_rows is None:
             cache = replace(cache, features=cache.features.read_all())
         else:

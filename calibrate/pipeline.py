@@ -69,7 +69,7 @@ def calibrate_cache(
         opened = stack.enter_context(open_task(path, hold_rows, reporter))
         prepared = prepare(opened.task, opened.resident_rows)
         loaded = perf_counter()
-        with jax_setup.compile_seconds() as compiling:
+        with jax_setup.time_compilation() as compiling:
             comparison = compare(prepared, settings, tuple(dict.fromkeys(methods)), seeds, reporter)
         reporter.finish()
         if not comparison.outcomes:

@@ -20,7 +20,7 @@ from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
 from clip_cfr.calibrate.grid.space import Space, check_space
 from clip_cfr.calibrate.grid.storage import check_url, url_of_file
 from clip_cfr.calibrate.grid.study import DEFAULT_NAME
-from clip_cfr.calibrate.runtime.resident_rows import rows_to_hold
+from clip_cfr.calibrate.runtime.resident_rows import choose_resident_rows
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def prepare_grid(
         sampler=sampler,
         trials=trials,
         prune=prune,
-        resident_rows=rows_to_hold(hold_rows, shape, dtype),
+        resident_rows=choose_resident_rows(hold_rows, shape, dtype),
     )
     digests = (plan.digest, plan.legacy_digest)
     directory = Path(out) if out else default_grid_directory(cache.stem, digests)

@@ -1,1 +1,1 @@
-"""The machine: JAX setup and memory."""
+"""The machine: JAX setup, memory, and how many rows of features fit in it."""

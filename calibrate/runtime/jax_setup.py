@@ -1,6 +1,7 @@
-"""Sets up JAX for a command: the device, the cache of compiled programs, the seconds compiling."""
+"""JAX setup: the device, the cache of compiled programs, and the time spent compiling."""
 
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -17,54 +18,64 @@ COMPILE_EVENTS = (
 
 
 def start(device: str) -> str:
-    """The platform that JAX computes on, after it is set up.
+    """Set up JAX and return the platform that it computes on.
 
-    Compiled programs are kept in the user's cache folder, so that the next run starts without
-    compiling.
+    Compiled programs are kept in the user's cache folder, so that later runs need not compile.
+
+    Args:
+        device: `auto`, `cpu` or `gpu`.
 
     Raises:
-        CalibrationError: there is no such device.
+        CalibrationError: JAX has no such device.
     """
-    # Where that folder may not be used, JAX compiles anew: slower, and nothing to worry about.
+    # Without access to that folder JAX compiles again: slower, but no reason for a warning.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     jax.config.update("jax_compilation_cache_dir", str(user_cache_path("clip-cfr") / "jax"))
-    # All of them: a run has dozens of small ones, and compiling those takes longer than training.
+    # Keep programs that compile fast too: a run has dozens of them.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    return use_device(device)
+    return select_device(device)
 
 
-def use_device(name: str) -> str:
-    """The platform that JAX computes on: its own choice with `auto`, else `cpu` or `gpu`.
+def select_device(name: str) -> str:
+    """Let JAX compute on a device, and return its platform.
+
+    Args:
+        name: `cpu`, `gpu`, or `auto` for JAX's own choice.
 
     Raises:
-        CalibrationError: there is no such device.
+        CalibrationError: JAX has no such device.
     """
-    if name != "auto":
-        try:
-            jax.config.update("jax_default_device", jax.devices(name)[0])
-        except RuntimeError as error:
-            raise CalibrationError(
-                f"--device {name}: JAX finds no such device, only "
-                f"{', '.join(sorted({d.platform for d in jax.devices()}))}; leave the option out, "
-                "or install JAX for it"
-            ) from error
-        return name
-    return jax.default_backend()
+    if name == "auto":
+        return jax.default_backend()
+    try:
+        jax.config.update("jax_default_device", jax.devices(name)[0])
+    except RuntimeError as error:
+        platforms = ", ".join(sorted({device.platform for device in jax.devices()}))
+        raise CalibrationError(
+            f"--device {name}: JAX finds no such device, only {platforms}; leave the option out, "
+            "or install JAX for it"
+        ) from error
+    return name
 
 
 @dataclass
-class Stopwatch:
-    """Spans of time in which something was traced, lowered or compiled."""
+class CompileTimer:
+    """Time spent tracing, lowering and compiling.
+
+    Attributes:
+        spans: start and end of each event, in seconds.
+    """
 
     spans: list[tuple[float, float]] = field(default_factory=list)
 
-    def listen(self, event: str, start: float, end: float, **_) -> None:
+    def record(self, event: str, start: float, end: float, **_) -> None:
+        """Record an event of `jax.monitoring` if it is one of compiling."""
         if event in COMPILE_EVENTS:
             self.spans.append((start, end))
 
     @property
     def seconds(self) -> float:
-        """Seconds that the spans cover; what lies within another span counts once."""
+        """Seconds covered by the spans; overlaps count once."""
         covered, until = 0.0, 0.0
         for start, end in sorted(self.spans):
             covered += max(0.0, end - max(start, until))
@@ -73,11 +84,11 @@ class Stopwatch:
 
 
 @contextmanager
-def compile_seconds():
-    """A stopwatch that hears of tracing, lowering and compiling while the block runs."""
-    watch = Stopwatch()
-    jax.monitoring.register_event_time_span_listener(watch.listen)
+def time_compilation() -> Iterator[CompileTimer]:
+    """Yield a timer of the compilations within the block."""
+    timer = CompileTimer()
+    jax.monitoring.register_event_time_span_listener(timer.record)
     try:
-        yield watch
+        yield timer
     finally:
-        jax.monitoring.unregister_event_time_span_listener(watch.listen)
+        jax.monitoring.unregister_event_time_span_listener(timer.record)

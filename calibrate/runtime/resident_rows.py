@@ -1,27 +1,34 @@
-"""How many rows of features to hold in memory at a time."""
+"""How many rows of features are in memory at a time."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 
+from clip_cfr.calibrate.runtime.memory import physical_memory
 
-def rows_to_hold(asked: int | None, shape: Sequence[int], dtype: np.dtype | str) -> int | None:
-    """The number asked for, else what a quarter of the memory holds; None stands for all rows.
 
-    Without a number all rows are held as long as they fit in half of the memory.
+def choose_resident_rows(
+    requested: int | None, shape: Sequence[int], dtype: np.dtype | str
+) -> int | None:
+    """Return how many rows of features are in memory at a time; None for all of them.
 
     Args:
-        shape, dtype: of the features.
+        requested: number that the user asks for; None for the default: all rows if they fit in half
+            of the memory, else as many as fit in a quarter.
+        shape: rows and columns of the features.
+        dtype: type of the features.
     """
-    rows, width = shape
-    held = asked or rows_that_fit(rows, width * np.dtype(dtype).itemsize)
-    return None if held is None or held >= rows else held
+    rows, columns = shape
+    resident = requested or fitting_rows(rows, columns * np.dtype(dtype).itemsize)
+    return None if resident is None or resident >= rows else resident
 
 
-def rows_that_fit(rows: int, row_bytes: int) -> int | None:
-    """Rows in a quarter of the memory; None where all fit in half of it, or nobody can say."""
-    if not hasattr(os, "sysconf"):
+def fitting_rows(rows: int, row_bytes: int) -> int | None:
+    """Return how many rows fit in a quarter of the memory; None if all fit in half of it.
+
+    If the system does not report its memory, all rows are assumed to fit.
+    """
+    memory = physical_memory()
+    if memory is None or 2 * rows * row_bytes <= memory:
         return None
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None if 2 * rows * row_bytes <= memory else memory // (4 * row_bytes)
+    return memory // (4 * row_bytes)

@@ -230,7 +230,7 @@ class TestStudy:
 
     def test_with_other_resident_rows_is_refused(self, finished, cache_file, monkeypatch):
         out, _ = finished
-        monkeypatch.setattr(resident_rows, "rows_that_fit", lambda *_: 400)
+        monkeypatch.setattr(resident_rows, "fitting_rows", lambda *_: 400)
         arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
         error = invoke(*arguments, code=1).stderr.splitlines()[-1]
         assert "the study grid belongs to another grid: hold_rows is None, here 400;" in error

@@ -1,4 +1,4 @@
-"""The device that JAX computes on, and the seconds that it compiles."""
+"""The device that JAX computes on, and the time that it spends compiling."""
 
 from time import perf_counter
 
@@ -9,9 +9,9 @@ import pytest
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.runtime.jax_setup import (
     COMPILE_EVENTS,
-    Stopwatch,
-    compile_seconds,
-    use_device,
+    CompileTimer,
+    select_device,
+    time_compilation,
 )
 
 
@@ -22,41 +22,41 @@ def same_device():
     jax.config.update("jax_default_device", before)
 
 
-def test_takes_what_jax_has():
-    assert use_device("auto") == jax.default_backend()
-    assert use_device("cpu") == "cpu"
+def test_a_device_that_exists_is_selected():
+    assert select_device("auto") == jax.default_backend()
+    assert select_device("cpu") == "cpu"
     assert jnp.zeros(1).device.platform == "cpu"
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is a device to find")
-def test_a_device_that_is_not_there_is_named():
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="JAX has a GPU")
+def test_a_missing_device_is_an_error():
     with pytest.raises(CalibrationError) as error:
-        use_device("gpu")
+        select_device("gpu")
     assert str(error.value) == (
         "--device gpu: JAX finds no such device, only cpu; leave the option out, "
         "or install JAX for it"
     )
 
 
-def test_compiling_is_counted_and_running_is_not():
+def test_compiling_is_timed_and_running_is_not():
     function = jax.jit(lambda x: x * 3 + 1)
-    with compile_seconds() as first:
+    with time_compilation() as first:
         function(jnp.ones(5))
-    with compile_seconds() as second:
+    with time_compilation() as second:
         function(jnp.ones(5))
     assert first.seconds > 0
     assert second.seconds < first.seconds
 
 
-def test_a_program_within_another_is_counted_once():
+def test_a_program_inside_another_is_timed_once():
     inner = jax.jit(lambda x: jax.lax.fori_loop(0, 3, lambda _, y: jnp.sin(y), x))
     outer = jax.jit(lambda x: inner(x) + inner(2 * x))
-    with compile_seconds() as watch:
+    with time_compilation() as timer:
         before = perf_counter()
         outer(jnp.ones(7))
         wall = perf_counter() - before
-    nested = sum(end - start for start, end in watch.spans)
-    assert 0 < watch.seconds <= min(wall, nested)
+    nested = sum(end - start for start, end in timer.spans)
+    assert 0 < timer.seconds <= min(wall, nested)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_a_program_within_another_is_counted_once():
         ([(2, 3), (4, 5), (1, 6)], 5),
         ([(1, 3), (2, 4)], 3),
     ],
-    ids=["none", "apart", "nested", "side by side"],
+    ids=["none", "apart", "nested", "overlapping"],
 )
-def test_seconds_are_those_that_the_spans_cover(spans, seconds):
-    watch = Stopwatch()
+def test_overlapping_spans_count_once(spans, seconds):
+    timer = CompileTimer()
     for span in spans:
-        watch.listen(COMPILE_EVENTS[0], *span, fun_name="train")
-        watch.listen("/jax/checkpoint/write", *span)
-    assert watch.seconds == seconds
+        timer.record(COMPILE_EVENTS[0], *span, fun_name="train")
+        timer.record("/jax/checkpoint/write", *span)
+    assert timer.seconds == seconds
