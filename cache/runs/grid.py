@@ -1,5 +1,6 @@
 """Grid folders: the result of a search over settings, beside the study that stores its points."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,23 @@ from typing import Any
 import numpy as np
 
 from clip_cfr.cache.errors import CacheError, error_context
-from clip_cfr.cache.files.atomic import add_suffix, replace_file, write_and_sync, write_error
+from clip_cfr.cache.files.atomic import (
+    replace_file,
+    temporary_path,
+    write_and_sync,
+    write_error,
+)
 from clip_cfr.cache.runs.encoding import csv_bytes, json_bytes, parse_json
 from clip_cfr.cache.runs.folder import check_writable
+from clip_cfr.cache.runs.grid_contents import (
+    LEADERBOARD,
+    RESULT,
+    STUDY,
+    STUDY_FILES,
+    check_grid_contents,
+    find_leftovers,
+)
 
-RESULT, LEADERBOARD, STUDY = "grid.json", "leaderboard.csv", "study.db"
-# SQLite leaves the last three behind if its process is killed.
-STUDY_FILES = (STUDY, f"{STUDY}-journal", f"{STUDY}-wal", f"{STUDY}-shm")
 OTHER_FOLDER = "name another folder with --out"
 
 
@@ -24,24 +35,32 @@ def default_grid_directory(name: str, digests: Sequence[str]) -> Path:
 
 
 def make_grid_folder(directory: Path, overwrite: bool) -> None:
-    """Create the folder of a grid; with `overwrite`, remove an earlier grid in it.
+    """Create the folder of a grid; with `overwrite`, set aside the study of an earlier grid in it.
+
+    The result of the earlier grid stays until `write_grid` replaces it.
 
     Raises:
         CacheError: the folder holds something else, or cannot be written.
     """
+    check_grid_contents(directory, overwrite)
     check_writable(directory)
-    if directory.exists() and not directory.is_dir():
-        raise CacheError(f"{directory}: expected a folder, found a file; name another one")
-    earlier = [directory / name for name in (*STUDY_FILES, RESULT, LEADERBOARD)]
-    is_grid = any(path.exists() for path in earlier)
-    if not is_grid and directory.exists() and any(directory.iterdir()):
-        raise CacheError(f"{directory}: exists and is no grid folder; name another one")
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for path in earlier if overwrite else ():
-            path.unlink(missing_ok=True)
+        if overwrite:
+            set_study_aside(directory)
     except OSError as error:
         raise write_error(directory, error) from error
+
+
+def set_study_aside(directory: Path) -> None:
+    """Move the study of an earlier grid into a hidden folder, until `write_grid` has a result."""
+    found = [name for name in STUDY_FILES if (directory / name).exists()]
+    if not found:
+        return
+    aside = temporary_path(directory / STUDY).with_suffix(".old")
+    aside.mkdir()
+    for name in found:
+        (directory / name).rename(aside / name)
 
 
 def check_same_grid(directory: Path, digests: Sequence[str]) -> None:
@@ -62,7 +81,7 @@ def check_same_grid(directory: Path, digests: Sequence[str]) -> None:
 
 
 def is_grid(directory: str | Path) -> bool:
-    """Return whether a folder holds the files of a grid, finished or not."""
+    """Return whether a folder has the files of a grid, finished or not, sound or damaged."""
     return any((Path(directory) / name).exists() for name in (RESULT, STUDY))
 
 
@@ -103,10 +122,15 @@ def write_grid(
         }
     for name, data in files.items():
         path = directory / name
-        temporary = add_suffix(path, ".partial")
+        temporary = temporary_path(path)
         try:
             write_and_sync(temporary, data)
             replace_file(temporary, path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise write_error(path, error, kept="the study keeps finished points") from error
+    for path in find_leftovers(directory):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

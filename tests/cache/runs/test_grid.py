@@ -1,11 +1,15 @@
 """Grid folders: created, refused, written atomically, read back."""
 
+import functools
 import json
 import resource
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
+from optuna.storages import RDBStorage
 
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.runs.grid import (
@@ -18,6 +22,24 @@ from clip_cfr.cache.runs.grid import (
 
 RESULT = {"digest": "00", "points": [{"val": None, "test": {"average": 0.5}}]}
 LEADERBOARD = {"lr": np.array([0.1, None], object), "reason": np.array([None, 'a, "b"'], object)}
+
+
+@functools.cache
+def study_bytes(mark: str | None) -> bytes:
+    """Return an Optuna database whose study has a trial, and the mark of a program."""
+    with tempfile.TemporaryDirectory() as folder:
+        storage = RDBStorage(f"sqlite:///{folder}/study.db")
+        study = optuna.create_study(storage=storage)
+        study.ask()
+        if mark:
+            study.set_user_attr(mark, {})
+        storage.remove_session()
+        storage.engine.dispose()
+        return Path(folder, "study.db").read_bytes()
+
+
+def make_study(path: Path, mark: str | None = "clip-cfr") -> None:
+    path.write_bytes(study_bytes(mark))
 
 
 def refusal(function, *arguments) -> str:
@@ -47,16 +69,58 @@ class TestFolder:
         folder = tmp_path / "runs" / "grid"
         for _ in range(2):
             make_grid_folder(folder, overwrite=False)
-        (folder / "study.db").write_text("kept")
+        make_study(folder / "study.db")
+        before = (folder / "study.db").read_bytes()
         make_grid_folder(folder, overwrite=False)
-        assert (folder / "study.db").read_text() == "kept"
+        assert (folder / "study.db").read_bytes() == before
 
-    def test_loses_the_files_of_a_grid_only(self, tmp_path):
-        names = ("study.db", "study.db-journal", "grid.json", "leaderboard.csv")
-        for name in (*names, "notes.txt"):
-            (tmp_path / name).write_text("old")
+    def test_keeps_the_result_until_the_new_one_is_written(self, tmp_path):
+        write_grid(tmp_path, RESULT, LEADERBOARD)
+        make_study(tmp_path / "study.db")
+        (tmp_path / "study.db-journal").touch()
+        for count in (1, 2):  # The second time after a kill.
+            make_grid_folder(tmp_path, overwrite=True)
+            assert not (tmp_path / "study.db").exists()
+            assert len(list(tmp_path.glob(".study.db.*.old/study.db"))) == count
+            assert read_grid(tmp_path) == RESULT
+            make_study(tmp_path / "study.db")
+        write_grid(tmp_path, RESULT | {"digest": "11"}, LEADERBOARD)
+        found = sorted(path.name for path in tmp_path.iterdir())
+        assert found == ["grid.json", "leaderboard.csv", "study.db"]
+
+    def test_with_foreign_files_is_not_replaced(self, tmp_path):
+        write_grid(tmp_path, RESULT, LEADERBOARD)
+        (tmp_path / "notes.txt").write_text("mine")
+        make_grid_folder(tmp_path, overwrite=False)
+        assert refusal(make_grid_folder, tmp_path, True) == (
+            f"{tmp_path}: the grid folder holds notes.txt, which is not part of the grid; move it "
+            "away or name another folder"
+        )
+        assert (tmp_path / "notes.txt").read_text() == "mine"
+
+    @pytest.mark.parametrize("overwrite", [True, False])
+    @pytest.mark.parametrize("name", ["grid.json", "study.db", "leaderboard.csv"])
+    def test_with_files_of_these_names_alone_is_refused(self, tmp_path, overwrite, name):
+        (tmp_path / name).write_text('{"levels": [1, 2]}')
+        expected = f"{tmp_path}: exists and is no grid folder; name another one"
+        assert refusal(make_grid_folder, tmp_path, overwrite) == expected
+        assert (tmp_path / name).read_text() == '{"levels": [1, 2]}'
+
+    def test_with_the_study_of_another_program_is_refused(self, tmp_path):
+        make_study(tmp_path / "study.db", mark=None)
+        expected = f"{tmp_path}: exists and is no grid folder; name another one"
+        for overwrite in (True, False):
+            assert refusal(make_grid_folder, tmp_path, overwrite) == expected
+        write_grid(tmp_path, RESULT, LEADERBOARD)
+        assert "holds study.db, which is not" in refusal(make_grid_folder, tmp_path, True)
+
+    def test_with_a_damaged_study_is_replaced(self, tmp_path):
+        make_study(tmp_path / "study.db")
+        data = bytearray((tmp_path / "study.db").read_bytes())
+        data[100:120] = bytes(20)  # The first page of the schema.
+        (tmp_path / "study.db").write_bytes(data)
         make_grid_folder(tmp_path, overwrite=True)
-        assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+        assert not (tmp_path / "study.db").exists()
 
     @pytest.mark.parametrize("overwrite", [True, False])
     def test_with_something_else_is_refused(self, tmp_path, overwrite):
