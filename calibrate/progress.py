@@ -1,16 +1,28 @@
 """Progress of a calibration on standard error: a bar on a terminal, lines elsewhere."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import click
 
+from clip_cfr.calibrate.core.settings import Settings
+
+# A step of CFR projects about four times as many rows as one of ERM.
+COSTS = {"erm": 1, "cfr": 4}
+
 
 @runtime_checkable
 class ProgressReporter(Protocol):
-    """Receives the progress of a calibration."""
+    """Receives the progress of a calibration.
+
+    Attributes:
+        on_steps: called about 20 times a training stage with its name, the steps done and all its
+            steps; None if steps are not reported.
+    """
+
+    on_steps: Callable[[str, int, int], None] | None
 
     def start_fit(self, method: str, seed: int) -> None:
         """Report that a method is about to be fitted with a seed."""
@@ -24,6 +36,8 @@ class ProgressReporter(Protocol):
 
 class SilentReporter:
     """Reports nothing."""
+
+    on_steps: Callable[[str, int, int], None] | None = None
 
     def start_fit(self, method: str, seed: int) -> None:
         pass
@@ -46,37 +60,65 @@ class LineReporter(SilentReporter):
 
 
 class BarReporter(SilentReporter):
-    """Shows a bar with the time that is left."""
+    """Shows one bar over the training stages of all methods and seeds, with the time left."""
 
-    def __init__(self, bars, num_fits: int):
+    def __init__(self, bars, stages: Mapping[str, int]):
+        """Add the bar.
+
+        Args:
+            bars: progress display of rich.
+            stages: number of stages to train and steps of each, as one product, by stage name.
+        """
         self.bars = bars
-        self.task = bars.add_task("starting", total=num_fits)
-        self.started = False
+        total = sum(COSTS[name] * steps for name, steps in stages.items())
+        self.task = bars.add_task("starting", total=total)
+        self.finished = 0
+        self.on_steps = self.advance
 
     def start_fit(self, method: str, seed: int) -> None:
-        self.bars.update(self.task, description=f"seed {seed}: {method}", advance=self.started)
-        self.started = True
+        self.bars.update(self.task, description=f"seed {seed}: {method}")
+
+    def advance(self, stage: str, step: int, steps: int) -> None:
+        """Move the bar to a step of a stage."""
+        self.bars.update(self.task, completed=self.finished + COSTS[stage] * step)
+        if step == steps:
+            self.finished += COSTS[stage] * steps
 
     def message(self, line: str) -> None:
         self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def finish(self) -> None:
-        self.bars.update(self.task, description="evaluating", advance=1)
+        self.bars.update(self.task, description="evaluating")
+
+
+def count_steps(settings: Settings, methods: Collection[str], num_seeds: int) -> dict[str, int]:
+    """Return the training steps of a calibration over all seeds, by stage."""
+    steps = {}
+    if not {"erm", "cfr"}.isdisjoint(methods):
+        steps["erm"] = num_seeds * settings.erm_steps
+    if "cfr" in methods:
+        steps["cfr"] = num_seeds * settings.steps
+    return steps
 
 
 @contextmanager
-def show_progress(num_fits: int) -> Iterator[ProgressReporter]:
-    """Yield a reporter: a bar on a terminal, lines elsewhere.
-
-    Args:
-        num_fits: number of methods times number of seeds.
-    """
+def show_progress(
+    settings: Settings, methods: Collection[str], num_seeds: int
+) -> Iterator[ProgressReporter]:
+    """Yield a reporter for a calibration: a bar on a terminal, lines elsewhere."""
     if not sys.stderr.isatty():
         yield LineReporter()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield BarReporter(bars, num_fits)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+        yield BarReporter(bars, count_steps(settings, methods, num_seeds))

@@ -72,7 +72,7 @@ def calibrate(
 
     out = out or default_run_directory(path.stem)
     try:
-        with exit_on_interrupt(INTERRUPTED), show_progress(len(methods) * seeds) as reporter:
+        with exit_on_interrupt(INTERRUPTED), show_progress(settings, methods, seeds) as reporter:
             result = calibrate_cache(
                 path,
                 settings,

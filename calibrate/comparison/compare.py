@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from clip_cfr.calibrate.comparison.method_result import REPORTED
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.experiment import Experiment, ProgressCallback
 from clip_cfr.calibrate.core.metrics import Predictions, SplitMetrics, evaluate
 from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.settings import Settings
@@ -20,7 +20,13 @@ Measured = Mapping[str, SplitMetrics]
 
 @runtime_checkable
 class ComparisonReporter(Protocol):
-    """Receives the progress of a comparison."""
+    """Receives the progress of a comparison.
+
+    Attributes:
+        on_steps: called on the way through each training stage; None if steps are not reported.
+    """
+
+    on_steps: ProgressCallback | None
 
     def start_fit(self, method: str, seed: int) -> None:
         """Report that a method is about to be fitted with a seed."""
@@ -62,7 +68,9 @@ def compare(
 
     A method that cannot be fitted with some seed leaves the comparison; the others stay.
     """
-    experiments = [Experiment(prepared, settings, seed) for seed in seeds]
+    experiments = [
+        Experiment(prepared, settings, seed, progress=reporter.on_steps) for seed in seeds
+    ]
     outcomes: dict[str, list[Outcome]] = {}
     failures: dict[str, str] = {}
     for name in methods:

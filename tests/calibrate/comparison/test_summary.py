@@ -22,6 +22,8 @@ SEEDS = [3, 4]
 class Recorder:
     """A reporter that records the fits."""
 
+    on_steps = None
+
     def __init__(self):
         self.fits = []
 
