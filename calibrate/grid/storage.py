@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
+from clip_cfr.calibrate.grid.mask_secrets import mask_secrets
 
 LOCK_TIMEOUT_SECONDS = 60
 CONNECT_ATTEMPTS = 5
@@ -26,11 +27,11 @@ def url_of_file(path: Path) -> str:
 
 
 def display_url(url: str) -> str:
-    """Return a storage URL without its password; for a file, its path."""
+    """Return a storage URL without its passwords; for a file, its path."""
     parts = make_url(url)
     if parts.drivername == "sqlite" and parts.database:
         return parts.database
-    return parts.render_as_string(hide_password=True)
+    return mask_secrets(parts.render_as_string(hide_password=True))
 
 
 def check_url(url: str) -> None:
@@ -39,7 +40,7 @@ def check_url(url: str) -> None:
         make_url(url).get_dialect()
     except (ArgumentError, SQLAlchemyError, ValueError) as error:
         raise SettingsError(
-            f"--storage {url}: expected a database URL that Optuna accepts, such as "
+            f"--storage {mask_secrets(url)}: expected a database URL that Optuna accepts, such as "
             "sqlite:///study.db, mysql+pymysql://USER@HOST/NAME or postgresql://USER@HOST/NAME"
         ) from error
 
@@ -89,6 +90,6 @@ def connect(url: str) -> RDBStorage:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of a database error, without the sentence that Optuna adds."""
+    """Return the first line of a database error, without passwords or what Optuna adds."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    return (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    return mask_secrets((str(cause).strip() or type(cause).__name__).splitlines()[0])
