@@ -23,7 +23,13 @@ if not __package__:
     sys.modules["clip_cfr"] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules["clip_cfr"])
 
-from clip_cfr.cache.console import CONTEXT, exit_on_interrupt, insert_program_name  # noqa: E402
+from clip_cfr.cache.console import (  # noqa: E402
+    CONTEXT,
+    escape_controls,
+    exit_on_interrupt,
+    insert_program_name,
+    print_log,
+)
 from clip_cfr.cache.packages import missing_package  # noqa: E402
 
 COMMANDS = {
@@ -70,12 +76,13 @@ class LazyGroup(click.Group):
         from clip_cfr.extract.errors import ExtractError, OptionError
 
         try:
-            with exit_on_interrupt("interrupted"):
+            with print_log(), exit_on_interrupt("interrupted"):
                 return super().invoke(ctx)
         except (OptionError, OutputError, SettingsError) as error:
-            raise click.UsageError(str(error), self.context_of_command(ctx)) from error
+            message, context = escape_controls(str(error)), self.context_of_command(ctx)
+            raise click.UsageError(message, context) from error
         except (CacheError, ExtractError, CalibrationError) as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(escape_controls(str(error))) from error
         except ModuleNotFoundError as error:
             raise click.ClickException(missing_package(error)) from error
         except MemoryError as error:
@@ -83,7 +90,8 @@ class LazyGroup(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:  # A closed pipe is no error: click ends quietly.
                 raise
-            raise click.ClickException(f"{error.filename or 'output'}: {error.strerror}") from error
+            message = escape_controls(f"{error.filename or 'output'}: {error.strerror}")
+            raise click.ClickException(message) from error
 
     def context_of_command(self, ctx: click.Context) -> click.Context:
         """Return a context of the command that was called, for its usage line."""

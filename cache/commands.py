@@ -7,6 +7,7 @@ import click
 from clip_cfr.cache.console import (
     PATH,
     Command,
+    echo,
     emit,
     exit_on_interrupt,
     json_option,
@@ -57,9 +58,7 @@ def verify(file, as_json):
         click.echo(json.dumps(result))
     else:
         shard = f"{Shard(**found['shard'])}, " if found["shard"] else ""
-        click.echo(
-            f"{file}: no damage found: {shard}{len(digests)} arrays, SHA-256 {result['sha256']}"
-        )
+        echo(f"{file}: no damage found: {shard}{len(digests)} arrays, SHA-256 {result['sha256']}")
 
 
 @click.command(cls=Command)
@@ -92,4 +91,4 @@ def merge(shards, out, virtual, overwrite, as_json):
         warnings = merge_shards(shards, out, overwrite, virtual)
     emit({**read_info(out), "warnings": warnings}, as_json, render_info)
     for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)

@@ -1,6 +1,8 @@
 """Shared by all commands: options, output as tables or JSON, Ctrl-C, benchmark tables."""
 
 import json
+import logging
+import re
 import signal
 import sys
 import threading
@@ -22,6 +24,9 @@ COMMAND_LINE = (sys.executable, str(Path(__file__).parents[1] / "cli.py"))
 PIPE_WIDTH = 160
 # Exit code of a process that Ctrl-C ended: 128 plus the number of SIGINT, as in a shell.
 INTERRUPTED = 130
+# Control characters but tabs and line feeds, marks that change the direction of the text or end a
+# line, and lone surrogates, which no terminal can show.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Begins the examples in the docstring of a command; click does not rewrap the lines below it.
 EXAMPLES = "\b\nExample:"
 
@@ -68,7 +73,56 @@ def emit(result: dict[str, Any], as_json: bool, render: Callable[[dict[str, Any]
     if as_json:
         click.echo(json.dumps(result))
     else:
-        Console(width=None if Console().is_terminal else PIPE_WIDTH).print(render(result))
+        width = None if Console().is_terminal else PIPE_WIDTH
+        Console(width=width).print(EscapedRenderable(render(result)))
+
+
+def escape_controls(text: str) -> str:
+    """Return a text that a terminal shows as it is: control characters as in a Python string.
+
+    Names, ids and paths come from files, and could otherwise move the cursor or change colours.
+    Line feeds and tabs stay.
+    """
+    return CONTROLS.sub(lambda match: ascii(match.group())[1:-1], text)
+
+
+def echo(text: str, err: bool = False) -> None:
+    """Print a line for people, with control characters escaped, on standard output or error."""
+    click.echo(escape_controls(text), err=err)
+
+
+class EchoHandler(logging.Handler):
+    """Prints log records as lines on standard error, with control characters escaped."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        echo(self.format(record), err=True)
+
+
+@contextmanager
+def print_log() -> Iterator[None]:
+    """Print what the modules of this program log in the block, unless an outer block does so."""
+    logger = logging.getLogger(__name__.partition(".")[0])
+    if any(isinstance(each, EchoHandler) for each in logger.handlers):
+        yield
+        return
+    handler = EchoHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class EscapedRenderable:
+    """A rich renderable whose text has its control characters escaped; colours stay."""
+
+    def __init__(self, renderable: Any):
+        self._renderable = renderable
+
+    def __rich_console__(self, console, options):
+        for segment in console.render(self._renderable, options):
+            text = segment.text if segment.control else escape_controls(segment.text)
+            yield segment._replace(text=text)
 
 
 @contextmanager
@@ -83,7 +137,7 @@ def exit_on_interrupt(message: str) -> Iterator[None]:
         yield
         if not interrupts:
             return
-    click.echo(message, err=True)
+    echo(message, err=True)
     raise SystemExit(INTERRUPTED)
 
 

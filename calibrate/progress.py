@@ -5,8 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-import click
-
+from clip_cfr.cache.console import echo, escape_controls
 from clip_cfr.calibrate.core.settings import Settings
 
 # A step of CFR projects about four times as many rows as one of ERM.
@@ -56,7 +55,7 @@ class LineReporter(SilentReporter):
         self.message(f"seed {seed}: {method}")
 
     def message(self, line: str) -> None:
-        click.echo(line, err=True)
+        echo(line, err=True)
 
 
 class BarReporter(SilentReporter):
@@ -85,7 +84,9 @@ class BarReporter(SilentReporter):
             self.finished += COSTS[stage] * steps
 
     def message(self, line: str) -> None:
-        self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.bars.console.print(
+            escape_controls(line), markup=False, highlight=False, soft_wrap=True
+        )
 
     def finish(self) -> None:
         self.bars.update(self.task, description="evaluating")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from click_option_group import optgroup
 
-from clip_cfr.cache.console import PATH, Command, emit, exit_on_interrupt, program_name
+from clip_cfr.cache.console import PATH, Command, echo, emit, exit_on_interrupt, program_name
 from clip_cfr.extract.datasets import DATASETS
 from clip_cfr.extract.encoders.spec import PAPER_MODEL, EncoderSpec
 
@@ -305,7 +305,7 @@ def import_(
     )
     emit({**read_info(out), "notes": notes}, as_json, render_info)
     for note in notes:
-        click.echo(f"note: {note}", err=as_json)
+        echo(f"note: {note}", err=as_json)
     echo_command("next", calibrate_command(out))
 
 
@@ -329,4 +329,4 @@ def merge_command(cache: Path, shard: tuple[int, int]) -> list[str]:
 
 def echo_command(when: str, words: list[str]) -> None:
     """Show a command to run next, as this program was called, on standard error."""
-    click.echo(f"{when}: {program_name()} {' '.join(words)}", err=True)
+    echo(f"{when}: {program_name()} {' '.join(words)}", err=True)

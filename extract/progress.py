@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from clip_cfr.cache.console import echo, escape_controls
 
 SECONDS_BETWEEN_LINES = 30.0
 # A batch of a large model takes minutes on a CPU, and a rate needs several batches.
@@ -79,7 +80,9 @@ class BarReporter:
         self.progress.advance(self.task, num_rows)
 
     def message(self, line: str) -> None:
-        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(
+            escape_controls(line), markup=False, highlight=False, soft_wrap=True
+        )
 
 
 class LineReporter:
@@ -104,7 +107,7 @@ class LineReporter:
         )
 
     def message(self, line: str) -> None:
-        click.echo(line, err=True)
+        echo(line, err=True)
 
 
 class SilentReporter:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from clip_cfr.cache.console import COMMAND_LINE, PATH, Command, program_name
+from clip_cfr.cache.console import COMMAND_LINE, PATH, Command, echo, program_name
 from clip_cfr.calibrate.methods import METHODS
 
 MODEL = Path(__file__).parents[2] / "extract" / "tiny_clip"
@@ -29,7 +29,7 @@ def demo(out):
     run_command("extract", "--dataset", "digits", "--root", out / "images", "--model", MODEL, cache)
     methods = [word for name in METHODS for word in ("--method", name)]
     run_command("calibrate", "--cache", cache, "--seeds", 3, *methods, run)
-    click.echo(f"cache: {cache}, run: {run}; look at them with: {program_name()} info {cache}")
+    echo(f"cache: {cache}, run: {run}; look at them with: {program_name()} info {cache}")
 
 
 def check_packages() -> None:
@@ -50,7 +50,7 @@ def run_command(*words) -> None:
     """
     *words, out = map(str, words)
     words += ["--out", out, "--overwrite"]
-    click.echo(f"$ {program_name()} {shlex.join(words)}")
+    echo(f"$ {program_name()} {shlex.join(words)}")
     done = subprocess.run([*COMMAND_LINE, *words])
     if done.returncode:
         raise SystemExit(done.returncode)

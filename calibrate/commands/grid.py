@@ -5,7 +5,7 @@ import shlex
 import click
 from click_option_group import optgroup
 
-from clip_cfr.cache.console import PATH, Command, exit_on_interrupt, program_name
+from clip_cfr.cache.console import PATH, Command, echo, exit_on_interrupt, program_name
 from clip_cfr.calibrate.commands.options import (
     data_options,
     given_settings,
@@ -142,6 +142,6 @@ def grid(
     with exit_on_interrupt(interrupted):
         result = run_grid(job, device=device, workers=workers)
     print_grid(result, as_json, form)
-    click.echo(f"grid written to {job.directory}", err=True)
-    click.echo(f"next: {program_name()} show {shlex.quote(str(job.directory))}", err=True)
+    echo(f"grid written to {job.directory}", err=True)
+    echo(f"next: {program_name()} show {shlex.quote(str(job.directory))}", err=True)
     result.check_any_complete()

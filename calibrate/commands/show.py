@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from clip_cfr.cache.console import PATH, Command, emit, json_option, program_name
+from clip_cfr.cache.console import PATH, Command, echo, emit, json_option, program_name
 
 FORMATS = ("table", "markdown", "latex", "csv")
 
@@ -26,11 +26,11 @@ def print_result(result, as_json: bool, form: str) -> None:
     from clip_cfr.calibrate.comparison.formats import render
 
     for warning in result.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     if as_json or form == "table":
         emit(result.to_json(), as_json, lambda _: render(result))
     else:
-        click.echo(render(result, form))
+        echo(render(result, form))
 
 
 def print_grid(result, as_json: bool, form: str) -> None:
@@ -40,10 +40,10 @@ def print_grid(result, as_json: bool, form: str) -> None:
     if as_json or form == "table":
         emit(result.to_json(), as_json, lambda _: render_grid(result))
     else:
-        click.echo(render_grid(result, form))
+        echo(render_grid(result, form))
     if result.best_command and not as_json and form == "table":
-        # click.echo does not wrap lines, so the command can be pasted.
-        click.echo(f"Calibrate with the best point:\n{result.best_command}")
+        # echo does not wrap lines, so the command can be pasted.
+        echo(f"Calibrate with the best point:\n{result.best_command}")
 
 
 def show_next_steps(result, directory: Path) -> None:
@@ -51,11 +51,11 @@ def show_next_steps(result, directory: Path) -> None:
     from clip_cfr.cache.runs.run import head_file
     from clip_cfr.calibrate.run_folder import run_name
 
-    click.echo(f"run written to {directory}", err=True)
+    echo(f"run written to {directory}", err=True)
     if result.recommended_head is not None:
         head = directory / head_file(run_name(*result.recommended_head))
-        click.echo(f"head to use: {head}", err=True)
-    click.echo(f"next: {program_name()} show {directory}", err=True)
+        echo(f"head to use: {head}", err=True)
+    echo(f"next: {program_name()} show {directory}", err=True)
 
 
 @click.command(cls=Command)

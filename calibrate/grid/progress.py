@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
 from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from clip_cfr.cache.console import echo, escape_controls
 from clip_cfr.calibrate.comparison.method_result import metric_of
 from clip_cfr.calibrate.grid.liveness import SECONDS_OF_SILENCE
 from clip_cfr.calibrate.grid.point_result import PointResult
@@ -89,7 +89,7 @@ class GridReporter:
 
     def write(self, line: str) -> None:
         """Write a line to standard error."""
-        click.echo(line, err=True)
+        echo(line, err=True)
 
 
 class BarReporter(GridReporter):
@@ -109,7 +109,9 @@ class BarReporter(GridReporter):
         return ""  # The bar shows it.
 
     def write(self, line: str) -> None:
-        self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.bars.console.print(
+            escape_controls(line), markup=False, highlight=False, soft_wrap=True
+        )
 
 
 @contextmanager

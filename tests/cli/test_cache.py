@@ -3,16 +3,19 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from clip_cfr.cache.console import CONTROLS
 from clip_cfr.cache.read.info import content_digest
 from clip_cfr.cache.read.reader import verify_cache
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.cli import main
 from tests.cache.examples import make_cache
+from tests.cache.shard_files import make_whole, write_shards
 
 ROOT = Path(__file__).parents[2]
 
@@ -174,3 +177,32 @@ def test_a_file_name_that_is_too_long_is_reported(tmp_path):
     result = CliRunner().invoke(main, ["info", str(path)])
     assert result.exit_code == 1
     assert "File name too long" in result.stderr
+
+
+def test_control_characters_are_escaped(tmp_path):
+    """Names come from files: none may move the cursor, change colours or reorder the text."""
+    names = ("a\x1b[31mred", "b\u202edlo", "c\rd\x9b1m")
+    cache = make_cache(n=12, prompts=(("x\x1b[2J.",), ("y.",), ()))
+    path = tmp_path / "a.h5"
+    rows = replace(cache.rows, ids=("bad\x1b[1A.png", *cache.rows.ids[1:]))
+    texts = replace(cache.texts, class_names=names)
+    write_cache(path, replace(cache, rows=rows, texts=texts, dataset="d\x07"))
+    shown = run("info", path).stdout
+    assert not CONTROLS.search(shown)
+    for name in (r"a\x1b[31mred", r"b\u202edlo", r"x\x1b[2J."):
+        assert name in shown
+    assert json.loads(run("info", path, "--json").stdout)["texts"]["class_names"] == list(names)
+    message = run("info", tmp_path / "a\x1b[31m.h5", code=1).stderr
+    assert message.startswith(f"Error: {tmp_path}/a\\x1b[31m.h5: no such file")
+
+
+def test_what_a_kill_left_is_reported_on_standard_error(tmp_path):
+    shards = write_shards(tmp_path / "shards", make_whole())
+    left = tmp_path / ".a\x1b.h5.0123abcd.tmp"
+    left.touch()
+    result = run("merge", *shards, "--out", tmp_path / "a\x1b.h5", "--json")
+    assert result.stderr == (
+        f"{tmp_path}/a\\x1b.h5: removed what a killed process left beside it: "
+        ".a\\x1b.h5.0123abcd.tmp\n"
+    )
+    assert not left.exists()
