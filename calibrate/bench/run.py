@@ -7,7 +7,7 @@ from typing import Any
 
 from clip_cfr.calibrate.bench import grids
 from clip_cfr.calibrate.bench.figures import peer_figures, training_figures
-from clip_cfr.calibrate.bench.peers import CHECKED_STEPS, Peers, invite
+from clip_cfr.calibrate.bench.pytorch_loops import CHECKED_STEPS, Peers, invite
 from clip_cfr.calibrate.bench.runs import CommandLine, celeba_figures, run_figures
 from clip_cfr.calibrate.bench.sizes import Sizes
 from clip_cfr.calibrate.bench.table import FIGURES

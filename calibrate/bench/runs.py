@@ -16,7 +16,7 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.task import SPLITS, Task
 
 MEGA = 1e6
-MEASURED = str(Path(__file__).with_name("measured.py"))
+MEASURED = str(Path(__file__).with_name("measure_command.py"))
 # Enough to touch all rows; memory does not depend on how often.
 FEW_STEPS = ("--steps", "40", "--erm-steps", "40")
 

@@ -4,7 +4,7 @@ python calibrate/bench/pytorch/pytorch_loop.py STAGE.npz --steps N [--no-dropout
 """
 
 import torch
-from peer import main, moved_centroids
+from common import main, moved_centroids
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset

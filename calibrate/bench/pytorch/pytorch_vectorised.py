@@ -4,7 +4,7 @@ python calibrate/bench/pytorch/pytorch_vectorised.py STAGE.npz --steps N [--no-d
 """
 
 import torch
-from peer import main, moved_centroids
+from common import main, moved_centroids
 from torch.nn import functional
 
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.bench import peers
+from clip_cfr.calibrate.bench import pytorch_loops as peers
 from clip_cfr.calibrate.bench.sizes import QUICK
 from clip_cfr.calibrate.bench.training import first_losses, set_up
 

@@ -1,6 +1,6 @@
 """Runs a command, and writes its seconds and its peak memory to a file as JSON.
 
-python calibrate/bench/measured.py FILE COMMAND...
+python calibrate/bench/measure_command.py FILE COMMAND...
 
 A small process between the benchmark and the command: Linux counts what the starting process holds
 in the peak of the one that it starts.
