@@ -1,4 +1,4 @@
-"""Every hyperparameter with its default, its range and where the default comes from."""
+"""The hyperparameters, each with its default, range, help text and the source of the default."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -9,11 +9,13 @@ from clip_cfr.calibrate.core.errors import SettingsError
 
 CRITERIA = ("worst-class", "average", "worst-group")
 SELECTIONS = (*CRITERIA, "last")
+# JAX and the drawn row indices count in 32 bits.
+MAX_COUNT = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number; `exclusive` leaves the lower bound itself out."""
+    """Bounds of a number; `exclusive` excludes the lower bound."""
 
     low: float = 0
     high: float = float("inf")
@@ -31,18 +33,26 @@ class Range:
 
 POSITIVE = Range(exclusive=True)
 COUNT = Range(low=1)
-SHARE = Range(high=1)
+FRACTION = Range(high=1)
 
 
 def option(default: Any, text: str, source: str, *, choices=None, within=None) -> Any:
-    """A field of `Settings` with what the command line shows about it."""
+    """Return a field of `Settings` with the metadata that the command line shows.
+
+    Args:
+        default: default value.
+        text: help text.
+        source: where the default comes from.
+        choices: allowed words, if the value is a word.
+        within: allowed `Range`, if the value is a number.
+    """
     metadata = {"help": text, "source": source, "choices": choices, "within": within}
     return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a calibration run may vary.
+    """Hyperparameters of a calibration.
 
     Raises:
         SettingsError: a value is out of its range or not among its choices.
@@ -52,129 +62,222 @@ class Settings:
         over several data sets and seeds, with the figures in CHANGELOG.md. "ours": our choice.
     """
 
-    lr: float = option(1e-3, "CFR's learning rate", "measured; release 1e-4", within=POSITIVE)
-    steps: int = option(4000, "CFR's steps", "ours; release 3,700", within=COUNT)
-    erm_lr: float = option(1e-4, "ERM's learning rate", "release", within=POSITIVE)
-    erm_steps: int = option(4000, "ERM's steps", "ours", within=COUNT)
-    momentum: float = option(0.9, "SGD's momentum", "release", within=SHARE)
-    weight_decay: float = option(1e-5, "weight decay of the projection", "release", within=Range())
-    batch_size: int = option(128, "training rows a step", "release", within=COUNT)
-    calibration_batch_size: int = option(128, "anchors a step", "release", within=COUNT)
-    positive: str = option("dps", "positives: centroids or rows", "paper", choices=("dps", "rps"))
+    lr: float = option(
+        1e-3, "Learning rate of the CFR stage", "measured; release 1e-4", within=POSITIVE
+    )
+    steps: int = option(4000, "Steps of the CFR stage", "ours; release 3,700", within=COUNT)
+    erm_lr: float = option(1e-4, "Learning rate of the ERM stage", "release", within=POSITIVE)
+    erm_steps: int = option(4000, "Steps of the ERM stage", "ours", within=COUNT)
+    momentum: float = option(0.9, "Momentum of SGD, in both stages", "release", within=FRACTION)
+    weight_decay: float = option(
+        1e-5,
+        "Weight decay of the projection, in both stages; the logit scale has none",
+        "release",
+        within=Range(),
+    )
+    batch_size: int = option(
+        128, "Training rows in a minibatch, in both stages", "release", within=COUNT
+    )
+    calibration_batch_size: int = option(
+        128,
+        "Rows of the calibration set in a minibatch of the CFR stage: the anchors of the "
+        "contrastive loss",
+        "release",
+        within=COUNT,
+    )
+    positive: str = option(
+        "dps",
+        "Positives of an anchor: dps, dynamic positive centroid sampling, takes the "
+        "moving-average centroid of the anchor's class; rps, random positive sampling, takes "
+        "random training rows of its class",
+        "paper",
+        choices=("dps", "rps"),
+    )
     negative: str = option(
-        "rns", "negatives: random or nearest rows", "paper", choices=("rns", "nns")
+        "rns",
+        "Negatives of an anchor: rns, random negative sampling, takes random training rows of "
+        "other classes; nns, nearest-neighbour negative sampling, takes those most similar to the "
+        "anchor",
+        "paper",
+        choices=("rns", "nns"),
     )
-    num_positives: int = option(16, "positives of an anchor (rps)", "release", within=COUNT)
-    num_negatives: int = option(16, "negatives of an anchor", "release", within=COUNT)
+    num_positives: int = option(
+        16, "Positives of each anchor with rps; dps has one, the centroid", "release", within=COUNT
+    )
+    num_negatives: int = option(16, "Negatives of each anchor", "release", within=COUNT)
     positive_source: str = option(
-        "correct", "rows that rps draws from", "release", choices=("all", "correct")
+        "correct",
+        "Training rows that rps draws from: all, or correct, those that the ERM head classifies "
+        "correctly",
+        "release",
+        choices=("all", "correct"),
     )
-    positive_pool: int = option(256, "rows drawn a step, rps chooses there", "ours", within=COUNT)
-    negative_pool: int = option(256, "rows drawn a step, rns chooses there", "ours", within=COUNT)
+    positive_pool: int = option(
+        256,
+        "Training rows drawn in each step, from which the anchors take their rps positives",
+        "ours",
+        within=COUNT,
+    )
+    negative_pool: int = option(
+        256,
+        "Training rows drawn in each step, from which the anchors take their rns negatives",
+        "ours",
+        within=COUNT,
+    )
     nns_pool: str = option(
-        "all", "where nns looks: all, minibatch, or a number of rows drawn a step", "ours"
+        "all",
+        "Rows that nns searches: all, the whole training split, once before the stage under the "
+        "ERM head; minibatch, the training minibatch of each step; or a number of training rows "
+        "drawn in each step",
+        "ours",
     )
     dps_source: str = option(
-        "erm", "whose correct rows feed the centroids", "paper", choices=("erm", "zeroshot")
+        "erm",
+        "Head whose correctly classified rows update the dps centroids: the ERM head, or CLIP's "
+        "own (zeroshot)",
+        "paper",
+        choices=("erm", "zeroshot"),
     )
-    dps_momentum: float = option(0.9, "moving average of the centroids", "ours", within=SHARE)
+    dps_momentum: float = option(
+        0.9, "Momentum of the moving average of the dps centroids", "ours", within=FRACTION
+    )
     dps_weighting: str = option(
         "none",
-        "weight of a row in its centroid",
+        "Weight of a row in its dps centroid: none, 1; confidence, the probability of its class; "
+        "entropy, 1 minus the normalised entropy of its prediction",
         "ours, an open question of the paper",
         choices=("none", "confidence", "entropy"),
     )
     temperature: float = option(
-        0.1, "temperature of the contrastive loss", "measured; release 1", within=POSITIVE
+        0.1, "Temperature of the contrastive loss", "measured; release 1", within=POSITIVE
     )
     holistic: str = option(
         "cosine",
-        "term over the training minibatch",
+        "Loss over the training minibatch beside cross-entropy: cosine, the mean cosine similarity "
+        "between classes minus that within them; supcon, supervised contrastive loss; none",
         "paper; release supcon",
         choices=("cosine", "supcon", "none"),
     )
-    holistic_weight: float = option(1.0, "its weight, lambda", "paper", within=Range())
-    supcon_temperature: float = option(0.07, "temperature of supcon", "release", within=POSITIVE)
+    holistic_weight: float = option(
+        1.0, "Weight of the holistic loss, lambda", "paper", within=Range()
+    )
+    supcon_temperature: float = option(
+        0.07, "Temperature of the supcon holistic loss", "release", within=POSITIVE
+    )
     alpha: float = option(
-        1.0, "weight of cross-entropy and contrast", "paper; release 1.5", within=Range()
+        1.0,
+        "Weight of cross-entropy and contrastive loss in the CFR stage",
+        "paper; release 1.5",
+        within=Range(),
     )
     alpha_schedule: str = option(
         "constant",
-        "cosine: times 1 + cos(2 pi e/E)/2 at evaluation e",
+        "Schedule of alpha: constant; cosine, alpha times 1 + cos(2 pi e/E)/2 after e of E "
+        "evaluations",
         "release, where it never ran",
         choices=("constant", "cosine"),
     )
     cross_entropy: str = option(
         "both",
-        "minibatches that CFR's cross-entropy runs over",
+        "Rows of the cross-entropy in the CFR stage: the calibration minibatch, the training "
+        "minibatch, or both",
         "measured; release calibration",
         choices=("calibration", "train", "both"),
     )
     init: str = option(
-        "clip", "head that CFR starts from", "release, measured again", choices=("clip", "erm")
+        "clip",
+        "Head that the CFR stage starts from: CLIP's own, or that of the last ERM step",
+        "release, measured again",
+        choices=("clip", "erm"),
     )
-    logit_scale: float = option(1 / 0.07, "logit scale at the start", "release", within=POSITIVE)
-    freeze_logit_scale: bool = option(False, "keep the logit scale fixed", "release trains it")
+    logit_scale: float = option(
+        1 / 0.07,
+        "Factor of the cosine similarities in the logits, at the start of both stages",
+        "release",
+        within=POSITIVE,
+    )
+    freeze_logit_scale: bool = option(
+        False, "Keep the logit scale fixed instead of training it", "release trains it"
+    )
     dropout: float = option(
         0.1,
-        "dropout on the embeddings that feed the logits, training only",
+        "Dropout rate of the embeddings that feed the logits, in training only",
         "release",
         within=Range(high=0.99),
     )
     calibration_source: str = option(
-        "erm", "whose errors make the calibration set", "paper", choices=("erm", "zeroshot")
+        "erm",
+        "Head whose misclassified training rows form the calibration set: that of the last ERM "
+        "step, or CLIP's own (zeroshot)",
+        "paper",
+        choices=("erm", "zeroshot"),
     )
     calibration_size: float | None = option(
         None,
-        "rows of the calibration set to use: a number, or a fraction up to 1",
+        "Rows of the calibration set to use: a number from 2, or a fraction up to 1; by default "
+        "all",
         "paper uses all",
         within=POSITIVE,
     )
     calibration_subset: str = option(
         "random",
-        "which ones when calibration-size leaves some out",
+        "Rows to use if calibration-size leaves some out: random, or confident, those "
+        "misclassified with the largest margin",
         "ours",
         choices=("random", "confident"),
     )
     calibration_minimum: int = option(
-        2, "fewer rows than this are an error or a fallback", "ours", within=COUNT
+        2,
+        "Smallest calibration set; calibration-fallback says what happens below it",
+        "ours",
+        within=COUNT,
     )
     calibration_fallback: str = option(
         "none",
-        "margin: take the rows of smallest margin when there are too few errors",
+        "If too few training rows are misclassified: none, stop with an error; margin, use the "
+        "training rows of smallest margin",
         "ours",
         choices=("none", "margin"),
     )
     selection: str = option(
         "worst-class",
-        "criterion on the validation split; worst-group uses attributes: an oracle",
+        "Criterion on the validation split that selects a head of each stage: worst-class or "
+        "average accuracy; last, the last step; worst-group, which uses group labels and is "
+        "therefore an oracle",
         "ours; release worst-group",
         choices=SELECTIONS,
     )
-    evaluations: int = option(100, "evaluations on val in each stage", "release", within=COUNT)
+    evaluations: int = option(
+        100, "Evaluations on the validation split in each stage", "release", within=COUNT
+    )
     dfr_subsamples: int = option(
-        20, "balanced subsamples that DFR averages", "Kirichenko et al. 2023", within=COUNT
+        20,
+        "Group-balanced subsamples that DFR averages over",
+        "Kirichenko et al. 2023",
+        within=COUNT,
     )
 
     def __post_init__(self):
         for each in fields(self):
-            check(each.name, getattr(self, each.name), each.metadata)
+            check_value(each.name, getattr(self, each.name), each.metadata)
         check_calibration_size(self.calibration_size)
         nns_pool_rows(self)
 
 
-def check(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
-    """Raises where a value is outside of what its option allows."""
+def check_value(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
+    """Raise SettingsError if a value is not among its choices or out of its range."""
     choices, within = metadata["choices"], metadata["within"]
     if choices is not None and value not in choices:
         raise SettingsError(f"{name} is {value!r}, expected one of: {', '.join(choices)}")
     if within is not None and value is not None and value not in within:
         finite = "" if isfinite(value) else "a finite number "
         raise SettingsError(f"{name} is {value}, expected {finite}{within}")
+    if within is COUNT and value > MAX_COUNT:
+        raise SettingsError(f"{name} is {value}, expected at most {MAX_COUNT}")
 
 
 def check_calibration_size(size: float | None) -> None:
-    """Raises where it is neither a fraction nor a number of rows."""
+    """Raise SettingsError if the size is neither a fraction nor a number of rows."""
     if size is not None and 1 < size < 2:
         raise SettingsError(
             f"calibration_size is {size:g}, expected a fraction up to 1, or a number of rows from 2"
@@ -182,7 +285,11 @@ def check_calibration_size(size: float | None) -> None:
 
 
 def nns_pool_rows(settings: Settings) -> int | None:
-    """Rows of the random pool that nns looks through, or None where it looks elsewhere."""
+    """Return the number of rows that `nns_pool` names; None for `all` and `minibatch`.
+
+    Raises:
+        SettingsError: it is neither a number of rows nor one of these words.
+    """
     if settings.nns_pool in ("all", "minibatch"):
         return None
     if settings.nns_pool.isdecimal() and int(settings.nns_pool) > 0:
@@ -192,7 +299,7 @@ def nns_pool_rows(settings: Settings) -> int | None:
     )
 
 
-# The release's values as far as this tool has what they belong to, and what it has not.
+# Values of the authors' release for the settings that exist here, and what is not reproduced.
 PRESETS = {
     "release": {
         "lr": 1e-4,
@@ -209,8 +316,8 @@ PRESETS = {
     }
 }
 NOT_REPRODUCED = {
-    "release": "not reproduced of the release: it also trains the text projection, the token "
+    "release": "not reproduced from the release: it also trains the text projection, the token "
     "embeddings and, for CLIP-ResNet50, the whole attention pool; dropout acts in evaluation too; "
-    "its supcon has targets (weight 0.2) and a queue of 1,280 embeddings; its negatives end up "
-    "as rows of the anchor's own class, here they are of other classes"
+    "its supcon has targets (weight 0.2) and a queue of 1,280 embeddings; its negatives are "
+    "rows of the anchor's own class, here they are of other classes"
 }

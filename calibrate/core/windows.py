@@ -97,22 +97,39 @@ def make_windows(
         yield Window(rows, resident_rows, *indices, part, capacity)
 
 
-def check_resident_rows(task: Task, resident_rows: int, batch_size: int) -> None:
+def check_resident_rows(task: Task, resident_rows: int | None, batch_size: int) -> None:
     """Raise CalibrationError if the validation split and four batches do not fit."""
     val = len(task.rows("val"))
-    if resident_rows < val + MIN_BATCHES * batch_size:
+    if resident_rows is not None and resident_rows < val + MIN_BATCHES * batch_size:
         raise CalibrationError(
             f"--hold-rows {resident_rows}: expected at least {val + MIN_BATCHES * batch_size}, "
             f"for the {val} rows of the validation split and four batches of training rows"
         )
 
 
+def window_steps(
+    task: Task, resident_rows: int | None, steps: int, evaluations: int, batch_size: int
+) -> int:
+    """Return about how many steps of a stage are drawn together, before its windows are made."""
+    if resident_rows is None:
+        return steps
+    room, evaluations = resident_rows - len(task.rows("val")), min(steps, evaluations)
+    per_window = evaluations_per_window(steps, evaluations, room, batch_size)
+    return min(steps, int(per_window * steps / evaluations))
+
+
+def evaluations_per_window(steps: int, evaluations: int, room: int, batch_size: int) -> int:
+    """Return how many evaluations a window lasts to use each of `room` training rows about once."""
+    return max(1, round(room / batch_size / (steps / evaluations)))
+
+
 def split_by_room(
     eval_steps: Int[np.ndarray, " eval_steps"], room: int, batch_size: int
 ) -> list[Int[np.ndarray, " _"]]:
     """Split a stage into parts that use each of `room` training rows about once."""
-    steps_per_evaluation = eval_steps[-1] / (len(eval_steps) - 1)
-    return split_eval_steps(eval_steps, max(1, round(room / batch_size / steps_per_evaluation)))
+    steps, evaluations = int(eval_steps[-1]), len(eval_steps) - 1
+    per_window = evaluations_per_window(steps, evaluations, room, batch_size)
+    return split_eval_steps(eval_steps, per_window)
 
 
 def max_steps(parts: list[Int[np.ndarray, " _"]]) -> int:

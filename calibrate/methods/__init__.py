@@ -1,18 +1,46 @@
-"""The methods, one module each with `fit(experiment) -> Fitted`.
+"""The methods, one module each with `check(task, settings, resident_rows)` and `fit(experiment)`.
 
 To add a method, add its module here and its line to `GROUP_LABELS`.
 """
 
+from collections.abc import Iterable
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clip_cfr.calibrate.core.experiment import Experiment
+    from clip_cfr.calibrate.core.settings import Settings
+    from clip_cfr.calibrate.core.task import Task
     from clip_cfr.calibrate.methods.fitted import Fitted
 
 # By method, the split whose group labels it uses, or "none".
 GROUP_LABELS = {"zeroshot": "none", "erm": "none", "cfr": "none", "dfr": "val"}
 METHODS = tuple(GROUP_LABELS)
+
+
+def load_method(name: str) -> ModuleType:
+    """Import the module of a method."""
+    return import_module(f"clip_cfr.calibrate.methods.{name}")
+
+
+def check_task(
+    task: "Task", settings: "Settings", methods: Iterable[str], resident_rows: int | None = None
+) -> None:
+    """Raise if it is known before training that one of the methods cannot be fitted.
+
+    Args:
+        task: task to train on.
+        settings: hyperparameters.
+        methods: names of the methods.
+        resident_rows: rows in memory at a time; None for all.
+
+    Raises:
+        CalibrationError: the task lacks what a method needs.
+        SettingsError: a setting does not suit the task or this machine; says what to change.
+    """
+    for name in methods:
+        load_method(name).check(task, settings, resident_rows)
 
 
 def fit(method: str, experiment: "Experiment") -> "Fitted":
@@ -21,4 +49,4 @@ def fit(method: str, experiment: "Experiment") -> "Fitted":
     Raises:
         CalibrationError: the method cannot be fitted; the message says what to change.
     """
-    return import_module(f"clip_cfr.calibrate.methods.{method}").fit(experiment)
+    return load_method(method).fit(experiment)

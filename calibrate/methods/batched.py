@@ -143,9 +143,12 @@ def batch_size(method: str, experiment: Experiment) -> int:
 def stage_bytes(prepared: Prepared, settings: Settings) -> int:
     """Estimate the device memory of a CFR stage besides the features."""
     dim, embedding = prepared.task.projection.shape
-    rows = settings.calibration_batch_size + settings.batch_size
+    anchors = settings.calibration_batch_size
+    rows = anchors + settings.batch_size
     pools = settings.negative_pool + settings.positive_pool
     validation = 4 * len(prepared.task.rows("val")) * (dim + embedding)
     step = 4 * 3 * (rows + pools) * (dim + embedding)
     heads = 4 * HEADS_PER_STAGE * dim * embedding
-    return settings.steps * cfr.row_bytes_per_step(settings) + validation + step + heads
+    chosen = anchors * (settings.num_negatives + settings.num_positives)
+    drawn = 4 * settings.steps * (chosen + rows + pools)
+    return drawn + validation + step + heads

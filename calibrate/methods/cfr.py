@@ -10,29 +10,42 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int32
+from jaxtyping import Float
 
 from clip_cfr.calibrate.core.centroids import compute_centroids
 from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.embeddings import Embeddings
-from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import Head
-from clip_cfr.calibrate.core.neighbours import find_nearest_negatives
-from clip_cfr.calibrate.core.objectives import CfrBatch, CfrHyperparameters, CfrObjective
-from clip_cfr.calibrate.core.sampling import (
-    Pool,
-    draw_balanced_rows,
-    draw_minibatches,
-    draw_random_negatives,
-    draw_random_positives,
-    pool_chosen_rows,
-)
+from clip_cfr.calibrate.core.objectives import CfrHyperparameters, CfrObjective
 from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
-from clip_cfr.calibrate.core.settings import Settings, nns_pool_rows
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.train import SegmentCallback, Trained
-from clip_cfr.calibrate.core.windows import Window
+from clip_cfr.calibrate.methods import erm
+from clip_cfr.calibrate.methods.cfr_batches import draw_batches
+from clip_cfr.calibrate.methods.checks import (
+    cfr_indices_per_step,
+    check_nns_pool,
+    check_num_negatives,
+    check_step_memory,
+)
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+
+
+def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise CalibrationError if the ERM or the CFR stage cannot be trained on the task."""
+    check_nns_pool(task, settings, resident_rows)
+    check_num_negatives(task, settings)
+    erm.check(task, settings, resident_rows)
+    check_step_memory(
+        task,
+        settings,
+        resident_rows,
+        option="steps",
+        indices_per_step=cfr_indices_per_step(settings),
+        remedies=", calibration_batch_size, num_negatives or the pools",
+    )
 
 
 def fit(experiment: Experiment, callback: SegmentCallback | None = None) -> Fitted:
@@ -134,117 +147,3 @@ def initial_centroids(
         weights=row_weights[rows],
         num_classes=task.num_classes,
     )
-
-
-def draw_batches(rng: np.random.Generator, experiment: Experiment, window: Window) -> CfrBatch:
-    """Draw the rows of every step of a window, as indices among its resident rows."""
-    settings, steps = experiment.settings, window.capacity
-    num_rows = len(window.calibration_rows)
-    chosen = draw_minibatches(rng, np.arange(num_rows), steps, settings.calibration_batch_size)
-    anchors = window.calibration_rows[chosen]
-    # The order of the draws is part of what a seed reproduces.
-    positives = draw_positives(rng, experiment, window, anchors)
-    training = draw_minibatches(rng, window.train_rows, steps, settings.batch_size)
-    negatives = draw_negatives(rng, experiment, window, chosen)
-    return CfrBatch(anchors, training, positives, negatives, alphas(settings, window.steps))
-
-
-def draw_positives(
-    rng: np.random.Generator,
-    experiment: Experiment,
-    window: Window,
-    anchors: Int[np.ndarray, "steps anchors"],
-) -> Pool | None:
-    """Draw the random positives of every step; None if the positives are centroids."""
-    settings, eligible = experiment.settings, window.train_rows
-    if settings.positive == "dps":
-        return None
-    if settings.positive_source == "correct":
-        eligible = eligible[window.take(erm_correct(experiment))[eligible]]
-    return draw_random_positives(
-        rng,
-        anchors,
-        labels=window.take(experiment.task.labels),
-        eligible_rows=eligible,
-        pool_size=settings.positive_pool,
-        count=settings.num_positives,
-    )
-
-
-def erm_correct(experiment: Experiment) -> Bool[np.ndarray, " n"]:
-    """Return whether the ERM head classifies each training row correctly; False for other rows."""
-    task, rows = experiment.task, experiment.task.rows("train")
-    correct = np.zeros(len(task.labels), bool)
-    correct[rows] = experiment.train_logits("erm").argmax(axis=1) == task.labels[rows]
-    return correct
-
-
-def draw_negatives(
-    rng: np.random.Generator,
-    experiment: Experiment,
-    window: Window,
-    chosen: Int[np.ndarray, "steps anchors"],
-) -> Pool | None:
-    """Draw the negatives of every step; None if they are searched in the training minibatch.
-
-    Args:
-        chosen: indices of the anchors in the window's part of the calibration set.
-    """
-    settings, labels = experiment.settings, window.take(experiment.task.labels)
-    if settings.negative == "rns":
-        return draw_random_negatives(
-            rng,
-            window.calibration_rows[chosen],
-            labels=labels,
-            train_rows=window.train_rows,
-            pool_size=settings.negative_pool,
-            count=settings.num_negatives,
-        )
-    if settings.nns_pool == "minibatch":
-        return None
-    if settings.nns_pool == "all":
-        return pool_chosen_rows(nearest_negatives(experiment, window)[chosen])
-    size = nns_pool_rows(settings)
-    rows, _ = draw_balanced_rows(rng, window.train_rows, labels, window.capacity, size)
-    return Pool(rows[:, None], None)
-
-
-def nearest_negatives(
-    experiment: Experiment, window: Window
-) -> Int32[np.ndarray, "calibration_rows count"]:
-    """Find the nearest rows of other classes to each calibration row under the ERM head.
-
-    Raises:
-        SettingsError: not all rows are resident.
-    """
-    if window.rows is not None:
-        raise SettingsError(
-            "nns_pool is 'all', which needs all rows in memory; expected minibatch or a number of "
-            "rows if only some rows are in memory at a time"
-        )
-    return find_nearest_negatives(
-        experiment.erm.last,
-        experiment.prepared.features,
-        labels=experiment.task.labels,
-        anchors=window.calibration_rows,
-        rows=window.train_rows,
-        count=experiment.settings.num_negatives,
-    )
-
-
-def alphas(settings: Settings, steps: Int[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
-    """Return the weight alpha of each step; the cosine schedule counts evaluations as epochs."""
-    if settings.alpha_schedule == "constant":
-        return np.full(len(steps), settings.alpha, np.float32)
-    eval_steps = evaluation_steps(settings.steps, settings.evaluations)
-    epochs = np.searchsorted(eval_steps, steps, side="right") - 1
-    turns = epochs / (len(eval_steps) - 1)
-    return (settings.alpha * (1 + np.cos(2 * np.pi * turns) / 2)).astype(np.float32)
-
-
-def row_bytes_per_step(settings: Settings) -> int:
-    """Estimate the memory of the row indices that are drawn for each step."""
-    chosen = settings.calibration_batch_size * (settings.num_negatives + settings.num_positives)
-    rows = settings.calibration_batch_size + settings.batch_size
-    pools = settings.negative_pool + settings.positive_pool
-    return 4 * (chosen + rows + pools)

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.metrics import worst
+from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_once
 
@@ -64,6 +65,11 @@ class LinearClassifier:
 
     def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
         return {"linear_weight": self.weight, "linear_bias": self.bias}
+
+
+def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise CalibrationError if the validation split cannot be balanced and halved."""
+    check_groups(task)
 
 
 def fit(experiment: Experiment) -> Fitted:

@@ -1,7 +1,24 @@
 """Empirical risk minimisation (ERM): cross-entropy over the training split."""
 
 from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.core.windows import check_resident_rows
+from clip_cfr.calibrate.methods.checks import check_step_memory, erm_indices_per_step
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+
+
+def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise CalibrationError if the stage cannot be trained on the task."""
+    check_resident_rows(task, resident_rows, settings.batch_size)
+    check_step_memory(
+        task,
+        settings,
+        resident_rows,
+        option="erm_steps",
+        indices_per_step=erm_indices_per_step(settings),
+        remedies=" or batch_size",
+    )
 
 
 def fit(experiment: Experiment) -> Fitted:

@@ -217,7 +217,7 @@ def test_a_missing_cache_is_named(tmp_path):
 def test_the_preset_says_what_it_does_not_reproduce(cache_file, tmp_path):
     arguments = ["--cache", cache_file, "--out", tmp_path / "run", "--preset", "release", *QUICK]
     result = invoke(*arguments)
-    assert "not reproduced of the release" in result.stderr
+    assert "not reproduced from the release" in result.stderr
     settings = read_run(tmp_path / "run").config["settings"]
     assert settings["alpha"] == 1.5
     assert settings["steps"] == 200, "what is given on the command line wins"

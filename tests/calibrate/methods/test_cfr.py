@@ -9,7 +9,8 @@ from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import embed
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.sampling import EMPTY
-from clip_cfr.calibrate.methods.cfr import alphas, make_segments
+from clip_cfr.calibrate.methods.cfr import make_segments
+from clip_cfr.calibrate.methods.cfr_batches import alphas
 from tests.calibrate.outcomes import fit_and_evaluate
 from tests.calibrate.reference import chosen_rows
 from tests.calibrate.synthetic import make_task, quick_settings

@@ -1,0 +1,122 @@
+"""Row indices of every step of the CFR stage: anchors, training rows, positives and negatives."""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Int32
+
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.neighbours import find_nearest_negatives
+from clip_cfr.calibrate.core.objectives import CfrBatch
+from clip_cfr.calibrate.core.sampling import (
+    Pool,
+    draw_balanced_rows,
+    draw_minibatches,
+    draw_random_negatives,
+    draw_random_positives,
+    pool_chosen_rows,
+)
+from clip_cfr.calibrate.core.segments import evaluation_steps
+from clip_cfr.calibrate.core.settings import Settings, nns_pool_rows
+from clip_cfr.calibrate.core.windows import Window
+from clip_cfr.calibrate.methods.checks import check_nns_pool
+
+
+def draw_batches(rng: np.random.Generator, experiment: Experiment, window: Window) -> CfrBatch:
+    """Draw the rows of every step of a window, as indices among its resident rows."""
+    settings, steps = experiment.settings, window.capacity
+    num_rows = len(window.calibration_rows)
+    chosen = draw_minibatches(rng, np.arange(num_rows), steps, settings.calibration_batch_size)
+    anchors = window.calibration_rows[chosen]
+    # The order of the draws is part of what a seed reproduces.
+    positives = draw_positives(rng, experiment, window, anchors)
+    training = draw_minibatches(rng, window.train_rows, steps, settings.batch_size)
+    negatives = draw_negatives(rng, experiment, window, chosen)
+    return CfrBatch(anchors, training, positives, negatives, alphas(settings, window.steps))
+
+
+def draw_positives(
+    rng: np.random.Generator,
+    experiment: Experiment,
+    window: Window,
+    anchors: Int[np.ndarray, "steps anchors"],
+) -> Pool | None:
+    """Draw the random positives of every step; None if the positives are centroids."""
+    settings, eligible = experiment.settings, window.train_rows
+    if settings.positive == "dps":
+        return None
+    if settings.positive_source == "correct":
+        eligible = eligible[window.take(erm_correct(experiment))[eligible]]
+    return draw_random_positives(
+        rng,
+        anchors,
+        labels=window.take(experiment.task.labels),
+        eligible_rows=eligible,
+        pool_size=settings.positive_pool,
+        count=settings.num_positives,
+    )
+
+
+def erm_correct(experiment: Experiment) -> Bool[np.ndarray, " n"]:
+    """Return whether the ERM head classifies each training row correctly; False for other rows."""
+    task, rows = experiment.task, experiment.task.rows("train")
+    correct = np.zeros(len(task.labels), bool)
+    correct[rows] = experiment.train_logits("erm").argmax(axis=1) == task.labels[rows]
+    return correct
+
+
+def draw_negatives(
+    rng: np.random.Generator,
+    experiment: Experiment,
+    window: Window,
+    chosen: Int[np.ndarray, "steps anchors"],
+) -> Pool | None:
+    """Draw the negatives of every step; None if they are searched in the training minibatch.
+
+    Args:
+        chosen: indices of the anchors in the window's part of the calibration set.
+    """
+    settings, labels = experiment.settings, window.take(experiment.task.labels)
+    if settings.negative == "rns":
+        return draw_random_negatives(
+            rng,
+            window.calibration_rows[chosen],
+            labels=labels,
+            train_rows=window.train_rows,
+            pool_size=settings.negative_pool,
+            count=settings.num_negatives,
+        )
+    if settings.nns_pool == "minibatch":
+        return None
+    if settings.nns_pool == "all":
+        return pool_chosen_rows(nearest_negatives(experiment, window)[chosen])
+    size = nns_pool_rows(settings)
+    rows, _ = draw_balanced_rows(rng, window.train_rows, labels, window.capacity, size)
+    return Pool(rows[:, None], None)
+
+
+def nearest_negatives(
+    experiment: Experiment, window: Window
+) -> Int32[np.ndarray, "calibration_rows count"]:
+    """Find the nearest rows of other classes to each calibration row under the ERM head.
+
+    Raises:
+        SettingsError: not all rows are resident.
+    """
+    check_nns_pool(experiment.task, experiment.settings, experiment.prepared.resident_rows)
+    return find_nearest_negatives(
+        experiment.erm.last,
+        experiment.prepared.features,
+        labels=experiment.task.labels,
+        anchors=window.calibration_rows,
+        rows=window.train_rows,
+        count=experiment.settings.num_negatives,
+    )
+
+
+def alphas(settings: Settings, steps: Int[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
+    """Return the weight alpha of each step; the cosine schedule counts evaluations as epochs."""
+    if settings.alpha_schedule == "constant":
+        return np.full(len(steps), settings.alpha, np.float32)
+    eval_steps = evaluation_steps(settings.steps, settings.evaluations)
+    epochs = np.searchsorted(eval_steps, steps, side="right") - 1
+    turns = epochs / (len(eval_steps) - 1)
+    return (settings.alpha * (1 + np.cos(2 * np.pi * turns) / 2)).astype(np.float32)

@@ -1,0 +1,120 @@
+"""Checks of settings against a task, made before anything is trained."""
+
+import numpy as np
+
+from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.settings import Settings, nns_pool_rows
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.core.windows import window_steps
+from clip_cfr.calibrate.runtime.memory import physical_memory
+
+INDEX_BYTES = 4
+# Drawing row indices needs about as much memory again.
+DRAWING_FACTOR = 2
+GIGA = 1e9
+
+
+def erm_indices_per_step(settings: Settings) -> int:
+    """Return how many row indices the ERM stage draws for each step."""
+    return settings.batch_size
+
+
+def cfr_indices_per_step(settings: Settings) -> int:
+    """Return how many row indices the CFR stage draws for each step, at least."""
+    anchors = settings.calibration_batch_size
+    count = anchors + settings.batch_size
+    if settings.positive == "rps":
+        count += settings.positive_pool + anchors * settings.num_positives
+    if settings.negative == "rns":
+        return count + settings.negative_pool + anchors * settings.num_negatives
+    if settings.nns_pool == "all":
+        return count + anchors * settings.num_negatives
+    return count + (nns_pool_rows(settings) or 0)
+
+
+def check_step_memory(
+    task: Task,
+    settings: Settings,
+    resident_rows: int | None,
+    *,
+    option: str,
+    indices_per_step: int,
+    remedies: str,
+) -> None:
+    """Raise if the row indices of all steps that are drawn together do not fit in memory.
+
+    Args:
+        option: setting with the number of steps.
+        indices_per_step: row indices that are drawn for each step.
+        remedies: other settings that lower their number.
+
+    Raises:
+        SettingsError: they do not fit.
+    """
+    steps, memory = getattr(settings, option), physical_memory()
+    drawn = window_steps(task, resident_rows, steps, settings.evaluations, settings.batch_size)
+    needed = DRAWING_FACTOR * INDEX_BYTES * drawn * indices_per_step
+    if memory is not None and needed > memory:
+        raise SettingsError(
+            f"{option} is {steps}: drawing the rows of {drawn} steps needs about "
+            f"{needed / GIGA:,.0f} GB of memory, and this machine has {memory / GIGA:,.0f} GB; "
+            f"lower {option}{remedies}"
+        )
+
+
+def check_nns_pool(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise SettingsError if nns cannot search the rows that `nns_pool` asks for."""
+    if settings.negative != "nns" or settings.nns_pool == "minibatch":
+        return
+    if settings.nns_pool == "all":
+        if resident_rows is not None:
+            raise SettingsError(
+                "nns_pool is 'all', which needs all rows in memory; expected minibatch or a number "
+                "of rows if only some rows are in memory at a time (--hold-rows)"
+            )
+        return
+    rows, available = nns_pool_rows(settings), len(task.rows("train"))
+    if resident_rows is not None:
+        available = min(available, resident_rows - len(task.rows("val")))
+    if rows > available:
+        raise SettingsError(
+            f"nns_pool is {rows}, expected at most {available}, the training rows that are in "
+            "memory; lower it, or use all"
+        )
+
+
+def check_num_negatives(task: Task, settings: Settings) -> None:
+    """Raise SettingsError if no anchor can have `num_negatives` negatives."""
+    counts = np.bincount(task.labels[task.rows("train")])
+    counts = counts[counts > 0]
+    others = int(counts.sum() - counts.min())
+    if settings.num_negatives > others:
+        raise SettingsError(
+            f"num_negatives is {settings.num_negatives}, expected at most {others}, the training "
+            "rows of other classes than an anchor's"
+        )
+    check_pool_size(settings, num_classes=len(counts))
+
+
+def check_pool_size(settings: Settings, num_classes: int) -> None:
+    """Raise SettingsError if the pool of a step is too small for `num_negatives`."""
+    option = negative_pool_option(settings)
+    if option is None:
+        return
+    rows, wanted = int(getattr(settings, option)), settings.num_negatives
+    # Pools are balanced over the classes; a minibatch may happen to hold other classes only.
+    balanced = option != "batch_size"
+    others = max(rows, num_classes) - rows // num_classes if balanced else rows
+    if wanted > others:
+        needed = -(-wanted * num_classes // (num_classes - 1)) if balanced else wanted
+        raise SettingsError(
+            f"num_negatives is {wanted}, expected at most {others}, the rows of other classes "
+            f"among the {rows} rows of {option}; lower it, or raise {option} to {needed}"
+        )
+
+
+def negative_pool_option(settings: Settings) -> str | None:
+    """Return the setting with the size of the pool that negatives come from; None for all rows."""
+    if settings.negative == "rns":
+        return "negative_pool"
+    return {"all": None, "minibatch": "batch_size"}.get(settings.nns_pool, "nns_pool")
