@@ -104,7 +104,8 @@ def check_pool_size(settings: Settings, num_classes: int) -> None:
     rows, wanted = int(getattr(settings, option)), settings.num_negatives
     # Pools are balanced over the classes; a minibatch may happen to hold other classes only.
     balanced = option != "batch_size"
-    others = max(rows, num_classes) - rows // num_classes if balanced else rows
+    size = max(rows, num_classes)
+    others = size - size // num_classes if balanced else rows
     if wanted > others:
         needed = -(-wanted * num_classes // (num_classes - 1)) if balanced else wanted
         raise SettingsError(
