@@ -11,7 +11,8 @@ MISSING = (
 # The extras that install an optional package; any other package belongs to every installation.
 EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "safetensors"), "extract"),
-    **dict.fromkeys(("PIL", "openpyxl"), "extract"),
+    "PIL": "extract",
+    "openpyxl": "xlsx",
     **dict.fromkeys(("open_clip", "torchvision", "timm", "ftfy"), "extract,open-clip"),
     "ray": "extract,ray",
     "pandas": "frame",

@@ -7,15 +7,33 @@ import click
 from click_option_group import optgroup
 
 from clip_cfr.cache.console import PATH, Command, echo, emit, exit_on_interrupt, program_name
-from clip_cfr.extract.datasets import DATASETS
+from clip_cfr.extract.datasets import DATASETS, find_dataset
 from clip_cfr.extract.encoders.spec import PAPER_MODEL, EncoderSpec
+from clip_cfr.extract.option_types import ClassNames, Columns, NameList
 
 PUBLISHED_DATASETS = [name for name in DATASETS if name != "folder"]
 DATASET = f"{', '.join(PUBLISHED_DATASETS)}, or folder for your own images."
 CLASS_NAMES = (
-    "Class names, also used in the prompts, in the order of the labels. If the labels of a CSV "
-    "file are words: those words in another order."
+    "Class names, also used in the prompts, in the order of the labels; if the labels of a list "
+    "are words, those words in another order. Or new names by old ones. A name with a comma goes "
+    "into quotes; FILE has a name in each line."
 )
+METADATA = (
+    "List of the images: CSV, TSV, JSON Lines, Parquet or .xlsx with the columns "
+    "filename,label[,attribute][,split]. By default the one in the root, or folders of classes."
+)
+IMPORTED_METADATA = f"{METADATA.partition(' By default')[0]} The images need not exist."
+COLUMNS = (
+    "Columns of the list whose names do not tell that they are filename, label, attribute, split "
+    "or subject, such as filename=img,label=dx. split= draws the splits in spite of a column."
+)
+DROP_MISSING = "Leave out the rows of the list that lack a value, instead of stopping."
+IGNORE_SPLITS = "Leave out the rows of the list in these splits."
+SPLIT_BY = (
+    "Column of the list, such as patient, whose values drawn splits do not share; chexpert: "
+    "patient or image."
+)
+VAL_FRACTION = "If there is no val: draw this fraction of the training rows as val."
 PROMPTS = (
     'JSON file such as {"classes": [["dog", "puppy"], ["a photo of a cat."]]}, or with an object '
     "from class name to list; attributes likewise. Names are put into the templates; an entry that "
@@ -72,25 +90,20 @@ class BatchSize(click.ParamType):
             self.fail(f"{value!r} is neither auto nor a whole number", param, ctx)
 
 
-class NameList(click.ParamType):
-    """Names separated by commas."""
-
-    name = "A,B,.."
-
-    def convert(self, value, param, ctx):
-        return tuple(value.split(",")) if isinstance(value, str) else value
-
-
 @click.command(cls=Command)
 @optgroup.group("Data set")
 @optgroup.option("--dataset", metavar="NAME", required=True, help=DATASET)
 @optgroup.option("--root", type=PATH, help="Folder of the data set; by default data/NAME.")
-@optgroup.option("--metadata", type=PATH, help="CSV file that lists the images.")
-@optgroup.option("--class-names", type=NameList(), help=CLASS_NAMES)
+@optgroup.option("--metadata", type=PATH, help=METADATA)
+@optgroup.option("--columns", type=Columns(), help=COLUMNS)
+@optgroup.option("--drop-missing", is_flag=True, default=None, help=DROP_MISSING)
+@optgroup.option("--class-names", type=ClassNames(), help=CLASS_NAMES)
 @optgroup.option("--prompts", type=PATH, help=PROMPTS)
 @optgroup.option("--target", help="celeba: the attribute that is the label.")
 @optgroup.option("--spurious", help="celeba: the spurious attribute.")
-@optgroup.option("--split-by", help="chexpert: patient or image.")
+@optgroup.option("--ignore-splits", type=NameList(), help=IGNORE_SPLITS)
+@optgroup.option("--split-by", metavar="COLUMN", help=SPLIT_BY)
+@optgroup.option("--val-fraction", type=float, help=VAL_FRACTION)
 @optgroup.option("--protocol", help="cmnist: subpopbench or five-class.")
 @optgroup.option("--seed", type=click.IntRange(min=0), help="Seed of splits drawn at random.")
 @optgroup.group("Output")
@@ -142,11 +155,15 @@ def extract(
     dataset,
     root,
     metadata,
+    columns,
+    drop_missing,
     class_names,
     prompts,
     target,
     spurious,
+    ignore_splits,
     split_by,
+    val_fraction,
     protocol,
     seed,
     out,
@@ -182,6 +199,7 @@ def extract(
       clip-cfr extract --dataset digits --model extract/tiny_clip
       clip-cfr extract --dataset celeba --model open-clip:RN50/openai
       clip-cfr extract --dataset folder --root photos --limit 200
+      clip-cfr extract --dataset folder --root photos --metadata list.csv --columns label=dx
       clip-cfr extract --dataset celeba --root data/celeba --shard 3/8
       clip-cfr extract --dataset celeba --engine ray --ray-address auto
     """
@@ -193,9 +211,14 @@ def extract(
     from clip_cfr.extract.summary import render_summary
 
     parsed_shard = parse_shard(shard) if shard else None
+    dataset = find_dataset(dataset)
     out = out or Path(default_cache_name(dataset, parsed_shard))
     data = DatasetOptions(
         metadata=metadata,
+        columns=columns,
+        drop_missing=drop_missing,
+        ignore_splits=ignore_splits,
+        val_fraction=val_fraction,
         class_names=class_names,
         prompts=prompts,
         target=target,
@@ -252,7 +275,7 @@ def extract(
     "--metadata",
     type=PATH,
     required=True,
-    help="CSV file: filename,label[,attribute][,split]; the images need not exist.",
+    help=IMPORTED_METADATA,
 )
 @optgroup.option(
     "--class-embeddings",
@@ -262,7 +285,12 @@ def extract(
 @optgroup.option("--projection", type=PATH, help="Matrix (D, P); by default the identity.")
 @optgroup.group("Data set")
 @optgroup.option("--dataset", default="imported", help="Name of the data set.")
-@optgroup.option("--class-names", type=NameList(), help="In the order of the labels.")
+@optgroup.option("--columns", type=Columns(), help=COLUMNS)
+@optgroup.option("--drop-missing", is_flag=True, default=None, help=DROP_MISSING)
+@optgroup.option("--class-names", type=ClassNames(), help=CLASS_NAMES)
+@optgroup.option("--ignore-splits", type=NameList(), help=IGNORE_SPLITS)
+@optgroup.option("--split-by", metavar="COLUMN", help=SPLIT_BY.partition("; chexpert")[0] + ".")
+@optgroup.option("--val-fraction", type=float, help=VAL_FRACTION)
 @optgroup.option("--seed", type=click.IntRange(min=0), help="Seed of splits drawn at random.")
 @optgroup.group("Output")
 @optgroup.option("--out", type=PATH, required=True, help="Cache file.")
@@ -274,7 +302,12 @@ def import_(
     class_embeddings,
     projection,
     dataset,
+    columns,
+    drop_missing,
     class_names,
+    ignore_splits,
+    split_by,
+    val_fraction,
     seed,
     out,
     overwrite,
@@ -299,7 +332,12 @@ def import_(
         class_embeddings=class_embeddings,
         projection=projection,
         dataset=dataset,
+        columns=columns,
+        drop_missing=drop_missing,
         class_names=class_names,
+        ignore_splits=ignore_splits,
+        split_by=split_by,
+        val_fraction=val_fraction,
         seed=seed,
         overwrite=overwrite,
     )

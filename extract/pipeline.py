@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clip_cfr.cache.files.journal import read_unfinished_job
 from clip_cfr.cache.write.output import check_output
-from clip_cfr.extract.datasets import load_dataset
+from clip_cfr.extract.datasets import find_dataset, load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.spec import EncoderSpec, fill_from_job
 from clip_cfr.extract.errors import OptionError
@@ -41,7 +42,7 @@ def extract_dataset(
     produces the same bits.
 
     Args:
-        dataset: a key of `clip_cfr.extract.datasets.DATASETS`.
+        dataset: a key of `clip_cfr.extract.datasets.DATASETS`, in any case.
         root: folder of the data set; by default `data/DATASET`.
         out: the cache file; by default `DATASET.h5`, or `DATASET.I-of-N.h5` for a shard.
         encoder: the model; by default the paper's.
@@ -59,6 +60,8 @@ def extract_dataset(
     """
     encoder, data = encoder or EncoderSpec(), data or DatasetOptions()
     options, reporter = options or ExtractOptions(), reporter or LineReporter()
+    dataset = find_dataset(dataset)
+    data = replace(data, skip_missing=options.skip_unreadable)
     check_engine_options(engine, ray_address, options.workers)
     out = Path(out or default_cache_name(dataset, options.shard))
     root = Path(root or Path("data") / dataset)

@@ -3,11 +3,13 @@
 To add a data set, write one module in this package and add one line to DATASETS. The module has:
 
     OPTIONS: the fields of `DatasetOptions` that it supports, such as ("metadata", "seed").
-        `class_names` and `prompts` need not be listed: every data set supports them.
+        `class_names`, `prompts` and `val_fraction` need not be listed: every data set supports
+        them.
     load(root: Path, options: DatasetOptions) -> Manifest: reads the data set. It raises
         `ExtractError` with the file, the row, what was expected and found, and what to do.
 
-`common/` has the building blocks: CSV tables, image paths, drawn splits, published row counts.
+`tables/` reads lists of images in any usual form, `common/` has the other building blocks: image
+paths, codes of labels and splits, drawn splits, published row counts.
 `waterbirds.py` is a complete example. A new option is a field of `DatasetOptions` and an option of
 the command.
 """
@@ -38,7 +40,7 @@ def load_dataset(name: str, root: str | Path, options: DatasetOptions | None = N
     """Read a data set from disk and return its manifest.
 
     Args:
-        name: a key of DATASETS.
+        name: a key of DATASETS, in any case.
         root: folder of the data set, in one of the layouts that its module documents.
         options: options of the data set; by default none are set.
 
@@ -48,21 +50,22 @@ def load_dataset(name: str, root: str | Path, options: DatasetOptions | None = N
         ExtractError: if the root does not hold the data set in its published layout.
         CacheError: if the root of `digits` cannot be written.
     """
-    if name not in DATASETS:
-        raise OptionError(f"--dataset is {name!r}, expected one of {', '.join(DATASETS)}")
+    # Imported here because it needs NumPy, while listing DATASETS on the command line does not.
+    from clip_cfr.extract.datasets.common.finish import finish_manifest
+
+    name = find_dataset(name)
     options = options or DatasetOptions()
     module = import_module(f"{__name__}.{DATASETS[name]}")
     check_supported(name, module.OPTIONS, options)
-    return override(module.load(Path(root), options), options)
+    return finish_manifest(module.load(Path(root), options), options)
 
 
-def override(manifest: "Manifest", options: DatasetOptions) -> "Manifest":
-    """Return the manifest with the class names and prompts of the options, where they are set."""
-    # Imported here because it needs NumPy, while listing DATASETS on the command line does not.
-    from clip_cfr.extract.datasets.common.overrides import override_class_names, override_prompts
+def find_dataset(name: str) -> str:
+    """Return the key of DATASETS that equals a name without regard to case.
 
-    if options.class_names is not None:
-        manifest = override_class_names(manifest, options.class_names)
-    if options.prompts is not None:
-        manifest = override_prompts(manifest, options.prompts)
-    return manifest
+    Raises:
+        OptionError: if there is none.
+    """
+    if name.strip().lower() not in DATASETS:
+        raise OptionError(f"--dataset is {name!r}, expected one of {', '.join(DATASETS)}")
+    return name.strip().lower()

@@ -1,44 +1,77 @@
-"""A folder of your own images with a metadata file.
+"""A folder of your own images, with a list of them or with folders that are classes.
 
-Layout of the root:
+Layouts of the root:
 
-    metadata.csv    or any file given by --metadata: filename,label[,attribute][,split]
-    a.jpg, b/c.png  images, at the paths in the column filename
+    metadata.csv, a.jpg, b/c.png        a list: filename,label[,attribute][,split][,subject]. It may
+                                        have another name and form (see `tables.read_table`), be
+                                        given by --metadata, or be in several folders, with paths
+                                        relative to its folder (Hugging Face)
+    train/cat/a.jpg, test/dog/b.jpg     folders of splits, in them folders of classes
+    cat/a.jpg, dog/b.jpg                folders of classes; splits are drawn
 """
 
 from dataclasses import replace
 from pathlib import Path
 
-from clip_cfr.extract.datasets.common.find_files import find_file
-from clip_cfr.extract.datasets.common.image_paths import require_images
-from clip_cfr.extract.datasets.common.metadata_manifest import make_manifest
+from clip_cfr.extract.datasets.common.class_folders import read_class_folders
+from clip_cfr.extract.datasets.common.find_files import require_folder
+from clip_cfr.extract.datasets.common.find_list import (
+    FoundList,
+    find_list,
+    find_list_below,
+    list_files,
+    read_given_list,
+)
+from clip_cfr.extract.datasets.common.metadata_manifest import LIST_OPTIONS, make_manifest
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.tables.table import read_csv
+from clip_cfr.extract.datasets.tables.roles import LABEL
+from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.manifest import Manifest
 
-OPTIONS = ("metadata", "seed")
-EXPECTED = "your images, and --metadata to a CSV file with filename,label[,attribute][,split]"
-NUMERIC_NAMES = (
-    "folder: the class names are numbers, which do not describe images; "
-    "set --class-names or --prompts"
-)
+OPTIONS = ("metadata", *LIST_OPTIONS)
+EXPECTED = "your images, in folders of classes or with a list of filename,label[,attribute][,split]"
 
 
 def load(root: Path, options: DatasetOptions) -> Manifest:
-    """Read the images of a folder that a metadata file lists.
+    """Read the images of a folder that a list or the names of folders describe.
 
     Raises:
-        ExtractError: if the metadata file or an image is missing, or the file is not valid.
+        ExtractError: if there is no list and no folder of a class, an image is missing, or the list
+            is not valid.
+        OptionError: if an option does not fit the list.
     """
-    table = read_csv(find_file(root, ["metadata.csv"], EXPECTED, options.metadata))
-    manifest = make_manifest(
-        table,
-        dataset="folder",
-        root=root,
-        class_names=options.class_names,
-        seed=options.seed,
+    require_folder(root, EXPECTED)
+    found = read_list(root, options)
+    manifest = make_manifest(found.table, dataset="folder", root=root, options=options).manifest
+    return replace(manifest, warnings=(*found.warnings, *manifest.warnings))
+
+
+def read_list(root: Path, options: DatasetOptions) -> FoundList:
+    """Return the given list, that of the root, or the one that the folders of classes make."""
+    if options.metadata is not None:
+        return FoundList(read_given_list(root, options.metadata, options.columns))
+    found = find_list(root, options.columns)
+    if found is not None:
+        return found if found.table.candidates(LABEL) else take_labels_of_folders(root, found)
+    found = read_class_folders(root) or find_list_below(root, options.columns)
+    if found is not None:
+        return found
+    files = list_files(root)
+    if len(files) == 1:
+        # Its columns are not those of a list: let the error say so.
+        return FoundList(read_given_list(root, files[0], options.columns))
+    names = ", ".join(path.name for path in files)
+    raise ExtractError(
+        f"{root} has neither a list nor folders of classes, such as train/cat/ or cat/"
+        f"{f' ({names} have no columns of image names and labels)' if names else ''}; set --root "
+        f"to a folder that contains {EXPECTED}, or --metadata to the list"
     )
-    require_images(root, table, manifest.rows.ids)
-    if options.prompts is None and all(name.isdecimal() for name in manifest.class_names):
-        return replace(manifest, warnings=(*manifest.warnings, NUMERIC_NAMES))
-    return manifest
+
+
+def take_labels_of_folders(root: Path, found: FoundList) -> FoundList:
+    """Return the list that the folders of classes make, if there are any, or else the found one."""
+    by_folders = read_class_folders(root)
+    if by_folders is None:
+        return found
+    warning = f"folder: {found.table.path} has no column label; took folders as classes"
+    return replace(by_folders, warnings=(warning, *by_folders.warnings))

@@ -12,22 +12,24 @@ import numpy as np
 from jaxtyping import Int8
 
 from clip_cfr.cache.format.schema import Rows
+from clip_cfr.extract.datasets.common.binary_rows import read_binary_rows
 from clip_cfr.extract.datasets.common.find_files import (
     find_first_file,
     find_first_folder,
     require_folder,
 )
-from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
+from clip_cfr.extract.datasets.common.image_paths import locate_images
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
 from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED
-from clip_cfr.extract.datasets.tables.roles import FILENAME, read_binary_rows
-from clip_cfr.extract.datasets.tables.table import Table, read_csv
+from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.tables.roles import FILENAME
+from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.image_source import FileSource
-from clip_cfr.extract.manifest.manifest import Manifest, make_rows
+from clip_cfr.extract.manifest.manifest import Manifest, Sentence, make_rows
 
-OPTIONS = ("metadata", "seed")
+OPTIONS = ("metadata", "columns", "seed")
 FOLDER = "MetaShift-Cat-Dog-indoor-outdoor"
 METADATA = "metadata_metashift.csv"
 # The label (1 is a cat) and the attribute (1 is indoors) of the images in each folder.
@@ -60,7 +62,7 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         or find_first_file(folder, [METADATA])
         or find_first_file(folder.parent, [METADATA])
     )
-    rows, warnings = read_or_scan_rows(folder, metadata, options.seed)
+    rows, warnings = read_or_scan_rows(folder, metadata, options)
     return Manifest(
         dataset="metashift",
         rows=rows,
@@ -68,18 +70,22 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         class_names=("dog", "cat"),
         attribute_names=("outdoor", "indoor"),
         class_prompts=(("dog",), ("cat",)),
-        attribute_prompts=(("a photo taken outdoors.",), ("a photo taken indoors.",)),
+        attribute_prompts=(
+            (Sentence("a photo taken outdoors."),),
+            (Sentence("a photo taken indoors."),),
+        ),
         warnings=(*warnings, *check_counts(rows)),
     )
 
 
 def read_or_scan_rows(
-    folder: Path, metadata: Path | None, seed: int | None
+    folder: Path, metadata: Path | None, options: DatasetOptions
 ) -> tuple[Rows, tuple[str, ...]]:
     """Return the rows of the metadata file, or of all images and a warning about drawn splits."""
     if metadata is not None:
-        return read_metadata_rows(folder, read_csv(metadata)), ()
-    seed = DEFAULT_SEED if seed is None else seed
+        table = read_table(metadata, options.columns)
+        return read_metadata_rows(folder, table, skip_missing=options.skip_missing)
+    seed = DEFAULT_SEED if options.seed is None else options.seed
     warning = (
         f"metashift: no {METADATA} found; drew the splits with seed {seed} over the images sorted "
         "by path. SubpopBench draws over the order of the file system, so its splits differ"
@@ -87,16 +93,18 @@ def read_or_scan_rows(
     return scan_rows(folder, seed), (warning,)
 
 
-def read_metadata_rows(folder: Path, table: Table) -> Rows:
-    """Return the rows of a metadata file.
+def read_metadata_rows(
+    folder: Path, table: Table, *, skip_missing: bool = False
+) -> tuple[Rows, tuple[str, ...]]:
+    """Return the rows of a metadata file, and warnings.
 
     Published metadata files contain absolute paths of another machine. Only the part after the
     name of the data set's folder is used, relative to `folder`.
     """
-    values = [value.rpartition(f"{FOLDER}/")[2] for value in table.column(*FILENAME)]
-    paths = normalise_paths(table, values)
-    require_images(folder, table, paths)
-    return read_binary_rows(table, paths)
+    values = [value.rpartition(f"{FOLDER}/")[2] for value in table.column(FILENAME)]
+    images = locate_images(folder, table, values, skip_missing=skip_missing)
+    table.require_unique("image", images.paths)
+    return read_binary_rows(table, images.paths), images.warnings
 
 
 def scan_rows(folder: Path, seed: int) -> Rows:

@@ -10,16 +10,17 @@ Layouts of the root, below which the images have paths such as 001.Black_footed_
 
 from pathlib import Path
 
+from clip_cfr.extract.datasets.common.binary_rows import read_binary_rows
 from clip_cfr.extract.datasets.common.find_files import find_file, find_first_folder
-from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
+from clip_cfr.extract.datasets.common.image_paths import locate_images
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
-from clip_cfr.extract.datasets.tables.roles import FILENAME, read_binary_rows
-from clip_cfr.extract.datasets.tables.table import read_csv
+from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.tables.roles import FILENAME
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest
 
-OPTIONS = ("metadata",)
+OPTIONS = ("metadata", "columns")
 FOLDERS = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")
 METADATA = (
     "metadata.csv",
@@ -44,18 +45,22 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     Raises:
         ExtractError: if the metadata file or an image is missing, or the file is not valid.
     """
-    table = read_csv(find_file(root, METADATA, EXPECTED, options.metadata))
+    path = find_file(root, METADATA, EXPECTED, options.metadata)
+    table = read_table(path, options.columns)
     folder = find_first_folder(root, FOLDERS)
-    paths = normalise_paths(table, table.column(*FILENAME))
-    rows = read_binary_rows(table, paths)
-    require_images(folder, table, paths)
+    images = locate_images(folder, table, table.column(FILENAME), skip_missing=options.skip_missing)
+    table.require_unique("image", images.paths)
+    rows = read_binary_rows(table, images.paths)
     return Manifest(
         dataset="waterbirds",
         rows=rows,
-        images=FileSource(folder, paths),
+        images=FileSource(folder, images.paths),
         class_names=("landbird", "waterbird"),
         attribute_names=("land", "water"),
         class_prompts=(("landbird",), ("waterbird",)),
         attribute_prompts=(("land",), ("water",)),
-        warnings=compare_counts("waterbirds", count_groups(rows, 4, 2), PUBLISHED),
+        warnings=(
+            *images.warnings,
+            *compare_counts("waterbirds", count_groups(rows, 4, 2), PUBLISHED),
+        ),
     )

@@ -1,12 +1,15 @@
 """The contents of a cache made of existing embeddings, without images and without a model."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 
 from clip_cfr.cache.format.schema import FeatureCache, Texts
-from clip_cfr.extract.datasets.common.metadata_manifest import make_manifest
-from clip_cfr.extract.datasets.common.overrides import override_class_names
-from clip_cfr.extract.datasets.tables.table import read_csv
+from clip_cfr.extract.datasets.common.finish import finish_manifest
+from clip_cfr.extract.datasets.common.metadata_manifest import ListedManifest, make_manifest
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.tables.read_table import read_table
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.importing.class_embeddings import (
     ClassEmbeddings,
@@ -22,8 +25,7 @@ from clip_cfr.extract.manifest.manifest import Manifest
 def read_cache_contents(
     files: EmbeddingFiles,
     dataset: str = "imported",
-    class_names: tuple[str, ...] | None = None,
-    seed: int | None = None,
+    options: DatasetOptions | None = None,
 ) -> tuple[FeatureCache, tuple[str, ...]]:
     """Read existing embeddings as the contents of a cache; the images need not exist.
 
@@ -33,19 +35,17 @@ def read_cache_contents(
     Args:
         files: features, metadata file and, optionally, class embeddings and projection.
         dataset: name of the data set, which the cache records.
-        class_names: names of the classes in the order of the labels; by default those in the
-            metadata file.
-        seed: seed of the splits that are drawn if the metadata file has none.
+        options: options of the list, such as class names and the seed of splits that are drawn.
 
     Returns:
         The cache, and notes on assumptions that the user should know of.
 
     Raises:
-        OptionError: if the class names do not match the classes.
+        OptionError: if an option does not fit the list.
         ExtractError: if a file cannot be read, or the files do not match each other.
     """
-    manifest = read_manifest(files, dataset, class_names, seed)
-    features = read_features(files, len(manifest.rows))
+    listed = read_manifest(files, dataset, options or DatasetOptions())
+    manifest, features = listed.manifest, read_features(files, listed)
     head, head_notes = read_head(files, features.shape[1])
     class_embeddings, class_notes = read_or_average_class_embeddings(
         files, manifest, features, head.projection
@@ -62,29 +62,27 @@ def read_cache_contents(
     return cache, (*manifest.warnings, *head_notes, *class_notes)
 
 
-def read_manifest(
-    files: EmbeddingFiles, dataset: str, class_names: tuple[str, ...] | None, seed: int | None
-) -> Manifest:
-    """Return the manifest of the metadata file."""
-    manifest = make_manifest(
-        read_csv(files.metadata),
-        dataset=dataset,
-        root=files.metadata.parent,
-        class_names=class_names,
-        seed=seed,
-    )
-    return manifest if class_names is None else override_class_names(manifest, class_names)
+def read_manifest(files: EmbeddingFiles, dataset: str, options: DatasetOptions) -> ListedManifest:
+    """Return the manifest of the metadata file, whose rows need no images."""
+    table = read_table(files.metadata, options.columns)
+    listed = make_manifest(table, dataset=dataset, options=options)
+    return replace(listed, manifest=finish_manifest(listed.manifest, options, has_prompts=False))
 
 
-def read_features(files: EmbeddingFiles, num_rows: int) -> Float[np.ndarray, "n dim"]:
-    """Read the features. Raise ExtractError if they do not have `num_rows` rows."""
+def read_features(files: EmbeddingFiles, listed: ListedManifest) -> Float[np.ndarray, "n dim"]:
+    """Read the features of the rows that are not left out.
+
+    Raises:
+        ExtractError: if the file does not have a row for each entry of the list.
+    """
     features = read_nonzero_rows(files.features)
-    if len(features) != num_rows:
+    if len(features) != listed.num_entries:
         raise ExtractError(
-            f"{files.features} has {len(features)} rows, but {files.metadata} has {num_rows}, "
-            "expected one row for each image, in the same order"
+            f"{files.features} has {len(features)} rows, but {files.metadata} has "
+            f"{listed.num_entries}, expected one row for each image, in the same order"
         )
-    return features
+    is_complete = len(listed.entries) == listed.num_entries
+    return features if is_complete else features[listed.entries]
 
 
 def make_texts(manifest: Manifest, class_embeddings: ClassEmbeddings) -> Texts:

@@ -11,12 +11,15 @@ from clip_cfr.cache.format.schema import Rows
 from clip_cfr.extract.manifest.image_source import ImageSource
 
 
+class Sentence(str):
+    """A prompt entry that is embedded unchanged; any other one goes into the prompt templates."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Manifest:
     """A data set, independent of its layout on disk.
-
-    A prompt entry that ends with a full stop is a sentence and is embedded unchanged. Any other
-    entry is a name and is inserted into the prompt templates.
 
     Attributes:
         dataset: name of the data set.
@@ -25,7 +28,8 @@ class Manifest:
         class_names: name of each class, in the order of the labels.
         attribute_names: name of each attribute value; empty if no attribute is known, in which
             case every row has attribute 0.
-        class_prompts: prompt entries of each class, at least one.
+        class_prompts: prompt entries of each class, at least one: names, which go into the prompt
+            templates, or a `Sentence`.
         attribute_prompts: prompt entries of each attribute value; empty if the names do not
             describe anything visible.
         warnings: observations of the loader, such as row counts that differ from the published

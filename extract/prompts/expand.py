@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 
+from clip_cfr.extract.manifest.manifest import Sentence
+
 
 def expand_prompts(entries: Sequence[str], templates: Sequence[str]) -> tuple[str, ...]:
     """Return the sentences of one class (or attribute value), entry after entry.
 
     Args:
-        entries: an entry that ends with a full stop is a sentence and is kept unchanged; any
-            other is a name and is inserted into every template.
+        entries: a `Sentence` is kept unchanged; any other entry is a name, whatever it ends with,
+            and is inserted into every template.
         templates: sentences with the placeholder `{}`.
     """
     return tuple(
         sentence
         for entry in entries
-        for sentence in ([entry] if entry.endswith(".") else fill_templates(entry, templates))
+        for sentence in (
+            [str(entry)] if isinstance(entry, Sentence) else fill_templates(entry, templates)
+        )
     )
 
 

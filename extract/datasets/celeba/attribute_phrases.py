@@ -4,6 +4,8 @@ Each attribute has two phrases that complete "a photo of a celebrity ...": for i
 its presence.
 """
 
+from clip_cfr.extract.manifest.manifest import Sentence
+
 PHRASES = {
     "5_o_Clock_Shadow": ("without stubble", "with stubble"),
     "Arched_Eyebrows": ("without arched eyebrows", "with arched eyebrows"),
@@ -56,7 +58,9 @@ def make_names(attribute: str) -> tuple[str, str]:
     return absent, present
 
 
-def make_prompts(attribute: str) -> tuple[tuple[str], tuple[str]]:
+def make_prompts(attribute: str) -> tuple[tuple[Sentence], tuple[Sentence]]:
     """Return a one-sentence prompt for the absence and one for the presence of an attribute."""
-    absent, present = ((f"a photo of a celebrity {phrase}.",) for phrase in PHRASES[attribute])
+    absent, present = (
+        (Sentence(f"a photo of a celebrity {phrase}."),) for phrase in PHRASES[attribute]
+    )
     return absent, present

@@ -10,31 +10,31 @@ The root contains, itself or in one of FOLDERS:
     metadata_celeba.csv or metadata.csv       instead of the two lists (SubpopBench, DFR)
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
 from clip_cfr.extract.datasets.celeba.attribute_phrases import PHRASES, make_names, make_prompts
 from clip_cfr.extract.datasets.celeba.list_files import read_list
+from clip_cfr.extract.datasets.common.binary_rows import read_binary_rows
+from clip_cfr.extract.datasets.common.encode import encode_binary, encode_splits
 from clip_cfr.extract.datasets.common.find_files import (
     find_file,
     find_first_file,
     find_first_folder,
     require_folder,
 )
-from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
+from clip_cfr.extract.datasets.common.image_paths import locate_images
 from clip_cfr.extract.datasets.common.options import DatasetOptions, flag
 from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
-from clip_cfr.extract.datasets.tables.roles import (
-    FILENAME,
-    SPLIT_CODES,
-    read_binary_rows,
-)
-from clip_cfr.extract.datasets.tables.table import Table, read_csv
+from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.tables.roles import FILENAME, Role
+from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest, make_rows
 
-OPTIONS = ("metadata", "target", "spurious")
+OPTIONS = ("metadata", "columns", "target", "spurious")
 TARGET, SPURIOUS = "Blond_Hair", "Male"
 FOLDERS = ("celeba", "celebA", "celebA_v1.0", "data")
 IMAGES = ("img_align_celeba/img_align_celeba", "img_align_celeba", "Img/img_align_celeba")
@@ -44,7 +44,6 @@ PARTITIONS = ("list_eval_partition.txt", "list_eval_partition.csv", "Eval/list_e
 # default label and attribute only.
 METADATA = ("metadata_celeba.csv", "metadata.csv")
 EXPECTED = "img_align_celeba/, list_attr_celeba.txt (or .csv) and list_eval_partition.txt (or .csv)"
-PRESENCE_CODES = {"-1": 0, "0": 0, "1": 1}
 # Rows of the groups (dark hair, woman), (dark hair, man), (blond hair, woman), (blond hair, man).
 PUBLISHED = {
     "train": (71629, 66874, 22880, 1387),
@@ -69,9 +68,11 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         rows = read_attribute_rows(table, home, target, spurious)
     else:
         table = read_metadata(home, options)
-        rows = read_binary_rows(table, read_image_paths(table))
+        rows = read_binary_rows(table, read_image_names(table))
     folder = find_first_folder(home, IMAGES)
-    require_images(folder, table, rows.ids)
+    images = locate_images(folder, table, rows.ids, skip_missing=options.skip_missing)
+    table.require_unique("image", images.paths)
+    rows = replace(rows, ids=images.paths)
     return Manifest(
         dataset="celeba",
         rows=rows,
@@ -80,7 +81,7 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         attribute_names=make_names(spurious),
         class_prompts=make_prompts(target),
         attribute_prompts=make_prompts(spurious),
-        warnings=check_counts(rows, (target, spurious)),
+        warnings=(*images.warnings, *check_counts(rows, (target, spurious))),
     )
 
 
@@ -112,21 +113,20 @@ def read_metadata(home: Path, options: DatasetOptions) -> Table:
             f"{path} has {TARGET} and {SPURIOUS} only; for another --target or --spurious, put one "
             f"of {', '.join(ATTRIBUTES)} under --root"
         )
-    return read_csv(path)
+    return read_table(path, options.columns)
 
 
-def read_image_paths(table: Table) -> tuple[str, ...]:
-    """Return the image paths of a list, without the name of their folder if the list has it."""
-    values = [value.rpartition("img_align_celeba/")[2] for value in table.column(*FILENAME)]
-    return normalise_paths(table, values)
+def read_image_names(table: Table) -> tuple[str, ...]:
+    """Return the image names of a list, without the name of their folder if the list has it."""
+    return tuple(value.rpartition("img_align_celeba/")[2] for value in table.column(FILENAME))
 
 
 def read_attribute_rows(table: Table, home: Path, target: str, spurious: str) -> Rows:
     """Return the rows of the list of attributes, with splits from the list of partitions."""
-    paths = read_image_paths(table)
+    paths = read_image_names(table)
     partitions = read_list(find_file(home, PARTITIONS, EXPECTED), ("image_id", "partition"))
-    codes = partitions.encode_column(SPLIT_CODES, "partition")
-    splits = dict(zip(read_image_paths(partitions), codes, strict=True))
+    codes = encode_splits(partitions)
+    splits = dict(zip(read_image_names(partitions), codes, strict=True))
     unknown = next((index for index, path in enumerate(paths) if path not in splits), None)
     if unknown is not None:
         raise ExtractError(
@@ -135,8 +135,8 @@ def read_attribute_rows(table: Table, home: Path, target: str, spurious: str) ->
         )
     return make_rows(
         ids=paths,
-        labels=table.encode_column(PRESENCE_CODES, target),
-        attributes=table.encode_column(PRESENCE_CODES, spurious),
+        labels=encode_binary(table, Role(target)),
+        attributes=encode_binary(table, Role(spurious)),
         splits=[splits[path] for path in paths],
     )
 

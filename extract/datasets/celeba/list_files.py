@@ -9,7 +9,9 @@ complete header. Other .csv files have the white space of the first kind, with e
 from collections.abc import Sequence
 from pathlib import Path
 
-from clip_cfr.extract.datasets.tables.table import Table, make_table, read_csv, read_text
+from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.tables.table import Table, make_table
+from clip_cfr.extract.datasets.tables.text import read_text
 from clip_cfr.extract.errors import ExtractError
 
 # Each line with its number, counted from 1.
@@ -29,7 +31,7 @@ def read_list(path: Path, default_header: Sequence[str] = ()) -> Table:
     """
     lines = split_lines(read_text(path))
     if not lines or "," in lines[0][1]:
-        return read_csv(path)
+        return read_table(path)
     if lines[0][1].strip().isdecimal():
         check_row_count(path, int(lines.pop(0)[1]), len(lines) - 1)
     header = default_header if lacks_header(lines) else lines.pop(0)[1].split()

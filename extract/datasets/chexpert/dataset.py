@@ -25,7 +25,7 @@ from clip_cfr.extract.datasets.common.random_splits import (
 )
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.image_source import FileSource
-from clip_cfr.extract.manifest.manifest import Manifest, make_rows
+from clip_cfr.extract.manifest.manifest import Manifest, Sentence, make_rows
 
 OPTIONS = ("split_by", "seed")
 FOLDERS = ("", "CheXpert-v1.0-small/", "chexpert/", "CheXpert-v1.0/")
@@ -59,7 +59,7 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     split_by = resolve_choice("split_by", options.split_by, tuple(SPLITTERS))
     folder = find_file(root, [f"{name}train.csv" for name in FOLDERS], EXPECTED).parent
     lists = [folder / "train.csv", find_file(folder, ["valid.csv"], EXPECTED)]
-    listed = read_image_lists(folder, lists)
+    listed = read_image_lists(folder, lists, skip_missing=options.skip_missing)
     races = read_patient_races(folder / DEMOGRAPHICS, listed.patients)
     images, attributes = select_known_attributes(listed, races)
     seed = DEFAULT_SEED if options.seed is None else options.seed
@@ -71,9 +71,15 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         images=FileSource(folder, images.paths),
         class_names=("finding", "no finding"),
         attribute_names=names,
-        class_prompts=(("a chest x-ray with a finding.",), ("a chest x-ray with no finding.",)),
-        attribute_prompts=tuple((f"a chest x-ray of a {name}.",) for name in names),
-        warnings=make_warnings(folder, len(listed.paths) - len(images.paths), races is None),
+        class_prompts=(
+            (Sentence("a chest x-ray with a finding."),),
+            (Sentence("a chest x-ray with no finding."),),
+        ),
+        attribute_prompts=tuple((Sentence(f"a chest x-ray of a {name}."),) for name in names),
+        warnings=(
+            *listed.warnings,
+            *make_warnings(folder, len(listed.paths) - len(images.paths), races is None),
+        ),
     )
 
 

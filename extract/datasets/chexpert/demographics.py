@@ -1,26 +1,13 @@
 """The race of CheXpert's patients, from the separately published demographics workbook."""
 
-import zlib
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
-from xml.etree.ElementTree import ParseError
-from zipfile import BadZipFile
 
+from clip_cfr.extract.datasets.tables.workbook import read_workbook
 from clip_cfr.extract.errors import ExtractError
 
 # Prefixes of the race; every other value, and a missing one, counts as one further race.
 RACE_PREFIXES = ("White", "Black")
-# What openpyxl raises for a file that is damaged or not a workbook.
-DAMAGE = (
-    BadZipFile,
-    EOFError,
-    KeyError,
-    OSError,
-    ParseError,
-    ValueError,
-    zlib.error,
-)
 
 
 def read_races(path: Path) -> dict[int, int]:
@@ -78,21 +65,3 @@ def encode_race(race: object) -> int:
     return next(
         (code for code, prefix in prefixes if str(race).startswith(prefix)), len(RACE_PREFIXES)
     )
-
-
-def read_workbook(path: Path) -> list[tuple]:
-    """Return the rows of the first sheet of an Excel workbook, as tuples of values."""
-    try:
-        from openpyxl import load_workbook
-        from openpyxl.utils.exceptions import InvalidFileException
-    except ModuleNotFoundError as error:
-        raise ExtractError(
-            f"reading {path} needs openpyxl; install it with: pip install 'clip-cfr[extract]'"
-        ) from error
-    try:
-        with closing(load_workbook(path, read_only=True, data_only=True)) as book:
-            return list(book.worksheets[0].iter_rows(values_only=True))
-    except (*DAMAGE, InvalidFileException) as error:
-        raise ExtractError(
-            f"{path} is not a valid Excel workbook ({error}); download it again"
-        ) from error

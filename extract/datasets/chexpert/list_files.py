@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from clip_cfr.extract.datasets.chexpert.demographics import parse_patient_number
-from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
-from clip_cfr.extract.datasets.tables.table import Table, read_csv
+from clip_cfr.extract.datasets.common.image_paths import locate_images
+from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.tables.roles import Role
+from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 
 # The lists leave the field empty if there is a finding.
@@ -27,12 +29,14 @@ class ImageList:
         labels: 1 if there is no finding, otherwise 0.
         sexes: 0 male, 1 female, -1 unknown.
         patients: number of the patient.
+        warnings: what the user should know of how the images were found.
     """
 
     paths: tuple[str, ...]
     labels: Int32[np.ndarray, " n"]
     sexes: Int32[np.ndarray, " n"]
     patients: Int32[np.ndarray, " n"]
+    warnings: tuple[str, ...] = ()
 
     def select(self, mask: Bool[np.ndarray, " n"]) -> "ImageList":
         """Return the images for which the mask is true."""
@@ -41,25 +45,30 @@ class ImageList:
             labels=self.labels[mask],
             sexes=self.sexes[mask],
             patients=self.patients[mask],
+            warnings=self.warnings,
         )
 
 
-def read_image_lists(folder: Path, lists: Sequence[Path]) -> ImageList:
+def read_image_lists(
+    folder: Path, lists: Sequence[Path], *, skip_missing: bool = False
+) -> ImageList:
     """Read several lists and concatenate them.
 
     Args:
         folder: folder of the data set, which contains the images.
         lists: paths of the CSV files.
+        skip_missing: whether the files of some images may be missing.
 
     Raises:
         ExtractError: if an image is missing or a duplicate, or a list is not valid.
     """
-    parts = [read_image_list(folder, read_csv(path)) for path in lists]
+    parts = [read_image_list(folder, read_table(path), skip_missing) for path in lists]
     images = ImageList(
         paths=tuple(path for part in parts for path in part.paths),
         labels=np.concatenate([part.labels for part in parts]),
         sexes=np.concatenate([part.sexes for part in parts]),
         patients=np.concatenate([part.patients for part in parts]),
+        warnings=tuple(warning for part in parts for warning in part.warnings),
     )
     if len(set(images.paths)) != len(images.paths):
         raise ExtractError(
@@ -69,18 +78,20 @@ def read_image_lists(folder: Path, lists: Sequence[Path]) -> ImageList:
     return images
 
 
-def read_image_list(folder: Path, table: Table) -> ImageList:
+def read_image_list(folder: Path, table: Table, skip_missing: bool) -> ImageList:
     """Return the images of one list."""
     # Paths begin with the published name of the data set's folder, which may have another name.
-    values = [value.partition("/")[2] for value in table.column("Path")]
-    paths = normalise_paths(table, values)
-    require_images(folder, table, paths)
-    sexes = [SEX_CODES.get(sex, UNKNOWN) for sex in table.column("Sex")]
+    values = [value.partition("/")[2] for value in table.column(Role("Path"))]
+    images = locate_images(folder, table, values, skip_missing=skip_missing)
+    paths = images.paths
+    table.require_unique("image", paths)
+    sexes = [SEX_CODES.get(sex, UNKNOWN) for sex in table.column(Role("Sex"))]
     return ImageList(
         paths=paths,
-        labels=table.encode_column(NO_FINDING_CODES, "No Finding"),
+        labels=table.encode_column(NO_FINDING_CODES, Role("No Finding")),
         sexes=np.array(sexes, np.int32),
         patients=np.array([parse_patient(table, *entry) for entry in enumerate(paths)], np.int32),
+        warnings=images.warnings,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from clip_cfr.cache.format.schema import Rows
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS, name_digit_range
 from clip_cfr.extract.manifest.image_source import ImageSource
-from clip_cfr.extract.manifest.manifest import Manifest
+from clip_cfr.extract.manifest.manifest import Manifest, Sentence
 
 
 def make_manifest(
@@ -34,9 +34,11 @@ def make_manifest(
         class_names=tuple(map(name_digit_range, classes)),
         attribute_names=colour_names,
         class_prompts=tuple(
-            tuple(f"a photo of the digit {DIGIT_WORDS[digit]}." for digit in digits)
+            tuple(Sentence(f"a photo of the digit {DIGIT_WORDS[digit]}.") for digit in digits)
             for digits in classes
         ),
-        attribute_prompts=tuple((f"a photo of a {name} digit.",) for name in colour_names),
+        attribute_prompts=tuple(
+            (Sentence(f"a photo of a {name} digit."),) for name in colour_names
+        ),
         warnings=warnings,
     )

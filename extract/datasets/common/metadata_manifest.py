@@ -1,143 +1,317 @@
-"""The manifest of any metadata file: names or numbers, optional attributes and splits."""
+"""The manifest of any list of images: names or numbers, optional attributes, splits, subjects."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int8, Int32
+from jaxtyping import Int8, Int32, Int64
 
-from clip_cfr.extract.datasets.common.image_paths import normalise_paths
-from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED, draw_stratified_splits
+from clip_cfr.cache.format.schema import SPLIT_NAMES
+from clip_cfr.extract.datasets.common.class_names import find_by_spelling, is_wordless, spell_out
+from clip_cfr.extract.datasets.common.encode import (
+    Coded,
+    encode_names,
+    encode_splits,
+    find_renamings,
+)
+from clip_cfr.extract.datasets.common.image_paths import locate_images
+from clip_cfr.extract.datasets.common.left_out import drop_ignored_splits, drop_missing_values
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED, FRACTIONS, draw_splits
+from clip_cfr.extract.datasets.common.repeated_rows import drop_repeated_rows
+from clip_cfr.extract.datasets.common.values import (
+    clean_text,
+    is_missing,
+    parse_number,
+    parse_split,
+)
+from clip_cfr.extract.datasets.tables.read_table import find_named
 from clip_cfr.extract.datasets.tables.roles import (
     ATTRIBUTE,
     FILENAME,
     LABEL,
+    ROLES,
     SPLIT,
-    SPLIT_CODES,
+    SUBJECT,
+    simplify,
 )
-from clip_cfr.extract.datasets.tables.table import Table
-from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.datasets.tables.table import Table, is_index_column
+from clip_cfr.extract.errors import OptionError
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest, make_rows
 
-FRACTIONS = (0.6, 0.2, 0.2)
+# Options of a data set that is read from a list by `make_manifest`.
+LIST_OPTIONS = ("columns", "drop_missing", "ignore_splits", "split_by", "seed")
+# Names of a split column that are taken whatever its values are.
+PLAIN_SPLIT_NAMES = frozenset(("split", "splits", "partition"))
+PLAIN_GROUP_NAMES = frozenset(("group", "groups"))
+
+
+@dataclass(frozen=True)
+class ListedManifest:
+    """The manifest of a list, and the entries of the list that it has.
+
+    Attributes:
+        manifest: a row for each entry that is not left out.
+        entries: index of the entry of the list of each row, ascending.
+        num_entries: number of entries of the list, with those that are left out.
+    """
+
+    manifest: Manifest
+    entries: Int64[np.ndarray, " n"]
+    num_entries: int
 
 
 def make_manifest(
     table: Table,
     *,
     dataset: str,
-    root: Path,
-    class_names: tuple[str, ...] | None = None,
-    seed: int | None = None,
-) -> Manifest:
-    """Build the manifest of a metadata file. The images need not exist.
+    root: Path | None = None,
+    options: DatasetOptions | None = None,
+) -> ListedManifest:
+    """Build the manifest of a list of images.
 
-    Labels and attributes are names, or numbers from 0 without gaps. If there is no column of
+    Labels and attributes are names, whole numbers, or yes and no. If there is no column of
     attributes, every row has attribute 0. If there is no column of splits, they are drawn at
-    random, stratified by group.
+    random, stratified by group or by class, or by subject.
 
     Args:
-        table: metadata file with the columns filename, label[, attribute][, split], or with the
-            other names in `metadata_columns`.
+        table: list with the columns filename, label[, attribute][, split][, subject], or with the
+            other names in `tables.roles`.
         dataset: name of the data set.
-        root: folder that the paths of the images are relative to.
-        class_names: names of the classes in the order of the labels; by default the names in the
-            file in alphabetical order, or its numbers.
-        seed: seed of the drawn splits.
+        root: folder of the images, which must exist; None for rows whose names are ids of any kind.
+        options: `columns`, `drop_missing`, `ignore_splits`, `split_by`, `seed`, `class_names` and
+            `skip_missing` are used. Names by old names are left to `override_class_names`.
 
     Raises:
         ExtractError: if a column is missing, or a value is not one of those expected.
+        OptionError: if an option does not fit the list.
     """
-    paths = normalise_paths(table, table.column(*FILENAME))
-    labels, class_names = encode_names(table, LABEL, class_names)
-    attributes, attribute_names = read_attributes(table)
-    groups = labels * max(1, len(attribute_names)) + attributes
-    splits, split_warnings = read_or_draw_splits(table, dataset, groups, seed)
-    return Manifest(
+    options = options or DatasetOptions()
+    table, num_entries = settle_columns(table, root, options), len(table)
+    entries, warnings = np.arange(len(table)), list(warn_of_unused_columns(table))
+    for drop in (drop_ignored_splits, drop_missing_values):
+        kept, notes = drop(table, options)
+        table, entries, warnings = table.select(kept), entries[kept], [*warnings, *notes]
+    ids, notes = read_ids(table, root, options)
+    warnings += notes
+    given = None if isinstance(options.class_names, Mapping) else options.class_names
+    labels = encode_names(table, LABEL, given)
+    attributes = encode_attributes(table, labels)
+    splits = encode_splits(table) if table.find_column(SPLIT) else None
+    subjects = encode_subjects(table)
+    warnings += [*labels.notes, *attributes.notes]
+    kept, notes = drop_repeated_rows(table, ids, (labels.codes, attributes.codes, splits))
+    warnings += notes
+    columns = [labels.codes, attributes.codes, splits, subjects]
+    label, attribute, split, subject = (None if each is None else each[kept] for each in columns)
+    if split is None:
+        groups = label * max(1, len(attributes.names)) + attribute
+        split, note = draw_noted(table, dataset, (label, groups, subject), options)
+        warnings.append(note)
+    ids = tuple(ids[index] for index in kept)
+    manifest = Manifest(
         dataset=dataset,
-        rows=make_rows(paths, labels, attributes, splits),
-        images=FileSource(root, paths),
-        class_names=class_names,
-        attribute_names=attribute_names,
-        class_prompts=tuple((name,) for name in class_names),
-        attribute_prompts=make_attribute_prompts(attribute_names),
-        warnings=(*check_unused_columns(table), *split_warnings),
+        rows=make_rows(ids, label, attribute, split, subject),
+        images=FileSource(root or table.path.parent, ids),
+        class_names=labels.names,
+        attribute_names=attributes.names,
+        class_prompts=tuple((spell_out(name),) for name in labels.names),
+        attribute_prompts=make_attribute_prompts(attributes.names),
+        warnings=tuple(warnings),
     )
+    return ListedManifest(manifest, entries[kept], num_entries)
 
 
-def check_unused_columns(table: Table) -> tuple[str, ...]:
+def settle_columns(table: Table, root: Path | None, options: DatasetOptions) -> Table:
+    """Return the table with every role assigned to a column, or to none.
+
+    Columns without any value have no role, nor has a column whose name may be that of the splits
+    and whose values are none. Of several columns of image names the one whose files exist counts.
+    """
+    assigned = dict(table.assigned)
+    if options.split_by is not None:
+        assigned[SUBJECT.name] = find_named(table, SUBJECT.name, options.split_by, "--split-by ")
+    table = replace(table, assigned=assigned)
+    if root is not None:
+        assigned |= choose_existing_files(table, root)
+    for role in (ATTRIBUTE, SUBJECT):
+        if role.name not in assigned:
+            name = replace(table, assigned=assigned).find_column(role)
+            has_values = name is not None and not all(map(is_missing, set(table.columns[name])))
+            assigned[role.name] = name if has_values else ""
+    if SPLIT.name not in assigned:
+        assigned[SPLIT.name] = find_split_column(table)
+    if LABEL.name not in assigned:
+        assigned |= choose_label_column(table, options.class_names)
+    return replace(table, assigned=assigned)
+
+
+def choose_label_column(
+    table: Table, class_names: Sequence[str] | Mapping[str, str] | None
+) -> dict[str, str]:
+    """Return the column of labels, if there is one of numbers and one of their names.
+
+    Numbers determine the order of the classes, unless the user gives an order of the names.
+    """
+    name = table.find_column(LABEL)
+    others = find_renamings(table, LABEL, name)
+    if not others:
+        return {}
+    texts = {each: set(map(clean_text, table.columns[each])) for each in (name, *others)}
+    numbers = [
+        each for each in texts if all(parse_number(text) is not None for text in texts[each])
+    ]
+    words = [each for each in texts if each not in numbers]
+    if not numbers or not words:
+        return {}
+    is_order = class_names is not None and not isinstance(class_names, Mapping)
+    if is_order and all(
+        find_by_spelling(text, class_names) is not None for text in texts[words[0]]
+    ):
+        return {LABEL.name: words[0]}
+    return {LABEL.name: numbers[0]}
+
+
+def choose_existing_files(table: Table, root: Path) -> dict[str, str]:
+    """Return the column of image names whose first file exists, if only one of several has one."""
+    candidates = table.candidates(FILENAME)
+    if len(candidates) < 2:
+        return {}
+    existing = [
+        name for name in candidates if (root / table.columns[name][0].replace("\\", "/")).is_file()
+    ]
+    return {FILENAME.name: existing[0]} if len(existing) == 1 else {}
+
+
+def find_split_column(table: Table) -> str:
+    """Return the column of splits, or an empty string.
+
+    Raises:
+        ExtractError: if several columns may be it.
+    """
+    likely = [
+        name
+        for name in table.candidates(SPLIT)
+        if not all(map(is_missing, set(table.columns[name])))
+        and (
+            simplify(name) in PLAIN_SPLIT_NAMES
+            or any(parse_split(clean_text(value)) is not None for value in set(table.columns[name]))
+        )
+    ]
+    if len(likely) > 1:
+        return table.find_column(SPLIT) or ""
+    return likely[0] if likely else ""
+
+
+def warn_of_unused_columns(table: Table) -> tuple[str, ...]:
     """Return a warning if the file has unused columns, because one may be a misspelt name."""
-    used = {table.find_column(*names) for names in (FILENAME, LABEL, ATTRIBUTE, SPLIT)}
-    unused = [name for name in table.columns if name not in used]
+    used = {table.find_column(role) for role in ROLES.values()}
+    used |= set(find_renamings(table, LABEL, table.find_column(LABEL)))
+    unused = [
+        name for name in table.columns if name not in used and not is_index_column(table, name)
+    ]
     if not unused:
         return ()
     return (
         f"{table.path}: unused columns: {', '.join(unused)}; "
-        "the columns that are read are filename, label, attribute and split",
+        "the columns that are read are filename, label, attribute and split; name others with "
+        "--columns",
     )
 
 
-def encode_names(
-    table: Table, columns: Sequence[str], names: tuple[str, ...] | None = None
-) -> tuple[Int32[np.ndarray, " n"], tuple[str, ...]]:
-    """Return the integer codes of a column of names or numbers, and the name of each code.
+def read_ids(
+    table: Table, root: Path | None, options: DatasetOptions
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the id of each entry, and warnings.
 
-    Args:
-        table: the metadata file.
-        columns: possible names of the column.
-        names: names in the order of their codes. By default those of the column in alphabetical
-            order; numbers are their own codes and names.
+    With a root, ids are paths of existing images. Without one they are the values of the list, or
+    else its row numbers.
     """
-    values = table.column(*columns)
-    if all(value.isdecimal() for value in values):
-        names = names or list_numbers(table, columns)
-        codes = {str(code): code for code in range(len(names))}
-    else:
-        names = names or tuple(sorted(set(values) - {""}))
-        codes = {name: code for code, name in enumerate(names)}
-    return table.encode_column(codes, *columns), names
-
-
-def list_numbers(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the numbers from 0 to the largest of a column, as names.
-
-    Raises:
-        ExtractError: if one of them does not occur in the column.
-    """
-    found = {int(value) for value in table.column(*columns)}
-    missing = next(number for number in range(len(found) + 1) if number not in found)
-    if missing != len(found):
-        raise ExtractError(
-            f"{table.path}: {table.find_column(*columns)} has values up to {max(found)}, but "
-            f"{missing} does not occur; number the values from 0 without gaps, or use names"
+    if root is not None:
+        found = locate_images(
+            root, table, table.column(FILENAME), skip_missing=options.skip_missing
         )
-    return tuple(str(number) for number in range(len(found)))
+        return found.paths, found.warnings
+    if table.find_column(FILENAME) is None:
+        note = f"{table.path} has no column filename; the ids are its row numbers"
+        return tuple(f"row {number}" for number in table.row_numbers), (note,)
+    return table.column(FILENAME), ()
 
 
-def read_attributes(table: Table) -> tuple[Int32[np.ndarray, " n"], tuple[str, ...]]:
-    """Return the attribute of each row and the attribute names; zeros and () without a column."""
-    if table.find_column(*ATTRIBUTE) is None:
-        return np.zeros(len(table), np.int32), ()
-    return encode_names(table, ATTRIBUTE)
+def encode_attributes(table: Table, labels: Coded) -> Coded:
+    """Return the attribute of each entry; zeros and no names if there is no such column.
+
+    A column `group` that numbers the groups as label * number of attributes + attribute, as group
+    DRO does, is divided into both.
+    """
+    name = table.find_column(ATTRIBUTE)
+    if name is None:
+        return Coded(np.zeros(len(table), np.int32), ())
+    coded = encode_names(table, ATTRIBUTE)
+    num_classes, num_groups = len(labels.names), len(coded.names)
+    if simplify(name) not in PLAIN_GROUP_NAMES or num_groups % num_classes or num_classes < 2:
+        return coded
+    num_attributes = num_groups // num_classes
+    if num_attributes < 2 or (coded.codes // num_attributes != labels.codes).any():
+        return coded
+    note = (
+        f"{table.path}: the column {name} numbers the groups of label and attribute; its remainder "
+        f"by {num_attributes} is taken as the attribute"
+    )
+    names = tuple(map(str, range(num_attributes)))
+    return Coded(coded.codes % num_attributes, names, (*coded.notes, note))
+
+
+def encode_subjects(table: Table) -> Int32[np.ndarray, " n"] | None:
+    """Return a number for the subject of each entry, or None if there is no such column."""
+    if table.find_column(SUBJECT) is None:
+        return None
+    _, codes = np.unique(np.array(table.column(SUBJECT), object), return_inverse=True)
+    return codes.astype(np.int32)
 
 
 def make_attribute_prompts(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return the names as prompts, or none if they are numbers, which describe no image."""
-    if all(name.isdecimal() for name in names):
+    """Return the names as prompts, or none if one of them describes no image."""
+    if any(map(is_wordless, names)):
         return ()
-    return tuple((name,) for name in names)
+    return tuple((spell_out(name),) for name in names)
 
 
-def read_or_draw_splits(
-    table: Table, dataset: str, groups: Int32[np.ndarray, " n"], seed: int | None
-) -> tuple[Int8[np.ndarray, " n"], tuple[str, ...]]:
-    """Return the split code of each row, and a warning if the splits were drawn."""
-    if table.find_column(*SPLIT) is not None:
-        return table.encode_column(SPLIT_CODES, *SPLIT).astype(np.int8), ()
-    seed = DEFAULT_SEED if seed is None else seed
-    warning = (
-        f"{dataset}: {table.path} has no column split; drew 60 % train, 20 % val and 20 % test "
-        f"with seed {seed}, stratified by group"
+def draw_noted(
+    table: Table,
+    dataset: str,
+    columns: Sequence[Int32[np.ndarray, " n"] | None],
+    options: DatasetOptions,
+) -> tuple[Int8[np.ndarray, " n"], str]:
+    """Draw the split of each row, and return a warning that says how.
+
+    Args:
+        table: the list, for the warning.
+        dataset: name of the data set.
+        columns: labels, groups and subjects (or None) of the rows.
+        options: `seed` is used.
+
+    Raises:
+        OptionError: if there are fewer subjects than splits.
+    """
+    labels, groups, subjects = columns
+    num_subjects = len(labels) if subjects is None else len(np.unique(subjects))
+    if subjects is not None and num_subjects < len(SPLIT_NAMES):
+        raise OptionError(
+            f"{table.path}: the column {table.find_column(SUBJECT)} has {num_subjects} values, "
+            f"expected at least {len(SPLIT_NAMES)}, because splits do not share them; add a column "
+            "split, or name another one with --split-by"
+        )
+    seed = DEFAULT_SEED if options.seed is None else options.seed
+    splits, how = draw_splits(labels, groups, FRACTIONS, seed, subjects)
+    if subjects is not None:
+        how += f" ({table.find_column(SUBJECT)})"
+    counts = Counter(splits.tolist())
+    shares = ", ".join(f"{counts[code]:,} rows as {name}" for code, name in enumerate(SPLIT_NAMES))
+    return splits, (
+        f"{dataset}: {table.path} has no column split; drew {shares} (60/20/20 %) with seed "
+        f"{seed}, {how}"
     )
-    return draw_stratified_splits(groups, FRACTIONS, seed), (warning,)

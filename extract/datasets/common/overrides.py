@@ -1,35 +1,143 @@
 """Class names and prompts of the user, which replace those of a data set."""
 
+import csv
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from clip_cfr.extract.datasets.common.class_names import find_by_spelling
+from clip_cfr.extract.datasets.common.values import clean_text, parse_number
+from clip_cfr.extract.datasets.tables.text import read_text
 from clip_cfr.extract.errors import ExtractError, OptionError
-from clip_cfr.extract.manifest.manifest import Manifest
+from clip_cfr.extract.manifest.manifest import Manifest, Sentence
 
 FORM = '{"classes": [["a photo of a dog."], ["a photo of a cat."]], "attributes": [..]}'
+NAMES_FILE = "a name, or old=new, in each line; or a JSON list or object"
 
 
-def override_class_names(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest:
-    """Return the manifest with other class names, each of which is the only prompt of its class.
+def parse_class_names(text: str) -> tuple[str, ...] | dict[str, str]:
+    """Return the class names of `--class-names`: a tuple, or new names by old ones.
+
+    Args:
+        text: names separated by commas, of which one with a comma is in quotes; or a file that has
+            a name in each line, or a JSON list or object.
 
     Raises:
-        OptionError: if the number of names is not the number of classes, or the names are not
-            distinct and non-blank.
+        OptionError: if some, but not all entries have the form `old=new`.
+        ExtractError: if the file cannot be read.
     """
+    if text.startswith("@") or ("," not in text and "=" not in text and Path(text).is_file()):
+        return read_class_names(Path(text.removeprefix("@")))
+    return make_class_names(next(csv.reader([text], skipinitialspace=True), []))
+
+
+def read_class_names(path: Path) -> tuple[str, ...] | dict[str, str]:
+    """Return the class names of a file."""
+    text = read_text(path).strip()
+    if not text.startswith(("[", "{")):
+        return make_class_names([line for line in text.splitlines() if line.strip()])
+    try:
+        names = json.loads(text)
+    except ValueError as error:
+        raise ExtractError(f"{path} is not valid JSON ({error}), expected {NAMES_FILE}") from error
+    values = names.values() if isinstance(names, dict) else names
+    if not all(isinstance(value, str) for value in values):
+        raise ExtractError(f"{path} has values that are not text, expected {NAMES_FILE}")
+    if isinstance(names, list):
+        return tuple(map(clean_text, names))
+    return {clean_text(old): clean_text(new) for old, new in names.items()}
+
+
+def make_class_names(entries: Sequence[str]) -> tuple[str, ...] | dict[str, str]:
+    """Return names, or new names by old ones if every entry has the form `old=new`."""
+    pairs = [tuple(map(clean_text, entry.split("=", 1))) for entry in entries]
+    if not any(len(pair) == 2 for pair in pairs):
+        return tuple(name for (name,) in pairs)
+    is_wrong = ["" in pair or len(pair) < 2 for pair in pairs]
+    wrong = entries[is_wrong.index(True)] if any(is_wrong) else None
+    if wrong is not None:
+        raise OptionError(
+            f"--class-names: found {wrong!r}, expected old=new like the others; write names that "
+            "contain = as a JSON list in a file"
+        )
+    if len(dict(pairs)) != len(pairs):
+        raise OptionError("--class-names: an old name occurs twice, expected one new name for each")
+    return dict(pairs)
+
+
+def override_class_names(
+    manifest: Manifest, class_names: Sequence[str] | Mapping[str, str]
+) -> Manifest:
+    """Return the manifest with other class names, each of which is the only prompt of its class.
+
+    Args:
+        manifest: the data set.
+        class_names: names of all classes in their order; or new names of some classes by their
+            names or numbers. Classes that get the same new name are joined.
+
+    Raises:
+        OptionError: if the number of names is not the number of classes, the names are not
+            distinct and non-blank, or an old name is not that of a class.
+    """
+    if isinstance(class_names, Mapping):
+        return rename_classes(manifest, class_names)
+    class_names = tuple(map(clean_text, class_names))
     if len(class_names) != len(manifest.class_names):
         raise OptionError(
             f"--class-names has {len(class_names)} names ({', '.join(class_names)}), "
             f"expected {len(manifest.class_names)}, one for each class of {manifest.dataset}"
         )
-    if len(set(class_names)) != len(class_names) or not all(map(is_nonblank, class_names)):
+    if len(set(class_names)) != len(class_names) or not all(class_names):
         raise OptionError(
             f"--class-names is {', '.join(map(repr, class_names))}, "
             "expected distinct names that are not blank"
         )
     prompts = tuple((name,) for name in class_names)
     return replace(manifest, class_names=class_names, class_prompts=prompts)
+
+
+def rename_classes(manifest: Manifest, new_names: Mapping[str, str]) -> Manifest:
+    """Return the manifest with new names of some classes, of which equal ones are joined."""
+    new_of = {find_class(manifest, old): new for old, new in new_names.items()}
+    names = [new_of.get(label, name) for label, name in enumerate(manifest.class_names)]
+    entries = [
+        (new_of[label],) if label in new_of else prompts
+        for label, prompts in enumerate(manifest.class_prompts)
+    ]
+    joined = list(dict.fromkeys(names))
+    if len(joined) == 1:
+        raise OptionError(f"--class-names leaves one class, {joined[0]!r}, expected at least two")
+    codes = np.array([joined.index(name) for name in names], np.int32)
+    return replace(
+        manifest,
+        rows=replace(manifest.rows, labels=codes[manifest.rows.labels]),
+        class_names=tuple(joined),
+        class_prompts=tuple(entries[names.index(name)] for name in joined),
+    )
+
+
+def find_class(manifest: Manifest, name: str) -> int:
+    """Return the label of a class by its name, or by its number if names are words.
+
+    Raises:
+        OptionError: if there is no such class.
+    """
+    names = manifest.class_names
+    numbers = [parse_number(each) for each in names]
+    label, number = find_by_spelling(name, names), parse_number(name)
+    if label is not None:
+        return label
+    if number in numbers and number is not None:
+        return numbers.index(number)
+    if numbers == [None] * len(names) and number in range(len(names)):
+        return number
+    raise OptionError(
+        f"--class-names {name}=...: {manifest.dataset} has no such class, found {', '.join(names)}"
+    )
 
 
 def override_prompts(manifest: Manifest, path: Path) -> Manifest:
@@ -60,10 +168,8 @@ def read_prompts(path: Path) -> dict[str, Any]:
         ExtractError: if the file cannot be read, is not valid JSON, or has other keys.
     """
     try:
-        prompts = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ExtractError(f"{path} cannot be read ({error.strerror}); check --prompts") from error
-    except ValueError as error:
+        prompts = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise ExtractError(f"{path} is not valid JSON ({error}), expected {FORM}") from error
     if not isinstance(prompts, dict) or not prompts or prompts.keys() - {"classes", "attributes"}:
         raise ExtractError(f"{path} is {describe_json(prompts)}, expected {FORM}")
@@ -88,11 +194,12 @@ def parse_entries(
         names: names of the classes or attribute values.
     """
     if isinstance(prompts, dict):
-        if set(prompts) != set(names):
+        found = {find_by_spelling(clean_text(key), names): each for key, each in prompts.items()}
+        if set(found) != set(range(len(names))) or len(found) != len(prompts):
             raise ExtractError(
                 f"{path}: {field!r} has the keys {', '.join(prompts)}, expected {', '.join(names)}"
             )
-        prompts = [prompts[name] for name in names]
+        prompts = [found[index] for index in range(len(names))]
     if not isinstance(prompts, list) or len(prompts) != len(names):
         found = f"{len(prompts)} entries" if isinstance(prompts, list) else repr(prompts)
         raise ExtractError(
@@ -108,10 +215,15 @@ def parse_entries(
 def parse_entry_list(path: Path, field: str, name: str, entries: Any) -> tuple[str, ...]:
     """Return the prompt entries of one class or attribute value; all are non-blank strings."""
     if isinstance(entries, list) and entries and all(map(is_nonblank, entries)):
-        return tuple(entries)
+        return tuple(parse_entry(entry.strip()) for entry in entries)
     raise ExtractError(
         f"{path}: {field!r} of {name!r} is {entries!r}, expected a list of names or sentences"
     )
+
+
+def parse_entry(entry: str) -> str:
+    """Return a sentence if the entry ends with a full stop, otherwise a name."""
+    return Sentence(entry) if entry.endswith(".") else entry
 
 
 def is_nonblank(entry: Any) -> bool:

@@ -12,17 +12,18 @@ Layout of a rendered root:
 from dataclasses import replace
 from pathlib import Path
 
+from clip_cfr.extract.datasets.common.binary_rows import read_binary_rows
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS, name_digit_range
-from clip_cfr.extract.datasets.common.image_paths import normalise_paths, require_images
+from clip_cfr.extract.datasets.common.image_paths import locate_images
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED
 from clip_cfr.extract.datasets.digits.handwritten import load_handwritten
 from clip_cfr.extract.datasets.digits.picture_plan import COLOUR_NAMES
 from clip_cfr.extract.datasets.digits.rendered_folder import METADATA, ensure_rendered
-from clip_cfr.extract.datasets.tables.roles import read_binary_rows
-from clip_cfr.extract.datasets.tables.table import read_csv
+from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.tables.roles import FILENAME, SUBJECT
 from clip_cfr.extract.manifest.image_source import FileSource
-from clip_cfr.extract.manifest.manifest import Manifest
+from clip_cfr.extract.manifest.manifest import Manifest, Sentence
 
 OPTIONS = ("seed",)
 CLASSES = (range(5), range(5, 10))
@@ -40,21 +41,28 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         CacheError: if the root cannot be written, or another process is rendering into it.
     """
     ensure_rendered(root, DEFAULT_SEED if options.seed is None else options.seed)
-    table = read_csv(root / METADATA)
-    paths = normalise_paths(table, table.column("filename"))
-    require_images(root, table, paths)
+    table = read_table(root / METADATA)
+    images = locate_images(root, table, table.column(FILENAME), skip_missing=options.skip_missing)
+    table.require_unique("image", images.paths)
     subjects = {str(index): index for index in range(len(load_handwritten()[0]))}
     return Manifest(
         dataset="digits",
         rows=replace(
-            read_binary_rows(table, paths), subjects=table.encode_column(subjects, "subject")
+            read_binary_rows(table, images.paths), subjects=table.encode_column(subjects, SUBJECT)
         ),
-        images=FileSource(root, paths),
+        images=FileSource(root, images.paths),
         class_names=tuple(map(name_digit_range, CLASSES)),
         attribute_names=COLOUR_NAMES,
         class_prompts=tuple(
-            tuple(prompt.format(DIGIT_WORDS[digit]) for digit in digits for prompt in PROMPTS)
+            tuple(
+                Sentence(prompt.format(DIGIT_WORDS[digit]))
+                for digit in digits
+                for prompt in PROMPTS
+            )
             for digits in CLASSES
         ),
-        attribute_prompts=tuple((f"a photo of a {name} digit.",) for name in COLOUR_NAMES),
+        attribute_prompts=tuple(
+            (Sentence(f"a photo of a {name} digit."),) for name in COLOUR_NAMES
+        ),
+        warnings=images.warnings,
     )

@@ -17,7 +17,7 @@ from clip_cfr.cache.files.atomic import add_suffix, write_error, write_lock
 from clip_cfr.extract.datasets.digits.handwritten import load_handwritten
 from clip_cfr.extract.datasets.digits.picture_plan import COLOUR_NAMES, Picture, plan_pictures
 from clip_cfr.extract.datasets.digits.rendering import render_digit
-from clip_cfr.extract.datasets.tables.table import read_text
+from clip_cfr.extract.datasets.tables.text import read_text
 from clip_cfr.extract.errors import ExtractError
 
 # Increment this whenever the pictures of a seed change.

@@ -1,39 +1,85 @@
-"""Column names of the metadata files of group-robustness projects, and their binary rows.
+"""Roles of the columns of a list, and the names under which projects write them.
 
-A metadata file is a CSV file with a row for each image: file name, label, attribute and split. The
-columns have several names: group DRO, WILDS and DFR write `img_filename,y,place,split`, SubpopBench
-writes `filename,y,a,split`.
+Group DRO, WILDS and DFR write `img_filename,y,place,split`, SubpopBench `filename,y,a,split`,
+Hugging Face `file_name,label`, and most people something of their own. Names are compared without
+regard to case, blanks and punctuation.
 """
 
-from collections.abc import Sequence
-
-from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
-from clip_cfr.extract.datasets.tables.table import Table
-from clip_cfr.extract.manifest.manifest import make_rows
-
-FILENAME = ("filename", "img_filename", "image_id")
-LABEL = ("label", "y")
-ATTRIBUTE = ("attribute", "a", "place")
-SPLIT = ("split", "partition")
-BINARY_CODES = {"0": 0, "1": 1}
-SPLIT_CODES = {str(code): code for code in range(3)} | {
-    name: code for code, name in enumerate(SPLIT_NAMES)
-}
+import unicodedata
+from dataclasses import dataclass
 
 
-def read_binary_rows(table: Table, paths: Sequence[str]) -> Rows:
-    """Return the rows of a metadata file with two classes and two attribute values.
+@dataclass(frozen=True)
+class Role:
+    """What a column of a list holds.
 
-    Args:
-        table: the metadata file.
-        paths: path of the image of each entry, relative to the root.
-
-    Raises:
-        ExtractError: if a column is missing, or a value is not one of those expected.
+    Attributes:
+        name: its own name, which precedes all synonyms.
+        synonyms: other names, simplified, in tiers: a name is considered if no column has a name
+            of an earlier tier.
     """
-    return make_rows(
-        ids=paths,
-        labels=table.encode_column(BINARY_CODES, *LABEL),
-        attributes=table.encode_column(BINARY_CODES, *ATTRIBUTE),
-        splits=table.encode_column(SPLIT_CODES, *SPLIT),
-    )
+
+    name: str
+    synonyms: tuple[frozenset[str], ...] = ()
+
+    def tiers(self) -> tuple[frozenset[str], ...]:
+        """Return the simplified names of the role, the most specific first."""
+        return (frozenset({simplify(self.name)}), *self.synonyms)
+
+
+def simplify(name: str) -> str:
+    """Return a column name without case, blanks and punctuation: `imgfilename` for `Img_Filename`.
+
+    A name without letters and digits becomes the empty string.
+    """
+    text = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(letter for letter in text if letter.isalnum())
+
+
+def tier(names: str) -> frozenset[str]:
+    """Return the names of a tier, which are separated by white space."""
+    return frozenset(names.split())
+
+
+FILENAME = Role(
+    "filename",
+    (
+        tier(
+            "filenames imgfilename imagefilename filepath filepaths imagepath imgpath path paths "
+            "file files imagefile imgfile fname imagefilepath relativepath relpath fullpath abspath"
+        ),
+        tier("image images img imagename imgname photo picture"),
+        tier("imageid imgid photoid pictureid fileid sampleid id ids key uid uuid guid name"),
+        tier("imageurl url uri link"),
+    ),
+)
+LABEL = Role(
+    "label",
+    (
+        tier("labels"),
+        tier(
+            "y class target category classname labelname categoryname targetname classlabel "
+            "groundtruth gt labeltext"
+        ),
+        tier("classid labelid categoryid targetid classidx labelidx classindex labelindex classes"),
+    ),
+)
+ATTRIBUTE = Role(
+    "attribute",
+    (
+        tier("attributes attr"),
+        tier(
+            "a place group spurious spuriousattribute spuriouslabel confounder background "
+            "environment env"
+        ),
+    ),
+)
+SPLIT = Role(
+    "split",
+    (
+        tier("splits partition"),
+        tier("set dataset datasplit splitname subset fold phase usage partitions"),
+    ),
+)
+SUBJECT = Role("subject", (tier("subjectid patient patientid subjects"),))
+ROLES = {role.name: role for role in (FILENAME, LABEL, ATTRIBUTE, SPLIT, SUBJECT)}

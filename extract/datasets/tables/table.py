@@ -1,16 +1,23 @@
-"""CSV files as tables of text columns that remember the row of the file of each value."""
+"""A table of text columns that remembers the row of the file of each value."""
 
-import csv
-import io
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int, Int32
 
+from clip_cfr.extract.datasets.tables.roles import LABEL, Role, simplify
 from clip_cfr.extract.errors import ExtractError
+
+ROWS_AT_A_TIME = 4096
+# How pandas names the columns of a file that have no name.
+PANDAS_NAMELESS = "unnamed: "
+INDEX_NAMES = frozenset(("index", "idx", "row", "rownumber", "number", "no", "nr", "n", "sno"))
+ZERO_WIDTH = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060"))
 
 
 @dataclass(frozen=True)
@@ -22,50 +29,121 @@ class Table:
         columns: values of each column by its name, without surrounding white space.
         row_numbers: row of the file of each entry, as an editor or spreadsheet shows it: counted
             from 1, including the header.
+        assigned: column of a role by the name of the role, where the user or the form of the file
+            determines it; an empty string says that there is none.
+        value_names: names of the numbers of a column, where the file has them.
+        sources: file of each entry, if the table is made of several files.
     """
 
     path: Path
     columns: dict[str, tuple[str, ...]]
-    row_numbers: tuple[int, ...]
+    row_numbers: Sequence[int]
+    assigned: Mapping[str, str] = field(default_factory=dict)
+    value_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sources: Sequence[Path] = ()
 
     def __len__(self) -> int:
         return len(self.row_numbers)
 
     def location(self, index: int) -> str:
         """Return the file and row of an entry, for messages."""
-        return f"{self.path}, row {self.row_numbers[index]}"
+        path = self.sources[index] if self.sources else self.path
+        return f"{path}, row {self.row_numbers[index]}"
 
-    def find_column(self, *names: str) -> str | None:
-        """Return the first of the names that is a column, or None."""
-        return next((name for name in names if name in self.columns), None)
+    def select(self, indices: Int[np.ndarray, " m"]) -> "Table":
+        """Return the table with only the entries at `indices`."""
+        if len(indices) == len(self):
+            return self
+        chosen = indices.tolist()
+        return replace(
+            self,
+            columns={
+                name: tuple(map(values.__getitem__, chosen))
+                for name, values in self.columns.items()
+            },
+            row_numbers=tuple(map(self.row_numbers.__getitem__, chosen)),
+            sources=tuple(map(self.sources.__getitem__, chosen)) if self.sources else (),
+        )
 
-    def column(self, *names: str) -> tuple[str, ...]:
-        """Return the values of the first of the names that is a column.
+    def candidates(self, role: Role) -> list[str]:
+        """Return the columns that may have a role: none, one, or several that differ.
+
+        Only the first tier of names that occurs counts. Of columns with equal values the first one
+        counts; so does the first of several label columns that are one-to-one, such as numbers and
+        names.
+        """
+        if role.name in self.assigned:
+            name = self.assigned[role.name]
+            return [name] if name else []
+        free = [name for name in self.columns if name not in self.assigned.values()]
+        for names in role.tiers():
+            found = [name for name in free if simplify(name) in names]
+            if found:
+                return self.distinct(found, one_to_one=role is LABEL)
+        return []
+
+    def distinct(self, names: Sequence[str], one_to_one: bool) -> list[str]:
+        """Return the first column of the names, and those that differ from it.
+
+        Args:
+            names: names of columns.
+            one_to_one: a column does not differ if its values are a renaming of the first one's.
+        """
+        values = self.columns[names[0]]
+        others = [
+            name
+            for name in names[1:]
+            if self.columns[name] != values
+            and not (one_to_one and is_renaming(values, self.columns[name]))
+        ]
+        return [names[0], *others]
+
+    def find_column(self, role: Role) -> str | None:
+        """Return the column that has a role, or None.
 
         Raises:
-            ExtractError: if none of the names is a column.
+            ExtractError: if several columns may have it.
         """
-        name = self.find_column(*names)
-        if name is None:
+        names = self.candidates(role)
+        if len(names) > 1:
             raise ExtractError(
-                f"{self.path} has no column {' or '.join(names)}, found the columns "
-                f"{', '.join(self.columns)}; rename or add the column"
+                f"{self.path} has {len(names)} columns that may be the {role.name}: "
+                f"{', '.join(names)}; choose one with --columns {role.name}={names[0]}"
+            )
+        return names[0] if names else None
+
+    def column(self, role: Role) -> tuple[str, ...]:
+        """Return the values of the column that has a role.
+
+        Raises:
+            ExtractError: if no column or several columns may have the role.
+        """
+        name = self.find_column(role)
+        if name is None:
+            found = f"found the columns {', '.join(self.columns)}"
+            raise ExtractError(
+                f"{self.path} has no column {role.name}, {found}; "
+                + (
+                    f"name the one to take with --columns {role.name}=COLUMN"
+                    if role.synonyms
+                    else "rename or add the column"
+                )
             )
         return self.columns[name]
 
-    def encode_column(self, codes: Mapping[str, int], *names: str) -> Int32[np.ndarray, " n"]:
-        """Return the integer codes of the values of the first of the names that is a column.
+    def encode_column(self, codes: Mapping[str, int], role: Role) -> Int32[np.ndarray, " n"]:
+        """Return the integer codes of the values of the column that has a role.
 
         Raises:
-            ExtractError: if none of the names is a column, or a value has no code.
+            ExtractError: if there is no such column, or a value has no code.
         """
-        values = self.column(*names)
+        values = self.column(role)
         unknown = next((i for i, value in enumerate(values) if value not in codes), None)
         if unknown is not None:
             known = ", ".join(value or "nothing" for value in codes)
             raise ExtractError(
-                f"{self.location(unknown)}: {self.find_column(*names)} is {values[unknown]!r}, "
-                f"expected {f'one of {known}' if known else 'a name or a number'}"
+                f"{self.location(unknown)}: {self.find_column(role)} is {values[unknown]!r}, "
+                f"expected one of {known}"
             )
         return np.array([codes[value] for value in values], np.int32)
 
@@ -87,27 +165,56 @@ class Table:
                 )
 
 
-def read_csv(path: Path) -> Table:
-    """Read a CSV file with a header. Blank lines are skipped.
+def concatenate(tables: Sequence[Table]) -> Table:
+    """Return the entries of several files in one table; a column that a file lacks is blank there.
 
-    Raises:
-        ExtractError: if the file cannot be read, has no header or no rows, or a row and the header
-            differ in their number of fields.
+    The roles are those of the first file.
     """
-    rows = read_csv_rows(path)
-    _, header = next(rows, (0, []))
-    if not header:
-        raise ExtractError(f"{path} is empty, expected a header and rows")
-    return make_table(path, header, rows)
+    names = list(dict.fromkeys(name for table in tables for name in table.columns))
+    columns = {
+        name: tuple(
+            value for table in tables for value in table.columns.get(name, ("",) * len(table))
+        )
+        for name in names
+    }
+    return Table(
+        path=Path(", ".join(str(table.path) for table in tables)),
+        columns=columns,
+        row_numbers=tuple(number for table in tables for number in table.row_numbers),
+        assigned=tables[0].assigned,
+        value_names=tables[0].value_names,
+        sources=tuple(table.path for table in tables for _ in range(len(table))),
+    )
 
 
-def read_csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the fields of each row that is not blank, including the header."""
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    try:
-        yield from ((reader.line_num, fields) for fields in reader if fields)
-    except csv.Error as error:
-        raise ExtractError(f"{path}, row {reader.line_num}: not valid CSV ({error})") from error
+def is_renaming(values: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether each value of one column always stands beside the same value of the other."""
+    pairs = set(zip(values, others, strict=True))
+    return len(pairs) == len(set(values)) == len(set(others))
+
+
+def is_index(values: Sequence[str]) -> bool:
+    """Return whether values count the entries, from 0 or from 1."""
+    if not values or values[0] not in ("0", "1"):
+        return False
+    first = int(values[0])
+    return all(value == str(first + index) for index, value in enumerate(values))
+
+
+def is_index_column(table: Table, name: str) -> bool:
+    """Return whether a column is nothing but a count of the entries, as pandas writes one."""
+    named = simplify(name) in INDEX_NAMES or is_placeholder(name)
+    return named and is_index(table.columns[name])
+
+
+def placeholder(index: int) -> str:
+    """Return the name of a column that has none in the file. `index` counts from 0."""
+    return f"column {index + 1}"
+
+
+def is_placeholder(name: str) -> bool:
+    """Return whether a column has no name in the file."""
+    return name.startswith("column ") and name[7:].isdecimal()
 
 
 def make_table(
@@ -115,44 +222,84 @@ def make_table(
 ) -> Table:
     """Build a table from a header and numbered rows of fields.
 
+    Rows and columns without any content, as spreadsheets leave them, are dropped.
+
     Raises:
-        ExtractError: if the header contains a name twice, there are no rows, or a row and the
-            header differ in their number of fields.
+        ExtractError: if the header contains a name twice over different values, there are no rows,
+            or a row and the header differ in their number of fields.
     """
-    names = [name.strip() for name in header]
-    duplicate = next((name for name in names if names.count(name) > 1), None)
-    if duplicate is not None:
-        raise ExtractError(f"{path} has two columns {duplicate!r}, expected unique names")
-    row_numbers, columns = [], [[] for _ in names]
-    for row_number, fields in rows:
-        if len(fields) != len(names):
-            raise ExtractError(
-                f"{path}, row {row_number}: found {len(fields)} fields, expected {len(names)} "
-                "as in the header"
-            )
-        row_numbers.append(row_number)
-        for column, field in zip(columns, fields, strict=True):
+    row_numbers, columns = [], [[] for _ in header]
+    for chunk in batched(rows):
+        numbers, fields = zip(*chunk, strict=True)
+        if set(map(len, fields)) != {len(header)}:
+            fields = [fit_row(path, len(header), *row) for row in chunk]
+        row_numbers.extend(numbers)
+        for column, values in zip(columns, zip(*fields, strict=True), strict=True):
             # Interning saves memory: CelebA has eight million fields but only two values.
-            column.append(sys.intern(field.strip()))
-    if not row_numbers:
+            column.extend(map(sys.intern, map(str.strip, values)))
+    blank = find_blank_rows(columns)
+    if len(blank) == len(row_numbers):
         raise ExtractError(f"{path} has a header but no rows, expected a row for each image")
-    return Table(path, dict(zip(names, map(tuple, columns), strict=True)), tuple(row_numbers))
+    named = name_columns(path, header, columns)
+    table = Table(path, {name: tuple(values) for name, values in named}, tuple(row_numbers))
+    return table.select(np.delete(np.arange(len(table)), blank))
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, without a byte order mark.
+def batched(
+    rows: Iterable[tuple[int, Sequence[str]]],
+) -> Iterator[tuple[tuple[int, Sequence[str]], ...]]:
+    """Yield rows in groups."""
+    iterator = iter(rows)
+    while chunk := tuple(islice(iterator, ROWS_AT_A_TIME)):
+        yield chunk
+
+
+def fit_row(path: Path, width: int, row_number: int, fields: Sequence[str]) -> Sequence[str]:
+    """Return the fields of a row, of which blank ones may be missing or too many at the end.
 
     Raises:
-        ExtractError: if the file cannot be read or is not UTF-8 text.
+        ExtractError: if the row has more fields than the header, or fewer without being blank.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ExtractError(f"{path} cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
+    filled = len(fields)
+    while filled and not fields[filled - 1].strip():
+        filled -= 1
+    if filled > width or (filled and len(fields) < width):
         raise ExtractError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from error
-    if "\0" in text:
-        raise ExtractError(f"{path} contains NUL bytes, expected UTF-8 text")
-    return text
+            f"{path}, row {row_number}: found {len(fields)} fields, expected {width} as in the "
+            "header"
+        )
+    return [*fields[:width], *[""] * (width - len(fields))]
+
+
+def find_blank_rows(columns: Sequence[Sequence[str]]) -> list[int]:
+    """Return the indices of the rows that are blank in every column."""
+    first, *others = columns
+    blank = [index for index, value in enumerate(first) if not value]
+    for column in others:
+        blank = [index for index in blank if not column[index]]
+    return blank
+
+
+def name_columns(
+    path: Path, header: Sequence[str], columns: Sequence[list[str]]
+) -> list[tuple[str, list[str]]]:
+    """Return the columns with unique names, without those that have neither name nor content."""
+    named: dict[str, list[str]] = {}
+    for index, (text, values) in enumerate(zip(header, columns, strict=True)):
+        name = clean_name(text)
+        if not name or name.casefold().startswith(PANDAS_NAMELESS):
+            if not any(values):
+                continue
+            name = placeholder(index)
+        if named.setdefault(name, values) != values:
+            raise ExtractError(
+                f"{path} has two columns {name!r} with different values, expected unique names; "
+                "rename or remove one of them"
+            )
+    return list(named.items())
+
+
+def clean_name(text: str) -> str:
+    """Return the name of a column without white space, invisible characters and quotes around."""
+    name = unicodedata.normalize("NFC", text).translate(ZERO_WIDTH).strip()
+    return name[1:-1].strip() if name[:1] in "'\"" and name[1:].endswith(name[:1]) else name

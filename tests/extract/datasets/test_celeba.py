@@ -211,7 +211,8 @@ def test_names_the_row_of_an_invalid_value(root: Path):
     (root / "list_attr_celeba.txt").write_text(text.replace("000002.jpg  -1", "000002.jpg  2"))
     message = load_error(root, target="5_o_Clock_Shadow")
     assert message == (
-        "ROOT/list_attr_celeba.txt, row 4: 5_o_Clock_Shadow is '2', expected one of -1, 0, 1"
+        "ROOT/list_attr_celeba.txt, row 4: 5_o_Clock_Shadow is '2', expected 0 or 1 (also written "
+        "as -1 and 1, true and false, yes and no)"
     )
 
 
@@ -240,7 +241,8 @@ def test_names_a_missing_image(root: Path):
     (root / "img_align_celeba" / IMAGES[2]).unlink()
     assert load_error(root) == (
         "ROOT/list_attr_celeba.txt, row 5: the image ROOT/img_align_celeba/000003.jpg does not "
-        "exist (1 of 5 images are missing); complete the folder or correct --root"
+        "exist (1 of 5 images are missing); complete the folder, correct --root, shorten the list, "
+        "or keep their rows as not valid with --on-error skip"
     )
 
 

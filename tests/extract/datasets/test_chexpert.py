@@ -97,7 +97,7 @@ def test_reads_sex_and_race(with_demographics: Path, jpeg: bytes):
         "male of another race",
         "female of another race",
     )
-    assert manifest.warnings == (
+    assert manifest.warnings[:1] == (
         "chexpert: dropped 1 images, because the sex of their patient is unknown or the patient is "
         "not in CHEXPERT DEMO.xlsx",
     )
@@ -185,14 +185,8 @@ def test_rejects_another_way_to_split(root: Path):
             f"{NAME}/train/patient2x/study1/",
             f"ROOT/{NAME}/train.csv, row 4: the image "
             f"ROOT/{NAME}/train/patient2x/study1/view1_frontal.jpg does not exist "
-            "(1 of 5 images are missing); complete the folder or correct --root",
-        ),
-        (
-            f"{NAME}/train/patient00002/study1/",
-            f"{NAME}//train/patient00002/study1/",
-            f"ROOT/{NAME}/train.csv, row 4: the image path "
-            "'/train/patient00002/study1/view1_frontal.jpg' is not inside the root, "
-            "expected a path relative to the root",
+            "(1 of 5 images are missing); complete the folder, correct --root, shorten the list, "
+            "or keep their rows as not valid with --on-error skip",
         ),
         (
             "No Finding",
@@ -270,7 +264,7 @@ def test_rejects_a_damaged_workbook(with_demographics: Path, length: int):
     path.write_bytes(path.read_bytes()[:length])
     message = load_error(with_demographics)
     assert message.startswith(f"ROOT/{NAME}/CHEXPERT DEMO.xlsx is not a valid Excel workbook (")
-    assert message.endswith("); download it again")
+    assert message.endswith("); save it again, or download it again")
 
 
 def test_rejects_a_workbook_of_other_patients(root: Path):
@@ -296,7 +290,7 @@ def test_names_the_missing_package_that_reads_workbooks(with_demographics: Path)
         cwd=Path(__file__).parents[3],
     )
     assert done.stderr.splitlines()[-1] == (
-        "clip_cfr.extract.errors.ExtractError: reading "
-        f"{with_demographics}/{NAME}/CHEXPERT DEMO.xlsx "
-        "needs openpyxl; install it with: pip install 'clip-cfr[extract]'"
+        f"clip_cfr.extract.errors.ExtractError: {with_demographics}/{NAME}/CHEXPERT DEMO.xlsx is "
+        "an Excel workbook: the package openpyxl is missing; install it with: "
+        "pip install 'clip-cfr[xlsx]'"
     )

@@ -15,11 +15,13 @@ from tests.extract.datasets.loading import load_error
 def load_toy(root: Path, options: DatasetOptions) -> Manifest:
     return Manifest(
         dataset="toy",
-        rows=make_rows(["a.png"], [0], [0], [options.seed or 0]),
-        images=FileSource(root, ("a.png",)),
-        class_names=("cat",),
+        rows=make_rows(
+            ["a.png", "b.png", "c.png"], [0, 1, 0], [0, 0, 0], [options.seed or 0, 0, 2]
+        ),
+        images=FileSource(root, ("a.png", "b.png", "c.png")),
+        class_names=("cat", "fox"),
         attribute_names=(),
-        class_prompts=(("cat",),),
+        class_prompts=(("cat",), ("fox",)),
         attribute_prompts=(),
     )
 
@@ -35,12 +37,18 @@ def toy(monkeypatch) -> str:
 
 
 def test_a_data_set_is_one_module_and_one_line(toy: str, tmp_path: Path):
-    manifest = load_dataset(toy, tmp_path, DatasetOptions(seed=2, class_names=("dog",)))
-    assert manifest.rows.splits.tolist() == [2]
-    assert manifest.class_names == ("dog",)
+    manifest = load_dataset(toy, tmp_path, DatasetOptions(seed=2, class_names=("dog", "owl")))
+    assert manifest.rows.splits.tolist() == [2, 0, 2]
+    assert manifest.class_names == ("dog", "owl")
     assert load_error(toy, tmp_path, OptionError, target="Male") == (
-        "toy has no option --target; its options are --seed, --class-names, --prompts"
+        "toy has no option --target; "
+        "its options are --seed, --class-names, --prompts, --val-fraction"
     )
+
+
+@pytest.mark.parametrize("name", ["toy", "TOY", " Toy"])
+def test_names_are_found_in_any_case(toy: str, tmp_path: Path, name: str):
+    assert load_dataset(name, tmp_path).dataset == "toy"
 
 
 def test_options_and_path_objects_are_optional(toy: str, tmp_path: Path):
@@ -61,24 +69,26 @@ def test_rejects_an_unknown_data_set(tmp_path: Path):
             "waterbirds",
             {"target": "Male"},
             "waterbirds has no option --target; "
-            "its options are --metadata, --class-names, --prompts",
+            "its options are --metadata, --columns, --class-names, --prompts, --val-fraction",
         ),
         (
             "celeba",
             {"split_by": "patient"},
             "celeba has no option --split-by; "
-            "its options are --metadata, --target, --spurious, --class-names, --prompts",
+            "its options are --metadata, --columns, --target, --spurious, --class-names, "
+            "--prompts, --val-fraction",
         ),
         (
             "cmnist",
             {"metadata": Path("list.csv")},
             "cmnist has no option --metadata; "
-            "its options are --protocol, --seed, --class-names, --prompts",
+            "its options are --protocol, --seed, --class-names, --prompts, --val-fraction",
         ),
         (
             "waterbirds",
             {"seed": 0},
-            "waterbirds has no option --seed; its options are --metadata, --class-names, --prompts",
+            "waterbirds has no option --seed; its options are --metadata, --columns, "
+            "--class-names, --prompts, --val-fraction",
         ),
     ],
 )

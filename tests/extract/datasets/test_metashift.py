@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clip_cfr.extract.datasets.metashift import FOLDER, GROUPS, draw_splits, read_metadata_rows
-from clip_cfr.extract.datasets.tables.table import read_csv
+from clip_cfr.extract.datasets.tables.read_table import read_table
 from tests.extract.datasets import loading
 
 load = partial(loading.load, "metashift")
@@ -67,7 +67,7 @@ def test_reads_the_published_metadata_file(published_file, tmp_path: Path):
         image = tmp_path / line.split(",")[0].partition(f"{FOLDER}/")[2]
         image.parent.mkdir(parents=True, exist_ok=True)
         image.touch()
-    rows = read_metadata_rows(tmp_path, read_csv(path))
+    rows, _ = read_metadata_rows(tmp_path, read_table(path))
     assert rows.ids[0] == "train/cat/cat(indoor)/2320061.jpg"
     groups = rows.labels * 2 + rows.attributes
     assert [np.bincount(groups[rows.splits == split]).tolist() for split in range(3)] == [
@@ -97,7 +97,7 @@ def test_draws_splits_without_a_metadata_file(root: Path):
 
 def test_the_draw_is_that_of_subpopbench(published_file):
     """The published file has the order of the file system that the draw was made over."""
-    table = read_csv(published_file("metadata_metashift.csv"))
+    table = read_table(published_file("metadata_metashift.csv"))
     assert draw_splits(len(table), 42).tolist() == [int(split) for split in table.columns["split"]]
 
 
@@ -126,7 +126,8 @@ def test_names_a_missing_image(root: Path):
     assert load_error(root) == (
         "ROOT/metadata_metashift.csv, row 3: the image "
         f"ROOT/{FOLDER}/test/dog/dog(indoor)/0.jpg does not exist (1 of 3 images are missing); "
-        "complete the folder or correct --root"
+        "complete the folder, correct --root, shorten the list, or keep their rows as not valid "
+        "with --on-error skip"
     )
 
 

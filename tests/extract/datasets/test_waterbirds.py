@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip_cfr.extract.datasets.common.image_paths import normalise_paths
+from clip_cfr.extract.datasets.common.binary_rows import read_binary_rows
 from clip_cfr.extract.datasets.common.published_counts import count_groups
-from clip_cfr.extract.datasets.tables.roles import FILENAME, read_binary_rows
-from clip_cfr.extract.datasets.tables.table import read_csv
+from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.tables.roles import FILENAME
 from clip_cfr.extract.datasets.waterbirds import PUBLISHED
 from tests.extract.datasets import loading
 
@@ -86,8 +86,8 @@ def test_warns_of_row_counts_that_are_not_published(root: Path):
 
 
 def test_the_published_metadata_file_has_the_published_groups(published_file):
-    table = read_csv(published_file("metadata_waterbirds_subpopbench.csv"))
-    rows = read_binary_rows(table, normalise_paths(table, table.column(*FILENAME)))
+    table = read_table(published_file("metadata_waterbirds_subpopbench.csv"))
+    rows = read_binary_rows(table, table.column(FILENAME))
     assert len(rows) == 11788
     assert count_groups(rows, 4, 2) == {name: list(n) for name, n in PUBLISHED.items()}
 
@@ -97,7 +97,8 @@ def test_names_the_first_missing_image(root: Path):
     shutil.rmtree(root / FOLDER / "002.Wren")
     assert load_error(root) == (
         f"ROOT/{FOLDER}/metadata.csv, row 3: the image ROOT/{FOLDER}/001.Albatross/b.jpg does not "
-        "exist (3 of 4 images are missing); complete the folder or correct --root"
+        "exist (3 of 4 images are missing); complete the folder, correct --root, shorten the list, "
+        "or keep their rows as not valid with --on-error skip"
     )
 
 
@@ -107,12 +108,14 @@ def test_names_the_first_missing_image(root: Path):
         (
             "1,001.Albatross/a.jpg,1,0",
             "1,001.Albatross/a.jpg,1,3",
-            "split is '3', expected one of 0, 1, 2, train, val, test",
+            "split is '3', expected train, val, test or 0, 1, 2; found 3 (1 rows), 1 (1 rows), "
+            "2 (1 rows), 0 (1 rows); leave out such rows with --ignore-splits 3, or draw the "
+            "splits anew with --columns split=",
         ),
         (
             "1,001.Albatross/a.jpg,1,0",
             "1,001.Albatross/a.jpg,cat,0",
-            "y is 'cat', expected one of 0, 1",
+            "y is 'cat', expected 0 or 1 (also written as -1 and 1, true and false, yes and no)",
         ),
     ],
 )
@@ -124,8 +127,9 @@ def test_names_file_row_and_value(root: Path, old: str, new: str, message: str):
 def test_names_a_missing_column(root: Path):
     (root / FOLDER / "metadata.csv").write_text(METADATA.replace("place,", "location,"))
     assert load_error(root) == (
-        f"ROOT/{FOLDER}/metadata.csv has no column attribute or a or place, found the columns "
-        "img_id, img_filename, y, split, location, place_filename; rename or add the column"
+        f"ROOT/{FOLDER}/metadata.csv has no column attribute, found the columns img_id, "
+        "img_filename, y, split, location, place_filename; name the one to take with "
+        "--columns attribute=COLUMN"
     )
 
 

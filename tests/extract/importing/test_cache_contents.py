@@ -5,6 +5,7 @@ import pytest
 
 from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.cache.write.writer import write_cache
+from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.errors import OptionError
 from clip_cfr.extract.importing.cache_contents import read_cache_contents
 from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
@@ -25,7 +26,7 @@ def test_rows_come_from_the_metadata_file(files: EmbeddingFiles, features: np.nd
 
 
 def test_notes_come_in_the_order_of_the_command_line(files: EmbeddingFiles):
-    files.metadata.write_text(METADATA.replace("split", "fold"))
+    files.metadata.write_text(METADATA.replace("split", "batch"))
     _, notes = read_cache_contents(files)
     starts = ["unused columns", "has no column split", "no projection", "no class embeddings"]
     assert [start in note for start, note in zip(starts, notes, strict=True)] == [True] * 4, notes
@@ -43,12 +44,12 @@ def test_drawn_splits_are_noted(files: EmbeddingFiles, features: np.ndarray):
     rows = "".join(f"{number}.jpg,{number % 2}\n" for number in range(50))
     files.metadata.write_text("filename,y\n" + rows)
     np.save(files.features, np.tile(features, (10, 1)))
-    cache, notes = read_cache_contents(files, seed=3)
+    cache, notes = read_cache_contents(files, options=DatasetOptions(seed=3))
     assert np.bincount(cache.rows.splits).tolist() == [30, 10, 10]
     assert cache.texts.attribute_names == ()
     assert notes[0] == (
-        f"imported: {files.metadata} has no column split; drew 60 % train, 20 % val and 20 % test "
-        "with seed 3, stratified by group"
+        f"imported: {files.metadata} has no column split; drew 30 rows as train, 10 rows as val, "
+        "10 rows as test (60/20/20 %) with seed 3, stratified by group"
     )
 
 
@@ -61,7 +62,7 @@ def test_rejects_another_number_of_rows(files: EmbeddingFiles, features: np.ndar
 
 
 def test_class_names_determine_the_labels(all_files: EmbeddingFiles):
-    cache, _ = read_cache_contents(all_files, class_names=("dog", "cat"))
+    cache, _ = read_cache_contents(all_files, options=DatasetOptions(class_names=("dog", "cat")))
     assert cache.texts.class_names == ("dog", "cat")
     assert cache.rows.labels.tolist() == [0, 1, 0, 1, 0]
 

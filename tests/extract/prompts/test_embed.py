@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clip_cfr.extract.manifest.image_source import FileSource
-from clip_cfr.extract.manifest.manifest import Manifest, make_rows
+from clip_cfr.extract.manifest.manifest import Manifest, Sentence, make_rows
 from clip_cfr.extract.prompts.embed import average_prompts, embed_prompts
 from clip_cfr.extract.prompts.templates import TEMPLATES
 
@@ -21,7 +21,7 @@ def manifest(tmp_path) -> Manifest:
         images=FileSource(tmp_path, ()),
         class_names=("dog", "cat"),
         attribute_names=("indoor", "outdoor"),
-        class_prompts=(("dog", "A dog in the rain."), ("cat",)),
+        class_prompts=(("dog", Sentence("A dog in the rain.")), ("cat",)),
         attribute_prompts=(("indoor",), ("outdoor",)),
     )
 

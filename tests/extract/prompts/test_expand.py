@@ -1,5 +1,6 @@
 import pytest
 
+from clip_cfr.extract.manifest.manifest import Sentence
 from clip_cfr.extract.prompts.expand import expand_prompts
 from clip_cfr.extract.prompts.templates import TEMPLATES
 
@@ -8,8 +9,9 @@ from clip_cfr.extract.prompts.templates import TEMPLATES
     ("entries", "expected"),
     [
         (["dog"], ("a photo of a dog.",)),
-        (["A dog in the rain."], ("A dog in the rain.",)),
-        (["dog", "It barks."], ("a photo of a dog.", "It barks.")),
+        ([Sentence("A dog in the rain.")], ("A dog in the rain.",)),
+        (["dog", Sentence("It barks.")], ("a photo of a dog.", "It barks.")),
+        (["Panthera sp."], ("a photo of a Panthera sp..",)),
         (["St. Bernard"], ("a photo of a St. Bernard.",)),
         (["{dog} {}"], ("a photo of a {dog} {}.",)),
         ([], ()),

@@ -1,0 +1,109 @@
+"""Folders that are classes, as torchvision's ImageFolder and Hugging Face's imagefolder have them.
+
+The folders of splits are above those of classes (train/cat/a.jpg) or below them (cat/train/a.jpg),
+or there are none (cat/a.jpg). Deeper folders are part of a class.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clip_cfr.extract.datasets.common.find_list import FoundList
+from clip_cfr.extract.datasets.common.folders import LEFTOVERS, is_image_name
+from clip_cfr.extract.datasets.common.values import parse_split_word
+from clip_cfr.extract.datasets.tables.table import Table
+
+Parts = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which folder of a path is the class, and which the split.
+
+    Attributes:
+        label: index of the part of a path that is the class.
+        split: index of the part that is the split; None if there is none.
+    """
+
+    label: int
+    split: int | None = None
+
+    def depth(self) -> int:
+        """Return the smallest number of parts of a path with a class."""
+        return 2 + max(self.label, self.split or 0)
+
+
+def read_class_folders(root: Path) -> FoundList | None:
+    """Return the images of a root as a list, and warnings; None if there are not two classes."""
+    paths = list_images(root)
+    layout = find_layout(paths)
+    inside = [parts for parts in paths if len(parts) >= layout.depth()]
+    classes = {parts[layout.label] for parts in inside}
+    if len(classes) < 2 or all(parse_split_word(name) is not None for name in classes):
+        return None
+    columns = {
+        "filename": tuple("/".join(parts) for parts in inside),
+        "label": tuple(parts[layout.label] for parts in inside),
+    }
+    if layout.split is not None:
+        columns["split"] = tuple(parts[layout.split] for parts in inside)
+    table = Table(root, columns, range(1, len(inside) + 1))
+    return FoundList(table, warn_of_images_without_class(root, paths, layout))
+
+
+def list_images(root: Path) -> list[Parts]:
+    """Return the parts of the path of each image below a root, sorted."""
+    paths = []
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        subfolders[:] = sorted(name for name in subfolders if not LEFTOVERS.match(name))
+        parts = Path(folder).relative_to(root).parts
+        paths += [(*parts, name) for name in sorted(files) if is_image_name(name)]
+    return paths
+
+
+def find_layout(paths: Sequence[Parts]) -> Layout:
+    """Return which folders are splits and classes."""
+    first = count_wrappers(paths)
+    if is_split_level(paths, first):
+        return Layout(label=first + 1, split=first)
+    if is_split_level(paths, first + 1):
+        return Layout(label=first, split=first + 1)
+    return Layout(label=first)
+
+
+def count_wrappers(paths: Sequence[Parts]) -> int:
+    """Return how many folders, one in the other, hold everything and are no splits."""
+    count = 0
+    while (
+        len({parts[count] for parts in paths if len(parts) > count}) == 1
+        and min(map(len, paths)) > count + 2
+        and parse_split_word(paths[0][count]) is None
+    ):
+        count += 1
+    return count
+
+
+def is_split_level(paths: Sequence[Parts], level: int) -> bool:
+    """Return whether the folders at a level of the paths are splits, among them train.
+
+    Images directly in them, such as those of a test split without labels, do not count.
+    """
+    names = {parts[level] for parts in paths if len(parts) > level + 2}
+    if level:
+        names |= {parts[level] for parts in paths if len(parts) == level + 2}
+    codes = {parse_split_word(name) for name in names}
+    return 0 in codes and (level == 0 or None not in codes)
+
+
+def warn_of_images_without_class(
+    root: Path, paths: Sequence[Parts], layout: Layout
+) -> tuple[str, ...]:
+    """Return a warning if images are in no folder of a class."""
+    outside = [parts for parts in paths if len(parts) < layout.depth()]
+    if not outside:
+        return ()
+    return (
+        f"folder: left out {len(outside):,} of {len(paths):,} images below {root} that are in no "
+        f"folder of a class, the first is {'/'.join(outside[0])}",
+    )

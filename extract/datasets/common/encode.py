@@ -1,0 +1,256 @@
+"""Integer codes of the labels, attributes and splits of a list, however they are spelled."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int8, Int32
+
+from clip_cfr.cache.format.schema import SPLIT_NAMES
+from clip_cfr.extract.datasets.common.class_names import find_by_spelling
+from clip_cfr.extract.datasets.common.values import (
+    clean_text,
+    parse_decimal,
+    parse_flag,
+    parse_number,
+    parse_split,
+)
+from clip_cfr.extract.datasets.tables.roles import SPLIT, Role, simplify
+from clip_cfr.extract.datasets.tables.table import Table, is_renaming
+from clip_cfr.extract.errors import ExtractError
+
+SHOWN_VALUES = 6
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column as integer codes.
+
+    Attributes:
+        codes: code of each entry, from 0.
+        names: name of each code, unless the user gave other ones.
+        notes: what the user should know of how the values were read.
+    """
+
+    codes: Int32[np.ndarray, " n"]
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def encode_names(table: Table, role: Role, names: Sequence[str] | None = None) -> Coded:
+    """Return the codes of a column of names, whole numbers, or yes and no.
+
+    Whole numbers in any spelling (`1`, `1.0`, `-1`) get codes in ascending order, yes and no (or
+    true and false) the codes 1 and 0, and names the order of `names` or else of the alphabet.
+
+    Args:
+        table: the list, without missing values in this column.
+        role: role of the column.
+        names: names in the order of their codes, if the user gave them.
+
+    Raises:
+        ExtractError: if there is no such column, or a value is not one of the names, has no number
+            among them, or is a number with a fraction.
+    """
+    values = table.column(role)
+    cleaned = {value: clean_text(value) for value in dict.fromkeys(values)}
+    distinct = tuple(dict.fromkeys(cleaned.values()))
+    if all(parse_number(value) is not None for value in distinct):
+        code_of, names, notes = number_codes(table, role, distinct, names)
+    elif all(parse_flag(value) is not None for value in distinct):
+        code_of, names, notes = flag_codes(table, role, distinct, names)
+    else:
+        refuse_fractions(table, role, distinct)
+        names = tuple(names or sorted(distinct))
+        code_of, notes = word_codes(table, role, cleaned, names), ()
+    codes = {value: code_of[text] for value, text in cleaned.items()}
+    return Coded(np.array([codes[value] for value in values], np.int32), names, notes)
+
+
+Codes = dict[str, int]
+
+
+def number_codes(
+    table: Table, role: Role, distinct: Sequence[str], names: Sequence[str] | None
+) -> tuple[Codes, tuple[str, ...], tuple[str, ...]]:
+    """Return the code of each spelling of a number, the names of the codes, and notes."""
+    numbers = sorted({parse_number(text) for text in distinct})
+    column = table.find_column(role)
+    names = names or find_number_names(table, role, numbers)
+    if names and numbers[0] >= 0 and numbers[-1] < len(names):
+        return {text: parse_number(text) for text in distinct}, tuple(names), ()
+    if names and len(numbers) != len(names):
+        raise ExtractError(describe_numbers(table, role, numbers, names))
+    codes = {number: code for code, number in enumerate(numbers)}
+    code_of = {text: codes[parse_number(text)] for text in distinct}
+    counted = numbers == list(range(len(numbers)))
+    own_names = tuple(names or map(str, numbers))
+    if counted:
+        return code_of, own_names, ()
+    pairs = ", ".join(
+        f"{number} is {code} ({name})" if names else f"{number} is {code}"
+        for number, (code, name) in zip(numbers[:SHOWN_VALUES], enumerate(own_names), strict=False)
+    )
+    more = ", ..." if len(numbers) > SHOWN_VALUES else ""
+    note = (
+        f"{table.path}: the numbers in the column {column} start at {numbers[0]}"
+        f"{'' if is_consecutive(numbers) else ' and have gaps'}; they are counted from 0 here: "
+        f"{pairs}{more}"
+    )
+    return code_of, own_names, (note,)
+
+
+def is_consecutive(numbers: Sequence[int]) -> bool:
+    """Return whether ascending numbers have no gaps."""
+    return numbers[-1] - numbers[0] == len(numbers) - 1
+
+
+def find_number_names(table: Table, role: Role, numbers: Sequence[int]) -> tuple[str, ...] | None:
+    """Return the names of the numbers of a column, where the file has them.
+
+    They come from the schema of the file, or from a column of names beside it that is one-to-one
+    with the numbers, as `class_name` is with `class_id`.
+    """
+    column = table.find_column(role)
+    if column in table.value_names:
+        return table.value_names[column]
+    for name in find_renamings(table, role, column):
+        text_of = {
+            parse_number(clean_text(number)): clean_text(text)
+            for number, text in zip(table.columns[column], table.columns[name], strict=True)
+        }
+        texts = [text_of[number] for number in numbers]
+        if len(set(texts)) == len(texts) and all(parse_number(text) is None for text in texts):
+            return tuple(texts)
+    return None
+
+
+def find_renamings(table: Table, role: Role, column: str | None) -> list[str]:
+    """Return the other columns that may have the role and are one-to-one with the given one."""
+    if column is None:
+        return []
+    names = frozenset().union(*role.tiers())
+    others = [name for name in table.columns if name != column and simplify(name) in names]
+    return [name for name in others if is_renaming(table.columns[column], table.columns[name])]
+
+
+def describe_numbers(table: Table, role: Role, numbers: Sequence[int], names: Sequence[str]) -> str:
+    """Return why numbers do not fit the names, with the first row that does not."""
+    column = table.find_column(role)
+    out = next(number for number in numbers if not 0 <= number < len(names))
+    values = table.column(role)
+    index = next(i for i, value in enumerate(values) if parse_number(clean_text(value)) == out)
+    return (
+        f"{table.location(index)}: {column} is {values[index]!r}, expected one of 0 to "
+        f"{len(names) - 1} for the {len(names)} names {', '.join(names)}; the column has "
+        f"{len(numbers)} different numbers, from {numbers[0]} to {numbers[-1]}"
+    )
+
+
+def flag_codes(
+    table: Table, role: Role, distinct: Sequence[str], names: Sequence[str] | None
+) -> tuple[Codes, tuple[str, ...], tuple[str, ...]]:
+    """Return the code of each spelling of yes and no, the names of the codes, and a note."""
+    code_of = {text: int(parse_flag(text)) for text in distinct}
+    column = table.find_column(role)
+    if set(code_of.values()) != {0, 1}:
+        code_of = dict.fromkeys(code_of, 0)
+    spelled = {code: text for text, code in reversed(code_of.items())}
+    own_names = tuple(spelled[code] for code in sorted(spelled))
+    if names and len(names) < len(own_names):
+        raise ExtractError(
+            f"{table.path}: {column} has the values {', '.join(own_names)}, expected as many as "
+            f"the names {', '.join(names)}"
+        )
+    chosen = tuple(names or own_names)
+    pairs = (f"{text} is {code} ({chosen[code]})" for code, text in enumerate(own_names))
+    return code_of, chosen, (f"{table.path}: in the column {column}, {', '.join(pairs)}",)
+
+
+def refuse_fractions(table: Table, role: Role, distinct: Sequence[str]) -> None:
+    """Raise ExtractError if all values are numbers, and one of them has a fraction."""
+    if not all(parse_decimal(text) is not None for text in distinct):
+        return
+    values = table.column(role)
+    index = next(i for i, value in enumerate(values) if parse_number(clean_text(value)) is None)
+    raise ExtractError(
+        f"{table.location(index)}: {table.find_column(role)} is {values[index]!r}, expected whole "
+        f"numbers or names; name another column with --columns {role.name}=COLUMN"
+    )
+
+
+def word_codes(table: Table, role: Role, cleaned: Mapping[str, str], names: Sequence[str]) -> Codes:
+    """Return the code of each name.
+
+    Given names also match in another case or form, where that is unambiguous.
+    """
+    distinct = tuple(dict.fromkeys(cleaned.values()))
+    matches = {text: find_by_spelling(text, names) for text in distinct}
+    unknown = next((text for text in distinct if matches[text] is None), None)
+    if unknown is not None:
+        values = table.column(role)
+        index = next(i for i, value in enumerate(values) if cleaned[value] == unknown)
+        raise ExtractError(
+            f"{table.location(index)}: {table.find_column(role)} is {values[index]!r}, expected "
+            f"one of {', '.join(names)}; to rename labels, write --class-names "
+            f"{shorten(distinct[0])}=NEW,..."
+        )
+    return matches
+
+
+def shorten(text: str, length: int = 40) -> str:
+    """Return a text of at most `length` letters."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def encode_binary(table: Table, role: Role) -> Int32[np.ndarray, " n"]:
+    """Return the codes of a column of two values: 0 and 1, -1 and 1, or no and yes.
+
+    Raises:
+        ExtractError: if there is no such column, or a value is none of these.
+    """
+    values = table.column(role)
+    code_of = {value: parse_binary(clean_text(value)) for value in dict.fromkeys(values)}
+    unknown = next((i for i, value in enumerate(values) if code_of[value] is None), None)
+    if unknown is not None:
+        raise ExtractError(
+            f"{table.location(unknown)}: {table.find_column(role)} is {values[unknown]!r}, "
+            "expected 0 or 1 (also written as -1 and 1, true and false, yes and no)"
+        )
+    return np.array([code_of[value] for value in values], np.int32)
+
+
+def parse_binary(value: str) -> int | None:
+    """Return 0 or 1 for a value that says no or yes, otherwise None."""
+    flag = parse_flag(value)
+    if flag is not None:
+        return int(flag)
+    return {-1: 0, 0: 0, 1: 1}.get(parse_number(value))
+
+
+def encode_splits(table: Table) -> Int8[np.ndarray, " n"]:
+    """Return the split code of each entry.
+
+    Raises:
+        ExtractError: if there is no column of splits, or a value is none of the usual names.
+    """
+    values = table.column(SPLIT)
+    codes = {value: parse_split(clean_text(value)) for value in dict.fromkeys(values)}
+    if None in codes.values():
+        raise ExtractError(describe_unknown_splits(table, values, codes))
+    return np.array([codes[value] for value in values], np.int8)
+
+
+def describe_unknown_splits(
+    table: Table, values: Sequence[str], codes: Mapping[str, int | None]
+) -> str:
+    """Return the first row of an unknown split, the counts of all splits, and the remedy."""
+    index = next(i for i, value in enumerate(values) if codes[value] is None)
+    counts = ", ".join(f"{value} ({n:,} rows)" for value, n in Counter(values).items())
+    unknown = ",".join(value for value in codes if codes[value] is None)
+    return (
+        f"{table.location(index)}: {table.find_column(SPLIT)} is {values[index]!r}, expected "
+        f"{', '.join(SPLIT_NAMES)} or 0, 1, 2; found {counts}; leave out such rows with "
+        f"--ignore-splits {unknown}, or draw the splits anew with --columns split="
+    )

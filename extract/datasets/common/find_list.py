@@ -1,0 +1,187 @@
+"""Search for the list of a folder of images: in the root, or one folder below."""
+
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from clip_cfr.extract.datasets.common.values import parse_split_word
+from clip_cfr.extract.datasets.tables.read_table import assign_columns, read_any
+from clip_cfr.extract.datasets.tables.roles import FILENAME, LABEL, SPLIT
+from clip_cfr.extract.datasets.tables.table import Table, concatenate
+from clip_cfr.extract.errors import ExtractError
+
+# The name that Hugging Face and many projects give to the list.
+USUAL_NAME = "metadata"
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".parquet", ".feather", ".xlsx")
+COMPRESSED = ("", ".gz", ".bz2", ".xz", ".zip")
+
+
+@dataclass(frozen=True)
+class FoundList:
+    """The list of a folder.
+
+    Attributes:
+        table: the list.
+        warnings: why it was taken, where the user may not expect it.
+    """
+
+    table: Table
+    warnings: tuple[str, ...] = ()
+
+
+def read_given_list(root: Path, path: Path, columns: Mapping[str, str] | None) -> Table:
+    """Read the list that the user names, relative to the working directory or to the root.
+
+    Raises:
+        ExtractError: if there is no such file, or it is not a list.
+    """
+    if not path.exists() and (root / path).is_file():
+        path = root / path
+    if not path.exists():
+        found = ", ".join(each.name for each in list_files(root)) or "no list"
+        raise ExtractError(
+            f"{path} cannot be read (No such file or directory), nor is there {root / path}; "
+            f"{root} has {found}: check --metadata"
+        )
+    return assign_columns(read_any(path), columns or {})
+
+
+def find_list(root: Path, columns: Mapping[str, str] | None) -> FoundList | None:
+    """Return the list of a root, or None.
+
+    It is called `metadata` and is in the root or, with paths relative to it, in several folders
+    directly below; or it is the only file in the root that has columns of image names and labels,
+    or one file for each split.
+
+    Raises:
+        ExtractError: if there are several lists, or a list called `metadata` is not valid.
+    """
+    usual = [path for path in list_files(root) if is_usual(path)]
+    below = [path for folder in list_folders(root) for path in list_files(folder)]
+    if not usual:
+        usual = [path for path in below if is_usual(path)]
+    if usual:
+        return FoundList(read_lists(root, usual, columns))
+    return find_only_list(root, list_files(root), columns)
+
+
+def find_list_below(root: Path, columns: Mapping[str, str] | None) -> FoundList | None:
+    """Return the only list in the folders directly below a root, or None."""
+    below = [path for folder in list_folders(root) for path in list_files(folder)]
+    return find_only_list(root, below, columns)
+
+
+def find_only_list(
+    root: Path, paths: Sequence[Path], columns: Mapping[str, str] | None
+) -> FoundList | None:
+    """Return the only one of some files that is a list, or one list for each split, or None.
+
+    Raises:
+        ExtractError: if several files are lists.
+    """
+    lists = [table for path in paths if (table := try_to_read(path, columns)) is not None]
+    if not lists:
+        return None
+    if len(lists) > 1 and not are_splits([table.path.name for table in lists]):
+        names = ", ".join(str(table.path.relative_to(root)) for table in lists)
+        raise ExtractError(
+            f"{root} holds {len(lists)} lists of images: {names}; choose one with --metadata "
+            f"{lists[0].path.relative_to(root)}"
+        )
+    names = " and ".join(str(table.path.relative_to(root)) for table in lists)
+    warning = f"folder: {root} has no {USUAL_NAME}.csv; took {names}"
+    return FoundList(join_lists(root, lists), (warning,))
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Return the files in a folder whose ending is that of a list, sorted by name."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and list_ending(path) and path.is_file()
+    )
+
+
+def list_folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name."""
+    return sorted(
+        path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir()
+    )
+
+
+def list_ending(path: Path) -> str | None:
+    """Return the ending of a list, such as `.csv` of `list.csv.gz`, or None."""
+    name = path.name.lower()
+    endings = (end for end in ENDINGS for packed in COMPRESSED if name.endswith(end + packed))
+    return next(endings, None)
+
+
+def is_usual(path: Path) -> bool:
+    """Return whether a list has the usual name."""
+    return path.name.lower().partition(".")[0] == USUAL_NAME
+
+
+def try_to_read(path: Path, columns: Mapping[str, str] | None) -> Table | None:
+    """Return the table of a file that has columns of image names and labels, otherwise None."""
+    try:
+        table = assign_columns(read_any(path), columns or {})
+    except ExtractError:
+        return None
+    is_list = table.candidates(FILENAME) and table.candidates(LABEL)
+    return table if is_list else None
+
+
+def read_lists(root: Path, paths: Sequence[Path], columns: Mapping[str, str] | None) -> Table:
+    """Read lists of the usual name.
+
+    Raises:
+        ExtractError: if a list is not valid, or several lists are in one folder.
+    """
+    folders = [path.parent for path in paths]
+    twice = next((folder for folder in folders if folders.count(folder) > 1), None)
+    if twice is not None:
+        names = [path.name for path in paths if path.parent == twice]
+        raise ExtractError(
+            f"{twice} holds {len(names)} lists of images: {', '.join(names)}; choose one with "
+            f"--metadata {names[0]}"
+        )
+    tables = [assign_columns(read_any(path), columns or {}) for path in paths]
+    return tables[0] if folders == [root] else join_lists(root, tables)
+
+
+def are_splits(names: Iterable[str]) -> bool:
+    """Return whether names, apart from their endings, are those of different splits."""
+    codes = [parse_split_word(name.partition(".")[0]) for name in names]
+    return None not in codes and len(set(codes)) == len(codes)
+
+
+def join_lists(root: Path, tables: Sequence[Table]) -> Table:
+    """Return lists as one table, with paths relative to the root and splits named by the files.
+
+    A list that has no column of splits gets the name of its file or folder as the split.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    for names in ([t.path.name for t in tables], [t.path.parent.name for t in tables]):
+        if are_splits(names) and not any(table.candidates(SPLIT) for table in tables):
+            splits = [name.partition(".")[0] for name in names]
+            tables = [
+                replace(
+                    table,
+                    columns={**table.columns, SPLIT.name: (split,) * len(table)},
+                )
+                for table, split in zip(tables, splits, strict=True)
+            ]
+            break
+    return concatenate([prefix_paths(root, table) for table in tables])
+
+
+def prefix_paths(root: Path, table: Table) -> Table:
+    """Return a list with paths relative to the root, if they are relative to its own folder."""
+    name = table.find_column(FILENAME)
+    folder = table.path.parent.relative_to(root).as_posix()
+    if name is None or folder == "." or not (table.path.parent / table.columns[name][0]).is_file():
+        return table
+    paths = tuple(posixpath.join(folder, value) for value in table.columns[name])
+    return replace(table, columns={**table.columns, name: paths})

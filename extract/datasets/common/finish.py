@@ -1,0 +1,120 @@
+"""What every manifest gets after its loader: the user's names, prompts and val, and warnings."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from clip_cfr.cache.format.schema import SPLIT_NAMES
+from clip_cfr.extract.datasets.common.class_names import (
+    note_spelled_out,
+    spell_out,
+    warn_of_similar_names,
+    warn_of_wordless_names,
+)
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.common.overrides import override_class_names, override_prompts
+from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED, draw_splits
+from clip_cfr.extract.errors import ExtractError, OptionError
+from clip_cfr.extract.manifest.manifest import Manifest
+
+# What needs each split, and what to do where it is empty.
+NEEDED = {
+    "train": "calibrate trains on it",
+    "val": "calibrate selects on it; draw it from train with --val-fraction 0.2, here or there",
+    "test": "calibrate reports accuracy on it; add such rows, or draw all splits with --columns "
+    "split=",
+}
+
+
+def finish_manifest(
+    manifest: Manifest, options: DatasetOptions, *, has_prompts: bool = True
+) -> Manifest:
+    """Return the manifest with the class names, prompts and val of the options, and warnings.
+
+    Args:
+        manifest: manifest of a loader.
+        options: `class_names`, `prompts`, `val_fraction` and `seed` are used.
+        has_prompts: whether prompts will be embedded; warnings about them are given only then.
+
+    Raises:
+        OptionError: if an option does not fit the data set.
+        ExtractError: if the prompts file is not valid.
+    """
+    if options.class_names is not None:
+        manifest = override_class_names(manifest, options.class_names)
+    if options.prompts is not None:
+        manifest = override_prompts(manifest, options.prompts)
+    if options.val_fraction is not None:
+        manifest = draw_val(manifest, options.val_fraction, options.seed)
+    warnings = [*warn_of_names(manifest), *warn_of_empty_splits(manifest)]
+    if has_prompts:
+        warnings += warn_of_prompts(manifest)
+    return replace(manifest, warnings=(*manifest.warnings, *warnings))
+
+
+def warn_of_names(manifest: Manifest) -> tuple[str, ...]:
+    """Return warnings about classes and attribute values whose names hardly differ."""
+    return (
+        *warn_of_similar_names(manifest.dataset, "classes", manifest.class_names),
+        *warn_of_similar_names(manifest.dataset, "attribute values", manifest.attribute_names),
+    )
+
+
+def warn_of_prompts(manifest: Manifest) -> tuple[str, ...]:
+    """Return warnings about class names that are no words, or that prompts spell otherwise."""
+    spelled = [
+        name
+        for name, entries in zip(manifest.class_names, manifest.class_prompts, strict=True)
+        if entries == (spell_out(name),)
+    ]
+    return (
+        *note_spelled_out(manifest.dataset, spelled),
+        *warn_of_wordless_names(manifest.dataset, manifest.class_names, manifest.class_prompts),
+    )
+
+
+def warn_of_empty_splits(manifest: Manifest) -> tuple[str, ...]:
+    """Return a warning for each split without rows."""
+    counts = np.bincount(manifest.rows.splits, minlength=len(SPLIT_NAMES))
+    return tuple(
+        f"{manifest.dataset}: there is no row in {name}, and {NEEDED[name]}"
+        for name, count in zip(SPLIT_NAMES, counts, strict=True)
+        if not count
+    )
+
+
+def draw_val(manifest: Manifest, fraction: float, seed: int | None) -> Manifest:
+    """Return the manifest with a fraction of the training rows, drawn at random, as val.
+
+    Raises:
+        OptionError: if the fraction is not between 0 and 1, or there are rows in val already.
+        ExtractError: if there are too few training rows.
+    """
+    if not 0 < fraction < 1:
+        raise OptionError(f"--val-fraction is {fraction}, expected a number between 0 and 1")
+    rows = manifest.rows
+    num_val = int((rows.splits == 1).sum())
+    if num_val:
+        raise OptionError(
+            f"--val-fraction draws val from train where there is none, but {manifest.dataset} has "
+            f"{num_val:,} rows in val; leave the option out"
+        )
+    train = np.flatnonzero(rows.splits == 0)
+    if len(train) < 2:
+        raise ExtractError(
+            f"{manifest.dataset} has {len(train)} rows in train, too few to draw val from"
+        )
+    seed = DEFAULT_SEED if seed is None else seed
+    groups = rows.labels * max(1, len(manifest.attribute_names)) + rows.attributes
+    subjects = None if rows.subjects is None else rows.subjects[train]
+    fractions = (1 - fraction, fraction)
+    drawn, how = draw_splits(rows.labels[train], groups[train], fractions, seed, subjects)
+    splits = rows.splits.copy()
+    splits[train] = drawn
+    warning = (
+        f"{manifest.dataset}: drew {int(drawn.sum()):,} of {len(train):,} training rows as val "
+        f"with seed {seed}, {how}"
+    )
+    return replace(
+        manifest, rows=replace(rows, splits=splits), warnings=(*manifest.warnings, warning)
+    )

@@ -1,0 +1,45 @@
+"""Rows of a list that repeat an image: equal ones are dropped, contradicting ones refused."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int, Int64
+
+from clip_cfr.extract.datasets.tables.table import Table
+from clip_cfr.extract.errors import ExtractError
+
+FIELDS = ("label", "attribute", "split")
+
+
+def drop_repeated_rows(
+    table: Table, ids: Sequence[str], columns: Sequence[Int[np.ndarray, " n"] | None]
+) -> tuple[Int64[np.ndarray, " kept"], tuple[str, ...]]:
+    """Return the indices of the first entry of each image, and a warning if some are repeated.
+
+    Args:
+        table: the list, for messages.
+        ids: id of each entry.
+        columns: label, attribute and split of each entry; None where they are not in the list.
+
+    Raises:
+        ExtractError: if two entries of an image differ.
+    """
+    if len(set(ids)) == len(ids):
+        return np.arange(len(ids)), ()
+    first: dict[str, int] = {}
+    repeated = [index for index, name in enumerate(ids) if first.setdefault(name, index) != index]
+    for index in repeated:
+        for field, values in zip(FIELDS, columns, strict=True):
+            if values is not None and values[index] != values[first[ids[index]]]:
+                raise ExtractError(
+                    f"{table.location(index)}: {ids[index]!r} is already listed in row "
+                    f"{table.row_numbers[first[ids[index]]]} with another {field}; remove one of "
+                    "the two rows"
+                )
+    index = repeated[0]
+    warning = (
+        f"{table.path}: left out {len(repeated):,} rows that repeat an earlier one, the first is "
+        f"row {table.row_numbers[index]} ({ids[index]!r}, as in row "
+        f"{table.row_numbers[first[ids[index]]]})"
+    )
+    return np.delete(np.arange(len(ids)), repeated), (warning,)

@@ -1,0 +1,124 @@
+"""CSV, TSV and other text with a separator between the fields of a row."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from clip_cfr.extract.datasets.tables.table import Table, make_table, placeholder
+from clip_cfr.extract.errors import ExtractError
+
+SEPARATORS = (",", ";", "\t", "|")
+WHITE_SPACE = None
+# The line with which Excel announces the separator.
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+IMAGE_NAME = re.compile(
+    r"\.(jpe?g|jfif|png|gif|bmp|webp|tiff?|p[bgp]m|jp2|avif|hei[cf]|dcm|npy)\Z", re.IGNORECASE
+)
+SAMPLED_LINES = 20
+
+Row = tuple[int, list[str]]
+
+
+def parse_delimited(path: Path, text: str) -> Table:
+    """Return the table of text with a header; blank lines are skipped.
+
+    The separator is the one of the header, or that of a line `sep=;` before it. A file without a
+    header gets the columns `column 1`, `column 2` ...
+
+    Raises:
+        ExtractError: if there are no rows, or a row does not fit the header.
+    """
+    separator, skipped = find_separator(text)
+    rows = split_rows(path, text, separator, skipped)
+    number, header = next(rows, (0, []))
+    if not header:
+        raise ExtractError(f"{path} is empty, expected a header and rows")
+    if not lacks_header(header):
+        return make_table(path, header, rows)
+    names = [placeholder(index) for index in range(len(header))]
+    table = make_table(path, names, prepend((number, header), rows))
+    return replace(table, assigned=guess_image_column(table))
+
+
+def find_separator(text: str) -> tuple[str | None, int]:
+    """Return the separator of the fields, None for white space, and the lines before the header."""
+    lines = text.splitlines() if len(text) < 1 << 16 else text[: 1 << 16].splitlines()
+    match = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    if match:
+        return match[1], 1
+    filled = [line for line in lines if line.strip()][:SAMPLED_LINES]
+    if not filled:
+        return ",", 0
+    num_fields = {each: len(split_line(filled[0], each)) for each in SEPARATORS}
+    best = max(SEPARATORS, key=num_fields.__getitem__)
+    if num_fields[best] == 1 and is_white_space_separated(filled):
+        return WHITE_SPACE, 0
+    return best, 0
+
+
+def split_line(line: str, separator: str) -> list[str]:
+    """Return the fields of one line, [line] if they cannot be told apart."""
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [line])
+    except csv.Error:
+        return [line]
+
+
+def is_white_space_separated(lines: Sequence[str]) -> bool:
+    """Return whether all lines have the same number of words, more than one."""
+    counts = {len(line.split()) for line in lines}
+    return len(counts) == 1 and counts != {1}
+
+
+def split_rows(path: Path, text: str, separator: str | None, skipped: int) -> Iterator[Row]:
+    """Yield the number and the fields of each row that is not blank, including the header.
+
+    Args:
+        path: the file, for messages.
+        text: its content.
+        separator: separator of the fields; None for white space.
+        skipped: number of lines to skip at the start.
+    """
+    if separator is WHITE_SPACE:
+        lines = enumerate(text.splitlines(), 1)
+        yield from ((number, line.split()) for number, line in lines if line.strip())
+        return
+    stream = io.StringIO(text, newline="")
+    for _ in range(skipped):
+        stream.readline()
+    reader = csv.reader(stream, delimiter=separator, skipinitialspace=True, strict=True)
+    try:
+        yield from ((skipped + reader.line_num, fields) for fields in reader if fields)
+    except csv.Error as error:
+        raise ExtractError(
+            f"{path}, row {skipped + reader.line_num}: not valid CSV ({error}); check the quotes"
+        ) from error
+
+
+def lacks_header(header: Sequence[str]) -> bool:
+    """Return whether the first row holds the name of an image, as no header does."""
+    return any(IMAGE_NAME.search(field.strip()) for field in header)
+
+
+def prepend(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
+    """Yield the first row, then the others."""
+    yield first
+    yield from rows
+
+
+def guess_image_column(table: Table) -> dict[str, str]:
+    """Return the roles of a table without a header whose columns can be told by their content.
+
+    The column of image names is recognised by their endings. Of two columns the other is the label.
+    """
+    images = [
+        name for name, values in table.columns.items() if IMAGE_NAME.search(values[0].strip())
+    ]
+    others = [name for name in table.columns if name not in images]
+    if len(images) != 1:
+        return {}
+    label = {"label": others[0]} if len(others) == 1 else {}
+    return {"filename": images[0], **label}

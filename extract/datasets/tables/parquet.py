@@ -1,0 +1,94 @@
+"""Parquet and Feather files, read with pyarrow (the extra `parquet`)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from clip_cfr.cache.packages import missing_package
+from clip_cfr.extract.datasets.tables.cells import to_text
+from clip_cfr.extract.datasets.tables.table import Table, make_table
+from clip_cfr.extract.errors import ExtractError
+
+PARQUET_MAGIC, FEATHER_MAGIC = b"PAR1", b"ARROW1"
+
+
+def read_parquet(path: Path) -> Table:
+    """Read the columns of a Parquet or Feather file that hold text, numbers or booleans.
+
+    Rows are counted from 1.
+
+    Raises:
+        ExtractError: if pyarrow is not installed, or the file is not valid or has no such column.
+    """
+    try:
+        import pyarrow as pa
+    except ModuleNotFoundError as error:
+        raise ExtractError(f"{path} is a Parquet file: {missing_package(error)}") from error
+    try:
+        columns, metadata = read_columns(path)
+    except (pa.ArrowException, OSError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise ExtractError(f"{path} is not a valid Parquet file ({first_line})") from error
+    if not columns:
+        raise ExtractError(f"{path} has no column of text or numbers, expected filename and label")
+    rows = enumerate(zip(*columns.values(), strict=True), 1)
+    table = make_table(path, list(columns), rows)
+    return replace(table, value_names=read_value_names(metadata))
+
+
+def read_columns(path: Path) -> tuple[dict[str, list[str]], dict[bytes, bytes]]:
+    """Return the values of each flat column as text, and the metadata of the schema."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with path.open("rb") as file:
+        is_feather = file.read(len(FEATHER_MAGIC)) == FEATHER_MAGIC
+    if is_feather:
+        with pa.memory_map(str(path)) as source:
+            table = pa.ipc.open_file(source).read_all()
+    else:
+        with parquet.ParquetFile(path) as file:
+            names = [field.name for field in file.schema_arrow if is_flat(field.type)]
+            table = file.read(columns=names)
+    columns = {
+        field.name: to_texts(table.column(field.name).to_pylist())
+        for field in table.schema
+        if is_flat(field.type)
+    }
+    return columns, table.schema.metadata or {}
+
+
+def is_flat(type: Any) -> bool:
+    """Return whether values of an Arrow type are text, numbers, booleans or dates."""
+    from pyarrow import types
+
+    if types.is_dictionary(type):
+        return is_flat(type.value_type)
+    return not (types.is_nested(type) or is_binary(type))
+
+
+def is_binary(type: Any) -> bool:
+    """Return whether values of an Arrow type are bytes, such as those of images."""
+    from pyarrow import types
+
+    return types.is_binary(type) or types.is_large_binary(type) or types.is_fixed_size_binary(type)
+
+
+def to_texts(values: Sequence[Any]) -> list[str]:
+    """Return values as text."""
+    return [value if isinstance(value, str) else to_text(value) for value in values]
+
+
+def read_value_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
+    """Return the names of the numbers of each column that is a ClassLabel of Hugging Face."""
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return {
+            name: tuple(feature["names"])
+            for name, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (KeyError, TypeError, ValueError):
+        return {}
