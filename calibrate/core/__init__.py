@@ -1,1 +1,1 @@
-"""The training core: pure functions and dataclasses on arrays. No file, clock or terminal."""
+"""The training core: functions and dataclasses on arrays, without files, clocks or terminals."""

@@ -1,9 +1,9 @@
-"""The exceptions of this package."""
+"""Exceptions of the calibrate package."""
 
 
 class CalibrationError(Exception):
-    """The data or the settings allow no such training; the message says what to change."""
+    """Training is not possible with this data and these settings; says what to change."""
 
 
 class SettingsError(CalibrationError):
-    """A setting is out of its range, or not among its choices."""
+    """A setting is out of its range, not among its choices, or does not suit the task."""

@@ -1,4 +1,4 @@
-"""What there is to learn from: the arrays of a cache, checked once and trusted afterwards."""
+"""The task: the arrays of a cache, checked once and trusted afterwards."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,25 +14,33 @@ SPLITS = ("train", "val", "test")
 
 @runtime_checkable
 class RowSource(Protocol):
-    """A matrix whose rows lie elsewhere, in a file for instance, and are read when asked for."""
+    """A matrix that is read row by row, for example from a file."""
 
     shape: tuple[int, int]
     dtype: np.dtype
 
     def __getitem__(self, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows dim"]:
-        """The rows of these numbers, which ascend."""
+        """Read rows by their indices, which ascend."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Features and labels of a data set, with the head and the class embeddings to start from.
+    """Features and labels of a data set, with CLIP's head and the class embeddings.
 
-    `features` are pooled and not normalised, in float16 or float32, and may lie in a file, then
-    only ascending rows of them are asked for. `attributes` serve evaluation
-    and the baselines that say so, never CFR. Rows whose `valid` is false take part in nothing.
-    `subjects` has equal numbers for rows that are not independent.
+    Attributes:
+        features: pooled image features before the projection, not normalised, in float16 or
+            float32; in memory or in a file.
+        valid: whether each row could be read; other rows are ignored.
+        labels: class of each row.
+        attributes: spurious attribute of each row; for evaluation and for methods that say that
+            they use group labels.
+        splits: index of each row's split in `SPLITS`.
+        class_names, attribute_names: names by index.
+        projection, bias, logit_scale: CLIP's own head.
+        class_embeddings: unit-length embeddings of the class prompts.
+        subjects: equal for rows that are not independent of each other; None if all are.
 
-    The test split may be empty: training and selection do without it, metrics on it do not.
+    The test split may be empty. Training and selection do not use it.
 
     Raises:
         CalibrationError: the training or the validation split has no rows, or the training split
@@ -54,7 +62,7 @@ class Task:
 
     @classmethod
     def from_cache(cls, cache: Any) -> Self:
-        """Return the task of a feature cache, such as `clip_cfr.cache.open_cache` yields.
+        """Return the task of a feature cache, as opened by `clip_cfr.cache.open_cache`.
 
         Raises:
             CalibrationError: a split has no rows, or the training split has one class only.
@@ -110,14 +118,14 @@ class Task:
         return (self.labels * len(self.attribute_names) + self.attributes).astype(np.int32)
 
     def rows(self, split: str) -> Int32[np.ndarray, " rows"]:
-        """Numbers of the readable rows of a split, ascending."""
+        """Return the indices of the valid rows of a split, ascending."""
         return np.flatnonzero(self.valid & (self.splits == SPLITS.index(split))).astype(np.int32)
 
     def group_counts(self, split: str) -> Int[np.ndarray, " groups"]:
-        """Number of readable rows of each group in a split."""
+        """Count the valid rows of each group in a split."""
         return np.bincount(self.groups[self.rows(split)], minlength=self.num_groups)
 
     def group_name(self, group: int) -> tuple[str, str]:
-        """Names of the class and the attribute of a group."""
+        """Return the names of the class and the attribute of a group."""
         label, attribute = divmod(int(group), len(self.attribute_names))
         return self.class_names[label], self.attribute_names[attribute]
