@@ -1,1 +1,1 @@
-"""How fast this machine trains, next to its own matrix product and to loops in PyTorch."""
+"""Benchmark of training, against a matrix product on this machine and loops in PyTorch."""

@@ -1,59 +1,62 @@
-"""What the turns come to: medians of ratios, by the names that `bench train --json` prints."""
+"""Compute the figures of `bench train` from its repeats, as medians and medians of ratios."""
 
 from statistics import median
 
 from clip_cfr.calibrate.bench.sizes import Sizes
-from clip_cfr.calibrate.bench.timing import Turn, middle, ratio
-from clip_cfr.calibrate.bench.training import PRODUCT_ROWS, STEPS_AN_EVALUATION
+from clip_cfr.calibrate.bench.timing import Repeat, median_of, median_ratio
+from clip_cfr.calibrate.bench.training import PRODUCT_ROWS, STEPS_PER_EVALUATION
 from clip_cfr.calibrate.core.settings import Settings
 
 GIGA = 1e9
 
 
-def training_figures(sizes: Sizes, settings: Settings, turns: list[Turn]) -> dict[str, float]:
-    """Rates and shares of the stages of training.
+def training_figures(sizes: Sizes, settings: Settings, repeats: list[Repeat]) -> dict[str, float]:
+    """Return step times, and the rate of CFR relative to a matrix product.
 
-    `gemm_fraction` counts 4 * rows * dim * embedding operations a step of CFR: the product of the
-    rows with the projection and the gradient of it, for the rows that a step must project. The
-    time counts the compiled loop. `gemm_fraction_stage` counts the whole stage: drawing rows,
-    centroids, and an evaluation every 40 steps as well.
+    Both fractions count 4 * rows * dim * embedding operations per CFR step: the product of the
+    projected rows with the projection, and its gradient. `gemm_fraction` is timed on the compiled
+    loop alone, `gemm_fraction_stage` on the whole stage, which also draws rows, computes centroids
+    and evaluates every 40 steps.
     """
     rows = settings.batch_size + settings.calibration_batch_size + settings.negative_pool
     area = sizes.dim * sizes.embedding
     product_flops, step_flops = 2 * PRODUCT_ROWS * area, 4 * rows * area
-    share = step_flops / product_flops
+    relative_work = step_flops / product_flops
     return {
-        "gemm_gflops": product_flops / GIGA / middle(turns, "product"),
-        "erm_step_seconds": middle(turns, "erm_step"),
-        "cfr_step_seconds": middle(turns, "cfr_step"),
-        "cfr_loop_step_seconds": middle(turns, "loop_step"),
-        "gemm_fraction": share * ratio(turns, "loop_step_product", "loop_step"),
-        "gemm_fraction_stage": share * ratio(turns, "cfr_step_product", "cfr_step"),
-        "validation_fraction": median(validation_fraction(sizes, turn) for turn in turns),
+        "gemm_gflops": product_flops / GIGA / median_of(repeats, "product"),
+        "erm_step_seconds": median_of(repeats, "erm_step"),
+        "cfr_step_seconds": median_of(repeats, "cfr_step"),
+        "cfr_loop_step_seconds": median_of(repeats, "loop_step"),
+        "gemm_fraction": relative_work * median_ratio(repeats, "loop_step_product", "loop_step"),
+        "gemm_fraction_stage": relative_work
+        * median_ratio(repeats, "cfr_step_product", "cfr_step"),
+        "validation_fraction": median(validation_fraction(sizes, values) for values in repeats),
     }
 
 
-def validation_fraction(sizes: Sizes, turn: Turn) -> float:
-    """Seconds of evaluations over seconds of steps, at 100 evaluations in 4,000 steps.
+def validation_fraction(sizes: Sizes, values: Repeat) -> float:
+    """Return the time of evaluations divided by that of steps, at 1 evaluation in 40 steps.
 
-    Two loops of as many steps differ in their evaluations alone: one a piece, and many.
+    Two loops with equally many steps are compared: one with an evaluation per segment, one with
+    `many_evaluations`. Their difference is the time of the additional evaluations.
     """
-    more = (sizes.many_evaluations - sizes.loop_pieces) / sizes.steps
-    evaluation = (turn["evaluated_step"] - turn["loop_step"]) / more
-    step = turn["loop_step"] - evaluation * sizes.loop_pieces / sizes.steps
-    return evaluation / (STEPS_AN_EVALUATION * step)
+    more = (sizes.many_evaluations - sizes.loop_segments) / sizes.steps
+    evaluation = (values["evaluated_step"] - values["loop_step"]) / more
+    step = values["loop_step"] - evaluation * sizes.loop_segments / sizes.steps
+    return evaluation / (STEPS_PER_EVALUATION * step)
 
 
-def peer_figures(names: list[str], turns: list[Turn]) -> dict[str, float]:
-    """Seconds of a step of other loops, and how many times as fast the compiled one is.
+def pytorch_figures(names: list[str], repeats: list[Repeat]) -> dict[str, float]:
+    """Return the step time of each PyTorch loop, and the speed-up of the compiled loop over it.
 
-    Both get the rows of every step ready drawn; ours evaluates too.
+    No loop is charged for drawing rows: all read indices drawn in advance. The time of the
+    compiled loop includes its evaluations.
     """
     return {
         key: value
         for name in names
         for key, value in (
-            (f"{name}_step_seconds", middle(turns, name)),
-            (f"speedup_vs_{name}", ratio(turns, name, "loop_step")),
+            (f"{name}_step_seconds", median_of(repeats, name)),
+            (f"speedup_vs_{name}", median_ratio(repeats, name, "loop_step")),
         )
     }

@@ -1,9 +1,9 @@
-"""Runs a command, and writes its seconds and its peak memory to a file as JSON.
+"""Run a command, and write its duration and its peak memory to a file as JSON.
 
 python calibrate/bench/measure_command.py FILE COMMAND...
 
-A small process between the benchmark and the command: Linux counts what the starting process holds
-in the peak of the one that it starts.
+This small process starts the command on behalf of the benchmark, because Linux includes the memory
+of the parent process in the peak of a child.
 """
 
 import json
@@ -14,18 +14,18 @@ from pathlib import Path
 from time import perf_counter
 
 MEGA = 1e6
-# What the system counts peak memory in.
+# Unit of `ru_maxrss` in bytes.
 UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def main() -> int:
-    """The exit code of the command."""
+    """Run the command and return its exit code."""
     file, *command = sys.argv[1:]
     start = perf_counter()
     code = subprocess.call(command)
-    took = perf_counter() - start
+    duration = perf_counter() - start
     rss = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * UNIT / MEGA
-    Path(file).write_text(json.dumps({"seconds": took, "rss_mb": rss}))
+    Path(file).write_text(json.dumps({"seconds": duration, "rss_mb": rss}))
     return code
 
 

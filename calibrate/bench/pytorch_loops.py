@@ -1,4 +1,7 @@
-"""Loops in PyTorch that train the same stage, as processes of their own; and whether they do."""
+"""PyTorch loops that train the same CFR stage, in processes of their own.
+
+A loop is compared only if it computes the same losses.
+"""
 
 import json
 import subprocess
@@ -11,76 +14,93 @@ import jax
 import numpy as np
 
 from clip_cfr.calibrate.bench.sizes import Sizes
-from clip_cfr.calibrate.bench.timing import Turn
+from clip_cfr.calibrate.bench.timing import Repeat
 from clip_cfr.calibrate.core.segments import Segment
 
-# Programs, run in processes of their own: this package never imports PyTorch.
+# Scripts that run in processes of their own, because this package never imports PyTorch.
 FOLDER = Path(__file__).with_name("pytorch")
 CHECKED_STEPS = 20
-# The losses are about 1, in float32.
+# Largest difference of losses, which are about 1 and computed in float32.
 TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class Peer:
-    """A loop: its name, which is that of its file too, and the steps that are timed."""
+class PyTorchLoop:
+    """A script that trains a stage in PyTorch.
+
+    Attributes:
+        name: name of the script, without `.py`.
+        steps: number of steps to time.
+    """
 
     name: str
     steps: int
 
     def run(self, stage: Path, *options: str) -> dict:
-        """The losses and the seconds of a step that the loop prints.
+        """Run the script; return its output: the losses, and the seconds per step.
 
         Raises:
-            RuntimeError: it failed; with the last line that it said.
+            RuntimeError: the script failed; with the last line of its standard error.
         """
         script = FOLDER / f"{self.name}.py"
         command = [sys.executable, str(script), str(stage), *options]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-            raise RuntimeError(f"{script.name} ended with exit code {done.returncode}: {last}")
-        return json.loads(done.stdout)
+        process = subprocess.run(command, capture_output=True, text=True)
+        if process.returncode:
+            last_line = (process.stderr.strip().splitlines() or ["no error message"])[-1]
+            raise RuntimeError(
+                f"{script.name} ended with exit code {process.returncode}: {last_line}"
+            )
+        return json.loads(process.stdout)
 
 
 @dataclass(frozen=True)
-class Peers:
-    """The loops that take part, and why the others do not."""
+class ComparableLoops:
+    """The PyTorch loops that can be compared with the compiled loop.
+
+    Attributes:
+        stage: .npz file with the inputs of the loops.
+        loops: the comparable loops.
+        objections: reason why each other loop is not comparable, by name.
+    """
 
     stage: Path
-    taking_part: list[Peer]
-    excuses: dict[str, str]
+    loops: list[PyTorchLoop]
+    objections: dict[str, str]
 
-    def measure(self) -> Turn:
-        """Seconds of a step of each loop."""
-        steps = {peer: ("--steps", str(peer.steps)) for peer in self.taking_part}
-        return {p.name: p.run(self.stage, *options)["seconds"] for p, options in steps.items()}
+    def measure(self) -> Repeat:
+        """Return the seconds per step of each loop."""
+        return {
+            loop.name: loop.run(self.stage, "--steps", str(loop.steps))["seconds"]
+            for loop in self.loops
+        }
 
 
-def invite(sizes: Sizes, segment: Segment, losses: np.ndarray, folder: Path) -> Peers:
-    """The loops that compute our losses here.
+def find_comparable_loops(
+    sizes: Sizes, segment: Segment, losses: np.ndarray, folder: Path
+) -> ComparableLoops:
+    """Find the PyTorch loops that run here and compute the same losses.
 
     Args:
         segment: the whole stage.
-        losses: of its first steps, without dropout.
-        folder: where the input of the loops goes.
+        losses: losses of its first steps without dropout.
+        folder: folder for the input file of the loops.
     """
     stage = folder / "stage.npz"
-    peers = [
-        Peer("pytorch_loop", sizes.loop_steps),
-        Peer("pytorch_vectorised", sizes.vectorised_steps),
+    loops = [
+        PyTorchLoop("pytorch_loop", sizes.loop_steps),
+        PyTorchLoop("pytorch_vectorised", sizes.vectorised_steps),
     ]
-    reason = reason_against_all()
+    reason = find_common_objection()
     if reason is not None:
-        return Peers(stage, [], {peer.name: reason for peer in peers})
-    np.savez(stage, **as_arrays(segment))
-    found = {peer: objection(peer, stage, losses) for peer in peers}
-    excuses = {peer.name: why for peer, why in found.items() if why is not None}
-    return Peers(stage, [peer for peer in peers if found[peer] is None], excuses)
+        return ComparableLoops(stage, [], {loop.name: reason for loop in loops})
+    np.savez(stage, **stage_arrays(segment))
+    found = {loop: find_objection(loop, stage, losses) for loop in loops}
+    objections = {loop.name: reason for loop, reason in found.items() if reason is not None}
+    return ComparableLoops(stage, [loop for loop in loops if found[loop] is None], objections)
 
 
-def reason_against_all() -> str | None:
-    """Why no PyTorch loop can be compared with here."""
+def find_common_objection() -> str | None:
+    """Return why no PyTorch loop can be compared on this machine; None if they can."""
     if find_spec("torch") is None:
         return "PyTorch is not installed: pip install 'clip-cfr[extract]'"
     if jax.default_backend() != "cpu":
@@ -88,25 +108,29 @@ def reason_against_all() -> str | None:
     return None
 
 
-def objection(peer: Peer, stage: Path, losses: np.ndarray) -> str | None:
-    """Why a loop cannot be compared with: it fails, or does not compute what we do."""
+def find_objection(loop: PyTorchLoop, stage: Path, losses: np.ndarray) -> str | None:
+    """Return why a loop cannot be compared: it fails or computes other losses; None if it can."""
     try:
-        found = peer.run(stage, "--steps", str(len(losses)), "--no-dropout")["losses"]
+        found = loop.run(stage, "--steps", str(len(losses)), "--no-dropout")["losses"]
     except RuntimeError as error:
         return str(error)
-    apart = float(np.abs(losses - found).max())
-    if apart <= TOLERANCE:
+    difference = float(np.abs(losses - found).max())
+    if difference <= TOLERANCE:
         return None
-    return f"its losses differ from ours by up to {apart:.2g} in the first {len(losses)} steps"
+    return f"its losses differ from ours by up to {difference:.2g} in the first {len(losses)} steps"
 
 
-def as_arrays(segment: Segment) -> dict[str, np.ndarray]:
-    """All that a step of the default stage needs: centroids, and random negatives out of a pool."""
+def stage_arrays(segment: Segment) -> dict[str, np.ndarray]:
+    """Return the inputs of a stage with the default settings, as arrays by name.
+
+    With these settings the positives are centroids, and the negatives are random rows of a pool.
+    """
     stage, data = segment.stage, segment.data
     batches, hyperparameters = stage.batches, stage.hyperparameters
-    rows, slots = map(np.asarray, batches.negatives)
-    steps, parts, places = rows.shape
-    in_pool = slots + places * np.arange(parts)[:, None, None]
+    rows, indices = map(np.asarray, batches.negatives)
+    steps, blocks, block_rows = rows.shape
+    # Indices into a block of the pool become indices into the whole pool.
+    pool_indices = indices + block_rows * np.arange(blocks)[:, None, None]
     arrays = {
         "features": data.features.values,
         "feature_scale": data.features.scale,
@@ -119,13 +143,13 @@ def as_arrays(segment: Segment) -> dict[str, np.ndarray]:
         "anchors": batches.anchors,
         "training": batches.training,
         "pool": rows.reshape(steps, -1),
-        "slots": in_pool.reshape(steps, -1, slots.shape[-1]),
+        "negatives": pool_indices.reshape(steps, -1, indices.shape[-1]),
         "alpha": batches.alpha,
         "lr": stage.sgd.lr,
         "momentum": stage.sgd.momentum,
         "weight_decay": stage.sgd.weight_decay,
         "temperature": hyperparameters.temperature,
-        "holistic": hyperparameters.holistic_weight,
+        "holistic_weight": hyperparameters.holistic_weight,
         "dropout": hyperparameters.dropout_rate,
         "dps_momentum": hyperparameters.dps_momentum,
     }

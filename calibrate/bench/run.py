@@ -1,67 +1,84 @@
-"""The whole benchmark of training."""
+"""Run the benchmark of training."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from clip_cfr.calibrate.bench import grids
-from clip_cfr.calibrate.bench.figures import peer_figures, training_figures
-from clip_cfr.calibrate.bench.pytorch_loops import CHECKED_STEPS, Peers, invite
-from clip_cfr.calibrate.bench.runs import CommandLine, celeba_figures, run_figures
+from clip_cfr.calibrate.bench.figures import pytorch_figures, training_figures
+from clip_cfr.calibrate.bench.grids import NO_GPU, measure_gpu_grid, measure_grid
+from clip_cfr.calibrate.bench.pytorch_loops import (
+    CHECKED_STEPS,
+    ComparableLoops,
+    find_comparable_loops,
+)
+from clip_cfr.calibrate.bench.runs import CommandLine, measure_calibrate, measure_large_cache
 from clip_cfr.calibrate.bench.sizes import Sizes
 from clip_cfr.calibrate.bench.table import FIGURES
-from clip_cfr.calibrate.bench.timing import take_turns
-from clip_cfr.calibrate.bench.training import Training, first_losses, set_up
+from clip_cfr.calibrate.bench.timing import measure_interleaved
+from clip_cfr.calibrate.bench.training import (
+    TrainingBenchmark,
+    compute_first_losses,
+    make_benchmark,
+)
 from clip_cfr.calibrate.runtime import jax_setup
 
-Tell = Callable[[str], None]
 
-
-def bench_train(words: Sequence[str], sizes: Sizes, repeats: int, tell: Tell) -> dict[str, Any]:
-    """All figures by name; None for what cannot be measured here, and the reason why.
+def bench_train(
+    program: Sequence[str], sizes: Sizes, repeats: int, message: Callable[[str], None]
+) -> dict[str, Any]:
+    """Measure all figures.
 
     Args:
-        words: what starts the command line.
-        repeats: turns that the medians are over.
-        tell: hears what is measured next.
+        program: words that start the command line.
+        sizes: rows, widths and steps.
+        repeats: number of repeats to take medians over.
+        message: callback receiving what is measured next.
+
+    Returns:
+        All figures by name. A figure that cannot be measured here is None, and `not_measured` has
+        the reason.
 
     Raises:
         CalibrationError: a command failed.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
-        command_line = CommandLine(words, folder)
-        # Before JAX starts here: it would hold the GPU that they need.
-        tell("calibrate, twice")
-        found = run_figures(command_line, sizes)
-        tell("calibrate on a cache of the size of CelebA")
-        found |= celeba_figures(command_line, sizes)
+        command_line = CommandLine(program, folder)
+        # The commands run before JAX starts in this process and reserves the memory of the GPU.
+        message("calibrate, twice")
+        result = measure_calibrate(command_line, sizes)
+        message("calibrate on a cache of the size of CelebA")
+        result |= measure_large_cache(command_line, sizes)
         jax_setup.start("auto")
-        training = set_up(sizes)
-        tell("whether the PyTorch loops compute the same losses")
-        peers = invited(training, folder)
-        tell(f"stages and loops, in {repeats} turns")
-        found |= turn_figures(training, peers, repeats)
-        tell("grids")
-        found |= grids.grid_figures(training, folder) | grids.gpu_figures(training, folder)
-    missing = {f"speedup_vs_{peer}": why for peer, why in peers.excuses.items()}
-    if "gpu_grid_ratio" not in found:
-        missing["gpu_grid_ratio"] = grids.NO_GPU
+        benchmark = make_benchmark(sizes)
+        message("whether the PyTorch loops compute the same losses")
+        comparable = check_pytorch_loops(benchmark, folder)
+        message(f"stages and loops, {repeats} repeats")
+        result |= measure_training(benchmark, comparable, repeats)
+        message("grids")
+        result |= measure_grid(benchmark, folder) | measure_gpu_grid(benchmark, folder)
+    missing = {f"speedup_vs_{name}": reason for name, reason in comparable.objections.items()}
+    if "gpu_grid_ratio" not in result:
+        missing["gpu_grid_ratio"] = NO_GPU
     about = {"rows": list(sizes.rows), "steps": sizes.steps, "repeats": repeats}
-    return {**dict.fromkeys(FIGURES), **found, **about, "not_measured": missing}
+    return {**dict.fromkeys(FIGURES), **result, **about, "not_measured": missing}
 
 
-def invited(training: Training, folder: Path) -> Peers:
-    """The PyTorch loops that train the stage as we do."""
-    segment = training.cfr_segment(training.experiment())
-    return invite(training.sizes, segment, first_losses(training, segment, CHECKED_STEPS), folder)
+def check_pytorch_loops(benchmark: TrainingBenchmark, folder: Path) -> ComparableLoops:
+    """Return the PyTorch loops whose losses equal those of the compiled loop."""
+    segment = benchmark.make_cfr_segment(benchmark.make_experiment())
+    losses = compute_first_losses(benchmark, segment, CHECKED_STEPS)
+    return find_comparable_loops(benchmark.sizes, segment, losses, folder)
 
 
-def turn_figures(training: Training, peers: Peers, repeats: int) -> dict[str, float]:
-    """Figures of training and of the PyTorch loops that take part."""
-    training.measure()  # compiles
-    turns = take_turns([training.measure, peers.measure], repeats)
-    names = [peer.name for peer in peers.taking_part]
-    settings = training.settings
-    return training_figures(training.sizes, settings, turns) | peer_figures(names, turns)
+def measure_training(
+    benchmark: TrainingBenchmark, comparable: ComparableLoops, repeats: int
+) -> dict[str, float]:
+    """Return the figures of the training stages and of the PyTorch loops."""
+    benchmark.measure()  # Compiles.
+    values = measure_interleaved([benchmark.measure, comparable.measure], repeats)
+    names = [loop.name for loop in comparable.loops]
+    return training_figures(benchmark.sizes, benchmark.settings, values) | pytorch_figures(
+        names, values
+    )

@@ -1,4 +1,4 @@
-"""Whole runs of the command line as a user starts them: seconds, start-up, and peak memory."""
+"""Run commands as a user does, and measure their duration, start-up time and peak memory."""
 
 import json
 import subprocess
@@ -16,58 +16,71 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.task import SPLITS, Task
 
 MEGA = 1e6
-MEASURED = str(Path(__file__).with_name("measure_command.py"))
-# Enough to touch all rows; memory does not depend on how often.
+MEASURE_COMMAND = str(Path(__file__).with_name("measure_command.py"))
+# Enough steps to read all rows; more would not change the peak memory.
 FEW_STEPS = ("--steps", "40", "--erm-steps", "40")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a command printed as JSON, its seconds from start to exit, and its peak memory."""
+    """A command that has ended without an error.
 
-    printed: dict[str, Any]
+    Attributes:
+        output: its output, parsed as JSON.
+        seconds: time from start to exit.
+        rss_mb: peak memory.
+    """
+
+    output: dict[str, Any]
     seconds: float
     rss_mb: float
 
 
 @dataclass(frozen=True)
 class CommandLine:
-    """The words that start the command line, and a folder for its files."""
+    """The command line of this program.
 
-    words: Sequence[str]
+    Attributes:
+        program: words that start it.
+        folder: folder for the files that its commands write.
+    """
+
+    program: Sequence[str]
     folder: Path
 
     def run(self, *options: str | Path) -> Run:
-        """A command, run to its end.
+        """Run a command with `--json` to its end.
 
         Raises:
-            CalibrationError: it failed; with the last line that it said.
+            CalibrationError: it failed; with the last line of its standard error.
         """
-        command = [*self.words, *map(str, options), "--json"]
+        command = [*self.program, *map(str, options), "--json"]
         report = self.folder / "measured.json"
-        # -P: no module beside the script may take the place of one of Python's own.
-        measured = [sys.executable, "-P", MEASURED, str(report), *command]
-        done = subprocess.run(measured, capture_output=True, text=True)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-            raise CalibrationError(f"{' '.join(command)}: exit code {done.returncode}: {last}")
-        return Run(json.loads(done.stdout), **json.loads(report.read_text()))
+        # -P: do not let modules beside the script shadow the standard library.
+        measured_command = [sys.executable, "-P", MEASURE_COMMAND, str(report), *command]
+        process = subprocess.run(measured_command, capture_output=True, text=True)
+        if process.returncode:
+            last_line = (process.stderr.strip().splitlines() or ["no error message"])[-1]
+            raise CalibrationError(
+                f"{' '.join(command)}: exit code {process.returncode}: {last_line}"
+            )
+        return Run(json.loads(process.stdout), **json.loads(report.read_text()))
 
-    def cache_of(self, name: str, task: Task) -> Path:
-        """A cache of a task, made with the `import` command."""
+    def import_task(self, name: str, task: Task) -> Path:
+        """Write the cache of a task with the command `import`."""
         cache = self.folder / f"{name}.h5"
         files = write_embeddings(self.folder, task)
         self.run("import", *files, "--out", cache)
         return cache
 
     def calibrate(self, cache: Path, *options: str) -> Run:
-        """A run of `calibrate` on a cache."""
+        """Run `calibrate` on a cache."""
         run = self.folder / "run"
         return self.run("calibrate", "--cache", cache, "--out", run, "--overwrite", *options)
 
 
 def write_embeddings(folder: Path, task: Task) -> list[str | Path]:
-    """The options of `import` that name the files written here."""
+    """Write the arrays of a task to files, and return the options of `import` that name them."""
     arrays = {
         "--features": task.features,
         "--projection": task.projection,
@@ -84,13 +97,13 @@ def write_embeddings(folder: Path, task: Task) -> list[str | Path]:
     return [*options, "--metadata", metadata]
 
 
-def run_figures(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
-    """Seconds and memory of the second of two runs; programs that the first compiled are kept."""
-    cache = command_line.cache_of("waterbirds", task_of(sizes, sizes.rows))
+def measure_calibrate(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
+    """Return time and memory of the second of two runs, which reads the compiled programs."""
+    cache = command_line.import_task("waterbirds", make_task(sizes, sizes.rows))
     for _ in range(2):
         run = command_line.calibrate(cache, *sizes.run_options)
     cache.unlink()
-    parts = run.printed["seconds"]
+    parts = run.output["seconds"]
     return {
         "calibrate_seconds": run.seconds,
         "calibrate_rss_mb": run.rss_mb,
@@ -100,15 +113,15 @@ def run_figures(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
     }
 
 
-def celeba_figures(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
-    """The size of a cache as large as that of CelebA, and the peak memory of a short run on it."""
-    cache = command_line.cache_of("celeba", task_of(sizes, sizes.celeba_rows))
+def measure_large_cache(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
+    """Return the size of a cache with the rows of CelebA, and the peak memory of a short run."""
+    cache = command_line.import_task("celeba", make_task(sizes, sizes.celeba_rows))
     size = cache.stat().st_size
     run = command_line.calibrate(cache, *FEW_STEPS)
     cache.unlink()
     return {"celeba_cache_mb": size / MEGA, "celeba_rss_mb": run.rss_mb}
 
 
-def task_of(sizes: Sizes, rows: Splits) -> Task:
-    """A synthetic task of the benchmark's widths."""
+def make_task(sizes: Sizes, rows: Splits) -> Task:
+    """Return a synthetic task with the widths of the benchmark."""
     return synthetic_task(rows, sizes.dim, sizes.embedding)

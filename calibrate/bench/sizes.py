@@ -1,4 +1,4 @@
-"""How much the benchmark measures."""
+"""Sizes of the benchmark: rows, widths and steps."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,20 @@ Splits = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows, widths and steps of everything that is measured.
+    """Rows, widths and steps of the benchmark.
 
     Attributes:
-        rows: rows of train, val and test that training is timed on.
-        celeba_rows: rows that the memory of a large data set is measured on.
-        dim, embedding: widths before and after the projection.
-        steps: of a stage that is timed; also of each point of the grid.
-        loop_pieces: of the steps, for the compiled loop alone; each ends with one evaluation.
-        many_evaluations: of the loop that is timed with many of them.
-        loop_steps, vectorised_steps: of the two PyTorch loops.
-        run_options: of the `calibrate` runs on `rows`; none means the default settings.
-        grid_points: how many points the grid has.
+        rows: rows of train, val and test for the training times.
+        celeba_rows: rows of train, val and test for the memory of a large data set.
+        dim: width of the features.
+        embedding: width of the embeddings.
+        steps: steps of each timed stage, and of each point of the grid.
+        loop_segments: segments into which these steps are split when the compiled loop is timed
+            alone; each ends with one evaluation.
+        many_evaluations: evaluations of the loop from which their cost is computed.
+        loop_steps, vectorised_steps: steps of the two PyTorch loops.
+        run_options: options of the timed `calibrate` runs; empty for the default settings.
+        grid_points: number of points of the grid.
     """
 
     rows: Splits
@@ -26,7 +28,7 @@ class Sizes:
     dim: int
     embedding: int
     steps: int
-    loop_pieces: int
+    loop_segments: int
     many_evaluations: int
     loop_steps: int
     vectorised_steps: int
@@ -37,28 +39,28 @@ class Sizes:
 WATERBIRDS: Splits = (4795, 1199, 5794)
 CELEBA: Splits = (162_770, 19_867, 19_962)
 
-# The widths are those of CLIP ViT-L/14.
+# With the widths of CLIP ViT-L/14.
 FULL = Sizes(
     rows=WATERBIRDS,
     celeba_rows=CELEBA,
     dim=1024,
     embedding=768,
     steps=400,
-    loop_pieces=4,
+    loop_segments=4,
     many_evaluations=200,
     loop_steps=22,
     vectorised_steps=102,
     run_options=(),
     grid_points=32,
 )
-# Every path of the code, and figures that say nothing; of equal sizes, to compile less.
+# Runs all code; the figures mean nothing. Equal sizes, so that fewer programs are compiled.
 QUICK = Sizes(
     rows=(600, 120, 120),
     celeba_rows=(600, 120, 120),
     dim=48,
     embedding=32,
     steps=40,
-    loop_pieces=4,
+    loop_segments=4,
     many_evaluations=20,
     loop_steps=4,
     vectorised_steps=4,

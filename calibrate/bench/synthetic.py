@@ -1,4 +1,4 @@
-"""Random features of the shape of a data set."""
+"""Synthetic tasks with the sizes of real data sets."""
 
 import numpy as np
 
@@ -9,12 +9,14 @@ CHUNK = 8192
 
 
 def synthetic_task(splits: Splits, dim: int, embedding: int, seed: int = 0) -> Task:
-    """Random float16 features; half of all labels are noise, so that no head fits them and the
-    calibration set is large.
+    """Return a task of random float16 features and random labels.
+
+    No head fits random labels, so the calibration set is large.
 
     Args:
         splits: rows of train, val and test.
-        dim, embedding: widths before and after the projection.
+        dim, embedding: widths of the features and of the embeddings.
+        seed: seed of all random values.
     """
     rng, count = np.random.default_rng(seed), sum(splits)
     labels, attributes = rng.integers(2, size=(2, count), dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Timing on a noisy machine: all is measured in turns, and ratios are taken within a turn."""
+"""Timing on a noisy machine: measurements are interleaved, and ratios taken within a repeat."""
 
 from collections.abc import Callable, Iterable
 from statistics import median
@@ -6,31 +6,32 @@ from time import perf_counter
 
 import jax
 
-# What was measured in one turn, by name.
-Turn = dict[str, float]
+# Values measured in one repeat, by name.
+Repeat = dict[str, float]
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Seconds until the result of a call is there."""
+def time_call(function: Callable[[], object]) -> float:
+    """Return the seconds that a call takes, including the JAX computations of its result."""
     start = perf_counter()
     jax.block_until_ready(function())
     return perf_counter() - start
 
 
-def take_turns(measures: Iterable[Callable[[], Turn]], turns: int) -> list[Turn]:
-    """What all measure, turn by turn.
+def measure_interleaved(measures: Iterable[Callable[[], Repeat]], repeats: int) -> list[Repeat]:
+    """Call all measures once per repeat, and merge their values in each repeat.
 
-    What slows the machine for longer than a turn slows all of them, and leaves their ratios.
+    A slowdown of the machine that lasts longer than a repeat affects all values of the repeat
+    equally and cancels in their ratios.
     """
     measures = list(measures)
-    return [{k: v for measure in measures for k, v in measure().items()} for _ in range(turns)]
+    return [{k: v for measure in measures for k, v in measure().items()} for _ in range(repeats)]
 
 
-def middle(turns: list[Turn], name: str) -> float:
-    """Median over the turns."""
-    return median(turn[name] for turn in turns)
+def median_of(repeats: list[Repeat], name: str) -> float:
+    """Return the median of a value over the repeats."""
+    return median(values[name] for values in repeats)
 
 
-def ratio(turns: list[Turn], over: str, under: str) -> float:
-    """Median over the turns of a ratio."""
-    return median(turn[over] / turn[under] for turn in turns)
+def median_ratio(repeats: list[Repeat], numerator: str, denominator: str) -> float:
+    """Return the median over the repeats of the ratio of two values."""
+    return median(values[numerator] / values[denominator] for values in repeats)

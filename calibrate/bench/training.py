@@ -1,4 +1,4 @@
-"""Times the stages of training in this process: ERM, CFR, and CFR's compiled loop alone."""
+"""Time the training stages in this process: ERM, CFR, and CFR's compiled loop alone."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 
 from clip_cfr.calibrate.bench.sizes import Sizes
 from clip_cfr.calibrate.bench.synthetic import synthetic_task
-from clip_cfr.calibrate.bench.timing import Turn, seconds
+from clip_cfr.calibrate.bench.timing import Repeat, time_call
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import Prepared, prepare
 from clip_cfr.calibrate.core.segments import Segment, evaluation_steps
@@ -19,85 +19,91 @@ from clip_cfr.calibrate.core.train import Trained, train
 from clip_cfr.calibrate.methods import cfr, fit
 
 PRODUCT_ROWS = 4096
-PRODUCTS = 10
-# As in a stage of 4,000 steps with 100 evaluations.
-STEPS_AN_EVALUATION = 40
+NUM_PRODUCTS = 10
+# As with the default settings: 100 evaluations in 4,000 steps.
+STEPS_PER_EVALUATION = 40
 
 
 @dataclass(frozen=True)
-class Training:
-    """A task, the settings that it is trained with, and how much of that is timed."""
+class TrainingBenchmark:
+    """A task and the settings to train it with.
+
+    Attributes:
+        sizes: sizes of the task, and the numbers of steps to time.
+        prepared: the task.
+        settings: settings of the timed stages.
+    """
 
     sizes: Sizes
     prepared: Prepared
     settings: Settings
 
-    def experiment(self) -> Experiment:
-        """One whose ERM stage has not run."""
+    def make_experiment(self) -> Experiment:
+        """Return an experiment whose ERM stage is not trained yet."""
         return Experiment(self.prepared, self.settings, seed=0)
 
-    def cfr_segment(self, experiment: Experiment) -> Segment:
-        """The CFR stage with all rows drawn and on the device."""
+    def make_cfr_segment(self, experiment: Experiment) -> Segment:
+        """Return the whole CFR stage as one segment, with its drawn rows on the device."""
         [segment] = cfr.make_segments(experiment)
         return segment._replace(stage=jax.device_put(segment.stage))
 
-    def run(self, segment: Segment) -> Trained:
-        """What the compiled loop makes of a segment."""
+    def train_segment(self, segment: Segment) -> Trained:
+        """Run the compiled loop on a segment."""
         return train(cfr.make_objective(self.settings), [segment])
 
-    def measure(self) -> Turn:
-        """Seconds of a step of each stage and of CFR's loop alone, and of matrix products.
+    def measure(self) -> Repeat:
+        """Return the seconds per step of both stages and of CFR's loop, and of matrix products.
 
-        Products are timed before and after each run, and a mean is taken of them as of the steps:
-        what slows a shared machine for a while slows both.
+        Products are timed before and after each run and averaged, as the runs are. A slowdown of a
+        shared machine then affects steps and products alike.
         """
-        turn, products = {}, [seconds_of_product(self.sizes)]
-        for name, times, run in self.runs():
+        repeat, products = {}, [time_matrix_product(self.sizes)]
+        for name, num_runs, run in self.timed_runs():
             steps, before = [], len(products) - 1
-            for _ in range(times):
-                steps.append(seconds(run) * times / self.sizes.steps)
-                products.append(seconds_of_product(self.sizes))
-            turn |= {name: mean(steps), f"{name}_product": mean(products[before:])}
-        return turn | {"product": mean(products)}
+            for _ in range(num_runs):
+                steps.append(time_call(run) * num_runs / self.sizes.steps)
+                products.append(time_matrix_product(self.sizes))
+            repeat |= {name: mean(steps), f"{name}_product": mean(products[before:])}
+        return repeat | {"product": mean(products)}
 
-    def runs(self) -> Iterator[tuple[str, int, Callable[[], object]]]:
-        """What is timed: the name of its seconds, and how many runs come to all steps."""
-        experiment, sizes = self.experiment(), self.sizes
+    def timed_runs(self) -> Iterator[tuple[str, int, Callable[[], object]]]:
+        """Yield (name of the step time, number of runs, run); the runs together take all steps."""
+        experiment, sizes = self.make_experiment(), self.sizes
         yield "erm_step", 1, lambda: experiment.erm.last
         yield "cfr_step", 1, lambda: fit("cfr", experiment).history["loss"]
-        segment = self.cfr_segment(experiment)
-        piece = segment._replace(eval_steps=evaluation_steps(sizes.steps // sizes.loop_pieces, 1))
-        yield "loop_step", sizes.loop_pieces, lambda: self.run(piece)
+        segment = self.make_cfr_segment(experiment)
+        part = segment._replace(eval_steps=evaluation_steps(sizes.steps // sizes.loop_segments, 1))
+        yield "loop_step", sizes.loop_segments, lambda: self.train_segment(part)
         evaluated = segment._replace(
             eval_steps=evaluation_steps(sizes.steps, sizes.many_evaluations)
         )
-        yield "evaluated_step", 1, lambda: self.run(evaluated)
+        yield "evaluated_step", 1, lambda: self.train_segment(evaluated)
 
 
-def set_up(sizes: Sizes) -> Training:
-    """Synthetic data on the device, and the default settings with fewer steps."""
+def make_benchmark(sizes: Sizes) -> TrainingBenchmark:
+    """Return a benchmark of a synthetic task with the default settings, but fewer steps."""
     steps = sizes.steps
-    evaluations = max(1, steps // STEPS_AN_EVALUATION)
+    evaluations = max(1, steps // STEPS_PER_EVALUATION)
     settings = Settings(steps=steps, erm_steps=steps, evaluations=evaluations)
     task = synthetic_task(sizes.rows, sizes.dim, sizes.embedding)
-    return Training(sizes, prepare(task), settings)
+    return TrainingBenchmark(sizes, prepare(task), settings)
 
 
-def first_losses(training: Training, segment: Segment, steps: int) -> np.ndarray:
-    """The loss of each of the first steps, without dropout."""
+def compute_first_losses(benchmark: TrainingBenchmark, segment: Segment, steps: int) -> np.ndarray:
+    """Return the losses of the first steps of a segment, without dropout."""
     hyperparameters = segment.stage.hyperparameters._replace(dropout_rate=jnp.float32(0))
     stage = segment.stage._replace(hyperparameters=hyperparameters)
-    trained = training.run(
+    trained = benchmark.train_segment(
         segment._replace(stage=stage, eval_steps=np.arange(steps + 1, dtype=np.int32))
     )
     return np.asarray(trained.info.logged["loss"])
 
 
-def seconds_of_product(sizes: Sizes) -> float:
-    """Mean seconds of a product in float32, (4096, dim) by (dim, embedding), of a few."""
+def time_matrix_product(sizes: Sizes) -> float:
+    """Return the mean seconds of a float32 product of (4096, dim) and (dim, embedding)."""
     keys = jax.random.split(jax.random.key(0))
     left = jax.random.normal(keys[0], (PRODUCT_ROWS, sizes.dim))
     right = jax.random.normal(keys[1], (sizes.dim, sizes.embedding))
     product = jax.jit(jnp.matmul)
     jax.block_until_ready(product(left, right))
-    return mean(seconds(lambda: product(left, right)) for _ in range(PRODUCTS))
+    return mean(time_call(lambda: product(left, right)) for _ in range(NUM_PRODUCTS))

@@ -15,20 +15,25 @@ from clip_cfr.cache.console import (
 
 
 @click.command("train", cls=Command)
-@click.option("--repeats", type=click.IntRange(min=1), default=5, help="Medians are over these.")
-@click.option("--quick", is_flag=True, help="Tiny sizes, to see that it runs; figures say nothing.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=5,
+    help="Number of repeats to take medians over.",
+)
+@click.option("--quick", is_flag=True, help="Use tiny sizes, to test the benchmark itself.")
 @json_option
 def train(repeats, quick, as_json):
-    """Time training at Waterbirds size, next to this machine's matrix product and to PyTorch.
+    """Time training at the size of Waterbirds, against a matrix product and PyTorch loops.
 
     \b
     Example:
       clip-cfr bench train
       clip-cfr bench train --repeats 3 --json
     """
-    from clip_cfr.calibrate.bench.run import bench_train as run
+    from clip_cfr.calibrate.bench.run import bench_train
     from clip_cfr.calibrate.bench.sizes import FULL, QUICK
     from clip_cfr.calibrate.bench.table import ROWS, title
 
-    result = run(COMMAND_LINE, QUICK if quick else FULL, repeats, report_measuring)
+    result = bench_train(COMMAND_LINE, QUICK if quick else FULL, repeats, report_measuring)
     emit(result, as_json, partial(benchmark_table, ROWS, title))

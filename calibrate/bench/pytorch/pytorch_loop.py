@@ -1,34 +1,34 @@
-"""CFR as a PyTorch user would write it: a Dataset, a DataLoader, and negatives for each anchor.
+"""CFR in idiomatic PyTorch: Dataset, DataLoader, and the negatives of each anchor embedded alone.
 
 python calibrate/bench/pytorch/pytorch_loop.py STAGE.npz --steps N [--no-dropout]
 """
 
 import torch
-from common import main, moved_centroids
+from common import main, update_centroids
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 
 class Anchors(Dataset):
-    """Anchors in the order of the steps, each with the features of its own negatives."""
+    """The anchors of all steps in order, each with the features of its negatives."""
 
     def __init__(self, stage):
         self.stage = stage
         self.rows = stage.anchors.flatten()
         pools = stage.pool[:, None, :].expand(-1, stage.anchors.shape[1], -1)
-        self.negatives = pools.gather(2, stage.slots).flatten(end_dim=1)
+        self.negatives = pools.gather(2, stage.negatives).flatten(end_dim=1)
 
     def __len__(self):
         return len(self.rows)
 
-    def __getitem__(self, place):
-        row, features = self.rows[place], self.stage.features
-        return features[row], self.stage.labels[row], features[self.negatives[place]]
+    def __getitem__(self, index):
+        row, features = self.rows[index], self.stage.features
+        return features[row], self.stage.labels[row], features[self.negatives[index]]
 
 
 class Training(Dataset):
-    """Rows of the training split in the order of the steps, and whether ERM gets them right."""
+    """The training rows of all steps in order, each with its weight in the centroids."""
 
     def __init__(self, stage):
         self.stage = stage
@@ -37,13 +37,13 @@ class Training(Dataset):
     def __len__(self):
         return len(self.rows)
 
-    def __getitem__(self, place):
-        row, stage = self.rows[place], self.stage
+    def __getitem__(self, index):
+        row, stage = self.rows[index], self.stage
         return stage.features[row], stage.labels[row], stage.row_weights[row]
 
 
 class Head(nn.Module):
-    """A projection to unit length, and the scale of the logits."""
+    """The projection, whose embeddings have unit length, and the logit scale."""
 
     def __init__(self, stage, rate):
         super().__init__()
@@ -61,21 +61,22 @@ class Head(nn.Module):
 
 
 def contrastive_loss(anchors, positives, negatives, temperature):
-    """One positive against the negatives of each anchor."""
-    pulling = (anchors * positives).sum(dim=1, keepdim=True)
-    pushing = torch.einsum("ae,ane->an", anchors, negatives)
-    scores = torch.cat([pulling, pushing], dim=1) / temperature
-    return functional.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.long))
+    """Return the contrastive loss of one positive and several negatives per anchor."""
+    positive = (anchors * positives).sum(dim=1, keepdim=True)
+    negative = torch.einsum("ae,ane->an", anchors, negatives)
+    similarities = torch.cat([positive, negative], dim=1) / temperature
+    targets = torch.zeros(len(similarities), dtype=torch.long)
+    return functional.cross_entropy(similarities, targets)
 
 
 def cosine_loss(embeddings, labels):
-    """Mean cosine of all pairs, less where the classes are equal."""
+    """Return the mean cosine of all pairs, with a minus sign for pairs of one class."""
     signs = torch.where(labels[:, None] == labels[None, :], -1.0, 1.0)
     return (signs * (embeddings @ embeddings.T)).mean()
 
 
 def loop(stage, rate):
-    """The losses of the steps, one after the other."""
+    """Train the stage and yield the loss of each step."""
     head, centroids = Head(stage, rate), stage.centroids
     groups = [
         {"params": head.projection.parameters(), "weight_decay": stage.weight_decay},
@@ -87,15 +88,18 @@ def loop(stage, rate):
     for alpha, anchor_batch, batch in zip(
         stage.alpha, anchor_batches, training_batches, strict=True
     ):
-        (features, anchor_labels, negatives), (others, labels, weights) = anchor_batch, batch
-        anchors, training, away = head(features), head(others), head(negatives)
-        centroids = moved_centroids(
+        anchor_features, anchor_labels, negative_features = anchor_batch
+        training_features, labels, weights = batch
+        anchors, training = head(anchor_features), head(training_features)
+        negatives = head(negative_features)
+        centroids = update_centroids(
             centroids, training.detach(), labels, weights, stage.dps_momentum
         )
-        contrast = contrastive_loss(anchors, centroids[anchor_labels], away, stage.temperature)
-        scores = head.logits(torch.cat([anchors, training]))
-        entropy = functional.cross_entropy(scores, torch.cat([anchor_labels, labels]))
-        loss = alpha * (entropy + contrast) + stage.holistic * cosine_loss(training, labels)
+        contrast = contrastive_loss(anchors, centroids[anchor_labels], negatives, stage.temperature)
+        logits = head.logits(torch.cat([anchors, training]))
+        entropy = functional.cross_entropy(logits, torch.cat([anchor_labels, labels]))
+        holistic = stage.holistic_weight * cosine_loss(training, labels)
+        loss = alpha * (entropy + contrast) + holistic
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,52 +1,55 @@
-"""CFR in PyTorch with care: one gather and one product for all rows of a step, and no DataLoader.
+"""CFR in vectorised PyTorch: one gather and one product for all rows of a step, no DataLoader.
 
 python calibrate/bench/pytorch/pytorch_vectorised.py STAGE.npz --steps N [--no-dropout]
 """
 
 import torch
-from common import main, moved_centroids
+from common import main, update_centroids
 from torch.nn import functional
 
 
-def contrastive_loss(pulling, pushing):
-    """One positive against the negatives of each anchor, from their scores."""
-    return functional.softplus(pushing.logsumexp(dim=1) - pulling).mean()
+def contrastive_loss(positive, negative):
+    """Return the contrastive loss from similarities divided by the temperature."""
+    return functional.softplus(negative.logsumexp(dim=1) - positive).mean()
 
 
 def cosine_loss(embeddings, labels, num_classes):
-    """Mean cosine of all pairs, less where the classes are equal; no pair is formed."""
+    """Return the mean cosine of all pairs, with a minus sign for pairs of one class.
+
+    The sum over pairs is computed from sums over classes.
+    """
     sums = functional.one_hot(labels, num_classes).to(embeddings.dtype).T @ embeddings
     total = sums.sum(dim=0)
     return (total @ total - 2 * (sums**2).sum()) / len(labels) ** 2
 
 
-def loss_of(stage, number, weight, log_scale, centroids, rate):
-    """The loss of a step, and the centroids after it."""
-    rows = torch.cat([stage.anchors[number], stage.training[number], stage.pool[number]])
-    batched = rows[: -stage.pool.shape[1]]
-    labels = stage.labels[batched]
+def compute_loss(stage, step, weight, log_scale, centroids, rate):
+    """Return the loss of a step, and the updated centroids."""
+    rows = torch.cat([stage.anchors[step], stage.training[step], stage.pool[step]])
+    minibatch = rows[: -stage.pool.shape[1]]
+    labels = stage.labels[minibatch]
     embeddings = functional.normalize(stage.features.index_select(0, rows) @ weight.T, dim=1)
-    feeding, pool = embeddings.split([len(batched), len(rows) - len(batched)])
-    anchors, training = feeding.split([stage.anchors.shape[1], stage.training.shape[1]])
+    classified, pool = embeddings.split([len(minibatch), len(rows) - len(minibatch)])
+    anchors, training = classified.split([stage.anchors.shape[1], stage.training.shape[1]])
     anchor_labels, training_labels = labels.split([len(anchors), len(training)])
     with torch.no_grad():
-        weights = stage.row_weights[stage.training[number]]
-        centroids = moved_centroids(
+        weights = stage.row_weights[stage.training[step]]
+        centroids = update_centroids(
             centroids, training, training_labels, weights, stage.dps_momentum
         )
-    pulling = (anchors * centroids[anchor_labels]).sum(dim=1) / stage.temperature
-    pushing = (anchors @ pool.T).gather(1, stage.slots[number]) / stage.temperature
-    dropped = functional.dropout(feeding, rate)
+    positive = (anchors * centroids[anchor_labels]).sum(dim=1) / stage.temperature
+    negative = (anchors @ pool.T).gather(1, stage.negatives[step]) / stage.temperature
+    dropped = functional.dropout(classified, rate)
     entropy = functional.cross_entropy(
         log_scale.exp() * (dropped @ stage.class_embeddings.T), labels
     )
     holistic = cosine_loss(training, training_labels, len(centroids))
-    contrast = contrastive_loss(pulling, pushing)
-    return stage.alpha[number] * (entropy + contrast) + stage.holistic * holistic, centroids
+    contrast = contrastive_loss(positive, negative)
+    return stage.alpha[step] * (entropy + contrast) + stage.holistic_weight * holistic, centroids
 
 
 def loop(stage, rate):
-    """The losses of the steps, one after the other."""
+    """Train the stage and yield the loss of each step."""
     weight = stage.weight.clone().requires_grad_()
     log_scale = torch.tensor(stage.log_scale, requires_grad=True)
     groups = [
@@ -55,8 +58,8 @@ def loop(stage, rate):
     ]
     optimizer = torch.optim.SGD(groups, lr=stage.lr, momentum=stage.momentum, fused=True)
     centroids = stage.centroids
-    for number in range(len(stage.anchors)):
-        loss, centroids = loss_of(stage, number, weight, log_scale, centroids, rate)
+    for step in range(len(stage.anchors)):
+        loss, centroids = compute_loss(stage, step, weight, log_scale, centroids, rate)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

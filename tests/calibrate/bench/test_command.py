@@ -53,7 +53,9 @@ def test_the_table_shows_every_figure_with_its_unit_and_meaning(capsys):
     about = {"rows": [4795, 1199, 5794], "repeats": 5, "not_measured": missing}
     Console(width=160).print(benchmark_table(ROWS, title, values | about))
     shown = capsys.readouterr().out
-    assert "training with 4795 rows, 1199 of validation, 5794 of test; medians of 5 turns" in shown
+    assert (
+        "training with 4795 rows, 1199 of validation, 5794 of test; medians of 5 repeats" in shown
+    )
     for name, meaning, unit, _ in ROWS:
         [line] = [each for each in shown.splitlines() if each.split()[:1] == [name]]
         assert meaning in line

@@ -1,16 +1,16 @@
-"""Turns, medians of ratios, and what is computed from them; no test asserts a speed."""
+"""Repeats, medians of ratios, and the figures; no test asserts a speed."""
 
 import pytest
 
-from clip_cfr.calibrate.bench.figures import peer_figures, training_figures
+from clip_cfr.calibrate.bench.figures import pytorch_figures, training_figures
 from clip_cfr.calibrate.bench.sizes import FULL
-from clip_cfr.calibrate.bench.timing import middle, ratio, seconds, take_turns
+from clip_cfr.calibrate.bench.timing import measure_interleaved, median_of, median_ratio, time_call
 from clip_cfr.calibrate.core.settings import Settings
 
 PRODUCT_FLOPS = 2 * 4096 * 1024 * 768
 STEP_FLOPS = 4 * (128 + 128 + 256) * 1024 * 768
-# Each turn on a machine half as fast as in the one before.
-TURNS = [
+# In each repeat the machine is half as fast as in the previous one.
+REPEATS = [
     {
         "product": 0.02 * slow,
         "erm_step": 1e-3 * slow,
@@ -25,32 +25,32 @@ TURNS = [
 ]
 
 
-def test_everything_is_measured_once_a_turn():
+def test_all_measures_run_once_per_repeat():
     order = []
 
     def measure(name):
         order.append(name)
         return {name: float(len(order))}
 
-    turns = take_turns([lambda: measure("ours"), lambda: measure("theirs")], 2)
+    repeats = measure_interleaved([lambda: measure("ours"), lambda: measure("theirs")], 2)
     assert order == ["ours", "theirs"] * 2
-    assert turns == [{"ours": 1, "theirs": 2}, {"ours": 3, "theirs": 4}]
+    assert repeats == [{"ours": 1, "theirs": 2}, {"ours": 3, "theirs": 4}]
 
 
-def test_a_ratio_is_taken_within_a_turn():
-    turns = [{"a": 1, "b": 2}, {"a": 30, "b": 10}, {"a": 8, "b": 8}]
-    assert middle(turns, "a") == 8
-    assert ratio(turns, "a", "b") == 1
+def test_a_ratio_is_taken_within_a_repeat():
+    repeats = [{"a": 1, "b": 2}, {"a": 30, "b": 10}, {"a": 8, "b": 8}]
+    assert median_of(repeats, "a") == 8
+    assert median_ratio(repeats, "a", "b") == 1
 
 
-def test_seconds_are_those_of_one_call():
+def test_one_call_is_timed():
     calls = []
-    assert seconds(lambda: calls.append(1)) > 0
+    assert time_call(lambda: calls.append(1)) > 0
     assert calls == [1]
 
 
-def test_shares_do_not_depend_on_how_fast_the_machine_is():
-    found = training_figures(FULL, Settings(steps=400, evaluations=10), TURNS)
+def test_fractions_do_not_depend_on_the_speed_of_the_machine():
+    found = training_figures(FULL, Settings(steps=400, evaluations=10), REPEATS)
     rate = PRODUCT_FLOPS / 0.02
     assert found["gemm_gflops"] == pytest.approx(rate / 2 / 1e9)
     assert found["gemm_fraction"] == pytest.approx(STEP_FLOPS / 5e-3 / (2 * rate))
@@ -59,14 +59,14 @@ def test_shares_do_not_depend_on_how_fast_the_machine_is():
     assert found["erm_step_seconds"] == 2e-3
 
 
-def test_evaluations_are_told_from_steps():
+def test_the_time_of_evaluations_is_separated_from_that_of_steps():
     """196 more evaluations take 0.196 s more, so one takes 1 ms, and a step 2 s - 4 ms over 400."""
-    found = training_figures(FULL, Settings(steps=400, evaluations=10), TURNS)
+    found = training_figures(FULL, Settings(steps=400, evaluations=10), REPEATS)
     assert found["validation_fraction"] == pytest.approx(1e-3 / (40 * 1.996 / 400))
 
 
-def test_peers_are_compared_with_the_loop():
-    assert peer_figures([], TURNS) == {}
-    found = peer_figures(["pytorch_loop"], TURNS)
+def test_pytorch_loops_are_compared_with_the_compiled_loop():
+    assert pytorch_figures([], REPEATS) == {}
+    found = pytorch_figures(["pytorch_loop"], REPEATS)
     assert found["pytorch_loop_step_seconds"] == 0.2
     assert found["speedup_vs_pytorch_loop"] == pytest.approx(20)

@@ -1,4 +1,4 @@
-"""Commands as a user starts them, with their seconds and their peak memory."""
+"""Duration and peak memory of commands that run as a user starts them."""
 
 import sys
 
@@ -10,9 +10,9 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 PRINT = 'import json, sys; print(json.dumps({"words": sys.argv[1:]}))'
 
 
-def test_a_run_is_what_the_command_printed_and_took(tmp_path):
+def test_a_run_has_output_and_duration(tmp_path):
     run = CommandLine((sys.executable, "-c", PRINT), tmp_path).run("info", tmp_path / "a.h5")
-    assert run.printed == {"words": ["info", str(tmp_path / "a.h5"), "--json"]}
+    assert run.output == {"words": ["info", str(tmp_path / "a.h5"), "--json"]}
     assert run.seconds > 0
 
 
@@ -22,7 +22,7 @@ def test_peak_memory_is_that_of_the_command(tmp_path):
     assert many.run().rss_mb - few.run().rss_mb == pytest.approx(199 * 1.048576, rel=0.05)
 
 
-def test_a_command_that_fails_is_an_error_with_what_it_said(tmp_path):
+def test_a_failed_command_is_an_error_with_its_last_line(tmp_path):
     words = (sys.executable, "-c", "raise SystemExit('no such cache')")
     with pytest.raises(CalibrationError) as error:
         CommandLine(words, tmp_path).run("info")
