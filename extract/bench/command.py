@@ -13,7 +13,7 @@ from clip_cfr.cache.console import (
 
 
 @click.command("extract", cls=Command)
-@click.option("--repeats", type=click.IntRange(min=1), default=3, help="Turns per mean.")
+@click.option("--repeats", type=click.IntRange(min=1), default=3, help="Repeats per mean.")
 @click.option("--quick", is_flag=True, help="Use tiny sizes, to test the benchmark itself.")
 @json_option
 def extract(repeats, quick, as_json):

@@ -17,6 +17,7 @@ from clip_cfr.extract.bench.sizes import Sizes, Tower
 from clip_cfr.extract.bench.synthetic_images import save_images
 from clip_cfr.extract.bench.table import FIGURES
 from clip_cfr.extract.bench.throughput import (
+    Rates,
     Throughput,
     load_images,
     mean_rate,
@@ -46,7 +47,7 @@ def bench_extract(
     Args:
         program: words that start the command line.
         sizes: numbers of images and models.
-        repeats: number of turns that the means are over.
+        repeats: number of repeats to take means over.
         message: callback receiving what is measured next.
 
     Returns:
@@ -64,7 +65,7 @@ def bench_extract(
         message(f"rows lost to {sizes.kills} kills")
         to_kill = save_images(folder / "killed", FILE_SIZES[MAIN_SIZE], sizes.killed_images)
         lost_rows = count_lost_rows(to_kill, folder, sizes.kills)
-        message(f"encoder, extraction and the transformers loop, in {repeats} turns")
+        message(f"encoder, extraction and the transformers loop, {repeats} repeats")
         cpu_figures, objection = measure_cpu(sizes, folder, repeats)
         message("the GPU")
         gpu_figures = measure_gpu(sizes, folder, repeats)
@@ -84,7 +85,7 @@ def bench_extract(
 
 
 def measure_cpu(sizes: Sizes, folder: Path, repeats: int) -> tuple[dict[str, Any], str | None]:
-    """Measure the encoder, extractions and the transformers loop on the CPU, in turns.
+    """Measure the encoder, extractions and the transformers loop on the CPU, interleaved.
 
     Returns:
         The figures, and why the loop cannot be compared, or None if it can.
@@ -99,18 +100,18 @@ def measure_cpu(sizes: Sizes, folder: Path, repeats: int) -> tuple[dict[str, Any
     # Untimed: starts the server that worker processes are forked from.
     throughput.measure_extraction(manifests[MAIN_SIZE])
     objection = loop.find_objection(throughput.out)
-    turns, loop_rates = [], []
+    rates, loop_rates = [], []
     for _ in range(repeats):
-        turns.append(throughput.measure_turn())
+        rates.append(throughput.measure())
         if objection is None:
             loop_rates.append(loop.measure_rate())
     provenance = throughput.encoder.provenance()
     is_float32 = provenance["compute_dtype"] == "float32"
     other_sizes = [name for name in FILE_SIZES if name != MAIN_SIZE]
     figures = {
-        **main_figures(turns),
-        **{f"pipeline_efficiency_{name}": pipeline_efficiency(turns, name) for name in other_sizes},
-        **compare_rates(mean_rate(turns, MAIN_SIZE), loop_rates),
+        **main_figures(rates),
+        **{f"pipeline_efficiency_{name}": pipeline_efficiency(rates, name) for name in other_sizes},
+        **compare_rates(mean_rate(rates, MAIN_SIZE), loop_rates),
         "device": provenance["device"],
         "compute_dtype": provenance["compute_dtype"],
         "batch_size": throughput.batch_size,
@@ -149,15 +150,15 @@ def measure_gpu_tower(tower: Tower, root: Path, folder: Path, repeats: int) -> d
     manifests = {MAIN_SIZE: load_images(root)}
     throughput = make_throughput(model, "cuda", manifests, folder / "rates.h5")
     throughput.measure_extraction(manifests[MAIN_SIZE])
-    return main_figures([throughput.measure_turn() for _ in range(repeats)])
+    return main_figures([throughput.measure() for _ in range(repeats)])
 
 
-def main_figures(turns: list[dict[str, float]]) -> dict[str, float]:
+def main_figures(rates: list[Rates]) -> dict[str, float]:
     """Return the rates of the main file size and of the encoder, and their ratio."""
     return {
-        "encoder_images_per_second": mean_rate(turns, f"encoder {MAIN_SIZE}"),
-        "images_per_second": mean_rate(turns, MAIN_SIZE),
-        "pipeline_efficiency": pipeline_efficiency(turns, MAIN_SIZE),
+        "encoder_images_per_second": mean_rate(rates, f"encoder {MAIN_SIZE}"),
+        "images_per_second": mean_rate(rates, MAIN_SIZE),
+        "pipeline_efficiency": pipeline_efficiency(rates, MAIN_SIZE),
     }
 
 

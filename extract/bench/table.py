@@ -41,7 +41,7 @@ def figures_title(result: dict[str, Any]) -> str:
     """Return the title of the table of figures."""
     return (
         f"extraction in {result['compute_dtype']} on {result['device']}, {result['images']} images "
-        f"per turn in batches of {result['batch_size']}; means of {result['repeats']} turns"
+        f"per repeat in batches of {result['batch_size']}; means of {result['repeats']} repeats"
     )
 
 

@@ -15,8 +15,8 @@ from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.run import extract_manifest
 
-# The rates of one turn, by name.
-Turn = dict[str, float]
+# The rates measured in one repeat, in images per second, by name.
+Rates = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,20 @@ class Throughput:
 
     @property
     def workers(self) -> int:
-        """Number of workers as for a large data set; the few images here would get none."""
+        """Number of decoding workers of a large data set; the few images here would get none."""
         return choose_num_workers(self.encoder.device, float("inf"))
 
     @property
     def num_images(self) -> int:
-        """Number of images of each file size."""
+        """Number of images in each manifest; all manifests have the same number."""
         return len(next(iter(self.manifests.values())).rows)
 
-    def measure_turn(self) -> Turn:
+    def measure(self) -> Rates:
         """Measure each file size end to end, and the encoder before and after.
 
         Returns:
-            For each name, the rate end to end, and under `encoder NAME` the encoder's mean rate.
+            For each file size NAME, the rate end to end under NAME, and the mean of the encoder's
+            rates before and after under `encoder NAME`.
         """
         rates, before = {}, self.measure_encoder()
         for name, manifest in self.manifests.items():
@@ -86,11 +87,11 @@ def load_images(root: Path) -> Manifest:
     return load_dataset("folder", root, DatasetOptions())
 
 
-def mean_rate(turns: list[Turn], name: str) -> float:
-    """Return the mean of a rate over the turns."""
-    return mean(turn[name] for turn in turns)
+def mean_rate(repeats: list[Rates], name: str) -> float:
+    """Return the mean of a rate over the repeats."""
+    return mean(rates[name] for rates in repeats)
 
 
-def pipeline_efficiency(turns: list[Turn], name: str) -> float:
+def pipeline_efficiency(repeats: list[Rates], name: str) -> float:
     """Return the mean rate end to end, divided by the encoder's mean rate."""
-    return mean_rate(turns, name) / mean_rate(turns, f"encoder {name}")
+    return mean_rate(repeats, name) / mean_rate(repeats, f"encoder {name}")

@@ -29,9 +29,8 @@ def losses(benchmark, segment):
 
 
 def test_both_loops_compute_our_losses(segment, losses, tmp_path):
-    assert (
-        np.ptp(losses) > 100 * pytorch_loops.TOLERANCE
-    )  # Equal losses would not test the comparison.
+    # Equal losses would not test the comparison.
+    assert np.ptp(losses) > 100 * pytorch_loops.TOLERANCE
     found = pytorch_loops.find_comparable_loops(QUICK, segment, losses, tmp_path)
     assert found.objections == {}
     assert {loop.name for loop in found.loops} == NAMES

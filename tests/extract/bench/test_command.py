@@ -56,7 +56,7 @@ def test_tables_show_every_figure_and_every_cost(result, capsys):
     console = Console(width=160)
     console.print(benchmark_table(ROWS, figures_title, result), render_scaling(result))
     shown = capsys.readouterr().out
-    assert "8 images per turn in batches of 32; means of 1 turns" in shown
+    assert "8 images per repeat in batches of 32; means of 1 repeats" in shown
     for name, meaning, *_ in ROWS:
         [line] = [each for each in shown.splitlines() if each.split()[:1] == [name]]
         assert meaning in line

@@ -16,8 +16,8 @@ USE_MEMORY = "import json; x = bytearray({} << 20); x[::4096] = x[::4096]; print
 
 
 def test_efficiency_is_a_ratio_of_means():
-    turns = [{"a": 8.0, "encoder a": 10.0}, {"a": 10.0, "encoder a": 10.0}]
-    assert pipeline_efficiency(turns, "a") == pytest.approx(0.9)
+    repeats = [{"a": 8.0, "encoder a": 10.0}, {"a": 10.0, "encoder a": 10.0}]
+    assert pipeline_efficiency(repeats, "a") == pytest.approx(0.9)
 
 
 def test_peak_memory_is_that_of_the_process():
