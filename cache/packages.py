@@ -14,6 +14,8 @@ EXTRAS = {
     "PIL": "extract",
     "openpyxl": "xlsx",
     **dict.fromkeys(("open_clip", "torchvision", "timm", "ftfy"), "extract,open-clip"),
+    "pillow_heif": "extract,heif",
+    "pydicom": "extract,dicom",
     "ray": "extract,ray",
     "pandas": "frame",
     "pyarrow": "parquet",

@@ -1,10 +1,14 @@
 """The interface between extraction and the engine that runs it: this machine, or a cluster."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from clip_cfr.extract.encoders.base import Features, Model
+from clip_cfr.extract.images.notes import Notes
+from clip_cfr.extract.images.preprocessing import Preprocessing
+from clip_cfr.extract.images.read import PixelReader
+from clip_cfr.extract.images.settings import DecodeSettings
 from clip_cfr.extract.manifest.manifest import Manifest
 
 
@@ -18,6 +22,7 @@ class EncodingRequest:
         microbatch_size: images that pass through the encoder together; less than the batch size
             after memory ran out.
         workers: processes that decode images; None lets the engine choose.
+        decoding: settings of decoding.
     """
 
     manifest: Manifest
@@ -25,11 +30,16 @@ class EncodingRequest:
     batch_size: int
     microbatch_size: int
     workers: int | None
+    decoding: DecodeSettings = field(default_factory=DecodeSettings)
 
     def batches(self) -> list[range]:
         """Return the row indices of each batch."""
         rows, size = self.rows, self.batch_size
         return [range(first, min(first + size, rows.stop)) for first in rows[::size]]
+
+    def reader(self, preprocessing: Preprocessing) -> PixelReader:
+        """Return what reads rows of the manifest as pixels for a model."""
+        return PixelReader(self.manifest.images, preprocessing, self.decoding)
 
 
 @dataclass(frozen=True)
@@ -41,12 +51,14 @@ class EncodedBatch:
         microbatch_size: images that passed through the encoder together.
         errors: error message of each image that could not be read, by row index. Such an image is
             encoded as a black one: the batch keeps its shape, so the other rows keep their bits.
+        notes: observations about the other images.
     """
 
     first_row: int
     features: Features
     microbatch_size: int
     errors: dict[int, str]
+    notes: Notes = field(default_factory=dict)
 
     @property
     def rows(self) -> range:

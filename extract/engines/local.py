@@ -4,11 +4,14 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
 
+import torch
+
 from clip_cfr.extract.encoders.base import Encoder
 from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest
 from clip_cfr.extract.engines.batch_size import choose_batch_size
 from clip_cfr.extract.engines.microbatches import LaunchedBatch, MicrobatchEncoder
 from clip_cfr.extract.images.batches import PixelBatch, load_batches
+from clip_cfr.extract.images.read import PixelReader
 from clip_cfr.extract.images.workers import choose_num_workers, estimate_decode_seconds
 
 
@@ -29,11 +32,12 @@ class LocalEngine:
         """
         on_gpu = model.device.type == "cuda"
         encoder = MicrobatchEncoder(model, request.microbatch_size, message)
+        reader = request.reader(model.preprocessing)
         loaded = load_batches(
-            request.manifest,
-            model.preprocessing,
+            reader,
+            request.manifest.rows.ids,
             request.batches(),
-            workers=decode_workers(model, request),
+            workers=decode_workers(model.device, reader, request),
             pin_memory=on_gpu,
         )
         in_flight, max_in_flight = deque(), 1 if on_gpu else 0
@@ -46,15 +50,15 @@ class LocalEngine:
                 yield fetch_batch(*in_flight.popleft())
 
 
-def decode_workers(model: Encoder, request: EncodingRequest) -> int:
+def decode_workers(device: torch.device, reader: PixelReader, request: EncodingRequest) -> int:
     """Return the number of worker processes: as requested, else by device and decoding time."""
     if request.workers is not None:
         return request.workers
-    seconds = estimate_decode_seconds(request.manifest, model.preprocessing, request.rows)
-    return choose_num_workers(model.device, seconds)
+    seconds = estimate_decode_seconds(reader, request.manifest.rows.ids, request.rows)
+    return choose_num_workers(device, seconds)
 
 
 def fetch_batch(batch: PixelBatch, launched: LaunchedBatch) -> EncodedBatch:
     """Wait for the features of a batch."""
     features, microbatch_size = launched.fetch()
-    return EncodedBatch(batch.first_row, features, microbatch_size, batch.errors)
+    return EncodedBatch(batch.first_row, features, microbatch_size, batch.errors, batch.notes)

@@ -1,33 +1,49 @@
 """Load batches of pixels in row order, decoded in worker processes ahead of the encoder."""
 
+import sys
+import time
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
-from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch.utils.data import DataLoader, Dataset
 
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images.preprocessing import Preprocessing
-from clip_cfr.extract.images.read import read_pixels
+from clip_cfr.extract.images.notes import Notes
+from clip_cfr.extract.images.read import NamedRow, PixelReader, ReadReport
+from clip_cfr.extract.images.shared_pixels import SharedPixels
 from clip_cfr.extract.images.workers import initialise_worker, start_context
-from clip_cfr.extract.manifest.image_source import ImageSource
-from clip_cfr.extract.manifest.manifest import Manifest
 
 # Images per task of a worker. Small, because results stay in shared memory until they are fetched,
 # and because all workers then share the first batch.
 CHUNK_SIZE = 16
 BATCHES_AHEAD = 2
+# How often the main process checks that the workers live, and how long it waits while they live but
+# deliver nothing: a file system that does not answer, or a process that somebody has stopped.
+CHECK_SECONDS, STALL_SECONDS = 5, 900
+TIMED_OUT = "DataLoader timed out"
+RESUME = "the rows written so far are kept: run the same command again to resume"
+FEWER_WORKERS = "with fewer --workers, or with --workers 0 to decode in one process"
 WORKER_DIED = (
-    "a worker process that decodes images has died ({error}): the system kills one when memory or "
-    "shared memory (/dev/shm) runs out; the rows written so far are kept: run the same command "
-    "again to resume, with fewer --workers, or with --workers 0 to decode in one process"
+    "a worker process that decodes images has died ({error}): the system kills one when memory "
+    f"runs out; {RESUME}, {FEWER_WORKERS}"
 )
-
-Chunk = tuple[UInt8[torch.Tensor, "n side side 3"], dict[int, str]]
+STALLED = (
+    "no image has been decoded for {minutes:.0f} minutes, although the worker processes live; the "
+    "next one is {name}: check that its folder answers, and that no worker process is stopped; "
+    f"{RESUME}"
+)
+CANNOT_START = "the worker processes cannot be started ({error}); run the command " + FEWER_WORKERS
+MEMORY_SHORT = (
+    "out of memory: {error}; "
+    f"{RESUME}, {FEWER_WORKERS}, or leave out large images with a smaller --max-pixels and "
+    "--on-error skip"
+)
 
 
 @dataclass(frozen=True)
@@ -37,31 +53,73 @@ class PixelBatch:
     Attributes:
         first_row: index of its first row in the manifest.
         errors: error message of each row that could not be read, by row index.
+        notes: observations about the other rows.
     """
 
     first_row: int
     pixels: UInt8[torch.Tensor, "batch side side 3"]
     errors: dict[int, str]
+    notes: Notes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A chunk of rows to decode, and the slot in shared memory that takes its pixels."""
+
+    rows: Sequence[NamedRow]
+    slot: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A decoded chunk.
+
+    Attributes:
+        task: the rows.
+        report: their errors and notes.
+        pixels: the pixels; None if they are in shared memory.
+        out_of_memory: which image did not fit in memory; the pixels are missing then.
+    """
+
+    task: Task
+    report: ReadReport
+    pixels: UInt8[np.ndarray, "n side side 3"] | None = None
+    out_of_memory: str | None = None
 
 
 @dataclass(frozen=True)
 class PixelDataset(Dataset):
-    """A map-style torch data set whose key is a list of rows (index, name).
+    """A map-style torch data set whose keys are tasks. Each worker process holds a copy.
 
-    Each worker process holds a copy. Names are part of the key, so that they are not copied.
+    Attributes:
+        reader: reads rows as pixels.
+        slots: memory shared with the main process, (slots, CHUNK_SIZE, side, side, 3); None if the
+            system has none: then pixels are sent through a pipe.
     """
 
-    images: ImageSource
-    preprocessing: Preprocessing
+    reader: PixelReader
+    slots: SharedPixels | None = None
 
-    def __getitem__(self, rows: Sequence[tuple[int, str]]) -> Chunk:
-        pixels, errors = read_pixels(self.images, self.preprocessing, rows)
-        return torch.from_numpy(pixels), errors
+    def __getitem__(self, task: Task) -> Chunk:
+        try:
+            if self.slots is None:
+                pixels, report = self.reader.read(task.rows)
+                return Chunk(task, report, pixels)
+            slot = self.slots.array[task.slot]
+            return Chunk(task, self.reader.read_into(slot[: len(task.rows)], task.rows))
+        except MemoryError as error:
+            return Chunk(task, ReadReport(), out_of_memory=str(error))
+
+    def pixels_of(self, chunk: Chunk) -> UInt8[np.ndarray, "n side side 3"]:
+        """Return the pixels of a chunk, valid until its slot is used again."""
+        if self.slots is None:
+            return chunk.pixels
+        return self.slots.array[chunk.task.slot, : len(chunk.task.rows)]
 
 
 def load_batches(
-    manifest: Manifest,
-    preprocessing: Preprocessing,
+    reader: PixelReader,
+    names: Sequence[str],
     batches: Sequence[range],
     workers: int,
     pin_memory: bool = False,
@@ -69,81 +127,141 @@ def load_batches(
     """Yield the pixels of batches of rows; close the generator to stop the workers early.
 
     Args:
+        reader: reads rows as pixels.
+        names: name of each row of the manifest.
         batches: row indices of each batch.
         workers: number of worker processes; 0 decodes in this process.
         pin_memory: return pixels in page-locked memory, for asynchronous copies to a GPU.
 
     Raises:
-        ExtractError: if a worker process has died.
+        ExtractError: if worker processes cannot start, one dies, memory is short, or nothing is
+            decoded for STALL_SECONDS.
     """
-    chunks = load_chunks(manifest, preprocessing, batches, workers)
-    shape = (preprocessing.side, preprocessing.side, 3)
+    side = reader.preprocessing.side
+    ahead = chunks_ahead(max(map(len, batches), default=0), workers)
+    # One slot more than there are tasks: its chunk is copied while the workers decode the others.
+    slots = SharedPixels.create((ahead + 1, CHUNK_SIZE, side, side, 3)) if workers else None
+    dataset = PixelDataset(reader, slots)
+    chunks = start_loading(dataset, list_tasks(names, batches, ahead + 1), workers, ahead)
     try:
         for rows in batches:
-            pixels = torch.empty((len(rows), *shape), dtype=torch.uint8, pin_memory=pin_memory)
-            errors = {}
+            pixels = torch.empty(
+                (len(rows), side, side, 3), dtype=torch.uint8, pin_memory=pin_memory
+            )
+            report = ReadReport()
             for first in range(0, len(rows), CHUNK_SIZE):
-                chunk, chunk_errors = next_chunk(chunks)
-                pixels[first : first + len(chunk)] = chunk
-                errors |= chunk_errors
-            yield PixelBatch(rows.start, pixels, errors)
+                chunk = next_chunk(chunks, names[rows[first]])
+                found = dataset.pixels_of(chunk)
+                pixels[first : first + len(found)] = torch.from_numpy(found)
+                report += chunk.report
+            yield PixelBatch(rows.start, pixels, report.errors, report.notes)
     finally:
         del chunks  # Stops the workers, even while a traceback still refers to this frame.
 
 
-def load_chunks(
-    manifest: Manifest, preprocessing: Preprocessing, batches: Sequence[range], workers: int
-) -> Iterator[Chunk]:
-    """Return an iterator over the chunks of all batches, in order."""
-    names = manifest.rows.ids
-    keys = (
-        [(row, names[row]) for row in rows[first : first + CHUNK_SIZE]]
+def chunks_ahead(batch_size: int, workers: int) -> int:
+    """Return the number of chunks that workers decode ahead: several batches, and two each."""
+    if not workers:
+        return 0
+    chunks_per_worker = ceil(BATCHES_AHEAD * ceil(batch_size / CHUNK_SIZE) / workers)
+    return max(2, chunks_per_worker) * workers
+
+
+def list_tasks(names: Sequence[str], batches: Sequence[range], num_slots: int) -> Iterator[Task]:
+    """Yield the tasks of all batches; each slot is used again after `num_slots` tasks."""
+    chunks = (
+        rows[first : first + CHUNK_SIZE]
         for rows in batches
         for first in range(0, len(rows), CHUNK_SIZE)
     )
-    batch_size = max(map(len, batches), default=0)
+    for index, rows in enumerate(chunks):
+        yield Task([(row, names[row]) for row in rows], index % num_slots)
+
+
+def start_loading(
+    dataset: PixelDataset, tasks: Iterator[Task], workers: int, ahead: int
+) -> Iterator[Chunk]:
+    """Start the workers and return an iterator over the chunks of all tasks, in order."""
+    if not workers:
+        return map(dataset.__getitem__, tasks)
     with warnings.catch_warnings():
         # The user may ask for more workers than cores.
         warnings.filterwarnings("ignore", "This DataLoader will create")
         loader = DataLoader(
-            PixelDataset(manifest.images, preprocessing),
-            sampler=keys,
+            dataset,
+            sampler=tasks,
             batch_size=None,
             num_workers=workers,
             collate_fn=keep_chunk,
-            **(worker_options(batch_size, workers) if workers else {}),
+            timeout=CHECK_SECONDS,
+            multiprocessing_context=start_context(),
+            prefetch_factor=ahead // workers,
+            worker_init_fn=initialise_worker,
         )
-        return iter(loader)
+        try:
+            return iter(loader)
+        except (OSError, EOFError) as error:
+            discard_quietly(error)
+            raise ExtractError(CANNOT_START.format(error=describe(error))) from error
+        finally:
+            if dataset.slots is not None:
+                dataset.slots.close_descriptor()
 
 
-def worker_options(batch_size: int, workers: int) -> dict[str, Any]:
-    """Return the DataLoader options that apply to worker processes."""
-    chunks_ahead = BATCHES_AHEAD * ceil(batch_size / CHUNK_SIZE)
-    return {
-        "multiprocessing_context": start_context(),
-        "prefetch_factor": max(2, ceil(chunks_ahead / workers)),
-        "worker_init_fn": initialise_worker,
-    }
+def discard_quietly(error: Exception) -> None:
+    """Destroy the loader that an exception left half-made, without the traceback it prints then."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        traceback.clear_frames(error.__traceback__)
+    finally:
+        sys.unraisablehook = hook
 
 
-def next_chunk(chunks: Iterator[Chunk]) -> Chunk:
-    """Return the next chunk; raise ExtractError if a worker has died."""
+def next_chunk(chunks: Iterator[Chunk], name: str) -> Chunk:
+    """Return the next chunk.
+
+    Args:
+        name: name of its first image.
+
+    Raises:
+        ExtractError: if a worker has died, memory is short, or nothing arrives for STALL_SECONDS.
+    """
+    deadline = time.monotonic() + STALL_SECONDS
+    while (chunk := poll_chunk(chunks)) is None:
+        if time.monotonic() > deadline:
+            raise ExtractError(STALLED.format(minutes=STALL_SECONDS / 60, name=name))
+    if chunk.out_of_memory is not None:
+        raise ExtractError(MEMORY_SHORT.format(error=chunk.out_of_memory))
+    return chunk
+
+
+def poll_chunk(chunks: Iterator[Chunk]) -> Chunk | None:
+    """Return the next chunk, or None if the workers live and have sent none in CHECK_SECONDS.
+
+    Raises:
+        ExtractError: if a worker has died.
+    """
     try:
         return next(chunks)
-    # A worker that dies takes its shared memory along, so the connection may fail first. Errors
-    # raised while reading images are reported as "Caught ... in DataLoader worker process".
+    # A worker that dies may break the connection first. Errors raised in a worker are reported as
+    # "Caught ... in DataLoader worker process".
     except (RuntimeError, OSError, EOFError) as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        if first_line.startswith("Caught") or not is_worker_death(error):
+        if str(error).startswith(TIMED_OUT):
+            return None
+        if str(error).startswith("Caught") or not is_worker_death(error):
             raise
-        reason = first_line or type(error).__name__
-        raise ExtractError(WORKER_DIED.format(error=reason)) from error
+        raise ExtractError(WORKER_DIED.format(error=describe(error))) from error
 
 
 def is_worker_death(error: Exception) -> bool:
     """Return whether an exception is how torch or a broken connection reports a dead worker."""
     broken = (ConnectionError, EOFError, FileNotFoundError)
     return isinstance(error, broken) or str(error).startswith("DataLoader worker (pid")
+
+
+def describe(error: Exception) -> str:
+    """Return the first line of an error's message, or its class if it has none."""
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 def keep_chunk(chunk: Chunk) -> Chunk:

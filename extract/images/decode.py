@@ -1,32 +1,56 @@
 """Decode image files to upright RGB images."""
 
 import io
-import warnings
+import re
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from clip_cfr.cache.packages import missing_package
 from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.content import describe_content, is_dicom, is_heic
+from clip_cfr.extract.images.deep import (
+    LOW_BYTE_MODES,
+    scale_colours,
+    scale_grey,
+    storage_mode,
+)
+from clip_cfr.extract.images.formats import (
+    FORMATS,
+    HEIF,
+    MAX_TEXT_BYTES,
+    limit_pixels,
+    register_heif,
+)
+from clip_cfr.extract.images.notes import Note, NoteKind
+from clip_cfr.extract.images.orientation import read_transpose
+from clip_cfr.extract.images.settings import DecodeSettings
 
-# Without this list Pillow also tries formats that start other programs (EPS runs Ghostscript).
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
-# A strip of 1 x 80000 pixels passes Pillow's limit, but takes gigabytes once its short side has
-# been scaled up to CLIP's 336 pixels.
-MAX_ASPECT_RATIO = 200
-REMEDY = "repair or replace the file, or leave out such images with --on-error skip"
-
-# Warning filters are global to the process: set them once, never inside a thread. Pillow only warns
-# of a decompression bomb between its limit and twice its limit; here every image above the limit is
-# an error. Pillow's other warnings, such as those about odd EXIF entries, do not affect the pixels.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-warnings.simplefilter("error", Image.DecompressionBombWarning)
+SKIP = "leave out such images with --on-error skip"
+REMEDY = f"repair or replace the file, or {SKIP}"
 
 
-def decode_image(raw: bytes | np.ndarray, name: str) -> Image.Image:
-    """Decode an image to mode RGB and rotate it to its EXIF orientation.
+@dataclass(frozen=True)
+class DecodedImage:
+    """An image in mode RGB, upright, with observations about its file."""
 
-    The alpha channel is dropped without blending, as in transformers. 16-bit grey is scaled to 8
-    bits. The function is thread-safe.
+    image: Image.Image
+    notes: tuple[Note, ...] = ()
+
+
+def decode_image(
+    raw: bytes | np.ndarray, name: str, settings: DecodeSettings | None = None
+) -> Image.Image:
+    """Decode an image to mode RGB and rotate it to its EXIF orientation; see `decode`."""
+    return decode(raw, name, settings or DecodeSettings()).image
+
+
+def decode(raw: bytes | np.ndarray, name: str, settings: DecodeSettings) -> DecodedImage:
+    """Decode an image to mode RGB, rotate it to its EXIF orientation and note what is unusual.
+
+    The alpha channel is dropped without blending, as in transformers. 16-bit pixels are scaled to
+    8 bits. The function is thread-safe, if all threads give the same limit of pixels.
 
     Args:
         raw: an encoded file, or decoded uint8 pixels of shape (height, width, 3).
@@ -34,34 +58,54 @@ def decode_image(raw: bytes | np.ndarray, name: str) -> Image.Image:
 
     Raises:
         ExtractError: the file is damaged, holds no image, or holds one that is too large.
+        MemoryError: the image does not fit in memory.
     """
     if isinstance(raw, np.ndarray):
-        return Image.fromarray(raw)
+        return DecodedImage(Image.fromarray(raw))
+    limit_pixels(settings.max_pixels)
     try:
-        return decode_upright_rgb(raw)
+        image, notes = decode_file(raw, name, settings)
+        return DecodedImage(image, tuple(notes))
+    except MemoryError:
+        raise
     # Pillow lets through whatever its parsers raise on a damaged file: OSError, SyntaxError,
     # struct.error, IndexError and more.
     except Exception as error:
-        raise ExtractError(f"{name}: {describe_error(raw, error)}; {REMEDY}") from error
+        raise ExtractError(f"{name}: {describe_error(raw, error)}") from error
 
 
-def decode_upright_rgb(raw: bytes) -> Image.Image:
-    """Decode a file and let Pillow's exceptions through."""
-    with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
-        check_aspect_ratio(*image.size)
-        return convert_to_rgb(ImageOps.exif_transpose(image))
+def decode_file(raw: bytes, name: str, settings: DecodeSettings) -> tuple[Image.Image, list[Note]]:
+    """Decode a file to an upright RGB image and notes; let all exceptions through."""
+    if is_dicom(raw, name):
+        from clip_cfr.extract.images.dicom import read_dicom
+
+        image, notes = read_dicom(raw, settings.max_pixels)
+        return image.convert("RGB"), notes
+    if is_heic(raw):
+        register_heif()
+    with Image.open(io.BytesIO(raw), formats=(HEIF,) if is_heic(raw) else FORMATS) as image:
+        stored = storage_mode(image)
+        image.load()
+        converted, notes = convert_to_rgb(image, raw, stored, settings.bit_depth)
+        try:
+            transpose = read_transpose(image)
+        except ValueError:
+            return converted, [*notes, Note(NoteKind.UNREADABLE_EXIF)]
+        return converted if transpose is None else converted.transpose(transpose), notes
 
 
-def check_aspect_ratio(width: int, height: int) -> None:
-    """Raise ValueError if one side is more than MAX_ASPECT_RATIO times the other."""
-    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
-        raise ValueError(
-            f"{width} x {height} pixels, one side over {MAX_ASPECT_RATIO} times the other"
-        )
+def convert_to_rgb(
+    image: Image.Image, raw: bytes, stored: str, bit_depth: int
+) -> tuple[Image.Image, list[Note]]:
+    """Convert a loaded image of any integer mode to RGB.
 
+    Args:
+        raw: the encoded file.
+        stored: storage mode of the image, see `storage_mode`.
+        bit_depth: number of bits that 16-bit pixels use.
 
-def convert_to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any integer mode to RGB.
+    Returns:
+        The image and notes on the range of 16-bit pixels.
 
     Raises:
         ValueError: the pixels are floating-point numbers or have more than 16 bits.
@@ -69,27 +113,33 @@ def convert_to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point pixels, expected integers of 8 or 16 bits")
     if image.mode.startswith("I"):
-        image = scale_to_8_bits(image)
+        grey, notes = scale_grey(image, stored, bit_depth)
+        return grey.convert("RGB"), notes
+    if stored in LOW_BYTE_MODES:
+        return scale_colours(raw, image, stored, bit_depth)
     if isinstance(image.info.get("transparency"), bytes):
         # RGBA in between gives the same colours as RGB at once, without Pillow's warning.
         image = image.convert("RGBA")
-    return image.convert("RGB")
-
-
-def scale_to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip at 255."""
-    pixels = np.asarray(image)
-    if pixels.min() < 0 or pixels.max() > 65535:
-        raise ValueError("32-bit grey pixels, expected 8 or 16 bits")
-    return Image.fromarray(np.round(pixels / 257).astype(np.uint8))
+    return image.convert("RGB"), []
 
 
 def describe_error(raw: bytes, error: Exception) -> str:
-    """Return a phrase that says why a file cannot be decoded."""
+    """Return why a file cannot be decoded and what to do."""
     if not raw:
-        return "the file is empty"
+        return f"the file is empty; {REMEDY}"
+    if isinstance(error, ModuleNotFoundError):
+        return f"{missing_package(error)}, or {SKIP}"
     if isinstance(error, UnidentifiedImageError):
-        return f"not a known image format; the file begins with {raw[:16]!r}"
+        return f"the file is {describe_content(raw)}; {REMEDY}"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"too large to decode safely ({error})"
-    return f"the image cannot be decoded ({error})"
+        count = int(re.search(r"\((\d+) pixels\)", str(error))[1])
+        return (
+            f"the image has {count:,} pixels, more than the limit of {Image.MAX_IMAGE_PIXELS:,}; "
+            f"raise it with --max-pixels {count}, or {SKIP}"
+        )
+    if "MAX_TEXT" in str(error):
+        return (
+            f"a text or colour profile in it has over {MAX_TEXT_BYTES >> 20} MB when decompressed; "
+            f"save the image without it, or {SKIP}"
+        )
+    return f"the image cannot be decoded ({error}); {REMEDY}"

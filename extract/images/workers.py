@@ -6,15 +6,14 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from types import TracebackType
 
 import torch
 
-from clip_cfr.extract.images.preprocessing import Preprocessing
-from clip_cfr.extract.images.read import read_pixels
-from clip_cfr.extract.manifest.manifest import Manifest
+from clip_cfr.extract.images.read import PixelReader
 
 # From the start of a worker to its first result; most of it is the import of torch.
 START_SECONDS = 4.0
@@ -43,13 +42,17 @@ def choose_num_workers(device: torch.device, decode_seconds: float) -> int:
     return cores if device.type == "cuda" else max(1, cores // CORES_PER_CPU_WORKER)
 
 
-def estimate_decode_seconds(manifest: Manifest, preprocessing: Preprocessing, rows: range) -> float:
-    """Estimate how long one process takes to decode rows, from a sample of them."""
+def estimate_decode_seconds(reader: PixelReader, names: Sequence[str], rows: range) -> float:
+    """Estimate how long one process takes to decode rows, from a sample of them.
+
+    Args:
+        names: name of each row of the manifest.
+    """
     sample = rows[:: max(1, len(rows) // SAMPLE_SIZE)][:SAMPLE_SIZE]
-    named = [(row, manifest.rows.ids[row]) for row in sample]
-    read_pixels(manifest.images, preprocessing, named[:1])  # Pillow loads its plugins here.
+    named = [(row, names[row]) for row in sample]
+    reader.read(named[:1])  # Pillow loads its plugins here.
     started = time.perf_counter()
-    read_pixels(manifest.images, preprocessing, named)
+    reader.read(named)
     return (time.perf_counter() - started) / max(1, len(named)) * len(rows)
 
 

@@ -19,7 +19,7 @@ from clip_cfr.extract.engines.batch_size import CPU_BATCH_SIZE
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.batches import load_batches
 from clip_cfr.extract.images.decode import REMEDY
-from clip_cfr.extract.images.read import read_pixels
+from clip_cfr.extract.images.read import PixelReader
 from clip_cfr.extract.manifest.limit import limit_rows
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.options import ExtractOptions
@@ -54,9 +54,8 @@ def test_the_cache_holds_all_rows_in_order(manifest, encoder, out):
     for column in ("labels", "attributes", "splits"):
         np.testing.assert_array_equal(getattr(cache.rows, column), getattr(manifest.rows, column))
     assert cache.valid.all()
-    pixels, _ = read_pixels(
-        manifest.images, encoder.preprocessing, list(enumerate(manifest.rows.ids))
-    )
+    reader = PixelReader(manifest.images, encoder.preprocessing)
+    pixels, _ = reader.read(list(enumerate(manifest.rows.ids)))
     np.testing.assert_allclose(cache.features, encoder.encode(pixels), rtol=1e-3)
     np.testing.assert_array_equal(cache.head.projection, encoder.head().projection)
     assert (reporter.started, reporter.saved) == ((0, NUM_PHOTOS), [8] * 5)
@@ -152,7 +151,8 @@ def test_skipping_an_image_keeps_its_row_and_the_bits_of_the_others(
     assert cache.rows.ids == manifest.rows.ids
     assert summary.unreadable == ("0021.png", "0022.png")
     assert reporter.lines[1] == (
-        "skipped: 0021.png: not a known image format; the file begins with b'no image'"
+        "skipped: 0021.png: the file is text instead of an image; download the image again (it "
+        "begins with b'no image')"
     )
     assert reporter.lines[2].startswith("skipped: 0022.png: the file cannot be read (No such file")
     assert summary.warnings == ("split train: 2 of 24 images could not be read",)

@@ -12,9 +12,7 @@ from jaxtyping import UInt8
 
 from clip_cfr.extract.encoders.versions import library_versions
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images.preprocessing import Preprocessing
-from clip_cfr.extract.images.read import read_pixels
-from clip_cfr.extract.manifest.image_source import ImageSource
+from clip_cfr.extract.images.read import PixelReader, ReadReport
 
 DECODING_LIBRARIES = ("pillow", "numpy")
 
@@ -24,21 +22,19 @@ class DecodingContext:
     """What a process needs to decode any row.
 
     Attributes:
-        images: reads the image of a row.
-        preprocessing: how an image becomes pixels.
+        reader: reads rows as pixels.
         working_folder: the driver's working folder, in which relative paths begin.
         versions: versions of the libraries that determine the pixels.
     """
 
-    images: ImageSource
-    preprocessing: Preprocessing
+    reader: PixelReader
     working_folder: str
     versions: Mapping[str, str]
 
 
 def decode_rows(
     context: Sequence[Any], rows: range, names: Sequence[str]
-) -> tuple[UInt8[np.ndarray, "n side side 3"], tuple[dict[int, str], str]]:
+) -> tuple[UInt8[np.ndarray, "n side side 3"], tuple[ReadReport, str]]:
     """Decode rows.
 
     Args:
@@ -48,23 +44,28 @@ def decode_rows(
         names: name of each row, for error messages.
 
     Returns:
-        The pixels; then the error message of each row that could not be read, and this host's name.
+        The pixels; then the errors and notes of the rows, and this host's name.
 
     Raises:
         ExtractError: if this host has other library versions.
     """
     found = fetch_context(context[0])
-    named = list(zip(rows, names, strict=True))
-    pixels, errors = read_pixels(found.images, found.preprocessing, named)
-    return pixels, (errors, socket.gethostname())
+    try:
+        pixels, report = found.reader.read(list(zip(rows, names, strict=True)))
+    except MemoryError as error:
+        raise ExtractError(
+            f"out of memory on {socket.gethostname()}: {error}; give nodes more memory, or leave "
+            "out large images with a smaller --max-pixels and --on-error skip"
+        ) from error
+    return pixels, (report, socket.gethostname())
 
 
 @lru_cache(maxsize=1)
 def fetch_context(reference: Any) -> DecodingContext:
     """Fetch the context, enter its working folder and check the library versions."""
-    import ray
+    from clip_cfr.extract.engines.on_ray.waiting import fetch
 
-    context = ray.get(reference)
+    context = fetch(reference)
     enter_folder(context.working_folder)
     found = library_versions(*DECODING_LIBRARIES)
     if found != context.versions:

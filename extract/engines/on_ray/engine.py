@@ -28,10 +28,10 @@ from clip_cfr.extract.engines.on_ray.scheduler import (
     Scheduler,
     request_info,
 )
+from clip_cfr.extract.engines.on_ray.waiting import fetch, wait_for_any
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.preprocessing import Preprocessing
 from clip_cfr.extract.images.read import read_image
-from clip_cfr.extract.manifest.manifest import Manifest
 
 RETRIES = 3
 SECONDS_BEFORE_MESSAGE = 60
@@ -62,12 +62,12 @@ class RemoteModel:
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
         """Return the unit-length embeddings of sentences."""
         with convert_ray_errors("embedding texts"):
-            return ray.get(with_retries(self.actor.embed_texts).remote(sentences))
+            return fetch(with_retries(self.actor.embed_texts).remote(sentences))
 
     def choose_batch_size(self) -> int:
         """Return a batch size that fits the memory of the actor's device."""
         with convert_ray_errors("choosing a batch size"):
-            return ray.get(with_retries(self.actor.choose_batch_size).remote())
+            return fetch(with_retries(self.actor.choose_batch_size).remote())
 
     def head(self) -> Head:
         """Return the linear map from features to embeddings, and the logit scale."""
@@ -100,14 +100,14 @@ class RayEngine:
         """Yield the batches of a request in row order."""
         scheduler = Scheduler(
             request=request,
-            decode=DecodeFunction(request.manifest, model),
+            decode=DecodeFunction(request, model),
             max_decoding=request.workers or self.plan.decoders,
             loading=dict(self.loading),
             expected=model.provenance(),
             message=message,
         )
         for pending, encoded in scheduler.run():
-            check_unreadable_here(request.manifest, pending)
+            check_unreadable_here(request, pending)
             yield encoded
 
 
@@ -133,41 +133,46 @@ def start_encoders(
     message(f"Ray: encoders on {plan.device}: {plan.encoders}")
     first = wait_for_first(list(loading), plan, message)
     with convert_ray_errors(LOADING):
-        return RemoteModel(loading[first], ray.get(first)), RayEngine(plan, loading)
+        return RemoteModel(loading[first], fetch(first)), RayEngine(plan, loading)
 
 
 def wait_for_first(
     infos: list[ray.ObjectRef], plan: ResourcePlan, message: Callable[[str], None]
 ) -> ray.ObjectRef:
-    """Return the first available info; send a message if that takes long."""
+    """Return the first available info; send a message if that takes long.
+
+    Raises:
+        ExtractError: if it takes very long.
+    """
     ready, _ = ray.wait(infos, timeout=SECONDS_BEFORE_MESSAGE)
-    if not ready:
-        needed = f"{plan.gpus or plan.cores} {plan.device}"
-        message(f"waiting for Ray to start an encoder, which needs {needed}")
-        ready, _ = ray.wait(infos)
-    return ready[0]
+    if ready:
+        return ready[0]
+    needed = f"{plan.gpus or plan.cores} {plan.device}"
+    message(f"waiting for Ray to start an encoder, which needs {needed}")
+    return wait_for_any(infos, "starting an encoder")
 
 
 class DecodeFunction:
     """Starts decoding tasks on any host of the cluster."""
 
-    def __init__(self, manifest: Manifest, model: RemoteModel):
+    def __init__(self, request: EncodingRequest, model: RemoteModel):
         versions = {name: model.provenance()["versions"][name] for name in DECODING_LIBRARIES}
-        context = DecodingContext(manifest.images, model.preprocessing, os.getcwd(), versions)
-        self.context, self.names = ray.put(context), manifest.rows.ids
+        context = DecodingContext(request.reader(model.preprocessing), os.getcwd(), versions)
+        self.context, self.names = ray.put(context), request.manifest.rows.ids
         options = {"num_cpus": 1, "num_returns": 2, "max_retries": RETRIES}
         self.task = ray.remote(scheduling_strategy="SPREAD", **options)(decode_rows)
 
     def __call__(self, rows: range) -> tuple[ray.ObjectRef, ray.ObjectRef]:
-        """Return references to the pixels of rows, and to their errors and host."""
+        """Return references to the pixels of rows, and to their report and host."""
         return self.task.remote([self.context], rows, self.names[rows.start : rows.stop])
 
 
-def check_unreadable_here(manifest: Manifest, batch: PendingBatch) -> None:
+def check_unreadable_here(request: EncodingRequest, batch: PendingBatch) -> None:
     """Raise ExtractError if an image that another host could not read is readable on this host."""
-    for row, error in batch.errors.items():
+    manifest = request.manifest
+    for row, error in batch.report.errors.items():
         try:
-            read_image(manifest.images, row, manifest.rows.ids[row])
+            read_image(manifest.images, row, manifest.rows.ids[row], request.decoding)
         except ExtractError:
             continue
         raise ExtractError(

@@ -12,7 +12,9 @@ from ray.exceptions import RayActorError
 from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest
 from clip_cfr.extract.engines.on_ray.encoding import EncoderInfo, check_provenance
 from clip_cfr.extract.engines.on_ray.ray_errors import convert_ray_errors
+from clip_cfr.extract.engines.on_ray.waiting import fetch, wait_for_any
 from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.read import ReadReport
 
 # Batches per encoder at a time: the next one is transferred while the encoder computes.
 CALLS_PER_ENCODER = 2
@@ -31,14 +33,14 @@ class PendingBatch:
     Attributes:
         rows: row indices.
         pixels: reference to the pixels, on the host that decoded them.
-        errors: error message of each row that could not be read, by row index.
+        report: errors and notes of the rows.
         host: name of the host that decoded the batch.
         tries: number of encoders that died while encoding the batch.
     """
 
     rows: range
     pixels: ray.ObjectRef
-    errors: dict[int, str] = field(default_factory=dict)
+    report: ReadReport = field(default_factory=ReadReport)
     host: str = ""
     tries: int = 0
 
@@ -54,7 +56,7 @@ class Scheduler:
 
     Attributes:
         request: the rows to encode.
-        decode: starts a decoding task; returns references to the pixels and to errors and host.
+        decode: starts a decoding task; returns references to the pixels and to report and host.
         max_decoding: maximum number of decoding tasks at a time.
         loading: the actor of each reference to an `EncoderInfo` that is not available yet.
         expected: provenance that all encoders must have.
@@ -92,8 +94,8 @@ class Scheduler:
         """Start all decoding and encoding calls that the limits allow."""
         while self.can_decode():
             rows = self.waiting.popleft()
-            pixels, errors_and_host = self.decode(rows)
-            self.decoding[errors_and_host] = PendingBatch(rows, pixels)
+            pixels, report_and_host = self.decode(rows)
+            self.decoding[report_and_host] = PendingBatch(rows, pixels)
         while self.decoded and (encoder := self.find_encoder(CALLS_PER_ENCODER)):
             self.encode(self.decoded.popleft(), encoder)
         if not self.decoded and not self.decoding:
@@ -132,7 +134,7 @@ class Scheduler:
     def handle_next_result(self) -> None:
         """Wait for the next result of any kind and handle it."""
         results = [*self.encoding, *self.loading, *self.decoding]
-        (ready,), _ = ray.wait(results, num_returns=1, fetch_local=False)
+        ready = wait_for_any(results, "extracting")
         if ready in self.encoding:
             self.handle_encoded(ready)
         elif ready in self.loading:
@@ -144,15 +146,15 @@ class Scheduler:
         """Add an encoder that has loaded the model."""
         encoder = self.loading.pop(ready)
         with convert_ray_errors(LOADING):
-            info: EncoderInfo = ray.get(ready)
+            info: EncoderInfo = fetch(ready)
         check_provenance(self.expected, info.provenance, info.host)
         self.calls[encoder] = 0
 
     def handle_decoded(self, ready: ray.ObjectRef) -> None:
-        """Fetch the errors of a decoded batch; its pixels stay on the host that decoded them."""
+        """Fetch the report of a decoded batch; its pixels stay on the host that decoded them."""
         batch = self.decoding.pop(ready)
         with convert_ray_errors("decoding"):
-            batch.errors, batch.host = ray.get(ready)
+            batch.report, batch.host = fetch(ready)
         self.decoded.append(batch)
 
     def handle_encoded(self, ready: ray.ObjectRef) -> None:
@@ -160,7 +162,7 @@ class Scheduler:
         batch, encoder = self.encoding.pop(ready)
         try:
             with convert_ray_errors("encoding"):
-                features, microbatch_size, messages = ray.get(ready)
+                features, microbatch_size, messages = fetch(ready)
         except ExtractError as error:
             if not isinstance(error.__cause__, RayActorError):
                 raise
@@ -173,7 +175,13 @@ class Scheduler:
             for line in messages:
                 self.message(line)
         if batch.rows.start >= self.first_row:
-            encoded = EncodedBatch(batch.rows.start, features, microbatch_size, batch.errors)
+            encoded = EncodedBatch(
+                batch.rows.start,
+                features,
+                microbatch_size,
+                batch.report.errors,
+                batch.report.notes,
+            )
             self.done.setdefault(batch.rows.start, (batch, encoded))
 
     def handle_death(self, batch: PendingBatch, encoder: ActorHandle, error: ExtractError) -> None:

@@ -4,12 +4,13 @@ import numpy as np
 import torch
 
 from clip_cfr.extract.images import workers
+from clip_cfr.extract.images.read import PixelReader
 from clip_cfr.extract.images.workers import (
     START_SECONDS,
     choose_num_workers,
     estimate_decode_seconds,
 )
-from tests.extract.images.test_batches import PREPROCESSING, ShadeSource, make_manifest
+from tests.extract.images.test_batches import NAMES, PREPROCESSING, ShadeSource
 
 
 def test_the_number_of_workers_depends_on_device_and_decoding_time():
@@ -24,9 +25,9 @@ def test_the_number_of_workers_depends_on_device_and_decoding_time():
 def test_the_decoding_time_is_proportional_to_the_rows(monkeypatch):
     """The clock advances by a second per call, so a sample of any size takes a second."""
     monkeypatch.setattr(workers.time, "perf_counter", iter(range(99)).__next__)
-    manifest = make_manifest(ShadeSource(unreadable=(0,)))
+    reader = PixelReader(ShadeSource(unreadable=(0,)), PREPROCESSING)
     found = [
-        estimate_decode_seconds(manifest, PREPROCESSING, rows)
+        estimate_decode_seconds(reader, NAMES, rows)
         for rows in (range(100), range(98, 100), range(100, 100))
     ]
     np.testing.assert_array_equal(found, [25, 1, 0])

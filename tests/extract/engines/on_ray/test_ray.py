@@ -181,3 +181,23 @@ def test_an_image_that_only_another_host_cannot_read_is_an_error(manifest, on_ra
         " cannot read an image that this host can (0021.png: the file cannot be read (No such file "
         "or directory)): the data set must have the same path on every node of the Ray cluster; "
     ) in str(caught.value)
+
+
+def do_nothing() -> None:
+    """Run on a cluster."""
+
+
+def test_a_result_that_never_comes_is_one_error(on_ray, monkeypatch):
+    import ray
+
+    from clip_cfr.extract.engines.on_ray import waiting
+
+    monkeypatch.setattr(waiting, "STALL_SECONDS", 0.5)
+    needs_much = ray.remote(num_cpus=1000)(do_nothing).remote()
+    with pytest.raises(ExtractError) as caught:
+        waiting.wait_for_any([needs_much], "extracting")
+    assert str(caught.value) == (
+        "extracting: Ray has delivered nothing for 0 minutes (1 of 1 nodes live); see its state "
+        "with `ray status`; the rows written so far are kept: run the same command again to resume"
+    )
+    ray.cancel(needs_much)

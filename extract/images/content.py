@@ -1,0 +1,95 @@
+"""Say what a file that Pillow does not read as an image holds, from its first bytes."""
+
+import re
+
+from PIL import features
+
+PREVIEW_BYTES = 16
+TEXT_BYTES = 512
+# Brands of an ISO media file, at its bytes 8 to 12 and from 16 on.
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+AVIF_BRANDS = {b"avif", b"avis"}
+# Offset, bytes and kind of files that a folder of images may hold. A longer match comes first.
+SIGNATURES = (
+    (0, b"%PDF-", "a PDF document; convert its pages to PNG"),
+    (0, b"%!PS", "a PostScript file; convert it to PNG"),
+    (0, b"8BPS", "a Photoshop file; export it as PNG"),
+    (0, b"\xff\x0a", "a JPEG XL image, which Pillow does not read; convert it to PNG"),
+    (4, b"JXL \r\n", "a JPEG XL image, which Pillow does not read; convert it to PNG"),
+    (4, b"ftypcrx ", "a raw file of a camera; develop it to JPEG or PNG"),
+    (0, b"FUJIFILMCCD-RAW", "a raw file of a camera; develop it to JPEG or PNG"),
+    (0, b"IIRO", "a raw file of a camera; develop it to JPEG or PNG"),
+    (0, b"IIU\0", "a raw file of a camera; develop it to JPEG or PNG"),
+    (4, b"ftyp", "a video; extract its frames"),
+    (0, b"\x1aE\xdf\xa3", "a video; extract its frames"),
+    (8, b"AVI LIST", "a video; extract its frames"),
+    (0, b"PK\x03\x04", "a zip archive; unpack it"),
+    (0, b"\x1f\x8b", "a gzip archive; unpack it"),
+    (0, b"7z\xbc\xaf", "a 7z archive; unpack it"),
+    (0, b"Rar!", "a rar archive; unpack it"),
+    (257, b"ustar", "a tar archive; unpack it"),
+    (0, b"\x89HDF\r\n", "an HDF5 file; write its arrays as PNG"),
+    (0, b"\x93NUMPY", "a NumPy array; write it as PNG"),
+    (0, b"SIMPLE  =", "a FITS file; write its arrays as PNG"),
+    (344, b"n+1\0", "a NIfTI volume; write its slices as PNG"),
+)
+TEXTS = (
+    (rb"version https://git-lfs", "a pointer of Git LFS; run `git lfs pull` in its repository"),
+    (rb"<svg|<\?xml[^>]*>\s*(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg", "an SVG drawing; "
+     "convert it to PNG"),
+    (rb"<!doctype html|<html|<head|<body", "an HTML page instead of an image, such as a failed "
+     "download or a login page; download the image again"),
+    (rb"<\?xml|<error|<", "XML instead of an image, such as the error message of a server; "
+     "download the image again"),
+    (rb"[{\[]", "JSON instead of an image, such as the error message of a server; download the "
+     "image again"),
+    (rb"", "text instead of an image; download the image again"),
+)  # fmt: skip
+
+
+def describe_content(raw: bytes) -> str:
+    """Return what a file holds that is not an image, and where possible what to do with it."""
+    preview = raw[:PREVIEW_BYTES]
+    if not raw.strip(b"\0"):
+        return "only zero bytes, as an interrupted copy leaves them; copy it again"
+    if brands(raw) & AVIF_BRANDS and not features.check("avif"):
+        return "an AVIF image, for which this Pillow is not built; install that of PyPI"
+    for offset, signature, kind in SIGNATURES:
+        if raw.startswith(signature, offset):
+            return kind
+    text = as_text(raw)
+    for pattern, kind in TEXTS if text else ():
+        if re.match(pattern, text, re.IGNORECASE | re.DOTALL):
+            return f"{kind} (it begins with {preview!r})"
+    return f"of no known image format (it begins with {preview!r})"
+
+
+def as_text(raw: bytes) -> bytes:
+    """Return the first characters of a text file, in UTF-8; empty if the file is not text."""
+    encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        # A character may be cut at the end.
+        text = raw[:TEXT_BYTES].decode(encoding, "strict" if len(raw) <= TEXT_BYTES else "ignore")
+    except UnicodeDecodeError:
+        return b""
+    printable = all(char.isprintable() or char.isspace() for char in text)
+    return text.lstrip().encode() if printable else b""
+
+
+def is_heic(raw: bytes) -> bool:
+    """Return whether a file is a HEIC or HEIF image, as of a phone, and not an AVIF image."""
+    found = brands(raw)
+    return bool(found & HEIC_BRANDS) and not found & AVIF_BRANDS
+
+
+def is_dicom(raw: bytes, name: str) -> bool:
+    """Return whether a file is DICOM: by its signature, or by its name where that is missing."""
+    return raw.startswith(b"DICM", 128) or name.lower().endswith((".dcm", ".dicom"))
+
+
+def brands(raw: bytes) -> set[bytes]:
+    """Return the brands of an ISO media file; empty for any other file."""
+    if not raw.startswith(b"ftyp", 4):
+        return set()
+    end = min(int.from_bytes(raw[:4], "big"), 256)
+    return {raw[8:12], *(raw[start : start + 4] for start in range(16, end, 4))}

@@ -1,0 +1,38 @@
+"""Pillow's formats and limits, and the optional readers of other formats."""
+
+import warnings
+
+from PIL import Image, PngImagePlugin
+
+# Without this list Pillow also tries formats that start other programs (EPS runs Ghostscript).
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+HEIF = "HEIF"
+# Decompressed size of one text or colour profile of a PNG file, and of all its texts. Pillow's own
+# limit of 1 MB refuses sound images: a profile of a printer has several.
+MAX_TEXT_BYTES = 64 << 20
+
+# Warning filters are global to the process: set them once, never inside a thread. Pillow only warns
+# of a decompression bomb between its limit and twice its limit; here every image above the limit is
+# an error. Pillow's other warnings, such as those about odd EXIF entries, do not affect the pixels.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT_BYTES
+PngImagePlugin.MAX_TEXT_MEMORY = max(PngImagePlugin.MAX_TEXT_MEMORY, 4 * MAX_TEXT_BYTES)
+
+
+def limit_pixels(max_pixels: int) -> None:
+    """Set the number of pixels above which Pillow refuses an image, in this whole process."""
+    if max_pixels != Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels
+
+
+def register_heif() -> None:
+    """Let Pillow read HEIF images.
+
+    Raises:
+        ModuleNotFoundError: pillow-heif is not installed.
+    """
+    import pillow_heif
+
+    if HEIF not in Image.OPEN:
+        pillow_heif.register_heif_opener()

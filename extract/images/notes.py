@@ -1,0 +1,49 @@
+"""Observations about readable images, counted: what they are, and how they are merged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+
+class NoteKind(Enum):
+    """What can be noticed about an image that is read all the same."""
+
+    UNREADABLE_EXIF = "its EXIF data cannot be read, so it is taken as upright"
+    DEEP = "it has 16 bits per channel; the value is its largest pixel value"
+    CLIPPED = "its pixel values exceed --bit-depth; the value is the largest"
+    NO_WINDOW = "a DICOM file without a window, scaled to the range of its own values"
+
+
+@dataclass(frozen=True)
+class Note:
+    """An observation about one image, with a value whose meaning depends on the kind."""
+
+    kind: NoteKind
+    value: int = 0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The notes of one kind.
+
+    Attributes:
+        count: number of images.
+        first: name of the first one.
+        largest: largest value of a note.
+    """
+
+    count: int
+    first: str
+    largest: int
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.count + other.count, self.first, max(self.largest, other.largest))
+
+
+Notes = Mapping[NoteKind, Tally]
+
+
+def merge_notes(notes: Notes, later: Notes) -> Notes:
+    """Return the notes of two disjoint sets of images, of which the second comes later."""
+    both = {kind: notes[kind] + later[kind] for kind in notes.keys() & later.keys()}
+    return {**notes, **later, **both}
