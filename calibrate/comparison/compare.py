@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from clip_cfr.calibrate.comparison.method_result import REPORTED
-from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.experiment import Experiment, ProgressCallback
 from clip_cfr.calibrate.core.metrics import Predictions, SplitMetrics, evaluate
 from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.methods import check_task
 from clip_cfr.calibrate.methods.batched import fit_experiments
 from clip_cfr.calibrate.methods.classifiers import Classifier
 from clip_cfr.calibrate.methods.fitted import Fitted
@@ -60,25 +61,50 @@ class Comparison:
 def compare(
     prepared: Prepared,
     settings: Settings,
-    methods: Iterable[str],
+    methods: Sequence[str],
     seeds: Iterable[int],
     reporter: ComparisonReporter,
 ) -> Comparison:
     """Fit and evaluate every method with every seed.
 
-    A method that cannot be fitted with some seed leaves the comparison; the others stay.
+    A method that cannot be fitted with some seed leaves the comparison; the others stay. What is
+    known before training is checked before training.
+
+    Raises:
+        SettingsError: a setting does not suit the task; nothing was trained.
     """
     experiments = [
         Experiment(prepared, settings, seed, progress=reporter.on_steps) for seed in seeds
     ]
     outcomes: dict[str, list[Outcome]] = {}
-    failures: dict[str, str] = {}
+    failures = find_unsuitable(prepared, settings, methods)
     for name in methods:
+        if name in failures:
+            continue
         try:
             outcomes[name] = fit_method(name, experiments, reporter)
         except CalibrationError as reason:
             failures[name] = str(reason)
     return Comparison(outcomes, failures)
+
+
+def find_unsuitable(
+    prepared: Prepared, settings: Settings, methods: Sequence[str]
+) -> dict[str, str]:
+    """Return the methods whose needs the task does not meet, and why.
+
+    Raises:
+        SettingsError: a setting does not suit the task.
+    """
+    found = {}
+    for name in methods:
+        try:
+            check_task(prepared.task, settings, [name], prepared.resident_rows)
+        except SettingsError:
+            raise
+        except CalibrationError as reason:
+            found[name] = str(reason)
+    return found
 
 
 def fit_method(

@@ -159,6 +159,8 @@ def test_a_finished_run_is_not_replaced_unasked(cache_file, tmp_path):
         (["--positive", "best"], "Invalid value for '--positive'"),
         (["--seeds", "0"], "Invalid value for '--seeds'"),
         (["--seed", "4294967296"], "Invalid value for '--seed'"),
+        (["--num-negatives", "100000"], "Error: num_negatives is 100000, expected at most"),
+        (["--steps", "99999999999999"], "Error: steps is 99999999999999"),
     ],
 )
 def test_wrong_values_are_usage_errors(cache_file, tmp_path, arguments, message):
