@@ -234,12 +234,13 @@ def test_a_real_process_prints_one_json_object_and_nothing_else(cache_file, tmp_
     assert json.loads(done.stdout)["cache"] == str(cache_file)
 
 
-def test_what_does_not_fit_in_memory_is_said(cache_file, tmp_path):
+def test_what_does_not_fit_in_memory_is_said_before_training(cache_file, tmp_path):
     sizes = ["--erm-steps", "1000000000", "--batch-size", "1000000"]
-    result = invoke("--cache", cache_file, "--out", tmp_path / "run", *sizes, code=1)
+    result = invoke("--cache", cache_file, "--out", tmp_path / "run", *sizes, code=2)
     last = result.stderr.splitlines()[-1]
-    assert last.startswith("Error: out of memory: Unable to allocate")
-    assert last.endswith("; take fewer steps, smaller batches or pools, or fewer rows")
+    assert last.startswith("Error: erm_steps is 1000000000: drawing the rows of 1000000000 steps ")
+    assert last.endswith("; lower erm_steps or batch_size")
+    assert "seed 0" not in result.stderr
 
 
 def test_where_no_run_can_be_written_nothing_is_trained(cache_file, tmp_path):
