@@ -11,8 +11,16 @@ from clip_cfr.extract.datasets import DATASETS, find_dataset
 from clip_cfr.extract.encoders.spec import PAPER_MODEL, EncoderSpec
 from clip_cfr.extract.option_types import ClassNames, Columns, NameList
 
-PUBLISHED_DATASETS = [name for name in DATASETS if name != "folder"]
-DATASET = f"{', '.join(PUBLISHED_DATASETS)}, or folder for your own images."
+OWN_DATASETS = ("folder", "webdataset", "parquet")
+PUBLISHED_DATASETS = [name for name in DATASETS if name not in OWN_DATASETS]
+DATASET = (
+    f"{', '.join(PUBLISHED_DATASETS)}; or your own images: folder, webdataset (tar archives) or "
+    "parquet."
+)
+ROOT = (
+    "Folder of the data set; by default data/NAME. For webdataset and parquet also a file, or a "
+    "pattern in quotes, such as 'shards/{000000..000999}.tar'."
+)
 CLASS_NAMES = (
     "Class names, also used in the prompts, in the order of the labels; if the labels of a list "
     "are words, those words in another order. Or new names by old ones. A name with a comma goes "
@@ -24,8 +32,9 @@ METADATA = (
 )
 IMPORTED_METADATA = f"{METADATA.partition(' By default')[0]} The images need not exist."
 COLUMNS = (
-    "Columns of the list whose names do not tell that they are filename, label, attribute, split "
-    "or subject, such as filename=img,label=dx. split= draws the splits in spite of a column."
+    "Columns of the list, or fields of samples in archives, whose names do not tell that they are "
+    "filename, label, attribute, split or subject, such as filename=img,label=dx. split= draws the "
+    "splits in spite of a column."
 )
 DROP_MISSING = "Leave out the rows of the list that lack a value, instead of stopping."
 IGNORE_SPLITS = "Leave out the rows of the list in these splits."
@@ -93,7 +102,7 @@ class BatchSize(click.ParamType):
 @click.command(cls=Command)
 @optgroup.group("Data set")
 @optgroup.option("--dataset", metavar="NAME", required=True, help=DATASET)
-@optgroup.option("--root", type=PATH, help="Folder of the data set; by default data/NAME.")
+@optgroup.option("--root", type=PATH, help=ROOT)
 @optgroup.option("--metadata", type=PATH, help=METADATA)
 @optgroup.option("--columns", type=Columns(), help=COLUMNS)
 @optgroup.option("--drop-missing", is_flag=True, default=None, help=DROP_MISSING)
@@ -200,6 +209,7 @@ def extract(
       clip-cfr extract --dataset celeba --model open-clip:RN50/openai
       clip-cfr extract --dataset folder --root photos --limit 200
       clip-cfr extract --dataset folder --root photos --metadata list.csv --columns label=dx
+      clip-cfr extract --dataset webdataset --root 'shards/{000..999}.tar' --columns label=dx
       clip-cfr extract --dataset celeba --root data/celeba --shard 3/8
       clip-cfr extract --dataset celeba --engine ray --ray-address auto
     """

@@ -9,7 +9,8 @@ To add a data set, write one module in this package and add one line to DATASETS
         `ExtractError` with the file, the row, what was expected and found, and what to do.
 
 `tables/` reads lists of images in any usual form, `common/` has the other building blocks: image
-paths, codes of labels and splits, drawn splits, published row counts.
+paths, codes of labels and splits, drawn splits, published row counts. `archives/` does the same for
+images that are in archives.
 `waterbirds.py` is a complete example. A new option is a field of `DatasetOptions` and an option of
 the command.
 """
@@ -33,6 +34,8 @@ DATASETS = {
     "chexpert": "chexpert.dataset",
     "cmnist": "cmnist.dataset",
     "folder": "folder",
+    "webdataset": "webdataset.dataset",
+    "parquet": "parquet.dataset",
 }
 
 

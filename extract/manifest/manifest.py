@@ -32,6 +32,7 @@ class Manifest:
             templates, or a `Sentence`.
         attribute_prompts: prompt entries of each attribute value; empty if the names do not
             describe anything visible.
+        images_sha256: digest of where the images are if their ids are no paths; otherwise nothing.
         warnings: observations of the loader, such as row counts that differ from the published
             ones.
     """
@@ -43,10 +44,11 @@ class Manifest:
     attribute_names: tuple[str, ...]
     class_prompts: tuple[tuple[str, ...], ...]
     attribute_prompts: tuple[tuple[str, ...], ...]
+    images_sha256: str = ""
     warnings: tuple[str, ...] = ()
 
     def sha256(self) -> str:
-        """Return the hex digest of the rows and names.
+        """Return the hex digest of the rows, names and places of images.
 
         It changes if any id, label, attribute, split, subject, name or the order of rows changes.
         Prompts and warnings are not part of it.
@@ -54,6 +56,7 @@ class Manifest:
         digest = hashlib.sha256()
         header = [self.dataset, self.class_names, self.attribute_names, self.rows.ids]
         digest.update(json.dumps(header, ensure_ascii=True).encode())
+        digest.update(self.images_sha256.encode())
         columns = (self.rows.labels, self.rows.attributes, self.rows.splits, self.rows.subjects)
         for column in columns:
             if column is not None:

@@ -58,7 +58,7 @@ def test_options_and_path_objects_are_optional(toy: str, tmp_path: Path):
 def test_rejects_an_unknown_data_set(tmp_path: Path):
     assert load_error("waterbird", tmp_path, OptionError) == (
         "--dataset is 'waterbird', expected one of "
-        "digits, waterbirds, celeba, metashift, chexpert, cmnist, folder"
+        "digits, waterbirds, celeba, metashift, chexpert, cmnist, folder, webdataset, parquet"
     )
 
 

@@ -22,6 +22,7 @@ from clip_cfr.extract.manifest.image_source import ImageSource
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.run import extract_manifest
 from tests.extract.extraction import RecordingReporter
+from tests.extract.packing import pack_parquet, pack_tars
 from tests.samples import save_photos
 
 # `connect_to_ray` must import ray first, because ray reads the environment on import.
@@ -124,6 +125,18 @@ def test_the_file_is_the_same(manifest, on_ray, whole, out):
     assert found | {"created": ""} == expected | {"created": ""}
     assert (reporter.started, reporter.saved) == ((0, NUM_PHOTOS), [4] * 11)
     assert len(reporter.lines) == 1
+
+
+@pytest.mark.parametrize("name", ["webdataset", "parquet"])
+def test_images_in_archives_are_read_by_every_process(photos, on_ray, whole, out, tmp_path, name):
+    if name == "parquet":
+        pytest.importorskip("pyarrow")
+    pack = {"webdataset": pack_tars, "parquet": pack_parquet}[name]
+    pack(photos, tmp_path / name)
+    model, engine = on_ray
+    manifest = load_dataset(name, tmp_path / name)
+    extract_manifest(manifest, model, out, OPTIONS, engine=engine)
+    np.testing.assert_array_equal(read_cache(out).features, read_cache(whole).features)
 
 
 def test_an_encoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out, capfd):

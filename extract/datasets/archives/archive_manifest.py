@@ -1,0 +1,84 @@
+"""The manifest of samples of archives."""
+
+import errno
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from clip_cfr.extract.datasets.archives.listed_samples import MISSING, match_list
+from clip_cfr.extract.datasets.archives.sample_table import make_sample_table
+from clip_cfr.extract.datasets.archives.samples import Samples
+from clip_cfr.extract.datasets.common.metadata_manifest import make_manifest
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.tables.roles import FILENAME
+from clip_cfr.extract.manifest.image_source import ImageSource
+from clip_cfr.extract.manifest.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class SampleImages:
+    """The images of rows that are samples of archives.
+
+    Attributes:
+        images: reads the image of a sample.
+        samples: index of the sample of each row, MISSING if there is none.
+    """
+
+    images: ImageSource
+    samples: Int64[np.ndarray, " n"]
+
+    def read(self, row: int) -> bytes | UInt8[np.ndarray, "height width 3"]:
+        """Return the image of a row.
+
+        Raises:
+            OSError: if the row has no sample, or its image cannot be read.
+        """
+        sample = int(self.samples[row])
+        if sample == MISSING:
+            raise OSError(errno.ENOENT, "it is in none of the archives")
+        return self.images.read(sample)
+
+
+def make_archive_manifest(dataset: str, samples: Samples, options: DatasetOptions) -> Manifest:
+    """Return the manifest of samples, in the order of the archives.
+
+    Labels, attributes, splits and subjects come from the fields of the samples, or from the list
+    `options.metadata`, which names samples by their ids.
+
+    Raises:
+        ExtractError: if there are no labels, or a value is not one of those expected.
+        OptionError: if an option does not fit.
+    """
+    if options.metadata is None:
+        table = make_sample_table(samples, without_filename(options).columns)
+        rows, warnings = np.arange(len(table)), ()
+    else:
+        listed = match_list(samples, options)
+        table, rows, warnings = listed.table, listed.rows, listed.warnings
+    made = make_manifest(table, dataset=dataset, options=replace(options, columns=None))
+    rows = rows[made.entries]
+    return replace(
+        made.manifest,
+        images=SampleImages(samples.images, rows),
+        images_sha256=digest_images(samples, rows),
+        warnings=(*samples.warnings, *warnings, *made.manifest.warnings),
+    )
+
+
+def without_filename(options: DatasetOptions) -> DatasetOptions:
+    """Return the options without the column of image names, which is that of the images here."""
+    columns = options.columns or {}
+    kept = {role: name for role, name in columns.items() if role != FILENAME.name}
+    return replace(options, columns=kept)
+
+
+def digest_images(samples: Samples, rows: Int64[np.ndarray, " n"]) -> str:
+    """Return the hex digest of the names of the archives and of where the images are in them."""
+    digest = hashlib.sha256("\n".join(samples.archives.names).encode("utf-8", "backslashreplace"))
+    kept = rows[rows != MISSING]
+    digest.update(rows.astype("<i8").tobytes())
+    digest.update(samples.archive_of[kept].astype("<i4").tobytes())
+    digest.update(samples.positions[kept].astype("<i8").tobytes())
+    return digest.hexdigest()

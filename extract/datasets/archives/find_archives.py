@@ -1,0 +1,127 @@
+"""Find the archives of a data set: one file, the files of a folder, or those of a pattern."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clip_cfr.extract.datasets.archives.patterns import expand_pattern, is_pattern, natural_key
+from clip_cfr.extract.datasets.common.folders import LEFTOVERS
+from clip_cfr.extract.errors import ExtractError
+
+ADDRESS = re.compile(r"(pipe|https?|ftp|s3|gs|gcs|hf|hdfs|az|abfss?):", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Archives:
+    """The archives of a data set.
+
+    Attributes:
+        folder: the folder that holds them all.
+        paths: their paths.
+        names: their paths relative to that folder, with slashes, without ending.
+        warnings: what the user should know of how they were found.
+    """
+
+    folder: Path
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def find_archives(root: Path, endings: Sequence[str], example: str) -> Archives:
+    """Return the archives that `--root` stands for.
+
+    Args:
+        root: an archive, a folder of archives, or a pattern.
+        endings: endings of the archives in lower case, such as `.tar`. They only matter in folders.
+        example: example of a pattern, for messages.
+
+    Raises:
+        ExtractError: if there is no archive.
+    """
+    text = str(root)
+    if ADDRESS.match(text):
+        raise ExtractError(
+            f"--root {text} is an address, expected files of this machine; download them first"
+        )
+    if root.is_dir():
+        return find_in_folder(root, endings, example)
+    if root.exists():
+        return name_archives([root], endings)
+    if is_pattern(text):
+        return name_archives(expand_pattern(text), endings)
+    raise ExtractError(
+        f"{root} is not an existing folder; set --root to a folder that contains "
+        f"{endings[0]} files, to one of them, or to a pattern such as {example!r}"
+    )
+
+
+def find_in_folder(root: Path, endings: Sequence[str], example: str) -> Archives:
+    """Return the archives in a folder, or else in the folders below it.
+
+    Raises:
+        ExtractError: if there is none.
+    """
+    paths = list_archives(root, endings)
+    if paths:
+        return name_archives(paths, endings)
+    below = [path for folder in walk_folders(root) for path in list_archives(folder, endings)]
+    if not below:
+        raise ExtractError(
+            f"{root} contains no {endings[0]} files; set --root to a folder that contains some, to "
+            f"one of them, or to a pattern such as {example!r}"
+        )
+    below = sorted(below, key=natural_key)
+    folders = list(dict.fromkeys(str(path.parent.relative_to(root)) for path in below))
+    shown = ", ".join(folders[:5]) + (", ..." if len(folders) > 5 else "")
+    warning = f"{root} contains no {endings[0]} files itself; took the {len(below):,} in {shown}"
+    return name_archives(below, endings, (warning,))
+
+
+def walk_folders(root: Path) -> Iterator[Path]:
+    """Yield a folder and those below it, without hidden ones and leftovers of systems."""
+    for folder, folders, _ in os.walk(root):
+        folders[:] = [name for name in folders if not LEFTOVERS.match(name)]
+        yield Path(folder)
+
+
+def list_archives(folder: Path, endings: Sequence[str]) -> list[Path]:
+    """Return the archives directly in a folder, with numbers in the order of their value.
+
+    Raises:
+        ExtractError: if the folder cannot be listed.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise ExtractError(
+            f"{folder} cannot be listed ({error.strerror}); check the folder and --root"
+        ) from error
+    paths = [
+        folder / name
+        for name in names
+        if name.lower().endswith(tuple(endings)) and not LEFTOVERS.match(name)
+    ]
+    return sorted((path for path in paths if path.is_file()), key=natural_key)
+
+
+def name_archives(
+    paths: Sequence[Path], endings: Sequence[str], warnings: tuple[str, ...] = ()
+) -> Archives:
+    """Return archives with their names."""
+    parents = [path.absolute().parent for path in paths]
+    common = Path(os.path.commonpath(parents))
+    names = [
+        (parent.relative_to(common) / path.name).as_posix()
+        for parent, path in zip(parents, paths, strict=True)
+    ]
+    stems = tuple(strip_ending(name, endings) for name in names)
+    return Archives(common, tuple(paths), stems, warnings)
+
+
+def strip_ending(name: str, endings: Sequence[str]) -> str:
+    """Return a name without its ending, if that is one of `endings`."""
+    ending = max((end for end in endings if name.lower().endswith(end)), key=len, default="")
+    return name[: len(name) - len(ending)]

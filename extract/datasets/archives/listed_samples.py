@@ -1,0 +1,138 @@
+"""Samples of archives that a list names by their ids."""
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Int64
+
+from clip_cfr.extract.datasets.archives.samples import Samples
+from clip_cfr.extract.datasets.common.find_list import read_given_list
+from clip_cfr.extract.datasets.common.folders import IMAGE_ENDINGS, compose, ending
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.tables.roles import FILENAME
+from clip_cfr.extract.datasets.tables.table import Table
+from clip_cfr.extract.errors import ExtractError
+
+MISSING = -1
+
+
+@dataclass(frozen=True)
+class ListedSamples:
+    """The entries of a list in the order of their samples.
+
+    Attributes:
+        table: the list, with the ids of the samples as names; entries without a sample are last.
+        rows: index of the sample of each entry, MISSING if there is none.
+        warnings: which samples and entries have no counterpart.
+    """
+
+    table: Table
+    rows: Int64[np.ndarray, " n"]
+    warnings: tuple[str, ...]
+
+
+def match_list(samples: Samples, options: DatasetOptions) -> ListedSamples:
+    """Read the list `options.metadata` and match its entries with samples.
+
+    Raises:
+        ExtractError: if the list is not valid, an entry has no sample and `options.skip_missing` is
+            not set, or none has one.
+    """
+    folder = samples.archives.folder
+    table = read_given_list(folder, options.metadata, options.columns)
+    names = table.column(FILENAME)
+    index = index_ids(samples)
+    rows = np.array([find_sample(index, name) for name in names], np.int64)
+    warnings = check_missing(samples, table, rows, options)
+    warnings += count_unlisted(samples, table, rows)
+    # Archives are read in their order.
+    order = np.argsort(np.where(rows == MISSING, len(samples.ids), rows), kind="stable")
+    table, rows = reorder(table, order), rows[order]
+    ids = tuple(
+        name if row == MISSING else samples.ids[row]
+        for name, row in zip(table.column(FILENAME), rows.tolist(), strict=True)
+    )
+    columns = {**table.columns, table.find_column(FILENAME): ids}
+    return ListedSamples(replace(table, columns=columns), rows, warnings)
+
+
+def index_ids(samples: Samples) -> dict[str, int]:
+    """Return the index of each sample by its id, which precedes other names of it.
+
+    Those are its id without the ending of an image, and behind the name of its archive.
+    """
+    names = samples.archives.names
+    pairs = zip(samples.ids, samples.archive_of.tolist(), strict=True)
+    index = {f"{names[archive]}/{name}": row for row, (name, archive) in enumerate(pairs)}
+    index |= {strip_image_ending(name): row for row, name in enumerate(samples.ids)}
+    return index | {name: row for row, name in enumerate(samples.ids)}
+
+
+def strip_image_ending(name: str) -> str:
+    """Return a name without the ending of an image, if it has one."""
+    return posixpath.splitext(name)[0] if ending(name) in IMAGE_ENDINGS else name
+
+
+def find_sample(index: Mapping[str, int], name: str) -> int:
+    """Return the index of the sample that an entry names, or MISSING.
+
+    The entry may have the ending of an image, and another Unicode form.
+    """
+    path = posixpath.normpath(name)
+    stem = strip_image_ending(path)
+    forms = (name, path, stem, compose(path), compose(stem))
+    return next((index[form] for form in forms if form in index), MISSING)
+
+
+def check_missing(
+    samples: Samples, table: Table, rows: Int64[np.ndarray, " n"], options: DatasetOptions
+) -> tuple[str, ...]:
+    """Return a warning if entries have no sample.
+
+    Raises:
+        ExtractError: if such entries are not skipped, or no entry has a sample.
+    """
+    missing = np.flatnonzero(rows == MISSING)
+    if not len(missing):
+        return ()
+    text = (
+        f"{table.location(missing[0])}: the sample {table.column(FILENAME)[missing[0]]!r} is in "
+        f"none of the {len(samples.archives.paths):,} archives ({len(missing):,} of {len(rows):,} "
+        "samples are missing)"
+    )
+    if len(missing) == len(rows):
+        example = f", which hold {samples.ids[0]!r}" if samples.ids else ""
+        raise ExtractError(f"{text}; correct --root, now {samples.root}{example}, or the list")
+    if not options.skip_missing:
+        raise ExtractError(
+            f"{text}; complete the archives, correct --root, shorten the list, or keep their rows "
+            "as not valid with --on-error skip"
+        )
+    return (f"{text}; their rows are kept as not valid (--on-error skip)",)
+
+
+def count_unlisted(
+    samples: Samples, table: Table, rows: Int64[np.ndarray, " n"]
+) -> tuple[str, ...]:
+    """Return a warning if samples are not in the list."""
+    unlisted = np.ones(len(samples.ids), bool)
+    unlisted[rows[rows != MISSING]] = False
+    if not unlisted.any():
+        return ()
+    return (
+        f"{table.path}: left out {int(unlisted.sum()):,} of {len(unlisted):,} samples that the "
+        f"list does not name, the first is {samples.ids[unlisted.argmax()]!r}",
+    )
+
+
+def reorder(table: Table, order: Int64[np.ndarray, " n"]) -> Table:
+    """Return the table with all of its entries in another order."""
+    indices = order.tolist()
+    return replace(
+        table,
+        columns={name: tuple(map(v.__getitem__, indices)) for name, v in table.columns.items()},
+        row_numbers=tuple(map(table.row_numbers.__getitem__, indices)),
+        sources=tuple(map(table.sources.__getitem__, indices)) if table.sources else (),
+    )

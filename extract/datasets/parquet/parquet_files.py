@@ -1,0 +1,197 @@
+"""Parquet files: their rows, their columns, and which one holds the images."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clip_cfr.cache.packages import missing_package
+from clip_cfr.extract.datasets.tables.parquet import is_binary, is_flat, read_value_names, to_texts
+from clip_cfr.extract.datasets.tables.roles import FILENAME, simplify
+from clip_cfr.extract.errors import ExtractError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
+# Children of the struct in which Hugging Face stores an image.
+BYTES, PATH = "bytes", "path"
+MISSING_CLASS = "-1"
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """What a Parquet file holds.
+
+    Attributes:
+        path: the file.
+        size: its length in bytes.
+        row_group_sizes: number of rows of each row group.
+        names: names of its columns.
+        image_columns: columns of images, likely ones first: structs of bytes and path, and bytes.
+        path_columns: columns of text that may be paths of images.
+        flat_columns: columns of text, numbers or booleans.
+        structs: columns that are structs of bytes and path.
+        value_names: names of the numbers of ClassLabel columns.
+    """
+
+    path: Path
+    size: int
+    row_group_sizes: tuple[int, ...]
+    names: tuple[str, ...]
+    image_columns: tuple[str, ...]
+    path_columns: tuple[str, ...]
+    flat_columns: tuple[str, ...]
+    structs: tuple[str, ...]
+    value_names: dict[str, tuple[str, ...]]
+
+
+@contextmanager
+def open_parquet(path: Path) -> Iterator["ParquetFile"]:
+    """Yield the reader of a Parquet file.
+
+    Raises:
+        ExtractError: if pyarrow is not installed, or the file cannot be read or is not valid.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise ExtractError(f"{path} is a Parquet file: {missing_package(error)}") from error
+    if not path.is_file():
+        raise ExtractError(f"{path} is no regular file, expected a Parquet file; check --root")
+    try:
+        with parquet.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise ExtractError(
+            f"{path} is no valid Parquet file ({first_line}); download or write it again, or leave "
+            "it out of --root"
+        ) from error
+
+
+def read_info(path: Path) -> FileInfo:
+    """Return what a file holds; only its footer is read.
+
+    Raises:
+        ExtractError: as for `open_parquet`.
+    """
+    with open_parquet(path) as file:
+        schema, metadata = file.schema_arrow, file.metadata
+        groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    features = read_features(schema.metadata or {})
+    structs = tuple(field.name for field in schema if is_image_struct(field.type))
+    binary = [field.name for field in schema if is_binary(field.type)]
+    images = [name for name in (*structs, *binary) if features.get(name, "Image") == "Image"]
+    marked = [name for name in images if name in features]
+    flat = tuple(field.name for field in schema if is_flat(field.type))
+    return FileInfo(
+        path=path,
+        size=os.stat(path).st_size,
+        row_group_sizes=tuple(groups),
+        names=tuple(schema.names),
+        image_columns=tuple(marked or images),
+        path_columns=tuple(field.name for field in schema if is_text(field.type)),
+        flat_columns=flat,
+        structs=structs,
+        value_names=read_value_names(schema.metadata or {}),
+    )
+
+
+def is_text(type: Any) -> bool:
+    """Return whether values of an Arrow type are text."""
+    from pyarrow import types
+
+    return types.is_string(type) or types.is_large_string(type) or types.is_string_view(type)
+
+
+def is_image_struct(type: Any) -> bool:
+    """Return whether an Arrow type is a struct with a field of bytes, as Hugging Face's images."""
+    from pyarrow import types
+
+    if not types.is_struct(type):
+        return False
+    children = {type.field(i).name: type.field(i).type for i in range(type.num_fields)}
+    return BYTES in children and is_binary(children[BYTES])
+
+
+def read_features(metadata: dict[bytes, bytes]) -> dict[str, str]:
+    """Return the kind of each column that Hugging Face's metadata names, such as `Image`."""
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return {
+            name: feature["_type"]
+            for name, feature in features.items()
+            if isinstance(feature, dict) and isinstance(feature.get("_type"), str)
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
+
+
+def choose_image_column(info: FileInfo, chosen: str | None) -> str:
+    """Return the column of images: bytes if there are any, otherwise paths.
+
+    Args:
+        info: the first file.
+        chosen: the column that the user names.
+
+    Raises:
+        ExtractError: if there is no such column, or several and none is chosen.
+    """
+    if chosen:
+        found = [name for name in info.names if simplify(name) == simplify(chosen)]
+        if chosen in info.names or len(found) == 1:
+            return chosen if chosen in info.names else found[0]
+        raise ExtractError(
+            f"--columns filename={chosen}: {info.path} has no such column, found the columns "
+            f"{', '.join(info.names)}"
+        )
+    synonyms = frozenset().union(*FILENAME.tiers())
+    paths = [name for name in info.path_columns if simplify(name) in synonyms]
+    for columns in (info.image_columns, paths[:1]):
+        if len(columns) == 1:
+            return columns[0]
+        if columns:
+            raise ExtractError(
+                f"{info.path} has {len(columns)} columns of images: {', '.join(columns)}; choose "
+                f"one with --columns filename={columns[0]}"
+            )
+    raise ExtractError(
+        f"{info.path} has no column of images (bytes, or a struct of bytes and path), nor one of "
+        f"their paths, found the columns {', '.join(info.names)}; name one with --columns "
+        "filename=COLUMN"
+    )
+
+
+def read_texts(path: Path, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the values of flat columns as text; a class of -1 is missing, as Hugging Face has it.
+
+    Raises:
+        ExtractError: as for `open_parquet`.
+    """
+    if not names:
+        return {}
+    with open_parquet(path) as file:
+        table = file.read(columns=list(names))
+        classes = read_value_names(file.schema_arrow.metadata or {})
+    columns = {name: to_texts(table.column(name).to_pylist()) for name in names}
+    return {
+        name: tuple("" if name in classes and text == MISSING_CLASS else text for text in texts)
+        for name, texts in columns.items()
+    }
+
+
+def read_struct_paths(path: Path, name: str) -> list[str | None]:
+    """Return the paths in a struct of bytes and path, without reading the bytes.
+
+    Raises:
+        ExtractError: as for `open_parquet`.
+    """
+    with open_parquet(path) as file:
+        table = file.read(columns=[f"{name}.{PATH}"])
+    if name not in table.column_names:
+        return []
+    return [value and value.get(PATH) for value in table.column(name).to_pylist()]

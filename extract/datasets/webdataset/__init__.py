@@ -1,0 +1,1 @@
+"""Images in tar archives, as WebDataset and img2dataset write them."""

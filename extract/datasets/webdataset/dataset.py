@@ -1,0 +1,184 @@
+"""Images in tar archives, as WebDataset and img2dataset write them.
+
+The root is a folder of archives, one archive, or a pattern such as `shards/{000000..000999}.tar`.
+Files of one sample share their path up to the first dot of the name, which is its `__key__`:
+
+    000012.jpg                     the image, in any format that is read from files too
+    000012.json                    {"label": "cat", "place": "outdoors", "split": "train", ...}
+    000012.cls, 000012.split.txt   a value in a file of its own
+    000012.txt                     a caption, or the label if there is no other and values repeat
+
+The label may also come from a list by key (--metadata), and the split from the names of the
+archives (`train-000000.tar`, `val/000000.tar`). `classnames.txt` beside the archives has the names
+of numbers. Images are read in place, at offsets that a first pass over the headers finds.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from clip_cfr.extract.datasets.archives.archive_manifest import make_archive_manifest
+from clip_cfr.extract.datasets.archives.find_archives import Archives, find_archives
+from clip_cfr.extract.datasets.archives.sample_table import SYNONYMS
+from clip_cfr.extract.datasets.archives.samples import Samples, make_unique_ids
+from clip_cfr.extract.datasets.common.metadata_manifest import LIST_OPTIONS
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.tables.roles import FILENAME, LABEL, simplify
+from clip_cfr.extract.datasets.tables.text import read_text
+from clip_cfr.extract.datasets.webdataset.tar_index import TarIndex, index_tar, peek_fields
+from clip_cfr.extract.datasets.webdataset.tar_source import TarImages
+from clip_cfr.extract.datasets.webdataset.text_fields import TextFields
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.manifest.manifest import Manifest
+
+OPTIONS = ("metadata", *LIST_OPTIONS)
+# Compressed archives are found in order to say what to do with them.
+ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+EXAMPLE = "shards/{000000..000999}.tar"
+CLASS_FIELD, TEXT_FIELD = "cls", "txt"
+CLASS_NAMES = "classnames.txt"
+
+
+def load(root: Path, options: DatasetOptions) -> Manifest:
+    """Read the samples of tar archives.
+
+    Raises:
+        ExtractError: if there is no archive, one is compressed or damaged, or there are no labels.
+        OptionError: if an option does not fit.
+    """
+    archives = find_archives(root, ENDINGS, EXAMPLE)
+    names, fields = choose_fields(archives, options)
+    ending = None if options.metadata else (options.columns or {}).get(FILENAME.name)
+    indices = [index_tar(path, fields, ending, options.skip_missing) for path in archives.paths]
+    return make_archive_manifest(
+        "webdataset", join_indices(root, archives, indices, names), options
+    )
+
+
+def choose_fields(archives: Archives, options: DatasetOptions) -> tuple[Sequence[str], TextFields]:
+    """Return the names of all fields of the first samples, and the fields to read.
+
+    Captions are read only if there is no other label, because they take much memory.
+    """
+    if options.metadata is not None:
+        return (), TextFields()
+    columns = options.columns or {}
+    wanted = {simplify(name) for role, name in columns.items() if role != FILENAME.name}
+    wanted |= SYNONYMS | {CLASS_FIELD}
+    found = peek_fields(
+        archives.paths[0], TextFields(frozenset(wanted | {TEXT_FIELD}), all_json=True)
+    )
+    labels = frozenset().union(*LABEL.tiers()) | {CLASS_FIELD}
+    if LABEL.name not in columns and not labels & set(map(simplify, found)):
+        wanted.add(TEXT_FIELD)
+    return tuple(found), TextFields(frozenset(wanted - {""}))
+
+
+def join_indices(
+    root: Path, archives: Archives, indices: Sequence[TarIndex], names: Sequence[str]
+) -> Samples:
+    """Return the samples of all archives."""
+    sizes = [len(index.keys) for index in indices]
+    if not sum(sizes):
+        raise ExtractError(
+            f"{root}: no archive holds an image (the first of {len(indices):,} is "
+            f"{indices[0].path}); set --root to archives of images"
+        )
+    archive_of = np.repeat(np.arange(len(indices), dtype=np.int32), sizes)
+    starts = np.cumsum([0, *sizes])
+    offsets = np.concatenate([index.offsets for index in indices])
+    lengths = np.concatenate([index.sizes for index in indices])
+    images = TarImages(
+        paths=archives.paths,
+        states=tuple(index.state for index in indices),
+        archives=archive_of,
+        offsets=offsets,
+        sizes=lengths,
+        errors={
+            int(start) + row: error
+            for start, index in zip(starts, indices, strict=False)
+            for row, error in index.errors.items()
+        },
+    )
+    keys = [key for index in indices for key in index.keys]
+    columns = join_columns(indices)
+    return Samples(
+        root=root,
+        archives=archives,
+        archive_of=archive_of,
+        ids=make_unique_ids(keys, archive_of, archives),
+        fields=columns,
+        field_names=names,
+        images=images,
+        positions=np.stack([offsets, lengths], axis=1),
+        assigned=assign_label(root, columns, names),
+        value_names=read_class_names(archives, columns),
+        warnings=(
+            *archives.warnings,
+            *(warning for index in indices for warning in index.warnings),
+            *warn_of_missing_images(indices),
+        ),
+    )
+
+
+def join_columns(indices: Sequence[TarIndex]) -> dict[str, tuple[str, ...]]:
+    """Return the fields of all archives; nothing where an archive lacks one."""
+    names = dict.fromkeys(name for index in indices for name in index.columns)
+    return {
+        name: tuple(
+            value for index in indices for value in index.columns.get(name, ("",) * len(index.keys))
+        )
+        for name in names
+    }
+
+
+def assign_label(
+    root: Path, columns: dict[str, tuple[str, ...]], names: Sequence[str]
+) -> dict[str, str]:
+    """Return the field of labels if it is `.cls` or `.txt`, because no field is called label.
+
+    Raises:
+        ExtractError: if most texts of `.txt` differ, as captions do.
+    """
+    if any(simplify(name) in tier for name in columns for tier in LABEL.tiers()):
+        return {}
+    if CLASS_FIELD in columns:
+        return {LABEL.name: CLASS_FIELD}
+    if TEXT_FIELD not in columns:
+        return {}
+    texts = columns[TEXT_FIELD]
+    if len(set(texts)) > len(texts) / 2:
+        raise ExtractError(
+            f"{root}: no field of the samples is called label, and .txt holds "
+            f"{len(set(texts)):,} different texts for {len(texts):,} samples, as captions do; the "
+            f"fields are {', '.join(names)}: name the one to take with --columns label=FIELD, or "
+            "give a list of keys and labels with --metadata"
+        )
+    return {LABEL.name: TEXT_FIELD}
+
+
+def read_class_names(
+    archives: Archives, columns: dict[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the names in `classnames.txt`, if it is beside the archives or a folder above."""
+    folders = (archives.folder, archives.folder.parent)
+    path = next((each / CLASS_NAMES for each in folders if (each / CLASS_NAMES).is_file()), None)
+    if path is None:
+        return {}
+    names = tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
+    labels = frozenset().union(*LABEL.tiers()) | {CLASS_FIELD}
+    return {name: names for name in columns if simplify(name) in labels}
+
+
+def warn_of_missing_images(indices: Sequence[TarIndex]) -> tuple[str, ...]:
+    """Return a warning if samples have no image."""
+    missing = [(index.path, key) for index in indices for key in index.without_image]
+    if not missing:
+        return ()
+    path, key = missing[0]
+    total = len(missing) + sum(len(index.keys) for index in indices)
+    return (
+        f"{path}: the sample {key!r} has no image; left out {len(missing):,} such samples of "
+        f"{total:,}",
+    )

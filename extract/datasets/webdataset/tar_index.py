@@ -1,0 +1,236 @@
+"""Index a tar archive: where the image of each sample is, and the text fields beside it.
+
+Files whose paths are equal up to the first dot of the name are one sample, as in WebDataset:
+`a/000012.jpg`, `a/000012.json` and `a/000012.cls` have the key `a/000012`.
+"""
+
+import os
+import sys
+import tarfile
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from clip_cfr.extract.datasets.common.folders import IMAGE_ENDINGS
+from clip_cfr.extract.datasets.tables.roles import simplify
+from clip_cfr.extract.datasets.webdataset.member_names import (
+    is_climbing,
+    is_leftover,
+    normalise_name,
+    split_name,
+)
+from clip_cfr.extract.datasets.webdataset.tar_members import (
+    DamagedTarError,
+    check_end,
+    iterate_members,
+    open_tar,
+)
+from clip_cfr.extract.datasets.webdataset.text_fields import TextFields
+from clip_cfr.extract.errors import ExtractError
+
+# Members from which the names of the fields are learnt.
+PEEKED_MEMBERS = 300
+
+
+@dataclass(frozen=True)
+class ImageMember:
+    """Where an image is in an archive.
+
+    Attributes:
+        offset, size: position and length of its bytes.
+        error: why it cannot be read; nothing if it can.
+    """
+
+    offset: int
+    size: int
+    error: str = ""
+
+
+@dataclass
+class Sample:
+    """The files of one key.
+
+    Attributes:
+        images: image by ending, such as `jpg` or `mask.png`.
+        fields: value of each text field.
+    """
+
+    images: dict[str, ImageMember] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class OpenIndex:
+    """The samples of an archive that is being read.
+
+    Attributes:
+        path: the archive.
+        tar: its reader.
+        fields: the fields that are read.
+        samples: sample by key, in the order of the archive.
+        climbing: first path that leads out of the archive, or nothing.
+    """
+
+    path: Path
+    tar: tarfile.TarFile
+    fields: TextFields
+    samples: dict[str, Sample] = field(default_factory=dict)
+    climbing: str = ""
+
+
+@dataclass(frozen=True)
+class TarIndex:
+    """The samples of an archive that have an image, in the order of the archive.
+
+    Attributes:
+        path: the archive.
+        state: its size and time of change (ns).
+        keys: key of each sample.
+        offsets, sizes: position and length of each image.
+        errors: why an image cannot be read, by sample.
+        columns: values of each field; nothing where a sample lacks it.
+        without_image: keys of the samples without an image.
+        warnings: what the user should know of the archive.
+    """
+
+    path: Path
+    state: tuple[int, int]
+    keys: tuple[str, ...]
+    offsets: Int64[np.ndarray, " n"]
+    sizes: Int64[np.ndarray, " n"]
+    errors: dict[int, str]
+    columns: dict[str, tuple[str, ...]]
+    without_image: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def index_tar(
+    path: Path, fields: TextFields, image_ending: str | None = None, skip_damage: bool = False
+) -> TarIndex:
+    """Index an archive. Only its headers and the wanted fields are read.
+
+    Args:
+        path: the archive.
+        fields: the wanted fields.
+        image_ending: ending of the image, if samples have several.
+        skip_damage: index the samples that are complete before a damage, and warn of it.
+
+    Raises:
+        ExtractError: if the file is no uncompressed tar archive, is damaged, a field cannot be
+            read, or a sample has several images of which none is chosen.
+    """
+    with open_tar(path) as tar:
+        status = os.fstat(tar.fileobj.fileno())
+        index = OpenIndex(path, tar, fields)
+        try:
+            for member in iterate_members(path, tar):
+                add_member(index, member)
+            warnings = check_end(path, tar)
+        except DamagedTarError as error:
+            if not skip_damage:
+                raise
+            warnings = (f"{str(error).partition(';')[0]}; left out what is behind",)
+            if index.samples:  # The last one is incomplete.
+                index.samples.popitem()
+    warnings += warn_of_climbing(index)
+    return close_index(index, (status.st_size, status.st_mtime_ns), image_ending, warnings)
+
+
+def peek_fields(path: Path, fields: TextFields) -> dict[str, str]:
+    """Return the fields of the first samples of an archive, with the first value of each."""
+    with open_tar(path) as tar:
+        index = OpenIndex(path, tar, fields)
+        for member in islice(iterate_members(path, tar), PEEKED_MEMBERS):
+            add_member(index, member)
+    found: dict[str, str] = {}
+    for sample in index.samples.values():
+        found = sample.fields | found
+    return found
+
+
+def add_member(index: OpenIndex, member: tarfile.TarInfo) -> None:
+    """Add a member to the sample of its key. A later member replaces one of the same name."""
+    name = normalise_name(member.name)
+    key, ending = split_name(name)
+    if member.isdir() or is_leftover(name) or not ending:
+        return
+    sample = index.samples.setdefault(key, Sample())
+    if ending.rpartition(".")[2].lower() in IMAGE_ENDINGS:
+        sample.images[ending] = locate_image(index, member)
+        if not index.climbing and is_climbing(member.name):
+            index.climbing = member.name
+    else:
+        sample.fields.update(index.fields.read(index.path, index.tar, member, ending))
+
+
+def locate_image(index: OpenIndex, member: tarfile.TarInfo) -> ImageMember:
+    """Return where the image of a member is. A hard link is the member that it repeats."""
+    if member.islnk():
+        key, ending = split_name(normalise_name(member.linkname))
+        if key in index.samples and ending in index.samples[key].images:
+            return index.samples[key].images[ending]
+    if member.islnk() or member.issym():
+        return ImageMember(0, 0, f"{member.name} in {index.path} is a link to {member.linkname}")
+    if not member.isreg() or member.issparse():
+        return ImageMember(0, 0, f"{member.name} in {index.path} is no ordinary file")
+    return ImageMember(member.offset_data, member.size)
+
+
+def warn_of_climbing(index: OpenIndex) -> tuple[str, ...]:
+    """Return a warning if a path leads out of the archive."""
+    if not index.climbing:
+        return ()
+    return (
+        f"{index.path}: the path {index.climbing!r} leads out of the archive; ids are without its "
+        "start",
+    )
+
+
+def close_index(
+    index: OpenIndex, state: tuple[int, int], image_ending: str | None, warnings: tuple[str, ...]
+) -> TarIndex:
+    """Return the index of the samples that have been read."""
+    keys = tuple(key for key, sample in index.samples.items() if sample.images)
+    samples = [index.samples[key] for key in keys]
+    images = [
+        choose_image(index.path, key, sample.images, image_ending)
+        for key, sample in zip(keys, samples, strict=True)
+    ]
+    names = dict.fromkeys(name for sample in samples for name in sample.fields)
+    return TarIndex(
+        path=index.path,
+        state=state,
+        keys=keys,
+        offsets=np.array([image.offset for image in images], np.int64),
+        sizes=np.array([image.size for image in images], np.int64),
+        errors={row: image.error for row, image in enumerate(images) if image.error},
+        columns={
+            name: tuple(sys.intern(sample.fields.get(name, "")) for sample in samples)
+            for name in names
+        },
+        without_image=tuple(key for key, sample in index.samples.items() if not sample.images),
+        warnings=warnings,
+    )
+
+
+def choose_image(
+    path: Path, key: str, images: dict[str, ImageMember], ending: str | None
+) -> ImageMember:
+    """Return the image of a sample: the chosen one, or the only one with a plain ending.
+
+    Raises:
+        ExtractError: if it has several images of which none is chosen.
+    """
+    chosen = [each for each in images if ending and simplify(each) == simplify(ending)]
+    plain = [each for each in images if "." not in each]
+    for endings in (chosen, list(images), plain):
+        if len(endings) == 1:
+            return images[endings[0]]
+    raise ExtractError(
+        f"{path}, sample {key}: there are {len(images)} images, with the endings "
+        f"{', '.join(images)} behind the first dot of the name; choose one with --columns "
+        f"filename={plain[0] if plain else next(iter(images))}"
+    )

@@ -1,0 +1,116 @@
+"""Read the headers of a tar archive, and notice where it is damaged or truncated."""
+
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clip_cfr.extract.errors import ExtractError
+
+BLOCK = tarfile.BLOCKSIZE
+# What tarfile lets through, apart from its own errors, on headers that are damaged.
+DAMAGE = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError, OSError)
+# First bytes of files that are no tar archives, what they are, and what to do with FILE.
+FOREIGN = (
+    (b"\x1f\x8b", "compressed with gzip", "decompress it with: gunzip {}"),
+    (b"BZh", "compressed with bzip2", "decompress it with: bunzip2 {}"),
+    (b"\xfd7zXZ", "compressed with xz", "decompress it with: unxz {}"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "decompress it with: unzstd {}"),
+    (b"PK\x03\x04", "a zip archive", "unpack {} and use --dataset folder"),
+    (b"PAR1", "a Parquet file", "use --dataset parquet for {}"),
+    (b"version https://git-lfs", "a pointer of Git LFS", "fetch it with: git lfs pull -I {}"),
+    (b"<", "a page of HTML or XML", "download {} again"),
+)  # fmt: skip
+
+
+class DamagedTarError(ExtractError):
+    """A tar archive ends early or has a damaged header; its members before are sound."""
+
+
+@contextmanager
+def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    """Yield an uncompressed tar archive.
+
+    Raises:
+        ExtractError: if the file cannot be read or is no uncompressed tar archive.
+    """
+    if not path.is_file():
+        raise ExtractError(f"{path} is no regular file, expected a tar archive; check --root")
+    try:
+        with open(path, "rb") as file:
+            check_start(path, file.read(BLOCK))
+            file.seek(0)
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                yield tar
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ExtractError(f"{path} cannot be read ({reason}); check the file") from error
+    except tarfile.TarError as error:
+        raise ExtractError(f"{path} is no tar archive ({error}); download it again") from error
+
+
+def check_start(path: Path, start: bytes) -> None:
+    """Raise ExtractError if a file begins as no uncompressed tar archive does."""
+    if not start:
+        raise ExtractError(f"{path} is empty, expected a tar archive; download it again")
+    text = start.lstrip().lower()
+    for magic, kind, remedy in FOREIGN:
+        if start.startswith(magic) or text.startswith(magic):
+            raise ExtractError(
+                f"{path} is {kind}, expected an uncompressed tar archive, whose images can be read "
+                f"in any order; {remedy.format(path)}"
+            )
+
+
+def iterate_members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of a tar archive in order; only headers are read.
+
+    Raises:
+        DamagedTarError: after the members before the damage.
+    """
+    num_members = 0
+    try:
+        while (member := tar.next()) is not None:
+            # The archive would remember all of its members.
+            tar.members.clear()
+            num_members += 1
+            yield member
+    except DAMAGE as error:
+        raise damaged(path, str(error), num_members) from error
+    # tarfile takes a damaged header for the end.
+    if read_block(tar, tar.offset).strip(b"\0"):
+        raise damaged(path, f"the header at byte {tar.offset:,} is invalid", num_members)
+
+
+def read_block(tar: tarfile.TarFile, offset: int) -> bytes:
+    """Return the block at an offset of a tar archive; less at the end of the file."""
+    return os.pread(tar.fileobj.fileno(), BLOCK, offset)
+
+
+def check_end(path: Path, tar: tarfile.TarFile) -> tuple[str, ...]:
+    """Return a warning about the end of an archive whose members have all been read."""
+    if len(read_block(tar, tar.offset)) < BLOCK:
+        return (f"{path} has no end marker, so samples may be missing at its end",)
+    size = os.fstat(tar.fileobj.fileno()).st_size
+    rest = find_data(tar, tar.offset, size)
+    if rest is None:
+        return ()
+    return (
+        f"{path} has {size - rest:,} bytes behind its end marker, which are not read; if several "
+        "archives were put one behind the other, join them with tar --concatenate instead",
+    )
+
+
+def find_data(tar: tarfile.TarFile, offset: int, size: int) -> int | None:
+    """Return the first block from an offset on that is not zero, or None."""
+    blocks = (each for each in range(offset, size, BLOCK) if read_block(tar, each).strip(b"\0"))
+    return next(blocks, None)
+
+
+def damaged(path: Path, reason: str, num_members: int) -> DamagedTarError:
+    """Return the error of a damaged archive."""
+    return DamagedTarError(
+        f"{path} is truncated or damaged after {num_members:,} members ({reason}); download or "
+        "write it again, or keep what is before with --on-error skip"
+    )

@@ -1,0 +1,82 @@
+"""Images that are members of tar archives, read in place."""
+
+import errno
+import functools
+import os
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32, Int64
+
+MAX_OPEN = 8
+
+
+@dataclass(frozen=True)
+class TarImages:
+    """Images that are parts of archives.
+
+    Attributes:
+        paths: the archives.
+        states: size and time of change (ns) of each archive when it was indexed.
+        archives: index of the archive of each row.
+        offsets, sizes: position and length of the bytes of each row in its archive.
+        errors: why the image of a row cannot be read, by row.
+    """
+
+    paths: tuple[Path, ...]
+    states: tuple[tuple[int, int], ...]
+    archives: Int32[np.ndarray, " n"]
+    offsets: Int64[np.ndarray, " n"]
+    sizes: Int64[np.ndarray, " n"]
+    errors: Mapping[int, str]
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of the image of a row. Several threads may read at a time.
+
+        Raises:
+            OSError: if the image cannot be read, or the archive is another one than was indexed.
+        """
+        if row in self.errors:
+            raise OSError(errno.EINVAL, self.errors[row])
+        archive, size = int(self.archives[row]), int(self.sizes[row])
+        path = self.paths[archive]
+        file = open_archive(path, self.states[archive])
+        content = os.pread(file.descriptor, size, int(self.offsets[row]))
+        if len(content) < size:
+            raise OSError(errno.EIO, f"{path} ends before the image does")
+        return content
+
+
+class OpenArchive:
+    """An open file, which is closed when nothing refers to it any more.
+
+    Attributes:
+        descriptor: of the file.
+    """
+
+    def __init__(self, path: Path, size: int):
+        """Open a file.
+
+        Raises:
+            OSError: if the file cannot be opened, or has another size.
+        """
+        self.descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self.descriptor)
+        found = os.fstat(self.descriptor).st_size
+        if found != size:
+            raise OSError(errno.EIO, f"{path} has {found:,} bytes, and had {size:,} when indexed")
+
+
+@functools.lru_cache(maxsize=MAX_OPEN)
+def open_archive(path: Path, state: tuple[int, int]) -> OpenArchive:
+    """Return an archive, which stays open in this process while it is among the last ones read.
+
+    The time of change in `state` is that of this machine; other nodes of a cluster may have copies.
+
+    Raises:
+        OSError: if the archive cannot be opened, or has another size than that of `state`.
+    """
+    return OpenArchive(path, state[0])
