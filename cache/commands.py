@@ -76,7 +76,8 @@ def merge(shards, out, virtual, overwrite, as_json):
     """Merge the shards that extract --shard wrote into one cache.
 
     All shards of the data set must be given, in any order. They must be made with the same model
-    and settings; what differs by rounding only, such as the device, is a warning.
+    and settings. Differences that change features by rounding only, such as another device, are
+    warnings.
 
     \b
     Example:

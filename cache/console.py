@@ -37,7 +37,7 @@ overwrite_option = click.option(
 
 
 class Command(click.Command):
-    """A command whose help ends with examples that can be pasted, see `insert_program_name`."""
+    """A click command whose help ends with examples to paste, see `insert_program_name`."""
 
     def __init__(self, *args, help: str | None = None, **kwargs):
         kwargs["context_settings"] = CONTEXT | (kwargs.get("context_settings") or {})
@@ -49,7 +49,7 @@ class Command(click.Command):
 
 
 def insert_program_name(ctx: click.Context, text: str) -> str:
-    """Return a help text whose examples call the program by the name that the user called."""
+    """Return a help text whose examples start with the name that the user called the program by."""
     return text.replace("  clip-cfr ", f"  {ctx.find_root().info_name} ")
 
 
@@ -65,8 +65,8 @@ def emit(result: dict[str, Any], as_json: bool, render: Callable[[dict[str, Any]
     Args:
         result: the result as JSON values.
         as_json: whether to print one JSON object instead of tables.
-        render: returns the tables of the result for rich. Off a terminal they are not wrapped to
-            its width.
+        render: returns the tables of the result for rich. If standard output is not a terminal,
+            lines are not wrapped to its width.
     """
     from rich.console import Console
 
@@ -131,7 +131,7 @@ def exit_on_interrupt(message: str) -> Iterator[None]:
 
     Python discards a KeyboardInterrupt that is raised in a destructor or a weak reference's
     callback, such as those of an import, and a library may catch it. The block then runs to its
-    end, and the process exits there.
+    end before the process exits.
     """
     with _record_interrupts() as interrupts, suppress(KeyboardInterrupt):
         yield

@@ -16,12 +16,13 @@ class OutputError(CacheError):
 class FieldError(CacheError):
     """A field of a file that breaks a rule of its format.
 
-    Raised where the name of the file is not known; `error_context` adds it and the remedy.
+    Raised by code that does not know the name of the file; `error_context` adds the name and the
+    remedy.
 
     Args:
         field: name of the field, such as `labels`.
         expected: what the format requires, as a noun phrase.
-        found: what the field holds.
+        found: the value found, as text or as a value to print.
         row: index of the first row that breaks the rule, if there is one.
     """
 

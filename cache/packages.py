@@ -1,4 +1,4 @@
-"""Packages that are missing or broken, in one line that says what to install."""
+"""One-line messages about missing or broken packages, with the command to install them."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ MISSING = (
     "the package {} is missing from {}; run the Python that has it (.venv/bin/python after `make "
     "setup`), or install it with: {} -m pip install {}"
 )
-# The extras that install an optional package; any other package belongs to every installation.
+# The extra that installs each optional package. All other packages are always installed.
 EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "safetensors"), "extract"),
     "PIL": "extract",
@@ -23,8 +23,8 @@ EXTRAS = {
 
 
 def missing_package(error: ModuleNotFoundError) -> str:
-    """Return the line that says how to get a missing package."""
-    if error.name is None:  # How transformers reports that a package is there and broken.
+    """Return a message on how to install a missing package."""
+    if error.name is None:  # transformers reports an installed but broken package in this way.
         return broken_package(error)
     package = error.name.partition(".")[0]
     if package not in EXTRAS:
@@ -34,7 +34,7 @@ def missing_package(error: ModuleNotFoundError) -> str:
 
 
 def broken_package(error: BaseException) -> str:
-    """Return the line that names the first cause of a failed import."""
+    """Return a message with the first cause of a failed import."""
     while error.__cause__ is not None:
         error = error.__cause__
     first_line = str(error).partition("\n")[0]

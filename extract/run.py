@@ -136,7 +136,7 @@ def check_same_rows(out: Path, unfinished: dict[str, Any], provenance: dict[str,
         raise ExtractError(
             f"{out}: the data set has changed since the unfinished job started: an image, label, "
             "attribute, split, name or the order of rows differs; restore it and run the same "
-            "command again to resume, or start anew with --overwrite"
+            "command again to resume, or start again with --overwrite"
         )
 
 

@@ -1,1 +1,1 @@
-"""Files on disk: atomic replacement, locks, the journal, plain rows, a safe sink for HDF5."""
+"""Files on disk: atomic replacement, locks, the journal, raw rows, a file object for HDF5."""

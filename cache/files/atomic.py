@@ -30,7 +30,7 @@ def temporary_path(path: Path) -> Path:
 
 
 def find_temporaries(path: Path, suffix: str = "tmp") -> list[Path]:
-    """Return what `temporary_path` has named for `path`, in order of the names."""
+    """Return the existing temporary files of `path` (see `temporary_path`), sorted by name."""
     name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{suffix}")
     return sorted(each for each in path.parent.iterdir() if name.fullmatch(each.name))
 
@@ -40,8 +40,8 @@ def write_lock(path: Path) -> Iterator[None]:
     """Hold the lock file `PATH.lock`, so that only one process at a time writes `path`.
 
     Raises:
-        CacheError: another process holds the lock, the lock file cannot be created, or a file of
-            this name has other contents than a lock file.
+        CacheError: another process holds the lock, the lock file cannot be created, or another
+            file has its name.
     """
     if not path.parent.is_dir():
         raise CacheError(f"{path}: the folder {path.parent} does not exist; create it first")
@@ -84,13 +84,13 @@ def _check_lock_file(path: Path) -> None:
 
 
 def replace_file(temporary: Path, path: Path) -> None:
-    """Rename a file that is synced to the disk, and sync the folder."""
+    """Rename a synced temporary file to its final name, and sync the folder."""
     os.replace(temporary, path)
     sync_folder(path.parent)
 
 
 def write_and_sync(path: Path, data: bytes) -> None:
-    """Write a file, and wait until its contents are on the disk."""
+    """Write a file, and sync its contents to the disk."""
     with open(path, "wb") as file:
         file.write(data)
         file.flush()
@@ -98,7 +98,7 @@ def write_and_sync(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the file names in a folder are on the disk."""
+    """Sync the file names in a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -110,10 +110,10 @@ def write_error(path: Path, error: OSError, needed: str = "", kept: str = "") ->
     """Return the error to raise for a failed write.
 
     Args:
-        path: the file or folder that was to be written.
-        error: what the operating system reported.
-        needed: how much disk space the job takes; shown if the disk is full.
-        kept: what is saved and will not be lost.
+        path: the file or folder that could not be written.
+        error: the error of the operating system.
+        needed: phrase about the disk space that the job needs; shown if the disk is full.
+        kept: phrase about the saved data that are kept.
     """
     if error.errno in DISK_FULL:
         parts = [f"cannot be written: {error.strerror}", kept, needed]

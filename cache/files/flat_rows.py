@@ -1,4 +1,4 @@
-"""Rows of numbers in a plain file, one after the other without a header."""
+"""Rows of numbers in a raw file, one after the other without a header."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from clip_cfr.cache.errors import FieldError
 
 @dataclass(frozen=True)
 class FlatRows:
-    """The rows (n, dim) of a plain file, read from the disk when they are sliced.
+    """The rows (n, dim) of a raw file, read from the disk when they are sliced.
 
     Attributes:
         path: the file, which may hold fewer than n rows while it is being written.

@@ -1,4 +1,4 @@
-"""The files of an unfinished job, which lie beside the cache that it writes."""
+"""The files of an unfinished job, in the folder of the cache that it writes."""
 
 import stat
 from pathlib import Path
@@ -7,7 +7,7 @@ from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.atomic import add_suffix
 from clip_cfr.cache.files.output import describe_kind, find_status
 
-# How the first line of each journal begins; see `Journal.to_bytes`.
+# The start of the first line of each journal; see `Journal.to_bytes`.
 JOURNAL_START = b'{"format": "clip-cfr-journal", '
 
 
@@ -24,26 +24,26 @@ def journal_path(path: Path) -> Path:
 def has_journal(path: Path) -> bool:
     """Return whether the file at the journal's path is a journal, of any version."""
     try:
-        with open(_check_is_plain(journal_path(path)), "rb") as file:
+        with open(_check_regular_file(journal_path(path)), "rb") as file:
             return file.read(len(JOURNAL_START)) == JOURNAL_START
     except FileNotFoundError:
         return False
 
 
 def check_job_files(path: Path) -> None:
-    """Check that no file of another program has the name of a file of the job.
+    """Check that no file of another program has the name of one of the job's files.
 
-    Features have no header: they are recognised by the journal beside them.
+    The file of features has no header, so it is recognised by the journal beside it.
 
     Raises:
-        CacheError: names the file.
+        CacheError: another file has such a name; the message names it.
     """
     known = has_journal(path)
     if not known and find_status(journal_path(path), follow_symlinks=False) is not None:
         raise CacheError(
             _describe_foreign(journal_path(path), path, "the journal of an unfinished job")
         )
-    features = find_status(_check_is_plain(partial_path(path)), follow_symlinks=False)
+    features = find_status(_check_regular_file(partial_path(path)), follow_symlinks=False)
     if not known and features is not None and features.st_size:
         expected = f"the rows of an unfinished job, with {journal_path(path).name} beside them"
         raise CacheError(_describe_foreign(partial_path(path), path, expected))
@@ -51,13 +51,13 @@ def check_job_files(path: Path) -> None:
 
 def remove_job_files(path: Path) -> None:
     """Remove the files of the job that writes `path`, which `check_job_files` has checked."""
-    # The features first: without a journal they would not be recognised.
+    # Remove the features first: without a journal they would not be recognised.
     partial_path(path).unlink(missing_ok=True)
     journal_path(path).unlink(missing_ok=True)
 
 
-def _check_is_plain(path: Path) -> Path:
-    """Return the path. Raise CacheError if it is anything but a regular file or nothing."""
+def _check_regular_file(path: Path) -> Path:
+    """Return the path. Raise CacheError if it exists and is not a regular file."""
     status = find_status(path, follow_symlinks=False)
     if status is not None and not stat.S_ISREG(status.st_mode):
         link = stat.S_ISLNK(status.st_mode)
@@ -70,7 +70,7 @@ def _check_is_plain(path: Path) -> Path:
 
 
 def _describe_foreign(path: Path, cache: Path, expected: str) -> str:
-    """Return the message for a file that no job has written."""
+    """Return the message about a file that no job has written."""
     return (
         f"{path}: expected {expected}, found another file; move it away, because writing "
         f"{cache.name} needs this name, or name another output"

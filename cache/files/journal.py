@@ -14,7 +14,7 @@ from clip_cfr.cache.format.nested import load_json
 
 FORMAT = "clip-cfr-journal"
 VERSION = 1
-# What reading a line that is torn, damaged or of another format raises.
+# Exceptions raised by parsing a line that is torn, damaged or of another format.
 PARSE_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 # Types of the entries of a job that this program reads back; numbers are at least 1.
 JOB_TYPES = {
@@ -34,8 +34,8 @@ class Batch:
         stop_row: index of the row after the batch (`rows` in the file).
         invalid_rows: indices within the data set of the batch's invalid rows (`invalid`).
         crc32: checksum of the other fields and of the features, see `batch_checksum`.
-        halved_batch_size: number of images encoded at once, if lack of memory reduced it below
-            the job's `batch_size` (`encoded_in`); otherwise None.
+        halved_batch_size: number of images encoded at once, if it was halved below the job's
+            `batch_size` after running out of memory (`encoded_in`); otherwise None.
     """
 
     stop_row: int
@@ -106,9 +106,9 @@ def read_journal(path: Path) -> Journal | None:
         The journal, or None if the file is missing or its first line is torn.
 
     Raises:
-        CacheError: the first line is complete, but of another format or version.
+        CacheError: the first line is complete, but has another format or version.
     """
-    # What follows the last line feed is torn.
+    # Bytes after the last line feed are a torn line.
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     if not lines:
         return None
@@ -124,8 +124,8 @@ def read_journal(path: Path) -> Journal | None:
 def read_unfinished_job(path: Path) -> dict[str, Any]:
     """Read the settings of the unfinished job that writes the cache `path`.
 
-    A command takes the settings that its user leaves open from here, so that the same command
-    resumes the job.
+    Commands fill in settings that the user leaves open from the job, so that the same command
+    resumes it.
 
     Returns:
         The settings; empty if there is no job, or none that has saved a row.
@@ -139,7 +139,7 @@ def read_unfinished_job(path: Path) -> dict[str, Any]:
 
 
 def describe_unfinished(path: Path) -> str | None:
-    """Return how far the unfinished job that writes `path` is and how to resume it, if any."""
+    """Return a phrase about the saved rows of the unfinished job that writes `path`, if any."""
     path = resolve_output(path)
     journal = read_journal(journal_path(path)) if has_journal(path) else None
     if journal is not None:
@@ -147,7 +147,7 @@ def describe_unfinished(path: Path) -> str | None:
         return f"unfinished: {found} are saved; run the same command again to resume"
     features = find_status(partial_path(path))
     if features is None or (features.st_size and not has_journal(path)):
-        return None  # A file of this name without a journal is not of this program.
+        return None  # Without a journal, a file of this name was not written by this program.
     return "unfinished, with no row saved yet; run the command that writes it again"
 
 
@@ -180,7 +180,7 @@ def _check_types(path: Path, job: dict[str, Any]) -> None:
 
 def _job_error(path: Path, field: str, expected: str, found: object) -> CacheError:
     return CacheError(
-        f"{path}: line 1{field}: expected {expected}, found {found}; start anew with --overwrite"
+        f"{path}: line 1{field}: expected {expected}, found {found}; start again with --overwrite"
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks of the name of an output, before the work that fills it."""
+"""Check the path of an output, before the work whose result is written there."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from pathlib import Path
 from clip_cfr.cache.errors import CacheError, OutputError
 from clip_cfr.cache.files.atomic import temporary_path, write_error
 
-# What a path can be besides a file and a folder.
+# Kinds of files besides regular files and folders.
 SPECIAL = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -20,7 +20,7 @@ SPECIAL = {
 def resolve_output(path: Path) -> Path:
     """Return the path to write for an output: the target if it is a symbolic link.
 
-    So the link stays a link, and all names of a file share one lock. The path that is returned
+    Writing the target keeps the link, and all names of a file share one lock. The returned path
     ends with the name of the file or folder, not with `..`.
 
     Raises:
@@ -44,7 +44,7 @@ def is_link(path: Path) -> bool:
 
 
 def find_status(path: Path, follow_symlinks: bool = True) -> os.stat_result | None:
-    """Return the status of a path, or None if nothing is there.
+    """Return the `os.stat` of a path, or None if it does not exist.
 
     Raises:
         CacheError: the path cannot be looked up, for example because it is too long.
@@ -60,17 +60,17 @@ def find_status(path: Path, follow_symlinks: bool = True) -> os.stat_result | No
 
 
 def describe_kind(status: os.stat_result) -> str:
-    """Return what a path is, such as `a folder`."""
+    """Return the kind of a file, such as `a folder`."""
     if stat.S_ISDIR(status.st_mode):
         return "a folder"
     return SPECIAL.get(stat.S_IFMT(status.st_mode), "a file")
 
 
-def check_is_file_name(path: Path) -> os.stat_result | None:
-    """Return the status of a path, or None if nothing is there.
+def stat_regular_file(path: Path) -> os.stat_result | None:
+    """Return the `os.stat` of a regular file, or None if the path does not exist.
 
     Raises:
-        CacheError: the path is anything but a regular file.
+        CacheError: the path is a folder, a pipe, a socket or a device.
     """
     status = find_status(path)
     if status is not None and not stat.S_ISREG(status.st_mode):
@@ -78,8 +78,8 @@ def check_is_file_name(path: Path) -> os.stat_result | None:
     return status
 
 
-def check_no_input(path: Path, inputs: Iterable[Path | None]) -> None:
-    """Raise OutputError if an output is also read: as the same file, whatever its path is.
+def check_is_no_input(path: Path, inputs: Iterable[Path | None]) -> None:
+    """Raise OutputError if an output is the same file or folder as an input, by any path.
 
     Args:
         path: the output, which may not exist.
@@ -94,8 +94,8 @@ def check_no_input(path: Path, inputs: Iterable[Path | None]) -> None:
 def check_folder(path: Path) -> None:
     """Raise CacheError if no file can be created beside an output.
 
-    A file is created and removed, with the longest name that a writer needs. No other test covers
-    permissions, read-only and remote disks, and the longest name that a file system allows.
+    A temporary file with the longest name that a writer needs is created and removed. Only this
+    covers permissions, read-only and remote disks, and the maximum length of a file name.
     """
     if not path.parent.is_dir():
         raise CacheError(f"{path}: the folder {path.parent} does not exist; create it first")

@@ -155,7 +155,7 @@ def encode_text(field: str, *texts: str) -> np.ndarray:
     """Return texts as fixed-length UTF-8, because HDF5 has no checksums for variable length.
 
     Raises:
-        FieldError: a text cannot be encoded, for it holds a surrogate.
+        FieldError: a text contains a surrogate and cannot be encoded.
     """
     try:
         encoded = [text.encode() for text in texts]

@@ -1,4 +1,4 @@
-"""Identity matrices that are computed when they are read, because a dense one may be large."""
+"""Identity matrix whose rows are computed when they are read, because a dense one may be large."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from jaxtyping import Float32
 
 @dataclass(frozen=True)
 class IdentityMatrix:
-    """The identity matrix (dim, dim) float32, of which only the rows that are read are computed.
+    """The identity matrix (dim, dim) in float32; rows are computed when they are sliced.
 
     Attributes:
         dim: number of rows and of columns.

@@ -13,10 +13,10 @@ FLOAT32 = np.finfo(np.float32)
 
 
 def check_values(cache: FeatureCache) -> None:
-    """Check all values but the features; types and shapes must be checked before.
+    """Check all values except the features; types and shapes must already be checked.
 
     Raises:
-        FieldError: names the first field that breaks a rule, and the first such row.
+        FieldError: a field breaks a rule; names the field and the first such row.
     """
     if not _is_storable(cache.dataset):
         raise FieldError("dataset", NAME_RULE, repr(cache.dataset))
@@ -34,7 +34,7 @@ def check_feature_block(block: np.ndarray, valid: np.ndarray, first_row: int) ->
         first_row: index of the first row, for the message.
 
     Raises:
-        FieldError: names the first row that breaks a rule.
+        FieldError: a row breaks a rule; names the first one.
     """
     _require("features", np.isfinite(block).all(axis=1), "finite numbers", block, first_row)
     good = valid.copy()
@@ -50,7 +50,7 @@ def _require(field: str, good: np.ndarray, expected: str, values: np.ndarray, fi
 
 
 def _describe(value: np.ndarray) -> str:
-    """Return a scalar, or the first entry of a vector that is not finite or else not zero."""
+    """Return a scalar, or the first non-finite entry of a vector, or its first non-zero one."""
     if value.ndim == 0:
         return str(value)
     unusual = np.flatnonzero(~np.isfinite(value))
@@ -81,7 +81,7 @@ def _check_ids(ids: tuple[str, ...]) -> None:
 
 
 def _is_storable(name: str) -> bool:
-    """Return whether fixed-length text can store a name: HDF5 pads it with NUL characters."""
+    """Return whether fixed-length text can store a name, which HDF5 pads with NUL characters."""
     return bool(name) and "\0" not in name
 
 

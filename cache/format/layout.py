@@ -22,7 +22,7 @@ class Field:
     Attributes:
         name: path in the file, such as `head/bias`.
         dtypes: the allowed types, as `type_name` returns them.
-        axes: the name of each axis; axes of one name have one length.
+        axes: the name of each axis; axes with the same name have the same length.
         optional: whether the dataset may be absent.
     """
 
@@ -61,7 +61,7 @@ class ArraySource(Protocol):
 
 
 def type_name(dtype: np.dtype) -> str:
-    """Return the name of a type as `Field.dtypes` has it."""
+    """Return the name of a type, as used in `Field.dtypes`."""
     text = h5py.check_string_dtype(dtype)
     if text is not None:
         return f"{'fixed' if text.length else 'variable'}-length {text.encoding}"

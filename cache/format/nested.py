@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-# Depth of JSON values. Python's own functions give up at a depth that depends on the caller.
+# Maximum depth of JSON values. Python's own limit depends on the depth of the call stack.
 MAX_DEPTH = 100
 
 

@@ -56,7 +56,8 @@ def shard_from_provenance(provenance: Mapping[str, Any], num_rows: int) -> Shard
     """Return the shard that a provenance declares, or None if the cache is a whole data set.
 
     Raises:
-        FieldError: the entry is malformed, impossible, or not of `num_rows` rows.
+        FieldError: the entry is malformed or inconsistent, or the shard does not have `num_rows`
+            rows.
     """
     entry = provenance.get(SHARD_KEY)
     if entry is None:

@@ -1,4 +1,4 @@
-"""Check that shards were made in the same way, up to rounding."""
+"""Check that shards were made with the same settings, up to rounding."""
 
 import json
 from collections import Counter
@@ -16,11 +16,12 @@ from clip_cfr.cache.merge.shard_files import ShardFile
 
 # Prefixes of provenance entries that change features by rounding only, and may differ.
 ROUNDING = ("device", "versions", "batch_size", "compile", "channels_last")
-# The model's name, which may be a folder of one machine: equal digests of the weights suffice.
+# Names of the model. They may be folders of one machine, so equal digests of the weights suffice.
 MODEL_NAMES = ("model", "revision")
 # Entries about the rows or the run of one shard.
 PER_SHARD = ("created", SHARD_KEY, "batch_size_halved")
-# Each machine embeds the texts itself. Other sentences or weights change embeddings far more.
+# Largest difference between embeddings of the same prompts on two machines. Other prompts or
+# weights change embeddings far more.
 EMBEDDING_TOLERANCE = 1e-3
 SCALE_TOLERANCE = 1e-5
 NOT_SET = "none"
@@ -35,7 +36,7 @@ def check_compatible(shards: Sequence[ShardFile]) -> None:
     """Check the provenance and the type of shards against the first of them.
 
     Raises:
-        CacheError: names the first shard of another data set, manifest, count or settings.
+        CacheError: a shard has another data set, manifest, count or settings; names the first one.
     """
     for found in shards[1:]:
         pair = ShardPair(found, shards[0])
@@ -52,7 +53,7 @@ def check_same_contents(
     """Check names, prompts, embeddings and head of a shard against those of the first.
 
     Raises:
-        CacheError: names the first difference.
+        CacheError: they differ; names the first difference.
     """
     pair = ShardPair(shard, first)
     found, expected = cache.texts, first_cache.texts
@@ -71,7 +72,7 @@ def check_same_contents(
 
 
 def list_warnings(shards: Sequence[ShardFile]) -> list[str]:
-    """Return a sentence for each entry of the provenance that differs and may."""
+    """Return a warning for each entry of the provenance that is allowed to differ and does."""
     return [
         f"{key} differs between shards: {_count_values(values)}; "
         + ("the weights are the same" if key in MODEL_NAMES else "features differ by rounding only")
@@ -80,7 +81,7 @@ def list_warnings(shards: Sequence[ShardFile]) -> list[str]:
 
 
 def find_differences(shards: Sequence[ShardFile]) -> dict[str, list[Any]]:
-    """Return the entries of the provenance that differ and may: name -> value of each shard."""
+    """Return the provenance entries that may differ and do, with the value in each shard."""
     provenances = [flatten(each.provenance) for each in shards]
     names = dict.fromkeys(name for each in provenances for name in each)
     values = {name: [each.get(name) for each in provenances] for name in names if _may_differ(name)}
@@ -89,11 +90,11 @@ def find_differences(shards: Sequence[ShardFile]) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True)
 class ShardPair:
-    """A shard and the first one, with which it must agree.
+    """A shard and the first shard, with which it must agree.
 
     Attributes:
         shard: the shard to check.
-        first: the shard that decides what is expected.
+        first: the first shard, whose values are expected.
     """
 
     shard: ShardFile
@@ -102,7 +103,7 @@ class ShardPair:
     def fail(
         self, field: str, found: object, expected: object, remedy: str = SAME_SETTINGS
     ) -> NoReturn:
-        """Raise the CacheError that the shard differs from the first in a field."""
+        """Raise a CacheError about a field in which the shard differs from the first one."""
         raise CacheError(
             f"{self.shard.path}: {field}: expected {expected} as in {self.first.path}, found "
             f"{found}; {remedy}, with {self.shard.shard.option} --overwrite"
@@ -116,7 +117,7 @@ class ShardPair:
     def check_close(
         self, field: str, found: np.ndarray | None, expected: np.ndarray | None, tolerance: float
     ) -> None:
-        """Raise CacheError if shapes differ, or entries by more than an absolute tolerance."""
+        """Raise CacheError if two arrays differ in shape, or by more than an absolute tolerance."""
         shapes = [None if each is None else each.shape for each in (found, expected)]
         if shapes[0] != shapes[1]:
             self.fail(field, *(f"shape {shape}" for shape in shapes))
@@ -128,7 +129,7 @@ class ShardPair:
 
 
 def _check_same_rows(pair: ShardPair) -> None:
-    """Check that both are shards of the same manifest and of one count."""
+    """Check that both shards have the same manifest and the same count."""
     key = "manifest_sha256"
     found, expected = (each.provenance.get(key, NOT_SET) for each in (pair.shard, pair.first))
     if found != expected:
@@ -142,7 +143,7 @@ def _check_same_rows(pair: ShardPair) -> None:
 
 
 def _check_provenance(pair: ShardPair) -> None:
-    """Check the entries that determine the features by more than rounding."""
+    """Check the entries that change the features by more than rounding."""
     found, expected = (_relevant_entries(each.provenance) for each in (pair.shard, pair.first))
     same_weights = found.get("weights_sha256") == expected.get("weights_sha256") is not None
     for key in sorted(found.keys() | expected.keys()):

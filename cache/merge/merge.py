@@ -40,22 +40,22 @@ def merge_shards(
 ) -> list[str]:
     """Merge the shards of a data set into the cache `out`.
 
-    The checksums of the shards are verified on the way. Memory holds the columns of all rows, but
-    only one chunk of features.
+    The checksums of the shards are verified while they are read. Memory holds the columns of all
+    rows, but only one chunk of features.
 
     Args:
         paths: all shards, in any order.
         out: the cache to write; if it is a symbolic link, its target.
         overwrite: whether to replace a finished cache.
-        virtual: whether to leave the features in the shards, and refer to them.
+        virtual: whether to refer to the features in the shards instead of copying them.
 
     Returns:
-        Warnings: what differs between shards, but changes features by rounding only.
+        Warnings about differences between shards that change features by rounding only.
 
     Raises:
         OutputError: `out` is one of the shards.
         CacheError: a shard is missing, given twice, damaged, or made with other settings; `out`
-            is finished, in use or no cache; the disk is full. Nothing is written then.
+            is finished, in use or not a cache; or the disk is full. Nothing is written.
     """
     paths = [Path(path) for path in paths]
     with reserve_output(Path(out), overwrite, inputs=paths) as out:
@@ -75,7 +75,7 @@ def merge_shards(
 
 
 class VerifiedRows(MergedRows):
-    """Features of shards that are read once, in order; verifies each shard's SHA-256 at its end."""
+    """Features of shards, read once in order; verifies the SHA-256 at the end of each shard."""
 
     _digest = hashlib.sha256()
 
@@ -151,7 +151,7 @@ def merge_provenance(out: Path, shards: Sequence[ShardFile]) -> dict[str, Any]:
 
 
 def _describe_shard(out: Path, shard: ShardFile, differences: dict[str, Any]) -> dict[str, Any]:
-    """Return a shard's entry in `merged`: its file, and the provenance that is its own."""
+    """Return a shard's entry in `merged`: its file, and its provenance entries that differ."""
     own = {
         key: shard.provenance[key]
         for key in PER_SHARD

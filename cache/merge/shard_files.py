@@ -1,4 +1,4 @@
-"""Read what shards declare about themselves, and check that none is missing."""
+"""Read the root attributes of shards, and check that no shard is missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ MAX_LISTED = 8
 
 @dataclass(frozen=True)
 class ShardFile:
-    """A shard on disk and what its root attributes say.
+    """A shard on disk, with the contents of its root attributes.
 
     Attributes:
         path: the file.
@@ -47,7 +47,7 @@ class ShardFile:
 
 
 def read_shard_file(path: Path) -> ShardFile:
-    """Read the root attributes of a shard, and nothing else.
+    """Read only the root attributes of a shard.
 
     Raises:
         CacheError: the file is missing, unfinished or not a cache, or it is a whole cache.
@@ -75,7 +75,7 @@ def read_shard_file(path: Path) -> ShardFile:
 
 
 def check_complete(out: Path, shards: Sequence[ShardFile]) -> None:
-    """Check that each shard is given once.
+    """Check that each shard is given exactly once.
 
     Args:
         out: the merged file, for the message.

@@ -11,7 +11,7 @@ from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.hdf5_file import detect_damage
 from clip_cfr.cache.read.virtual import MergedRows
 
-# Alignment in bytes from which JAX takes a numpy array without copying it.
+# Alignment in bytes at which JAX uses a numpy array without copying it.
 ALIGNMENT = 64
 
 
@@ -70,14 +70,14 @@ class FeaturesOnDisk:
 
 
 def iterate_chunks(cache: FeatureCache) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first row and the features of one chunk after the other."""
+    """Yield the index of the first row and the features of each chunk."""
     starts = _chunk_starts(cache).tolist()
     for start, stop in pairwise([*starts, len(cache.features)]):
         yield start, _read_chunk(cache, start, stop)
 
 
 def _chunk_starts(cache: FeatureCache) -> np.ndarray:
-    """Return the first row of each chunk."""
+    """Return the index of the first row of each chunk."""
     data = cache.features
     if isinstance(data, MergedRows):
         return data.chunk_starts
@@ -87,7 +87,11 @@ def _chunk_starts(cache: FeatureCache) -> np.ndarray:
 
 
 def _read_chunk(cache: FeatureCache, start: int, stop: int) -> np.ndarray:
-    """Read and check the features of rows start to stop - 1."""
+    """Read the features of rows start to stop - 1, and check that they obey the format.
+
+    Raises:
+        FieldError: the data are damaged, not finite, or not zero in an invalid row.
+    """
     with detect_damage(f"features, rows {start} to {stop - 1}"):
         block = cache.features[start:stop]
     check_feature_block(block, cache.valid[start:stop], start)

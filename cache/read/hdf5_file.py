@@ -22,9 +22,9 @@ REMEDY = "the file is damaged: restore it, or write it again with --overwrite"
 NO_FILE = "no such file; write it with extract or import, --out"
 # Number of bytes at each end of a damaged file that are searched for the format's name.
 SEARCHED_BYTES = 1 << 20
-# What h5py raises if HDF5 reads bytes that fail their checksum or make no sense.
+# Exceptions that h5py raises for bytes that fail their checksum or are malformed.
 HDF5_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError)
-# Folders of this program by the file that each of them has.
+# Kinds of folders of this program, by a file that each contains.
 FOLDERS = {"run.json": "a run folder", "grid.json": "a grid folder"}
 
 
@@ -32,7 +32,7 @@ FOLDERS = {"run.json": "a run folder", "grid.json": "a grid folder"}
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open a finished cache whose format and version this program knows.
 
-    Each FieldError of the block becomes a CacheError that names the file.
+    Each FieldError in the block is converted to a CacheError that names the file.
 
     Raises:
         CacheError: the file is missing, unfinished or truncated, or not a cache.
@@ -51,10 +51,10 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def is_cache(path: Path) -> bool:
-    """Return whether a regular file is a cache: of any version, and also if it is damaged.
+    """Return whether a regular file is a cache, of any version, sound or damaged.
 
-    The root attribute `format` decides. If HDF5 cannot read it, its value is searched at both ends
-    of the file, because the root attributes are there.
+    A cache is recognised by its root attribute `format`. If HDF5 cannot read the file, the value is
+    searched at both ends of the file, where the root attributes are.
 
     Raises:
         OSError: the file cannot be read.
@@ -90,7 +90,11 @@ def detect_damage(field: str) -> Iterator[None]:
 
 
 def read_metadata(file: h5py.File) -> dict[str, str]:
-    """Read the text of the root attributes, and check their SHA-256."""
+    """Read the root attributes that are text, and check their SHA-256.
+
+    Raises:
+        FieldError: an attribute is missing, or the SHA-256 differs from the stored one.
+    """
     metadata = {name: read_text(file, name) for name in TEXT_ATTRIBUTES}
     expected, found = read_text(file, "metadata_sha256"), metadata_digest(metadata)
     if found != expected:
@@ -108,10 +112,10 @@ def read_text(owner: h5py.File | h5py.Dataset, name: str) -> str:
 
 
 def find_datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Return the HDF5 datasets of the format that are in the file, by name.
+    """Return the HDF5 datasets of the format that the file contains, by name.
 
     Raises:
-        FieldError: a link leads elsewhere, or a dataset is damaged.
+        FieldError: a dataset is a soft or external link, or is damaged.
     """
     found = {field.name: find_dataset(file, field.name) for field in FIELDS}
     return {name: data for name, data in found.items() if data is not None}
@@ -121,7 +125,8 @@ def find_dataset(file: h5py.File, name: str) -> h5py.Dataset | None:
     """Return an HDF5 dataset of the file, or None if there is none of this name.
 
     Raises:
-        FieldError: the name, or a group in it, is a link to elsewhere; or the data are damaged.
+        FieldError: the name, or a group in it, is a soft or external link; or the data are
+            damaged.
     """
     found = file
     with detect_damage(name):
@@ -134,7 +139,7 @@ def find_dataset(file: h5py.File, name: str) -> h5py.Dataset | None:
 
 
 def _check_hard_link(name: str, link: object) -> None:
-    """Raise FieldError for a soft or an external link: an array must lie in the file itself."""
+    """Raise FieldError for a soft or external link: an array must be in the file itself."""
     if isinstance(link, h5py.ExternalLink):
         raise FieldError(name, OWN_ARRAY, f"a link to {link.path} in {link.filename}")
     if isinstance(link, h5py.SoftLink):
@@ -142,7 +147,7 @@ def _check_hard_link(name: str, link: object) -> None:
 
 
 def check_storage(name: str, data: h5py.Dataset) -> None:
-    """Check that an HDF5 dataset lies in the file itself, in chunks with checksums.
+    """Check that an HDF5 dataset is in the file itself, in chunks with checksums.
 
     Raises:
         FieldError: it refers to other files, or has no checksums.
@@ -183,7 +188,7 @@ def _check_signature(path: Path) -> None:
 
 
 def _describe_folder(path: Path) -> str:
-    """Return which kind of folder a path is, and the command that shows it if it is ours."""
+    """Return the kind of a folder, and the command that shows it if it is a run or a grid."""
     for name, kind in FOLDERS.items():
         if (path / name).is_file():
             return f"{kind}; show it with: clip-cfr show {shlex.quote(str(path))}"

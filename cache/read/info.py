@@ -27,7 +27,7 @@ def content_digest(path: str | Path) -> str:
 
 
 def read_info(path: str | Path) -> dict[str, Any]:
-    """Return what the command info shows, as JSON values; see its `--json`.
+    """Return the summary that `info --json` prints, as JSON values.
 
     Everything but the features is read and checked.
 
@@ -61,13 +61,13 @@ def read_info(path: str | Path) -> dict[str, Any]:
 
 
 def _source_paths(cache: FeatureCache) -> list[str] | None:
-    """Return the shards that hold virtual features; None if the features are not virtual."""
+    """Return the paths of the shards that virtual features refer to; None for other features."""
     rows = cache.features
     return [str(each.path) for each in rows.sources] if isinstance(rows, MergedRows) else None
 
 
 def _count_split(cache: FeatureCache, split: int) -> dict[str, Any]:
-    """Count the rows, invalid rows, subjects, and rows of each group in a split."""
+    """Return the numbers of rows, invalid rows, subjects, and rows of each group in a split."""
     rows, texts = cache.rows, cache.texts
     selected = rows.splits == split
     num_attributes = max(1, len(texts.attribute_names))

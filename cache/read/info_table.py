@@ -10,7 +10,7 @@ from rich.text import Text
 from clip_cfr.cache.format.shard import Shard
 from clip_cfr.cache.read.virtual import MERGED_KEY
 
-# Number of names, prompts and files shown in a cell; `--json` has all.
+# Maximum number of names, prompts or files in a cell; `--json` has all.
 MAX_SHOWN = 5
 
 
@@ -84,7 +84,7 @@ def _add_row(table: Table, key: str, value: str) -> None:
 
 
 def _join(values: list[str], if_empty: str = "none") -> str:
-    """Return the first values, and how many more there are."""
+    """Return the first values as text, and the number of the others."""
     shown = ", ".join(values[:MAX_SHOWN]) or if_empty
     remaining = len(values) - MAX_SHOWN
     return f"{shown} and {remaining:,} more" if remaining > 0 else shown

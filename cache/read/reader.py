@@ -31,8 +31,8 @@ from clip_cfr.cache.read.virtual import resolve_features
 def read_cache(path: str | Path, allow_shard: bool = False) -> FeatureCache:
     """Read a cache into memory, and check every rule of the format.
 
-    HDF5's checksums (fletcher32) guard the features, and SHA-256 everything else; `verify_cache`
-    also checks the SHA-256 of the features.
+    The features are checked by HDF5's checksums (fletcher32), everything else by SHA-256;
+    `verify_cache` also checks the SHA-256 of the features.
 
     Args:
         path: the cache file.
@@ -51,7 +51,7 @@ def open_cache(path: str | Path, allow_shard: bool = False) -> Iterator[FeatureC
     """Open a cache whose features stay in the file, and check everything else.
 
     `cache.features[rows]` reads the features of the rows whose indices are in `rows`, which must
-    ascend, and `cache.features.read_all()` reads all. What is read is checked.
+    ascend, and `cache.features.read_all()` reads all. Features are checked when they are read.
 
         with open_cache("celeba.h5") as cache:
             features = cache.features[np.flatnonzero(cache.rows.splits == 0)]
@@ -61,7 +61,7 @@ def open_cache(path: str | Path, allow_shard: bool = False) -> Iterator[FeatureC
         allow_shard: whether the file may be a shard instead of a whole data set.
 
     Raises:
-        CacheError: as in `read_cache`; for features that are damaged, when they are read.
+        CacheError: as in `read_cache`; for damaged features, when they are read.
     """
     with _open_cache(Path(path), allow_shard) as cache:
         yield replace(cache, features=FeaturesOnDisk(cache))
@@ -74,8 +74,8 @@ def verify_cache(path: str | Path) -> dict[str, str]:
         The hex SHA-256 of each array, by its name in the file.
 
     Raises:
-        CacheError: names the first array, and if possible the row, that is damaged or breaks a
-            rule.
+        CacheError: an array is damaged or breaks a rule; names the first one, and the row if it
+            is known.
     """
     path = Path(path)
     with open_hdf5(path) as file, resolve_features(path, read_all_but_features(file)) as cache:
@@ -126,7 +126,7 @@ def _check_digest(data: h5py.Dataset, name: str, found: str) -> None:
 
 
 def _check_owners(fields: dict[str, np.ndarray], values: dict[str, Any]) -> None:
-    """Check that the class of each prompt is the one that the root attributes give."""
+    """Check that the class of each prompt agrees with the root attributes."""
     found, expected = fields["text/class_prompt_owners"], prompt_owners(values["class_prompts"])
     wrong = np.flatnonzero(found != expected)
     if wrong.size:

@@ -33,7 +33,7 @@ MERGE_AGAIN = "restore it, or join the shards again with merge --virtual --overw
 
 @dataclass(frozen=True)
 class Source:
-    """A shard that holds some rows of a merged cache.
+    """A shard that contains some rows of a merged cache.
 
     Attributes:
         path: the shard's file.
@@ -47,7 +47,7 @@ class Source:
 
 
 class MergedRows:
-    """The features (n, dim) of consecutive shards, read when they are sliced; a context.
+    """Context manager for the features (n, dim) of consecutive shards, read when they are sliced.
 
     Only one shard is open at a time, so there may be thousands.
 
@@ -78,7 +78,7 @@ class MergedRows:
         """Read the rows of a slice with step 1, (stop - start, dim).
 
         Raises:
-            CacheError: names the shard that is missing, damaged or another file.
+            CacheError: a shard is missing, damaged or another file.
         """
         start, stop, _ = rows.indices(self.shape[0])
         found = np.empty((max(0, stop - start), self.shape[1]), self.dtype)
@@ -92,7 +92,7 @@ class MergedRows:
         return found
 
     def read_shard(self, index: int, rows: slice) -> np.ndarray:
-        """Read rows of one shard, counted from its first row."""
+        """Read rows of one shard; indices are relative to its first row."""
         data = self.open_shard(index)
         with (
             error_context(self.sources[index].path, REMEDY),
@@ -101,7 +101,7 @@ class MergedRows:
             return data[rows]
 
     def open_shard(self, index: int) -> h5py.Dataset:
-        """Return the features of a shard, which is opened and checked; the last one is closed."""
+        """Open a shard, check it and return its features; close the previously opened shard."""
         if index != self._index:
             self._stack.close()
             self._index, self._stack = None, ExitStack()
@@ -116,7 +116,7 @@ class MergedRows:
 
     @cached_property
     def chunk_starts(self) -> np.ndarray:
-        """The first row of each chunk of each shard; each shard is opened."""
+        """Return the index of the first row of each chunk; opens every shard."""
         starts = [
             np.arange(first_row, first_row + source.num_rows, self.open_shard(index).chunks[0])
             for index, (first_row, source) in enumerate(
@@ -205,9 +205,9 @@ def sources_from_provenance(path: Path, provenance: dict[str, Any]) -> list[Sour
 
 
 def find_sources(path: Path, provenance: dict[str, Any]) -> tuple[Path, list[Source]]:
-    """Return the shards that a provenance names, and the path to which theirs are relative.
+    """Return the shards that a provenance names, and the path that they were found relative to.
 
-    If `path` is a symbolic link, the shards may be beside the link or beside its target.
+    If `path` is a symbolic link, the shards may be relative to the link or to its target.
     """
     sources = sources_from_provenance(path, provenance)
     if path.is_symlink() and not all(source.path.exists() for source in sources):
@@ -217,7 +217,7 @@ def find_sources(path: Path, provenance: dict[str, Any]) -> tuple[Path, list[Sou
 
 
 def make_virtual_layout(path: Path, rows: MergedRows) -> h5py.VirtualLayout:
-    """Return the virtual HDF5 dataset with which a file at `path` refers to the rows of shards."""
+    """Return the layout of a virtual HDF5 dataset in the file `path` that maps the shards' rows."""
     layout = h5py.VirtualLayout(rows.shape, rows.dtype)
     for first_row, source in zip(rows.bounds[:-1].tolist(), rows.sources, strict=True):
         shape = (source.num_rows, rows.shape[1])
@@ -236,7 +236,7 @@ def relative_path(path: Path, source: Path) -> str:
 
 
 def _check_mapping(path: Path, data: h5py.Dataset, sources: Sequence[Source]) -> None:
-    """Raise FieldError if the virtual dataset is not that of the shards, one after the other."""
+    """Raise FieldError unless the virtual dataset maps the rows of all shards in order."""
     bounds = np.cumsum([0, *(source.num_rows for source in sources)]).tolist()
     expected = [
         (first, stop - 1, _hdf5_name(path, source.path))
@@ -253,5 +253,5 @@ def _check_mapping(path: Path, data: h5py.Dataset, sources: Sequence[Source]) ->
 
 
 def _hdf5_name(path: Path, source: Path) -> str:
-    """Return the relative path of a shard for HDF5, in which % begins a pattern."""
+    """Return the relative path of a shard for HDF5, with %, the start of a pattern, doubled."""
     return relative_path(path, source).replace("%", "%%")

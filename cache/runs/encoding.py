@@ -21,12 +21,12 @@ def json_bytes(name: str, value: Any) -> bytes:
     """Encode a value as indented JSON; numpy numbers and arrays become plain ones.
 
     Raises:
-        FieldError: the value holds what JSON cannot, such as a NaN.
+        FieldError: the value has no JSON form, such as NaN.
     """
     try:
         text = json.dumps(value, indent=2, allow_nan=False, default=to_plain)
     except (TypeError, ValueError) as error:
-        raise FieldError(name, "what JSON can hold", error) from error
+        raise FieldError(name, "a JSON value", error) from error
     return f"{text}\n".encode()
 
 
@@ -41,7 +41,7 @@ def parse_json(name: str, data: bytes) -> dict[str, Any]:
     """Decode a JSON object.
 
     Raises:
-        FieldError: the data hold anything else.
+        FieldError: the data are not a JSON object.
     """
     try:
         return dict(load_json(data))
@@ -76,7 +76,7 @@ def parse_csv(name: str, data: bytes, text: bool = False) -> dict[str, np.ndarra
     anything else is an array of strings.
 
     Raises:
-        FieldError: the data are no table with a header, or hold text without `text`.
+        FieldError: the data are not a table with a header, or contain text without `text`.
     """
     try:
         header, *rows = csv.reader(io.StringIO(data.decode()))
@@ -120,7 +120,7 @@ def npz_bytes(name: str, arrays: Mapping[str, np.ndarray]) -> bytes:
     """Encode arrays by name, never pickled.
 
     Raises:
-        FieldError: an array holds objects.
+        FieldError: an array contains objects.
     """
     for key, array in arrays.items():
         if np.asarray(array).dtype.hasobject:
@@ -134,7 +134,7 @@ def parse_npz(name: str, data: bytes) -> dict[str, np.ndarray]:
     """Decode arrays by name.
 
     Raises:
-        FieldError: the data hold anything but plain arrays.
+        FieldError: the data are not an npz file of arrays without objects.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:

@@ -1,4 +1,4 @@
-"""A run folder as files by name: replaced as a whole, checked when it is read."""
+"""Read and write a run folder as bytes by file name, replaced as a whole and checked on reading."""
 
 import hashlib
 import logging
@@ -17,12 +17,12 @@ from clip_cfr.cache.files.atomic import (
     write_error,
     write_lock,
 )
-from clip_cfr.cache.files.output import check_folder, check_no_input, find_status, resolve_output
+from clip_cfr.cache.files.output import check_folder, check_is_no_input, find_status, resolve_output
 from clip_cfr.cache.runs.encoding import json_bytes, parse_json
 
 FORMAT = "clip-cfr-run"
 VERSION = 2
-# Names the other files with their SHA-256; a folder without it is no run.
+# Lists the other files with their SHA-256; a folder without it is not a run folder.
 INDEX = "run.json"
 # Endings of the files of a run, of every version.
 SUFFIXES = (".json", ".csv", ".csv.gz", ".npz")
@@ -34,10 +34,10 @@ logger = logging.getLogger(__name__)
 def reserve_run_folder(
     directory: Path, overwrite: bool, inputs: Iterable[Path | None] = ()
 ) -> Iterator[Path]:
-    """Hold the lock of a run folder to write, after checking that it may be written.
+    """Hold the lock of the run folder to write within the block, after checking that it may be.
 
-    Only an empty folder, or a run folder without foreign files, is ever replaced. What a killed
-    process left is removed, and a run that it left under a hidden name gets its name back; both
+    Only an empty folder, or a run folder without foreign files, is ever replaced. Leftovers of a
+    killed process are removed, and a run that it left under a hidden name is renamed back; both
     are logged as warnings.
 
     Args:
@@ -53,7 +53,7 @@ def reserve_run_folder(
         CacheError: the folder holds something else, or a run and `overwrite` is false; or it
             cannot be written, or another process writes it.
     """
-    check_no_input(directory, inputs)
+    check_is_no_input(directory, inputs)
     target = resolve_output(directory)
     check_contents(target)
     check_writable(target)
@@ -69,7 +69,7 @@ def reserve_run_folder(
 
 
 def check_run_directory(directory: Path, overwrite: bool) -> None:
-    """Raise what `reserve_run_folder` would raise, before anything is trained."""
+    """Raise the errors of `reserve_run_folder`, before anything is trained."""
     with reserve_run_folder(directory, overwrite):
         pass
 
@@ -88,7 +88,7 @@ def check_replaceable(directory: Path, overwrite: bool) -> None:
 
 
 def check_contents(directory: Path) -> None:
-    """Raise CacheError if a path is neither free, nor an empty folder, nor a run without others."""
+    """Raise CacheError unless a path is missing, an empty folder, or a run without other files."""
     if find_status(directory) is None:
         return
     is_empty = directory.is_dir() and not any(directory.iterdir())
@@ -100,14 +100,14 @@ def check_contents(directory: Path) -> None:
             f"{directory}: the run folder holds {foreign[0]}, which is not part of the run; move "
             "it away or name another folder"
         )
-    # Such a folder cannot be renamed, or would vanish under the feet of a shell.
+    # Such a folder cannot be renamed, or is the working directory of a shell.
     if directory.samefile(Path.cwd()) or directory.is_mount():
         kind = "the current folder" if directory.samefile(Path.cwd()) else "a mount point"
         raise CacheError(f"{directory}: is {kind}, which cannot be replaced; name a folder in it")
 
 
 def check_writable(directory: Path) -> None:
-    """Raise CacheError if the folder cannot be made."""
+    """Raise CacheError if the folder cannot be created."""
     place = next((each for each in directory.absolute().parents if each.exists()), directory)
     if not place.is_dir():
         raise CacheError(f"{directory}: expected {place} to be a folder; name another one")
@@ -124,7 +124,7 @@ def is_run(directory: Path) -> bool:
 
 
 def foreign_files(directory: Path) -> list[str]:
-    """Return what is in a folder and is not a file of the run that its index names."""
+    """Return the entries of a folder that the index of its run does not list."""
     listed = _listed_files(directory)
     folders = {Path(name).parent.as_posix() for name in listed}
     found = {each.relative_to(directory).as_posix(): each for each in directory.rglob("*")}
@@ -136,7 +136,7 @@ def foreign_files(directory: Path) -> list[str]:
 
 
 def _listed_files(directory: Path) -> set[str]:
-    """Return the names of the files of a run; empty if the folder holds no run."""
+    """Return the file names in the index of a run; empty if the folder is not a run."""
     if not is_run(directory):
         return set()
     listed = parse_json(INDEX, (directory / INDEX).read_bytes()).get("sha256")
@@ -145,7 +145,7 @@ def _listed_files(directory: Path) -> set[str]:
 
 
 def restore_after_kill(directory: Path) -> None:
-    """Remove what a killed writer left beside a folder, and give an older run its name back.
+    """Remove the leftovers of a killed writer beside a folder, and rename an older run back.
 
     The caller holds the lock of the folder.
     """
@@ -173,13 +173,13 @@ def _is_unfinished(directory: Path) -> bool:
 
 
 def write_folder(directory: Path, files: Mapping[str, bytes], overwrite: bool) -> None:
-    """Write files into a temporary folder, which then takes the final name.
+    """Write files into a temporary folder, and rename it.
 
     The caller has reserved the folder.
 
     Raises:
-        CacheError: meanwhile another program has written to the folder.
-        OSError: the new folder is removed, and the older one stays.
+        CacheError: another program has written to the folder in the meantime.
+        OSError: writing failed; the temporary folder is removed, and the older run kept.
     """
     temporary = temporary_path(directory)
     try:
@@ -193,9 +193,9 @@ def write_folder(directory: Path, files: Mapping[str, bytes], overwrite: bool) -
 
 
 def _swap(temporary: Path, directory: Path) -> None:
-    """Give a folder its final name, and remove the older one of this name.
+    """Rename a folder to its final name, and remove the older one of this name.
 
-    No call does so in one step: `restore_after_kill` repairs what a kill in between leaves.
+    This is not atomic: after a kill in between, `restore_after_kill` repairs the folders.
     """
     old = temporary.with_suffix(".old")
     if directory.exists():

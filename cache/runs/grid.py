@@ -68,7 +68,7 @@ def check_same_grid(directory: Path, digests: Sequence[str]) -> None:
 
     Args:
         directory: the folder.
-        digests: the digest of this grid, then those that earlier versions gave it.
+        digests: the digest of this grid, then the digests that earlier versions computed for it.
     """
     if not (directory / RESULT).exists():
         return
@@ -81,7 +81,7 @@ def check_same_grid(directory: Path, digests: Sequence[str]) -> None:
 
 
 def is_grid(directory: str | Path) -> bool:
-    """Return whether a folder has the files of a grid, finished or not, sound or damaged."""
+    """Return whether a folder contains the files of a grid, finished or not, sound or damaged."""
     return any((Path(directory) / name).exists() for name in (RESULT, STUDY))
 
 

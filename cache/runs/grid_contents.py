@@ -27,11 +27,11 @@ AND NOT EXISTS (
 
 
 def check_grid_contents(directory: Path, overwrite: bool) -> None:
-    """Check that a folder is missing, empty or that of a grid.
+    """Check that a folder is missing, empty or a grid folder.
 
     Args:
         directory: the folder.
-        overwrite: whether its contents are to be replaced: then nothing else may be in it.
+        overwrite: whether its contents will be replaced; then other files are an error too.
 
     Raises:
         CacheError: the path is no folder, or the folder holds something else.
@@ -51,12 +51,12 @@ def check_grid_contents(directory: Path, overwrite: bool) -> None:
 
 
 def holds_grid(directory: Path) -> bool:
-    """Return whether a folder holds the sound result or the study of a grid, finished or not."""
+    """Return whether a folder contains a sound result or a study of a grid, finished or not."""
     return is_result(directory / RESULT) or is_study(directory / STUDY)
 
 
 def find_foreign(directory: Path) -> list[str]:
-    """Return the names of what is in a grid folder and is not part of the grid."""
+    """Return the names of the entries of a grid folder that are not part of the grid."""
     known = {LEADERBOARD, RESULT}
     known |= {*STUDY_FILES} if is_study(directory / STUDY) else set()
     others = set(directory.iterdir()) - {*find_leftovers(directory)}
@@ -68,9 +68,9 @@ def find_foreign(directory: Path) -> list[str]:
 
 
 def find_leftovers(directory: Path) -> list[Path]:
-    """Return what this program leaves in a grid folder until the next result is written.
+    """Return the entries of a grid folder that are removed when the next result is written.
 
-    These are folders of studies that were set aside, and temporary files of a killed process.
+    These are studies that were set aside, and temporary files of a killed process.
     """
     aside = [each for each in find_temporaries(directory / STUDY, "old") if _is_aside(each)]
     names = (RESULT, LEADERBOARD)
@@ -96,9 +96,9 @@ def is_result(path: Path) -> bool:
 
 
 def is_study(path: Path) -> bool:
-    """Return whether a file is an Optuna database in which other programs have no points.
+    """Return whether a file is an Optuna database without trials of other programs.
 
-    If SQLite cannot read it, the mark of this program is searched in it.
+    If SQLite cannot read it, the file is searched for the mark of this program.
     """
     try:
         if path.is_symlink() or not path.is_file():

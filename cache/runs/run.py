@@ -38,7 +38,7 @@ class Run:
         provenance: of the cache, the device and the library versions.
         metrics: the result of the calibration, as `calibrate --json` prints it.
         history: the training log of each `METHOD-seedN`, as columns.
-        heads: the arrays of each `METHOD-seedN`.
+        heads: the arrays of the head of each `METHOD-seedN`.
         formulas: how to apply the arrays of each head, by the same names.
         recommended: the name of the head to use; None without a recommendation.
         predictions: one row for each image of val and test, as columns.
@@ -81,8 +81,8 @@ def write_reserved_run(directory: Path, run: Run, overwrite: bool) -> None:
     """Write a run folder that the caller has reserved with `reserve_run_folder`.
 
     Raises:
-        CacheError: a value cannot be stored, the disk is full, or meanwhile another program has
-            written to the folder; what was there stays.
+        CacheError: a value cannot be stored, the disk is full, or another program has written to
+            the folder in the meantime; the folder is kept.
     """
     with error_context(directory, "nothing was written"):
         files = encode_run(run)
@@ -105,7 +105,7 @@ def read_run(directory: str | Path) -> Run:
 
 
 def encode_run(run: Run) -> dict[str, bytes]:
-    """Encode the files of a run folder, by name."""
+    """Return the bytes of each file of a run folder, by name."""
     heads = {
         "recommended": None if run.recommended is None else head_file(run.recommended),
         "heads": [{"file": head_file(k), "formula": run.formulas.get(k)} for k in run.heads],
@@ -124,7 +124,7 @@ def encode_run(run: Run) -> dict[str, bytes]:
 
 
 def decode_run(files: Mapping[str, bytes]) -> Run:
-    """Decode the files of a run folder."""
+    """Return the run in the files of a run folder, given as bytes by name."""
     heads = part(files, HEADS, parse_json)
     predictions = parse_table(PREDICTIONS, part(files, PREDICTIONS, parse_gzip))
     try:
@@ -144,12 +144,12 @@ def decode_run(files: Mapping[str, bytes]) -> Run:
 
 
 def parse_table(name: str, data: bytes) -> dict[str, np.ndarray]:
-    """Decode a CSV table that may hold text, or be empty."""
+    """Decode a CSV table, which may contain text or be empty."""
     return parse_csv(name, data, text=True) if data.strip() else {}
 
 
 def encode_each(encode: Callable, pattern: str, tables: Mapping[str, Any]) -> dict[str, bytes]:
-    """Encode one file for each `METHOD-seedN`."""
+    """Return the bytes of one file for each `METHOD-seedN`, by file name."""
     for name in tables:
         if not NAME.fullmatch(name):
             raise FieldError(pattern.format("METHOD"), f"a name like {NAME.pattern}", name)
@@ -157,13 +157,13 @@ def encode_each(encode: Callable, pattern: str, tables: Mapping[str, Any]) -> di
 
 
 def decode_each(parse: Callable, folder: str, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """Decode the files of a folder by their stem."""
+    """Return the decoded files of a subfolder, by file name without suffix."""
     chosen = [name for name in files if name.startswith(f"{folder}/")]
     return {Path(name).stem: parse(name, files[name]) for name in chosen}
 
 
 def part(files: Mapping[str, bytes], name: str, parse: Callable) -> Any:
-    """Decode one file that every run has."""
+    """Return a decoded file that every run must have."""
     if name not in files:
         raise FieldError(name, "an entry in run.json", "none")
     return parse(name, files[name])

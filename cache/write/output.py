@@ -1,4 +1,4 @@
-"""Reserve the file name of a cache: what is there is replaced only if it is a cache."""
+"""Reserve the path of a cache to write; an existing file is replaced only if it is a cache."""
 
 import logging
 import stat
@@ -17,10 +17,10 @@ from clip_cfr.cache.files.job_files import (
 from clip_cfr.cache.files.journal import Journal, read_journal
 from clip_cfr.cache.files.output import (
     check_folder,
-    check_is_file_name,
-    check_no_input,
+    check_is_no_input,
     find_status,
     resolve_output,
+    stat_regular_file,
 )
 from clip_cfr.cache.read.hdf5_file import SIGNATURE, is_cache
 
@@ -32,7 +32,7 @@ ZEROS = bytes(len(SIGNATURE))
 def reserve_output(
     path: Path, overwrite: bool = False, inputs: Iterable[Path | None] = ()
 ) -> Iterator[Path]:
-    """Hold the lock of a cache to write, after checking that it may be written.
+    """Hold the lock of the cache to write within the block, after checking that it may be written.
 
     Leftovers of a killed process are removed, and a warning is logged.
 
@@ -49,9 +49,9 @@ def reserve_output(
         CacheError: the file cannot be written, another process writes it, or it exists and is not
             a cache, or is one and `overwrite` is false.
     """
-    check_no_input(path, inputs)
+    check_is_no_input(path, inputs)
     target = resolve_output(path)
-    check_is_file_name(target)
+    stat_regular_file(target)
     check_folder(target)
     with write_lock(target):
         remove_leftovers(target)
@@ -60,18 +60,18 @@ def reserve_output(
 
 
 def check_output(path: Path, overwrite: bool = False, inputs: Iterable[Path | None] = ()) -> None:
-    """Raise what `reserve_output` would raise: before the work whose result is to be written."""
+    """Raise the errors of `reserve_output`, before the work whose result is written there."""
     with reserve_output(path, overwrite, inputs):
         pass
 
 
 def check_replaceable(path: Path, overwrite: bool) -> None:
-    """Check that nothing is at the path, or a cache that may be replaced.
+    """Check that the path does not exist, or is a cache that may be replaced.
 
     Raises:
         CacheError: it is not a cache, or a cache and `overwrite` is false.
     """
-    if check_is_file_name(path) is None:
+    if stat_regular_file(path) is None:
         return
     if not is_cache(path):
         raise CacheError(
@@ -86,7 +86,7 @@ def check_replaceable(path: Path, overwrite: bool) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what a killed process left beside an output, and log it; the caller holds the lock."""
+    """Remove and log the leftovers of a killed process; the caller holds the lock of the output."""
     left = [each for each in find_temporaries(path) if _is_own_temporary(each)]
     if is_finished_job(path):
         left += [each for each in (partial_path(path), journal_path(path)) if each.exists()]
@@ -94,13 +94,13 @@ def remove_leftovers(path: Path) -> None:
         each.unlink(missing_ok=True)
     if left:
         names = ", ".join(each.name for each in left)
-        logger.warning("%s: removed what a killed process left beside it: %s", path, names)
+        logger.warning("%s: removed the leftovers of a killed process: %s", path, names)
 
 
 def is_finished_job(path: Path) -> bool:
-    """Return whether the job beside `path` has written it, and was killed before it could end.
+    """Return whether a job has written the cache `path`, and was killed before removing its files.
 
-    Then the journal is complete, and older than the cache.
+    In that case the journal is complete, and older than the cache.
     """
     journal = _read_job(path)
     if journal is None or journal.num_saved() != journal.job["num_rows"]:
@@ -132,7 +132,7 @@ def _is_own_temporary(path: Path) -> bool:
 
 
 def _suggest_resuming(path: Path) -> str:
-    """Return how to resume the unfinished job beside a finished cache, or nothing without one."""
+    """Return a phrase on resuming an unfinished job beside a finished cache; empty without one."""
     journal = _read_job(path)
     if journal is None or not journal.batches:
         return ""

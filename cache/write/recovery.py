@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 def recover_batches(
     features: FlatRows, journal_path: Path, job: dict[str, Any], overwrite: bool
 ) -> tuple[Batch, ...]:
-    """Return the batches that a new run of the job keeps.
+    """Return the saved batches that a new run of the job keeps.
 
     Args:
         features: the rows of the `.partial` file.
         journal_path: the `.journal` file, which may be missing.
         job: the settings of the new run; the saved batches are kept only if they are the same.
-        overwrite: whether to start anew, and keep none.
+        overwrite: whether to keep none and start again.
 
     Raises:
         CacheError: without `overwrite`, the journal belongs to another job or is damaged.
@@ -30,14 +30,14 @@ def recover_batches(
         _log_discarded(journal_path)
         return ()
     journal = read_journal(journal_path)
-    # A job without a saved batch has nothing to lose, whatever its settings are.
+    # A job without a saved batch may be replaced by a job with any settings.
     if journal is None or not journal.batches:
         return ()
     changes = describe_changes(journal.job, job)
     if changes:
         raise CacheError(
             f"{journal_path}: belongs to another job: {'; '.join(changes)}; run again with its "
-            "settings to resume it, or start anew with --overwrite"
+            "settings to resume it, or start again with --overwrite"
         )
     return _undamaged(features, journal.batches)
 
@@ -50,7 +50,7 @@ def _log_discarded(path: Path) -> None:
         journal = None
     if journal is not None and journal.batches:
         found = journal.describe_saved()
-        logger.warning("%s: starts anew; %s of an unfinished job are discarded", path, found)
+        logger.warning("%s: starts again; %s of an unfinished job are discarded", path, found)
 
 
 def _undamaged(features: FlatRows, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:

@@ -36,9 +36,9 @@ BUG = "this is a bug in the program that writes the cache"
 
 
 class ResumableWriter:
-    """A context that saves features batch by batch, and writes the cache when all are there.
+    """Context manager that saves features batch by batch, and writes the finished cache.
 
-    Entering it resumes the unfinished job of the same settings, if there is one:
+    Entering it resumes the unfinished job with the same settings, if there is one:
 
         with ResumableWriter("a.h5", job, num_rows=n, dim=768, dtype="float16") as writer:
             for start in range(writer.next_row, n, 256):
@@ -51,19 +51,18 @@ class ResumableWriter:
         num_rows: number of rows of the finished cache.
         dim: width of the features.
         dtype: type in which the features are stored.
-        overwrite: whether to replace a finished cache, and to start anew: the rows of an
-            unfinished job, of whatever settings, are discarded.
+        overwrite: whether to replace a finished cache, and to discard the rows of an unfinished
+            job with any settings.
 
     Attributes:
         next_row: number of saved rows, which is the index of the next row to append.
         halved_batch_size: number of images per batch since the last halving; None before the first.
-        batch_size_halvings: `[first row, batch size]` for each time that lack of memory made the
-            batches smaller.
+        batch_size_halvings: `[first row, batch size]` of each halving after running out of memory.
 
     Raises:
         CacheError: on entering, if another process writes the file; if it is finished and
-            `overwrite` is false; if it, or a file that the job needs beside it, is not of this
-            program; or if the unfinished job has other settings and `overwrite` is false.
+            `overwrite` is false; if another program wrote it, or wrote a file whose name the job
+            needs; or if the unfinished job has other settings and `overwrite` is false.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class ResumableWriter:
 
     @property
     def valid(self) -> np.ndarray:
-        """Which of the saved rows could be read, (next_row,) bool."""
+        """Whether the image of each saved row could be read, (next_row,) bool."""
         return self._valid[: self.next_row].copy()
 
     def __enter__(self) -> Self:
@@ -114,9 +113,9 @@ class ResumableWriter:
 
         Args:
             features: (b, dim), converted to the stored type.
-            valid: (b,) bool; invalid rows are stored as zeros, whatever `features` holds.
-            halved_batch_size: number of images encoded at once, if it is below the job's batch
-                size because memory ran out.
+            valid: (b,) bool; invalid rows are stored as zeros, and their `features` are ignored.
+            halved_batch_size: number of images encoded at once, if it was halved below the job's
+                batch size after running out of memory.
 
         Raises:
             CacheError: a number is not finite or does not fit the stored type, or the disk is
@@ -157,7 +156,7 @@ class ResumableWriter:
         remove_job_files(self.path)
 
     def _resume(self) -> None:
-        """Read the saved batches, and truncate both files to them."""
+        """Read the saved batches, truncate the features to them and rewrite the journal."""
         self._features.path.touch()
         batches = recover_batches(self._features, self._journal_path, self._job, self._overwrite)
         for batch in batches:
@@ -176,7 +175,11 @@ class ResumableWriter:
         self.next_row, self.halved_batch_size = batch.stop_row, batch.halved_batch_size
 
     def _convert(self, features: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """Check a batch, and return it in the stored type with zeros for invalid rows."""
+        """Return a batch in the stored type, with zeros for invalid rows.
+
+        Raises:
+            CacheError: the shape is wrong, or a valid row is not finite in the stored type.
+        """
         num_rows, dim = self._features.shape
         with error_context(self.path, BUG):
             if features.shape != (len(valid), dim):
@@ -191,7 +194,7 @@ class ResumableWriter:
         return block
 
     def _commit(self, data: bytes, line: bytes) -> None:
-        """Sync the features to the disk, then the line of the journal that says so."""
+        """Sync the features to the disk, then the line of the journal that commits them."""
         sizes = [os.fstat(file.fileno()).st_size for file in (self._data, self._journal)]
         try:
             for file, written in ((self._data, data), (self._journal, line)):

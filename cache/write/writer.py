@@ -65,14 +65,14 @@ def write_atomically(
     overwrite: bool,
     virtual: h5py.VirtualLayout | None = None,
 ) -> None:
-    """Write a cache under a temporary name, and rename it; the caller has reserved the output.
+    """Write a cache under a temporary name and rename it; the caller has reserved the output.
 
     Args:
         path: the cache to write, which is no symbolic link.
-        cache: the contents; its features are anything with a shape, a dtype and slices of rows.
+        cache: the contents; its features may be any `ArraySource`.
         overwrite: whether to replace a cache that is at `path`.
-        virtual: refers to the features in other files. If given, they are not copied: `cache`
-            only serves to check them and to compute their SHA-256.
+        virtual: layout that refers to the features in other files. If given, the features are
+            read from `cache` to check them and to compute their SHA-256, but not copied.
 
     Raises:
         CacheError: the cache breaks a rule of the format, or meanwhile another program has
@@ -159,7 +159,7 @@ def _write_features(
 
 
 def _read_blocks(array: ArraySource, length: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first row and the numbers of one block of rows after the other."""
+    """Yield the index of the first row and the numbers of each block of rows."""
     for start in range(0, array.shape[0], length):
         yield start, np.ascontiguousarray(array[start : start + length])
 

@@ -202,7 +202,7 @@ def test_what_a_kill_left_is_reported_on_standard_error(tmp_path):
     left.touch()
     result = run("merge", *shards, "--out", tmp_path / "a\x1b.h5", "--json")
     assert result.stderr == (
-        f"{tmp_path}/a\\x1b.h5: removed what a killed process left beside it: "
+        f"{tmp_path}/a\\x1b.h5: removed the leftovers of a killed process: "
         ".a\\x1b.h5.0123abcd.tmp\n"
     )
     assert not left.exists()

@@ -231,7 +231,7 @@ def test_other_settings_do_not_resume(manifest, encoder, out, changed, said):
     with pytest.raises(CacheError) as caught:
         extract_manifest(manifest, encoder, out, replace(OPTIONS, **changed))
     assert said in str(caught.value)
-    assert "start anew with --overwrite" in str(caught.value)
+    assert "start again with --overwrite" in str(caught.value)
     reporter = RecordingReporter()
     extract_manifest(
         manifest, encoder, out, replace(OPTIONS, overwrite=True, **changed), reporter=reporter

@@ -285,7 +285,7 @@ def test_a_killed_merge_leaves_nothing_under_the_final_name(tmp_path, out, caplo
     merge_shards(shards, out)
     assert len(verify_cache(out)) == 13
     assert caplog.messages == [
-        f"{out}: removed what a killed process left beside it: {temporary.name}"
+        f"{out}: removed the leftovers of a killed process: {temporary.name}"
     ]
     assert sorted(tmp_path.iterdir()) == [out, tmp_path / "shards"]
 

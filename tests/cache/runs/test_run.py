@@ -156,12 +156,12 @@ def test_an_empty_folder_is_used_and_missing_ones_are_made(tmp_path):
 UNSTORABLE = [
     (
         {"metrics": {"accuracy": float("nan")}},
-        "metrics.json: expected what JSON can hold, "
+        "metrics.json: expected a JSON value, "
         "found Out of range float values are not JSON compliant",
     ),
     (
         {"config": {"path": Path("a")}},
-        "config.json: expected what JSON can hold, found PosixPath PosixPath('a')",
+        "config.json: expected a JSON value, found PosixPath PosixPath('a')",
     ),
     (
         {"history": {"erm": {"a": np.zeros(2), "b": np.zeros(3)}}},

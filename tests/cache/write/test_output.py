@@ -305,7 +305,7 @@ def test_files_that_a_kill_left_beside_a_finished_cache_are_removed(tmp_path, le
         f"{path}: the file exists; replace it with --overwrite or name another"
     )
     assert caplog.messages == [
-        f"{path}: removed what a killed process left beside it: {', '.join(left)}"
+        f"{path}: removed the leftovers of a killed process: {', '.join(left)}"
     ]
     assert_identical(read_cache(path), CACHE)
     assert list(tmp_path.iterdir()) == [path]

@@ -192,7 +192,7 @@ def test_a_flipped_byte_never_reaches_the_cache(tmp_path, name):
             path.unlink()
 
 
-def test_a_job_without_its_partial_file_starts_anew(tmp_path):
+def test_a_job_without_its_partial_file_starts_again(tmp_path):
     with open_writer(tmp_path / "a.h5") as writer:
         append_until(writer, 10)
     (tmp_path / "a.h5.partial").unlink()
@@ -211,7 +211,7 @@ def test_another_job_is_refused_and_its_changes_are_named(tmp_path):
     assert str(error.value) == (
         f"{path}.journal: belongs to another job: image_processor.size was 224, now 336; "
         'limit was not set, now null; model was "tiny", now "large"; run again with its settings '
-        "to resume it, or start anew with --overwrite"
+        "to resume it, or start again with --overwrite"
     )
     assert {each: each.read_bytes() for each in tmp_path.iterdir()} == kept
 
@@ -227,14 +227,14 @@ def test_another_type_or_shape_is_another_job(tmp_path):
     )
 
 
-def test_overwrite_starts_anew_whatever_job_is_unfinished(tmp_path, caplog):
+def test_overwrite_starts_again_whatever_job_is_unfinished(tmp_path, caplog):
     path = tmp_path / "a.h5"
     write_cache(path, make_cache(seed=5))
     for job in (JOB, JOB, {"model": "large"}):
         with open_writer(path, job=job, overwrite=True) as writer:
             assert writer.next_row == 0
             append_until(writer, 10)
-    discarded = f"{path}.journal: starts anew; 10 of 23 rows of an unfinished job are discarded"
+    discarded = f"{path}.journal: starts again; 10 of 23 rows of an unfinished job are discarded"
     assert caplog.messages == [discarded] * 2
     # The older file stays until the new one is complete.
     assert_identical(read_cache(path), make_cache(seed=5))
@@ -313,7 +313,7 @@ def test_a_damaged_header_is_refused_without_overwrite(tmp_path, header, expecte
             action()
         assert str(error.value).startswith(f"{path}.journal: line 1")
         assert str(error.value).endswith(
-            f": expected {expected}, found {found}; start anew with --overwrite"
+            f": expected {expected}, found {found}; start again with --overwrite"
         )
     with open_writer(path, overwrite=True) as writer:
         assert writer.next_row == 0

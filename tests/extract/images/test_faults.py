@@ -163,7 +163,7 @@ def test_a_changed_data_set_does_not_resume(photos, encoder, digests, tmp_path):
     assert error_of(load(photos), encoder, out, OPTIONS) == (
         f"{out}: the data set has changed since the unfinished job started: an image, label, "
         "attribute, split, name or the order of rows differs; restore it and run the same command "
-        "again to resume, or start anew with --overwrite"
+        "again to resume, or start again with --overwrite"
     )
     reporter = RecordingReporter()
     extract_manifest(before, encoder, out, OPTIONS, reporter=reporter)

@@ -105,7 +105,7 @@ def test_another_shard_does_not_resume_an_unfinished_one(manifest, encoder, tmp_
     with pytest.raises(CacheError) as error:
         extract_manifest(manifest, encoder, path, make_options((2, 2)))
     assert "shard.index was 1, now 2" in str(error.value)
-    assert str(error.value).endswith("or start anew with --overwrite")
+    assert str(error.value).endswith("or start again with --overwrite")
 
 
 def test_a_change_outside_the_shard_prevents_resuming(manifest, encoder, tmp_path):
