@@ -1,0 +1,23 @@
+"""What a file of embeddings holds: arrays by name, and perhaps text about each row."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from clip_cfr.cache.format.layout import ArraySource
+from clip_cfr.extract.datasets.tables.table import Table
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The contents of an open file.
+
+    Attributes:
+        arrays: the arrays by name; an array without a name has the empty one.
+        read_table: reads the other columns of a table, such as ids and labels; None if the file is
+            no table.
+        notes: what the user should know of the choice of columns.
+    """
+
+    arrays: Mapping[str, ArraySource]
+    read_table: Callable[[], Table] | None = None
+    notes: Sequence[str] = ()
