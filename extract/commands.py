@@ -30,7 +30,17 @@ METADATA = (
     "List of the images: CSV, TSV, JSON Lines, Parquet or .xlsx with the columns "
     "filename,label[,attribute][,split]. By default the one in the root, or folders of classes."
 )
-IMPORTED_METADATA = f"{METADATA.partition(' By default')[0]} The images need not exist."
+IMPORTED_METADATA = (
+    f"{METADATA.partition(' By default')[0]} The images need not exist. One list for all features, "
+    "or one for each of them; none if the features bring labels."
+)
+FEATURES = (
+    "Matrix (n, D) in a .npy, .npz, .csv, .parquet, .h5, .safetensors or .pt file, or a folder of "
+    "clip-retrieval. KEY is the array's name, as in F.h5:/train. Several files follow one another."
+)
+UNUSABLE = (
+    "For rows without features, or of zeros, NaN or infinity: stop, or keep them as not valid."
+)
 COLUMNS = (
     "Columns of the list, or fields of samples in archives, whose names do not tell that they are "
     "filename, label, attribute, split or subject, such as filename=img,label=dx. split= draws the "
@@ -83,6 +93,10 @@ RAY_ADDRESS = (
     "starts on this machine. Images and model need the same path on every node."
 )
 ON_ERROR = "At an unreadable image: stop, or keep its row and mark it as not valid."
+
+
+# A file, or an array in it; the name of the array is split off later.
+ARRAY = click.STRING
 
 
 class BatchSize(click.ParamType):
@@ -279,20 +293,22 @@ def extract(
 @click.command("import", cls=Command)
 @optgroup.group("Embeddings")
 @optgroup.option(
-    "--features", type=PATH, required=True, help="Matrix (n, D) in a .npy or .npz file."
+    "--features", type=ARRAY, required=True, multiple=True, metavar="FILE[:KEY]", help=FEATURES
 )
-@optgroup.option(
-    "--metadata",
-    type=PATH,
-    required=True,
-    help=IMPORTED_METADATA,
-)
+@optgroup.option("--metadata", type=PATH, multiple=True, help=IMPORTED_METADATA)
 @optgroup.option(
     "--class-embeddings",
-    type=PATH,
+    type=ARRAY,
+    metavar="FILE[:KEY]",
     help="Matrix (classes, P); by default the class means.",
 )
-@optgroup.option("--projection", type=PATH, help="Matrix (D, P); by default the identity.")
+@optgroup.option(
+    "--projection",
+    type=ARRAY,
+    metavar="FILE[:KEY]",
+    help="Matrix (D, P); by default the identity.",
+)
+@optgroup.option("--on-error", type=click.Choice(["fail", "skip"]), default="fail", help=UNUSABLE)
 @optgroup.group("Data set")
 @optgroup.option("--dataset", default="imported", help="Name of the data set.")
 @optgroup.option("--columns", type=Columns(), help=COLUMNS)
@@ -311,6 +327,7 @@ def import_(
     metadata,
     class_embeddings,
     projection,
+    on_error,
     dataset,
     columns,
     drop_missing,
@@ -328,6 +345,10 @@ def import_(
     \b
     Example:
       clip-cfr import --features F.npy --metadata list.csv --out mine.h5
+      clip-cfr import --features F.npz:image_features --metadata list.csv --out mine.h5
+      clip-cfr import --features train.npy --features val.npy --features test.npy \\
+        --metadata train.csv --metadata val.csv --metadata test.csv --out mine.h5
+      clip-cfr import --features clip-retrieval-folder --metadata list.csv --out mine.h5
       clip-cfr import --features F.npy --metadata list.csv --projection W.npy \\
         --class-embeddings T.npy --class-names landbird,waterbird --out mine.h5
     """
@@ -335,25 +356,27 @@ def import_(
     from clip_cfr.cache.read.info_table import render_info
     from clip_cfr.extract.importing.import_embeddings import import_embeddings
 
-    notes = import_embeddings(
-        features,
-        metadata,
-        out,
-        class_embeddings=class_embeddings,
-        projection=projection,
-        dataset=dataset,
-        columns=columns,
-        drop_missing=drop_missing,
-        class_names=class_names,
-        ignore_splits=ignore_splits,
-        split_by=split_by,
-        val_fraction=val_fraction,
-        seed=seed,
-        overwrite=overwrite,
-    )
+    with exit_on_interrupt(f"{out}: interrupted; run the same command again"):
+        notes = import_embeddings(
+            features,
+            metadata,
+            out,
+            class_embeddings=class_embeddings,
+            projection=projection,
+            dataset=dataset,
+            columns=columns,
+            drop_missing=drop_missing,
+            class_names=class_names,
+            ignore_splits=ignore_splits,
+            split_by=split_by,
+            val_fraction=val_fraction,
+            seed=seed,
+            skip_unusable=on_error == "skip",
+            overwrite=overwrite,
+        )
     emit({**read_info(out), "notes": notes}, as_json, render_info)
     for note in notes:
-        echo(f"note: {note}", err=as_json)
+        echo(f"note: {note}", err=True)
     echo_command("next", calibrate_command(out))
 
 

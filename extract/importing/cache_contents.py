@@ -1,88 +1,99 @@
 """The contents of a cache made of existing embeddings, without images and without a model."""
 
-from dataclasses import replace
+from contextlib import ExitStack
 
 import numpy as np
-from jaxtyping import Float
 
 from clip_cfr.cache.format.schema import FeatureCache, Texts
 from clip_cfr.extract.datasets.common.finish import finish_manifest
-from clip_cfr.extract.datasets.common.metadata_manifest import ListedManifest, make_manifest
+from clip_cfr.extract.datasets.common.metadata_manifest import make_manifest
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.tables.read_table import read_table
-from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.importing.arrays.sources import MaskedRows, SelectedRows
 from clip_cfr.extract.importing.class_embeddings import (
+    MEANS_NOTE,
     ClassEmbeddings,
-    read_or_average_class_embeddings,
+    average_training_rows,
+    read_class_embeddings,
 )
 from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
+from clip_cfr.extract.importing.feature_parts import open_features
+from clip_cfr.extract.importing.lists import match_lists
+from clip_cfr.extract.importing.matching import describe_parts
 from clip_cfr.extract.importing.projection import read_head
 from clip_cfr.extract.importing.provenance import make_provenance
-from clip_cfr.extract.importing.read_arrays import read_nonzero_rows
+from clip_cfr.extract.importing.scan import check_usable, describe_unusable, scan_features
 from clip_cfr.extract.manifest.manifest import Manifest
 
 
-def read_cache_contents(
+def open_cache_contents(
     files: EmbeddingFiles,
+    stack: ExitStack,
     dataset: str = "imported",
     options: DatasetOptions | None = None,
+    skip_unusable: bool = False,
 ) -> tuple[FeatureCache, tuple[str, ...]]:
-    """Read existing embeddings as the contents of a cache; the images need not exist.
+    """Return existing embeddings as the contents of a cache; the images need not exist.
 
-    Without a projection the head starts as the identity, and without class embeddings they are the
-    class means of the training split.
+    The features are read once to check them, and again when the cache is written. Without a
+    projection the head starts as the identity, and without class embeddings they are the class
+    means of the training split.
 
     Args:
-        files: features, metadata file and, optionally, class embeddings and projection.
+        files: features, lists and, optionally, class embeddings and projection.
+        stack: the files of the features stay open until this closes.
         dataset: name of the data set, which the cache records.
-        options: options of the list, such as class names and the seed of splits that are drawn.
+        options: options of the list (see `make_manifest`), class names and `val_fraction`.
+        skip_unusable: keep rows without features, and rows of zeros, NaN or infinity, as not
+            valid, instead of an error.
 
     Returns:
         The cache, and notes on assumptions that the user should know of.
 
     Raises:
-        OptionError: if an option does not fit the list.
+        OptionError: if an option does not fit the files.
         ExtractError: if a file cannot be read, or the files do not match each other.
     """
-    listed = read_manifest(files, dataset, options or DatasetOptions())
-    manifest, features = listed.manifest, read_features(files, listed)
-    head, head_notes = read_head(files, features.shape[1])
-    class_embeddings, class_notes = read_or_average_class_embeddings(
-        files, manifest, features, head.projection
-    )
+    options = options or DatasetOptions()
+    parts = open_features(files.features, stack)
+    dim = parts[0].rows.shape[1]
+    head, head_notes = read_head(files.projection, describe_parts(parts), dim)
+    matched = match_lists(files, parts, options, skip_unusable)
+    listed = make_manifest(matched.table, dataset=dataset, options=options)
+    manifest = finish_manifest(listed.manifest, options, has_prompts=False)
+    features = SelectedRows(matched.features, listed.entries)
+    labels = training_labels(manifest)
+    scan = scan_features(features, labels, len(manifest.class_names), head.projection)
+    origins = (matched.parts[listed.entries], matched.origins[listed.entries])
+    faults = [*describe_unusable(scan, [str(part.reference) for part in parts], *origins)]
+    check_usable(scan, faults, skip_unusable)
+    if files.class_embeddings is None:
+        means = average_training_rows(scan.class_sums, manifest, str(matched.table.path))
+        class_embeddings, class_notes = means, (MEANS_NOTE,)
+    else:
+        class_embeddings, class_notes = read_class_embeddings(
+            files.class_embeddings,
+            manifest.class_names,
+            num_columns=head.projection.shape[1],
+            has_projection=files.projection is not None,
+        )
     cache = FeatureCache(
         dataset=dataset,
         rows=manifest.rows,
-        valid=np.ones(len(features), bool),
-        features=features,
+        valid=scan.usable,
+        features=MaskedRows(features, scan.usable),
         head=head,
         texts=make_texts(manifest, class_embeddings),
         provenance=make_provenance(files, manifest),
     )
-    return cache, (*manifest.warnings, *head_notes, *class_notes)
+    kept = tuple(f"{fault}; they are kept as not valid" for fault in faults)
+    part_notes = [note for part in parts for note in part.notes]
+    notes = (*part_notes, *matched.notes, *manifest.warnings, *kept, *head_notes, *class_notes)
+    return cache, notes
 
 
-def read_manifest(files: EmbeddingFiles, dataset: str, options: DatasetOptions) -> ListedManifest:
-    """Return the manifest of the metadata file, whose rows need no images."""
-    table = read_table(files.metadata, options.columns)
-    listed = make_manifest(table, dataset=dataset, options=options)
-    return replace(listed, manifest=finish_manifest(listed.manifest, options, has_prompts=False))
-
-
-def read_features(files: EmbeddingFiles, listed: ListedManifest) -> Float[np.ndarray, "n dim"]:
-    """Read the features of the rows that are not left out.
-
-    Raises:
-        ExtractError: if the file does not have a row for each entry of the list.
-    """
-    features = read_nonzero_rows(files.features)
-    if len(features) != listed.num_entries:
-        raise ExtractError(
-            f"{files.features} has {len(features)} rows, but {files.metadata} has "
-            f"{listed.num_entries}, expected one row for each image, in the same order"
-        )
-    is_complete = len(listed.entries) == listed.num_entries
-    return features if is_complete else features[listed.entries]
+def training_labels(manifest: Manifest) -> np.ndarray:
+    """Return the class index of each row (n,), -1 for rows outside the training split."""
+    return np.where(manifest.rows.splits == 0, manifest.rows.labels, -1)
 
 
 def make_texts(manifest: Manifest, class_embeddings: ClassEmbeddings) -> Texts:

@@ -1,30 +1,58 @@
 """The files that an import reads."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from clip_cfr.extract.importing.arrays.reference import ArrayReference, parse_reference
+
+# A file, a text such as `F.npz:key`, or several of them.
+Files = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True)
 class EmbeddingFiles:
-    """Paths of the files that an import reads.
-
-    Matrices are floating-point arrays in .npy files, or in .npz files with one array.
+    """The files that an import reads.
 
     Attributes:
-        features: matrix (n, dim), with a row for each row of the metadata file in the same order.
-        metadata: CSV file with the columns filename,label[,attribute][,split], as for the data set
-            `folder`. The images need not exist.
+        features: files with a matrix (n, dim), or folders of clip-retrieval; their rows follow one
+            another.
+        metadata: lists of the rows: one for all features, or one for each of them. Empty if the
+            features bring ids and labels.
         class_embeddings: matrix (classes, embedding); None selects class means.
         projection: matrix (dim, embedding); None selects the identity.
     """
 
-    features: Path
-    metadata: Path
-    class_embeddings: Path | None = None
-    projection: Path | None = None
+    features: tuple[ArrayReference, ...]
+    metadata: tuple[Path, ...] = ()
+    class_embeddings: ArrayReference | None = None
+    projection: ArrayReference | None = None
 
-    def __post_init__(self) -> None:
-        """Convert paths that are strings."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            object.__setattr__(self, field.name, None if value is None else Path(value))
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files and folders."""
+        matrices = (self.class_embeddings, self.projection)
+        arrays = (*self.features, *(each for each in matrices if each is not None))
+        return *(each.path for each in arrays), *self.metadata
+
+
+def make_embedding_files(
+    features: Files,
+    metadata: Files | None = None,
+    class_embeddings: str | Path | None = None,
+    projection: str | Path | None = None,
+) -> EmbeddingFiles:
+    """Return the files that paths, and texts such as `F.npz:key`, mean."""
+    return EmbeddingFiles(
+        features=tuple(map(parse_reference, list_files(features))),
+        metadata=tuple(Path(each).expanduser() for each in list_files(metadata)),
+        class_embeddings=None if class_embeddings is None else parse_reference(class_embeddings),
+        projection=None if projection is None else parse_reference(projection),
+    )
+
+
+def list_files(files: Files | None) -> Sequence[str | Path]:
+    """Return files as a sequence: empty for None, and of one entry for a single file."""
+    if files is None:
+        return ()
+    return (files,) if isinstance(files, str | Path) else files

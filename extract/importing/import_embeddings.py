@@ -1,19 +1,25 @@
 """Import of existing embeddings: the Python API of the command `import`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
+from contextlib import ExitStack
 from pathlib import Path
 
 from clip_cfr.cache.write.output import check_output
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.importing.cache_contents import read_cache_contents
-from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.importing.cache_contents import open_cache_contents
+from clip_cfr.extract.importing.embedding_files import Files, make_embedding_files
+
+SMALLER = (
+    "save the features as float16 in a .npy file, which is read block by block, import fewer rows, "
+    "or use a machine with more memory"
+)
 
 
 def import_embeddings(
-    features: str | Path,
-    metadata: str | Path,
+    features: Files,
+    metadata: Files | None,
     out: str | Path,
     *,
     class_embeddings: str | Path | None = None,
@@ -26,16 +32,20 @@ def import_embeddings(
     split_by: str | None = None,
     val_fraction: float | None = None,
     seed: int | None = None,
+    skip_unusable: bool = False,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
     """Write the cache file `out` from embeddings that another program computed.
 
-    The images need not exist.
+    The images need not exist. docs/data.md lists the kinds of files that are read; an array in a
+    file of several is named as in `F.npz:features`.
 
     Args:
-        features: file with a matrix (n, D).
+        features: file with a matrix (n, D), or folder of clip-retrieval; or several, whose rows
+            follow one another.
         metadata: list of the rows (CSV, TSV, JSON Lines, Parquet, .xlsx) with the columns
-            filename,label[,attribute][,split].
+            filename,label[,attribute][,split]; or one for each of several features. None if the
+            features bring ids and labels.
         out: the cache file.
         class_embeddings: file with a matrix (classes, P); by default the class means of the
             training split.
@@ -49,20 +59,22 @@ def import_embeddings(
         split_by: column whose values drawn splits do not share.
         val_fraction: fraction of the training rows that is drawn as val, if there is none.
         seed: seed of splits that are drawn at random.
+        skip_unusable: keep rows without features, and rows of zeros, NaN or infinity, as not
+            valid, instead of an error.
         overwrite: whether to replace a finished file.
 
     Returns:
         Notes on assumptions that the user should know of.
 
     Raises:
-        OptionError: if the class names do not match.
-        ExtractError: if a file cannot be read, or the files do not match each other.
+        OptionError: if an option does not fit the files.
+        ExtractError: if a file cannot be read, the files do not match each other, or memory runs
+            out.
         CacheError: if `out` is finished, is one of the files to read or no cache, or is being
             written by another process.
     """
-    files = EmbeddingFiles(features, metadata, class_embeddings, projection)
-    inputs = astuple(files)
-    check_output(Path(out), overwrite, inputs)
+    files = make_embedding_files(features, metadata, class_embeddings, projection)
+    check_output(Path(out), overwrite, files.paths)
     options = DatasetOptions(
         columns=columns,
         drop_missing=drop_missing,
@@ -72,6 +84,11 @@ def import_embeddings(
         val_fraction=val_fraction,
         seed=seed,
     )
-    cache, notes = read_cache_contents(files, dataset, options)
-    write_cache(out, cache, overwrite, inputs)
+    try:
+        with ExitStack() as stack:
+            cache, notes = open_cache_contents(files, stack, dataset, options, skip_unusable)
+            write_cache(out, cache, overwrite, files.paths)
+    except MemoryError as error:
+        named = " + ".join(map(str, files.features))
+        raise ExtractError(f"{named}: out of memory during import ({error}); {SMALLER}") from error
     return notes

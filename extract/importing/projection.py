@@ -2,33 +2,57 @@
 
 import numpy as np
 
+from clip_cfr.cache.format.identity import IdentityMatrix
 from clip_cfr.cache.format.schema import Head
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
-from clip_cfr.extract.importing.read_arrays import read_matrix
+from clip_cfr.extract.importing.arrays.reference import ArrayReference
+from clip_cfr.extract.importing.class_embeddings import describe_transposed
+from clip_cfr.extract.importing.read_matrix import read_matrix
 
 # The upper limit of the logit scale in CLIP's training, which CLIP's models reach.
 LOGIT_SCALE = 100.0
+# Largest number of columns for which the head is the identity: 1 GiB in float32. Training holds
+# several matrices of this size.
+MAX_IDENTITY_DIM = 16_384
 
 
-def read_head(files: EmbeddingFiles, dim: int) -> tuple[Head, tuple[str, ...]]:
-    """Return the initial head, and a note if it is the identity.
+def read_head(
+    projection: ArrayReference | None, features: str, dim: int
+) -> tuple[Head, tuple[str, ...]]:
+    """Return the initial head, and notes if it is the identity or the projection is transposed.
 
     Args:
-        files: `projection` is read; `features` is named in messages.
+        projection: the file of the projection; None selects the identity.
+        features: name of the features, for messages.
         dim: number of columns of the features.
 
     Raises:
-        ExtractError: if the projection cannot be read or does not have `dim` rows.
+        ExtractError: the projection cannot be read or does not have `dim` rows, or the identity
+            would be too large.
     """
-    if files.projection is None:
+    if projection is None:
+        check_identity_size(features, dim)
         note = f"no projection was given: the head starts as the identity, {dim} x {dim}"
-        return Head(np.eye(dim, dtype=np.float32), bias=None, logit_scale=LOGIT_SCALE), (note,)
-    projection = read_matrix(files.projection).astype(np.float32)
-    if len(projection) != dim:
-        remedy = "; it looks transposed, save its .T" if projection.shape[1] == dim else ""
+        return Head(IdentityMatrix(dim), bias=None, logit_scale=LOGIT_SCALE), (note,)
+    matrix, notes = read_matrix(projection), ()
+    if len(matrix) != dim and matrix.shape[1] == dim:
+        matrix, notes = matrix.T, (describe_transposed(projection, matrix.shape),)
+    if len(matrix) != dim:
         raise ExtractError(
-            f"{files.projection} has shape {projection.shape}, expected ({dim}, P), "
-            f"as {files.features} has {dim} columns{remedy}"
+            f"{projection} has shape {matrix.shape}, expected ({dim}, P), as {features} has {dim} "
+            "columns"
         )
-    return Head(projection, bias=None, logit_scale=LOGIT_SCALE), ()
+    return Head(np.ascontiguousarray(matrix), bias=None, logit_scale=LOGIT_SCALE), notes
+
+
+def check_identity_size(features: str, dim: int) -> None:
+    """Raise ExtractError if the identity of a number of columns is too large to train."""
+    if dim <= MAX_IDENTITY_DIM:
+        return
+    raise ExtractError(
+        f"{features} has {dim:,} columns: without a projection the head would be an identity of "
+        f"{dim:,} x {dim:,}, which takes {4 * dim**2 / 1e9:.3g} GB of memory and several times "
+        f"that in training (at most {MAX_IDENTITY_DIM:,} columns are taken); give a matrix "
+        f"({dim}, P) with --projection, or reduce the columns first, for example with "
+        "sklearn.decomposition.PCA"
+    )

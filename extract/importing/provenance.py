@@ -2,12 +2,14 @@
 
 import hashlib
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clip_cfr.extract.importing.arrays.reference import ArrayReference
 from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
 from clip_cfr.extract.manifest.manifest import Manifest
 
@@ -17,12 +19,12 @@ def make_provenance(files: EmbeddingFiles, manifest: Manifest) -> dict[str, Any]
     projection, class_embeddings = files.projection, files.class_embeddings
     return {
         "model": "imported",
-        "features": describe_file(files.features),
-        "projection": "identity" if projection is None else describe_file(projection),
+        "features": describe_arrays(files.features),
+        "projection": "identity" if projection is None else describe_array(projection),
         "class_embeddings": (
             "class means of the training split"
             if class_embeddings is None
-            else describe_file(class_embeddings)
+            else describe_array(class_embeddings)
         ),
         "manifest_sha256": manifest.sha256(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -30,7 +32,23 @@ def make_provenance(files: EmbeddingFiles, manifest: Manifest) -> dict[str, Any]
     }
 
 
-def describe_file(path: Path) -> dict[str, str]:
-    """Return the name and the SHA-256 of a file."""
+def describe_arrays(references: Sequence[ArrayReference]) -> dict[str, str] | list[dict[str, str]]:
+    """Return the description of a single array, or a list of those of several."""
+    found = [describe_array(reference) for reference in references]
+    return found[0] if len(found) == 1 else found
+
+
+def describe_array(reference: ArrayReference) -> dict[str, str]:
+    """Return the name of an array and of its file, and the SHA-256 of the file or folder."""
+    key = {} if reference.key is None else {"key": reference.key}
+    return {"file": reference.path.name, **key, "sha256": digest_path(reference.path)}
+
+
+def digest_path(path: Path) -> str:
+    """Return the hex SHA-256 of a file, or of the names and digests of the files of a folder."""
+    if path.is_dir():
+        files = sorted(each for each in path.rglob("*") if each.is_file())
+        lines = [f"{each.relative_to(path)} {digest_path(each)}\n" for each in files]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with path.open("rb") as file:
-        return {"file": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
-from tests.extract.importing.examples import DIM, EMBEDDING, METADATA
+from tests.extract.importing.examples import DIM, EMBEDDING, METADATA, Inputs
 
 
 @pytest.fixture
@@ -15,20 +14,20 @@ def features() -> np.ndarray:
 
 
 @pytest.fixture
-def files(tmp_path: Path, features: np.ndarray) -> EmbeddingFiles:
+def inputs(tmp_path: Path, features: np.ndarray) -> Inputs:
     """The required files only: features and metadata. There are no images."""
     np.save(tmp_path / "F.npy", features)
     (tmp_path / "list.csv").write_text(METADATA)
-    return EmbeddingFiles(tmp_path / "F.npy", tmp_path / "list.csv")
+    return Inputs(tmp_path / "F.npy", tmp_path / "list.csv")
 
 
 @pytest.fixture
-def all_files(files: EmbeddingFiles) -> EmbeddingFiles:
+def all_inputs(inputs: Inputs) -> Inputs:
     """The same with a projection and unit-length class embeddings."""
     rng = np.random.default_rng(1)
-    folder = files.features.parent
+    folder = inputs.features.parent
     np.save(folder / "W.npy", rng.normal(size=(DIM, EMBEDDING)))
     class_embeddings = rng.normal(size=(2, EMBEDDING))
     class_embeddings /= np.linalg.norm(class_embeddings, axis=1, keepdims=True)
     np.save(folder / "T.npy", class_embeddings)
-    return EmbeddingFiles(files.features, files.metadata, folder / "T.npy", folder / "W.npy")
+    return Inputs(inputs.features, inputs.metadata, folder / "T.npy", folder / "W.npy")

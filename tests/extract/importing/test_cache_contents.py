@@ -1,19 +1,16 @@
-from pathlib import Path
+"""What becomes of features and a list, and what is refused."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from clip_cfr.cache.read.reader import read_cache
-from clip_cfr.cache.write.writer import write_cache
-from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.errors import OptionError
-from clip_cfr.extract.importing.cache_contents import read_cache_contents
-from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
-from tests.extract.importing.examples import METADATA, import_error
+from tests.extract.importing.examples import METADATA, Inputs, import_error, read_contents
 
 
-def test_rows_come_from_the_metadata_file(files: EmbeddingFiles, features: np.ndarray):
-    cache, _ = read_cache_contents(files)
+def test_rows_come_from_the_list(inputs: Inputs, features: np.ndarray):
+    cache, _ = read_contents(inputs)
     assert cache.dataset == "imported"
     assert cache.rows.ids == ("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg")
     assert cache.rows.labels.tolist() == [1, 0, 1, 0, 1]
@@ -25,61 +22,124 @@ def test_rows_come_from_the_metadata_file(files: EmbeddingFiles, features: np.nd
     np.testing.assert_array_equal(cache.features, features)
 
 
-def test_notes_come_in_the_order_of_the_command_line(files: EmbeddingFiles):
-    files.metadata.write_text(METADATA.replace("split", "batch"))
-    _, notes = read_cache_contents(files)
+def test_notes_come_in_the_order_of_the_command_line(inputs: Inputs):
+    inputs.metadata.write_text(METADATA.replace("split", "shape"))
+    _, notes = read_contents(inputs)
     starts = ["unused columns", "has no column split", "no projection", "no class embeddings"]
     assert [start in note for start, note in zip(starts, notes, strict=True)] == [True] * 4, notes
 
 
-def test_paths_may_be_strings_and_the_cache_can_be_written(files: EmbeddingFiles, tmp_path: Path):
-    strings = EmbeddingFiles(str(files.features), str(files.metadata))
-    assert strings == files
-    cache, _ = read_cache_contents(strings, dataset="mine")
-    write_cache(tmp_path / "mine.h5", cache)
-    assert read_cache(tmp_path / "mine.h5").dataset == "mine"
-
-
-def test_drawn_splits_are_noted(files: EmbeddingFiles, features: np.ndarray):
+def test_drawn_splits_are_noted(inputs: Inputs, features: np.ndarray):
     rows = "".join(f"{number}.jpg,{number % 2}\n" for number in range(50))
-    files.metadata.write_text("filename,y\n" + rows)
-    np.save(files.features, np.tile(features, (10, 1)))
-    cache, notes = read_cache_contents(files, options=DatasetOptions(seed=3))
+    inputs.metadata.write_text("filename,y\n" + rows)
+    np.save(inputs.features, np.tile(features, (10, 1)))
+    cache, notes = read_contents(inputs, seed=3)
     assert np.bincount(cache.rows.splits).tolist() == [30, 10, 10]
     assert cache.texts.attribute_names == ()
-    assert notes[0] == (
-        f"imported: {files.metadata} has no column split; drew 30 rows as train, 10 rows as val, "
-        "10 rows as test (60/20/20 %) with seed 3, stratified by group"
-    )
+    assert "has no column split; drew 30 rows as train, 10 rows as val, 10 rows as test" in notes[0]
 
 
-def test_rejects_another_number_of_rows(files: EmbeddingFiles, features: np.ndarray):
-    np.save(files.features, features[:-1])
-    assert import_error(files) == (
+@pytest.mark.parametrize(
+    "name", ["/data/a.jpg", "D:\\photos\\a.jpg", "https://x.org//a.jpg", "../a"]
+)
+def test_ids_need_not_be_paths(inputs: Inputs, name: str):
+    inputs.metadata.write_text(METADATA.replace("a.jpg", name))
+    assert read_contents(inputs)[0].rows.ids[0] == name
+
+
+def test_rejects_another_number_of_rows(inputs: Inputs, features: np.ndarray):
+    np.save(inputs.features, features[:-1])
+    assert import_error(inputs) == (
         "DIR/F.npy has 4 rows, but DIR/list.csv has 5, "
         "expected one row for each image, in the same order"
     )
 
 
-def test_class_names_determine_the_labels(all_files: EmbeddingFiles):
-    cache, _ = read_cache_contents(all_files, options=DatasetOptions(class_names=("dog", "cat")))
+def test_recognises_transposed_features(inputs: Inputs, features: np.ndarray):
+    np.save(inputs.features, features.T)
+    assert import_error(inputs) == (
+        "DIR/F.npy has 6 rows, but DIR/list.csv has 5, as many as the features have columns: they "
+        "look transposed; save features.T, their transpose"
+    )
+
+
+def test_rows_that_the_list_leaves_out_have_no_features(inputs: Inputs, features: np.ndarray):
+    inputs.metadata.write_text(
+        METADATA.replace("b.jpg,cat,snow,0", "b.jpg,,snow,0").replace(
+            "c.jpg,dog,grass,0", "c.jpg,cat,grass,0"
+        )
+    )
+    cache, _ = read_contents(inputs, drop_missing=True)
+    assert cache.rows.ids == ("a.jpg", "c.jpg", "d.jpg", "e.jpg")
+    np.testing.assert_array_equal(cache.features, features[[0, 2, 3, 4]])
+
+
+def test_class_names_determine_the_labels(all_inputs: Inputs):
+    cache, _ = read_contents(all_inputs, class_names=("dog", "cat"))
     assert cache.texts.class_names == ("dog", "cat")
     assert cache.rows.labels.tolist() == [0, 1, 0, 1, 0]
 
 
-def test_rejects_equal_class_names(files: EmbeddingFiles):
-    files.metadata.write_text(METADATA.replace("dog", "0").replace("cat", "1"))
-    assert import_error(files, OptionError, class_names=("a", "a")) == (
-        "--class-names is 'a', 'a', expected distinct names that are not blank"
-    )
+def test_rejects_equal_class_names(inputs: Inputs):
+    inputs.metadata.write_text(METADATA.replace("dog", "0").replace("cat", "1"))
+    assert import_error(inputs, OptionError, class_names=("a", "a")).startswith("--class-names ")
 
 
 @pytest.mark.parametrize(
     ("given", "stored"),
     [("float16", "float16"), ("float32", "float32"), ("float64", "float32"), (">f4", "float32")],
 )
-def test_dtypes_of_features(files: EmbeddingFiles, features: np.ndarray, given: str, stored: str):
-    np.save(files.features, features.astype(given))
-    cache, _ = read_cache_contents(files)
+def test_dtypes_of_features(inputs: Inputs, features: np.ndarray, given: str, stored: str):
+    np.save(inputs.features, features.astype(given))
+    cache, _ = read_contents(inputs)
     assert cache.features.dtype == np.dtype(stored)
     np.testing.assert_allclose(cache.features, features, rtol=1e-3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_names_rows_that_are_not_usable(inputs: Inputs, features: np.ndarray, value: float):
+    features = features.astype(np.float64)
+    features[[1, 3], 2], features[4] = value, 0
+    np.save(inputs.features, features)
+    assert import_error(inputs) == (
+        "DIR/F.npy: 3 of 5 rows have no direction: NaN or infinity in rows 1, 3, zeros only in row "
+        "4 (counted from 0); compute them again, or keep them as not valid with --on-error skip"
+    )
+
+
+def test_keeps_rows_that_are_not_usable_as_not_valid(inputs: Inputs, features: np.ndarray):
+    features[[0, 4]] = [[np.nan], [0]]
+    np.save(inputs.features, features)
+    cache, notes = read_contents(inputs, skip_unusable=True)
+    assert cache.valid.tolist() == [False, True, True, True, False]
+    np.testing.assert_array_equal(cache.features, np.nan_to_num(features) * cache.valid[:, None])
+    assert notes[0] == (
+        f"{inputs.features}: 2 of 5 rows have no direction: NaN or infinity in row 0, zeros only "
+        "in row 4 (counted from 0); they are kept as not valid"
+    )
+
+
+def test_names_the_first_ten_unusable_rows(inputs: Inputs, features: np.ndarray):
+    np.save(inputs.features, np.zeros((20, 3)))
+    rows = "".join(f"{number}.jpg,{number % 2},0\n" for number in range(20))
+    inputs.metadata.write_text("filename,label,split\n" + rows)
+    assert "zeros only in rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... (counted" in import_error(inputs)
+
+
+def test_rejects_features_without_a_usable_row(inputs: Inputs, features: np.ndarray):
+    np.save(inputs.features, features * 0)
+    assert import_error(inputs, skip_unusable=True).endswith(
+        "; no row is usable: compute the features again"
+    )
+
+
+def test_rejects_a_projection_before_the_list_is_read(all_inputs: Inputs):
+    all_inputs.metadata.unlink()
+    np.save(all_inputs.projection, np.ones((3, 2)))
+    assert import_error(all_inputs).startswith("DIR/W.npy has shape (3, 2)")
+
+
+def test_a_key_that_is_missing_is_named(inputs: Inputs, features: np.ndarray):
+    np.savez(inputs.features.with_suffix(".npz"), a=features)
+    changed = replace(inputs, features=f"{inputs.features.with_suffix('.npz')}:b")
+    assert import_error(changed) == "DIR/F.npz has no array 'b'; it has a (float32 5 x 6)"

@@ -1,26 +1,54 @@
 import hashlib
 import json
+from dataclasses import replace
+from pathlib import Path
 
-from clip_cfr.extract.importing.cache_contents import read_cache_contents
-from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
+import numpy as np
+
+from clip_cfr.extract.importing.provenance import digest_path
+from tests.extract.importing.examples import Inputs, read_contents
 
 
-def test_records_the_name_and_digest_of_each_file(all_files: EmbeddingFiles):
-    cache, _ = read_cache_contents(all_files)
-    digests = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in (all_files.features, all_files.projection, all_files.class_embeddings)
-    }
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_records_the_name_and_digest_of_each_file(all_inputs: Inputs):
+    cache, _ = read_contents(all_inputs)
     provenance = cache.provenance
     assert provenance["model"] == "imported"
-    assert provenance["features"] == {"file": "F.npy", "sha256": digests["F.npy"]}
-    assert provenance["projection"] == {"file": "W.npy", "sha256": digests["W.npy"]}
-    assert provenance["class_embeddings"] == {"file": "T.npy", "sha256": digests["T.npy"]}
+    paths = {
+        "features": all_inputs.features,
+        "projection": all_inputs.projection,
+        "class_embeddings": all_inputs.class_embeddings,
+    }
+    found = {name: provenance[name] for name in paths}
+    assert found == {name: {"file": p.name, "sha256": sha256(p)} for name, p in paths.items()}
     assert len(provenance["manifest_sha256"]) == 64
     assert json.loads(json.dumps(provenance)) == provenance
 
 
-def test_records_defaults_in_place_of_files(files: EmbeddingFiles):
-    provenance = read_cache_contents(files)[0].provenance
+def test_records_defaults(inputs: Inputs):
+    provenance = read_contents(inputs)[0].provenance
     assert provenance["projection"] == "identity"
     assert provenance["class_embeddings"] == "class means of the training split"
+
+
+def test_records_keys_and_several_files(inputs: Inputs, features: np.ndarray):
+    path = inputs.features.with_name("F.npz")
+    np.savez(path, first=features[:2], last=features[2:])
+    several = replace(inputs, features=[f"{path}:first", f"{path}:last"])
+    assert read_contents(several)[0].provenance["features"] == [
+        {"file": "F.npz", "key": key, "sha256": sha256(path)} for key in ("first", "last")
+    ]
+
+
+def test_the_digest_of_a_folder_covers_names_and_contents(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_text("1")
+    digests = [digest_path(tmp_path)]
+    (tmp_path / "a" / "b").write_text("2")
+    digests.append(digest_path(tmp_path))
+    (tmp_path / "a" / "b").rename(tmp_path / "a" / "c")
+    digests.append(digest_path(tmp_path))
+    assert len(set(digests)) == 3

@@ -1,0 +1,56 @@
+"""Tables of several files as one, and tables in another order."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from clip_cfr.extract.datasets.tables.table import Table
+from clip_cfr.extract.errors import ExtractError
+
+
+def join_tables(tables: Sequence[Table]) -> Table:
+    """Return the rows of all tables as one table. Its locations name the file of each row.
+
+    Raises:
+        ExtractError: the tables do not have the same columns.
+    """
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    for table in tables[1:]:
+        if set(table.columns) != set(first.columns):
+            raise ExtractError(
+                f"{table.path} has the columns {', '.join(table.columns)}, expected "
+                f"{', '.join(first.columns)} as in {first.path}"
+            )
+    columns = {
+        name: tuple(value for table in tables for value in table.columns[name])
+        for name in first.columns
+    }
+    return replace(
+        first,
+        path=Path(f"{first.path} and {len(tables) - 1} more"),
+        columns=columns,
+        row_numbers=tuple(number for table in tables for number in table.row_numbers),
+        sources=tuple(table.path for table in tables for _ in range(len(table))),
+    )
+
+
+def reorder_rows(table: Table, order: Int[np.ndarray, " m"]) -> Table:
+    """Return the table with the rows at some indices, in any order."""
+    indices = order.tolist()
+    return replace(
+        table,
+        columns={name: pick(values, indices) for name, values in table.columns.items()},
+        row_numbers=pick(table.row_numbers, indices),
+        sources=pick(table.sources, indices) if table.sources else (),
+    )
+
+
+def pick(values: Sequence[Any], indices: Sequence[int]) -> tuple[Any, ...]:
+    """Return the values at some indices."""
+    return tuple(map(values.__getitem__, indices))

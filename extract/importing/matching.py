@@ -1,0 +1,231 @@
+"""Match the rows of lists to those of features: by id where the features have ids, or by order."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+import numpy as np
+from jaxtyping import Int
+
+from clip_cfr.cache.format.layout import ArraySource
+from clip_cfr.extract.datasets.tables.roles import FILENAME
+from clip_cfr.extract.datasets.tables.table import Table, is_index
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.importing.arrays.sources import JoinedRows, SelectedRows
+from clip_cfr.extract.importing.feature_parts import FeaturePart
+from clip_cfr.extract.importing.joined_tables import join_tables, reorder_rows
+
+MAX_NAMED = 3
+
+
+@dataclass(frozen=True)
+class MatchedRows:
+    """Rows of a list with their features.
+
+    Attributes:
+        table: the rows of the list.
+        features: features (n, dim) of each row; zeros where it has none.
+        parts: (n,) index of the part of the features that a row belongs to.
+        origins: (n,) index of the row within this part, -1 where it has no features.
+        notes: what the user should know of how they were matched.
+    """
+
+    table: Table
+    features: ArraySource
+    parts: Int[np.ndarray, " n"]
+    origins: Int[np.ndarray, " n"]
+    notes: tuple[str, ...] = ()
+
+
+def join_matched(matched: Sequence[MatchedRows]) -> MatchedRows:
+    """Return the rows of all parts, one part after the other."""
+    if len(matched) == 1:
+        return matched[0]
+    return MatchedRows(
+        table=join_tables([each.table for each in matched]),
+        features=JoinedRows([each.features for each in matched]),
+        parts=np.concatenate([each.parts + index for index, each in enumerate(matched)]),
+        origins=np.concatenate([each.origins for each in matched]),
+        notes=tuple(note for each in matched for note in each.notes),
+    )
+
+
+def match_rows(parts: Sequence[FeaturePart], table: Table, skip_missing: bool) -> MatchedRows:
+    """Return the rows of a list with their features.
+
+    If the features have ids, the rows have the order of the features; features that the list does
+    not have are left out, with a note. Otherwise the orders are the same.
+
+    Args:
+        parts: the features, of which the list has all rows.
+        table: the list.
+        skip_missing: whether rows of the list without features are kept, instead of an error.
+
+    Raises:
+        ExtractError: the numbers of rows differ, or ids do not match.
+    """
+    joined = match_by_order(parts, table)
+    ids, names = read_ids(parts), table.candidates(FILENAME)
+    if ids is None or len(names) != 1 or ids == table.columns[names[0]]:
+        check_same_length(parts, joined.features.shape, table)
+        return joined
+    places = find_pairs(parts, ids, table, table.columns[names[0]])
+    return reorder_by_id(joined, describe_parts(parts), places, skip_missing)
+
+
+def match_by_order(parts: Sequence[FeaturePart], table: Table) -> MatchedRows:
+    """Return the features of all parts, and the list, whose rows need not be as many."""
+    lengths = [part.rows.shape[0] for part in parts]
+    return MatchedRows(
+        table=table,
+        features=parts[0].rows if len(parts) == 1 else JoinedRows([part.rows for part in parts]),
+        parts=np.repeat(np.arange(len(parts)), lengths),
+        origins=np.concatenate([np.arange(length) for length in lengths]),
+    )
+
+
+def describe_parts(parts: Sequence[FeaturePart]) -> str:
+    """Return the names of the files of features."""
+    return " + ".join(str(part.reference) for part in parts)
+
+
+def read_ids(parts: Sequence[FeaturePart]) -> tuple[str, ...] | None:
+    """Return the ids of the features, or None if a part has none."""
+    ids: list[str] = []
+    for part in parts:
+        found = None if part.read_table is None else find_ids(part.read_table())
+        if found is None:
+            return None
+        ids += found
+    return tuple(ids)
+
+
+def find_ids(table: Table) -> tuple[str, ...] | None:
+    """Return the values of the first column of names or ids, or None.
+
+    They are unique, and not only the numbers of the rows.
+    """
+    for name in table.candidates(FILENAME):
+        ids = table.columns[name]
+        if len(set(ids)) == len(ids) and not is_index(ids):
+            return ids
+    return None
+
+
+def check_same_length(parts: Sequence[FeaturePart], shape: tuple[int, ...], table: Table) -> None:
+    """Raise ExtractError if features of a shape and a list differ in their number of rows."""
+    if shape[0] == len(table):
+        return
+    remedy = "expected one row for each image, in the same order"
+    if shape[1] == len(table):
+        remedy = (
+            "as many as the features have columns: they look transposed; save features.T, their "
+            "transpose"
+        )
+    counts = "" if len(parts) == 1 else f" ({' + '.join(str(p.rows.shape[0]) for p in parts)})"
+    raise ExtractError(
+        f"{describe_parts(parts)} has {shape[0]} rows{counts}, but {table.path} has {len(table)}, "
+        f"{remedy}"
+    )
+
+
+def find_pairs(
+    parts: Sequence[FeaturePart], ids: Sequence[str], table: Table, listed: Sequence[str]
+) -> Int[np.ndarray, " rows"]:
+    """Return the index in the list of each row of features, -1 for one that is not listed.
+
+    Ids are compared as they are; if none is equal, by their last parts, with and without ending.
+
+    Raises:
+        ExtractError: no id matches.
+    """
+    for simplify in (str, last_part, stem):
+        places = index_unique(map(simplify, listed))
+        keys = index_unique(map(simplify, ids))
+        if not places.keys().isdisjoint(keys):
+            found = np.full(len(ids), -1)
+            for key, index in keys.items():
+                found[index] = places.get(key, -1)
+            return found
+    raise ExtractError(
+        f"{describe_parts(parts)} and {table.path} have no id in common: {ids[0]!r} ... and "
+        f"{listed[0]!r} ...; give both the same names"
+    )
+
+
+def index_unique(names: Iterable[str]) -> dict[str, int]:
+    """Return the index of each name, without names that occur twice."""
+    places: dict[str, int] = {}
+    repeated = set()
+    for index, name in enumerate(names):
+        if places.setdefault(name, index) != index:
+            repeated.add(name)
+    return {name: index for name, index in places.items() if name not in repeated}
+
+
+def last_part(name: str) -> str:
+    """Return the file name of a path or an address."""
+    return PurePosixPath(name.replace("\\", "/")).name
+
+
+def stem(name: str) -> str:
+    """Return the file name of a path or an address, without its ending."""
+    return PurePosixPath(name.replace("\\", "/")).stem
+
+
+def reorder_by_id(
+    joined: MatchedRows, features: str, places: Int[np.ndarray, " rows"], skip_missing: bool
+) -> MatchedRows:
+    """Return the listed rows in the order of the features, then those without features.
+
+    Args:
+        joined: features and list, each in its own order.
+        features: name of the features, for messages.
+        places: index in the list of each row of features, or -1.
+        skip_missing: whether rows of the list without features are kept, instead of an error.
+    """
+    table = joined.table
+    found = np.flatnonzero(places >= 0)
+    missing = np.setdiff1d(np.arange(len(table)), places)
+    notes = [f"the rows of {table.path} are matched to those of {features} by id"]
+    if len(found) < len(places):
+        notes.append(
+            f"{len(places) - len(found):,} of {len(places):,} rows of {features} are not in "
+            f"{table.path} and are left out"
+        )
+    matched = MatchedRows(
+        table=reorder_rows(table, np.concatenate([places[found], missing])),
+        features=SelectedRows(joined.features, found),
+        parts=joined.parts[found],
+        origins=joined.origins[found],
+        notes=tuple(notes),
+    )
+    return add_missing(matched, features, len(missing), skip_missing) if len(missing) else matched
+
+
+def add_missing(
+    matched: MatchedRows, features: str, num_missing: int, skip_missing: bool
+) -> MatchedRows:
+    """Return the rows with features of zeros for the last rows of the list.
+
+    Raises:
+        ExtractError: `skip_missing` is false.
+    """
+    table = matched.table
+    ids = table.columns[table.candidates(FILENAME)[0]][-num_missing:]
+    named = ", ".join(map(repr, ids[:MAX_NAMED])) + (", ..." if num_missing > MAX_NAMED else "")
+    fault = f"{num_missing:,} of {len(table):,} rows have no features in {features} ({named})"
+    if not skip_missing:
+        raise ExtractError(
+            f"{table.path}: {fault}; complete the features, or keep these rows as not valid with "
+            "--on-error skip"
+        )
+    shape = num_missing, matched.features.shape[1]
+    zeros = np.broadcast_to(np.zeros((), matched.features.dtype), shape)
+    return replace(
+        matched,
+        features=JoinedRows([matched.features, zeros]),
+        parts=np.concatenate([matched.parts, np.zeros(num_missing, int)]),
+        origins=np.concatenate([matched.origins, np.full(num_missing, -1)]),
+        notes=(*matched.notes, f"{table.path}: {fault}; they are kept as not valid"),
+    )

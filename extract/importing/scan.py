@@ -1,0 +1,129 @@
+"""One pass over features: which rows are usable, and the sum of the embeddings of each class."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int
+
+from clip_cfr.cache.format.identity import IdentityMatrix
+from clip_cfr.cache.format.layout import ArraySource
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.importing.arrays.sources import iterate_blocks
+
+MAX_NAMED_ROWS = 10
+Projection = Float32[np.ndarray, "dim embedding"] | IdentityMatrix
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The findings of one pass over features.
+
+    Attributes:
+        finite: (n,) whether all numbers of a row are finite.
+        nonzero: (n,) whether any number of a row is not zero.
+        class_sums: sum of the unit-length embeddings of the training rows of each class.
+    """
+
+    finite: Bool[np.ndarray, " n"]
+    nonzero: Bool[np.ndarray, " n"]
+    class_sums: Float64[np.ndarray, "classes embedding"]
+
+    @property
+    def usable(self) -> Bool[np.ndarray, " n"]:
+        """(n,) whether a row has a direction."""
+        return self.finite & self.nonzero
+
+
+def scan_features(
+    features: ArraySource,
+    training_labels: Int[np.ndarray, " n"],
+    num_classes: int,
+    projection: Projection,
+) -> Scan:
+    """Read features once, block by block.
+
+    Args:
+        features: (n, dim).
+        training_labels: class of each row, -1 for rows outside the training split.
+        num_classes: number of classes.
+        projection: the initial projection.
+    """
+    finite, nonzero = (np.zeros(features.shape[0], bool) for _ in range(2))
+    sums = np.zeros((num_classes, projection.shape[1]))
+    for start, block in iterate_blocks(features):
+        rows = slice(start, start + len(block))
+        finite[rows], nonzero[rows] = np.isfinite(block).all(axis=1), block.any(axis=1)
+        labels = np.where(finite[rows] & nonzero[rows], training_labels[rows], -1)
+        add_to_sums(sums, block, labels, projection)
+    return Scan(finite, nonzero, sums)
+
+
+def add_to_sums(
+    sums: Float64[np.ndarray, "classes embedding"],
+    block: Float[np.ndarray, "rows dim"],
+    labels: Int[np.ndarray, " rows"],
+    projection: Projection,
+) -> None:
+    """Add the unit-length embeddings of rows to the sums of their classes; -1 is no class."""
+    is_used = labels >= 0
+    if not is_used.any():
+        return
+    embeddings, labels = block[is_used].astype(np.float32), labels[is_used]
+    if not isinstance(projection, IdentityMatrix):
+        embeddings = embeddings @ projection
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    # A row that the projection maps to zero has no direction.
+    embeddings = np.divide(embeddings, lengths, out=np.zeros_like(embeddings), where=lengths > 0)
+    for label in np.unique(labels):
+        sums[label] += embeddings[labels == label].sum(axis=0, dtype=np.float64)
+
+
+def describe_unusable(
+    scan: Scan,
+    names: Sequence[str],
+    parts: Int[np.ndarray, " n"],
+    origins: Int[np.ndarray, " n"],
+) -> Iterator[str]:
+    """Yield which rows of a file are not usable, for each file that has such rows.
+
+    Args:
+        scan: the findings.
+        names: names of the files.
+        parts: index of the file of each row.
+        origins: index of each row within its file, -1 if it is in none.
+    """
+    for index, name in enumerate(names):
+        is_own = (parts == index) & (origins >= 0)
+        infinite, zero = (origins[is_own & ~each] for each in (scan.finite, scan.nonzero))
+        faults = [f"NaN or infinity in {name_rows(infinite)}"] if len(infinite) else []
+        faults += [f"zeros only in {name_rows(zero)}"] if len(zero) else []
+        if faults:
+            yield (
+                f"{name}: {len(infinite) + len(zero):,} of {np.count_nonzero(is_own):,} rows have "
+                f"no direction: {', '.join(faults)} (counted from 0)"
+            )
+
+
+def name_rows(rows: Int[np.ndarray, " m"]) -> str:
+    """Return the first of some row indices, as in `rows 1, 3`."""
+    more = ", ..." if len(rows) > MAX_NAMED_ROWS else ""
+    noun = "row" if len(rows) == 1 else "rows"
+    return f"{noun} {', '.join(map(str, rows[:MAX_NAMED_ROWS]))}{more}"
+
+
+def check_usable(scan: Scan, faults: Sequence[str], skip_unusable: bool) -> None:
+    """Raise ExtractError if rows are not usable and are not to be skipped, or none is usable.
+
+    Args:
+        scan: the findings.
+        faults: what is wrong with which rows.
+        skip_unusable: whether such rows are kept as not valid.
+    """
+    if faults and not skip_unusable:
+        raise ExtractError(
+            f"{'; '.join(faults)}; compute them again, or keep them as not valid with "
+            "--on-error skip"
+        )
+    if not scan.usable.any():
+        raise ExtractError(f"{'; '.join(faults)}; no row is usable: compute the features again")
