@@ -18,6 +18,7 @@ from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest, Engine
 from clip_cfr.extract.engines.local import LocalEngine
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.decode import REMEDY
+from clip_cfr.extract.manifest.file_states import check_files_unchanged, digest_file_states
 from clip_cfr.extract.manifest.limit import limit_rows
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.manifest.shards import select_shard
@@ -84,8 +85,8 @@ def extract_manifest(
 
     Raises:
         ExtractError: if an image cannot be read and is not skipped, a prompt is too long, the
-            data set has changed since the unfinished job started, or there are more shards than
-            rows.
+            data set or the file of an encoded image has changed since the unfinished job started,
+            or there are more shards than rows.
         CacheError: if `out` is finished, is being written by another process, or has an unfinished
             job with other settings.
     """
@@ -93,13 +94,13 @@ def extract_manifest(
         manifest = limit_rows(manifest, options.limit)
     texts = embed_prompts(manifest, TEMPLATES[options.templates], model.embed_texts)
     engine = engine or LocalEngine()
-    unfinished = read_unfinished_job(out)
+    unfinished = {} if options.overwrite else read_unfinished_job(out)
     batch_size = (
         options.batch_size or unfinished.get("batch_size") or engine.choose_batch_size(model)
     )
     # A shard records the digest of the whole manifest, so that merge can compare shards.
     provenance = describe_job(manifest, model, options, batch_size)
-    if unfinished and not options.overwrite:
+    if unfinished:
         check_same_rows(out, unfinished, provenance)
     manifest, shard = select_shard(manifest, options.shard)
     job = ExtractionJob(
@@ -145,6 +146,7 @@ def run_job(job: ExtractionJob) -> Summary:
     report_start(job)
     started = time.monotonic()
     with make_writer(job) as writer:
+        check_files_unchanged(job.manifest, writer.resumed_files)
         first_row = writer.next_row
         encode_rows(job, writer)
         seconds = time.monotonic() - started
@@ -223,7 +225,7 @@ def encode_rows(job: ExtractionJob, writer: ResumableWriter) -> None:
         for batch in batches:
             if batch.errors:
                 skip_unreadable(job, batch, writer)
-            append_batch(batch, writer, job.batch_size)
+            append_batch(job, batch, writer)
             job.reporter.advance(len(batch.rows))
 
 
@@ -244,11 +246,12 @@ def skip_unreadable(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWr
         job.reporter.message(f"skipped: {error.removesuffix(f'; {REMEDY}')}")
 
 
-def append_batch(batch: EncodedBatch, writer: ResumableWriter, batch_size: int) -> None:
-    """Save a batch; record its micro-batch size if that is less than the batch size."""
+def append_batch(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWriter) -> None:
+    """Save a batch, with the state of its files and its micro-batch size if that was halved."""
     valid = np.array([row not in batch.errors for row in batch.rows])
-    smaller = batch.microbatch_size if batch.microbatch_size < batch_size else None
-    writer.append(batch.features, valid, smaller)
+    smaller = batch.microbatch_size if batch.microbatch_size < job.batch_size else None
+    files = digest_file_states(job.manifest.images, batch.rows)
+    writer.append(batch.features, valid, smaller, files)
 
 
 def finish_cache(job: ExtractionJob, writer: ResumableWriter) -> None:

@@ -36,12 +36,15 @@ class Batch:
         crc32: checksum of the other fields and of the features, see `batch_checksum`.
         halved_batch_size: number of images encoded at once, if it was halved below the job's
             `batch_size` after running out of memory (`encoded_in`); otherwise None.
+        files: digest of the state of the batch's image files; None if it is not known. No checksum
+            covers it: with a wrong digest the files merely seem to have changed.
     """
 
     stop_row: int
     invalid_rows: tuple[int, ...]
     crc32: int
     halved_batch_size: int | None = None
+    files: int | None = None
 
     def matches(self, features: bytes) -> bool:
         """Return whether the bytes of the batch's features have the batch's checksum."""
@@ -50,9 +53,10 @@ class Batch:
 
     def to_line(self) -> bytes:
         """Return the journal's line for this batch."""
-        size = {} if self.halved_batch_size is None else {"encoded_in": self.halved_batch_size}
         rows = {"rows": self.stop_row, "invalid": self.invalid_rows, "crc32": self.crc32}
-        return _json_line(rows | size)
+        optional = {"encoded_in": self.halved_batch_size, "files": self.files}
+        known = {name: value for name, value in optional.items() if value is not None}
+        return _json_line(rows | known)
 
 
 @dataclass(frozen=True)
@@ -188,12 +192,13 @@ def _parse_batch(line: bytes) -> Batch | None:
     """Return the batch in a line, or None if the line is damaged."""
     try:
         values = load_json(line)
-        size = values.get("encoded_in")
+        size, files = values.get("encoded_in"), values.get("files")
         return Batch(
             stop_row=int(values["rows"]),
             invalid_rows=tuple(values["invalid"]),
             crc32=int(values["crc32"]),
             halved_batch_size=None if size is None else int(size),
+            files=None if files is None else int(files),
         )
     except PARSE_ERRORS:
         return None

@@ -58,6 +58,8 @@ class ResumableWriter:
         next_row: number of saved rows, which is the index of the next row to append.
         halved_batch_size: number of images per batch since the last halving; None before the first.
         batch_size_halvings: `[first row, batch size]` of each halving after running out of memory.
+        resumed_files: `(rows, digest)` for each batch that an earlier run has saved with a digest
+            of the state of its files.
 
     Raises:
         CacheError: on entering, if another process writes the file; if it is finished and
@@ -78,6 +80,7 @@ class ResumableWriter:
         self.next_row = 0
         self.halved_batch_size: int | None = None
         self.batch_size_halvings: list[list[int]] = []
+        self.resumed_files: list[tuple[range, int]] = []
         self._job = job | {"num_rows": num_rows, "dim": dim, "dtype": dtype}
         self._overwrite = overwrite
         self._features = FlatRows(partial_path(self.path), (num_rows, dim), np.dtype(dtype))
@@ -107,7 +110,11 @@ class ResumableWriter:
         self._stack.close()
 
     def append(
-        self, features: np.ndarray, valid: np.ndarray, halved_batch_size: int | None = None
+        self,
+        features: np.ndarray,
+        valid: np.ndarray,
+        halved_batch_size: int | None = None,
+        files: int | None = None,
     ) -> None:
         """Save the next rows; once this returns, a kill does not lose them.
 
@@ -116,6 +123,8 @@ class ResumableWriter:
             valid: (b,) bool; invalid rows are stored as zeros, and their `features` are ignored.
             halved_batch_size: number of images encoded at once, if it was halved below the job's
                 batch size after running out of memory.
+            files: digest of the state of the files that the rows were computed from, for
+                `resumed_files` of a later run.
 
         Raises:
             CacheError: a number is not finite or does not fit the stored type, or the disk is
@@ -125,7 +134,7 @@ class ResumableWriter:
         stop_row = self.next_row + len(valid)
         invalid_rows = tuple((np.flatnonzero(~valid) + self.next_row).tolist())
         checksum = batch_checksum(data, stop_row, invalid_rows, halved_batch_size)
-        batch = Batch(stop_row, invalid_rows, checksum, halved_batch_size)
+        batch = Batch(stop_row, invalid_rows, checksum, halved_batch_size, files)
         try:
             self._commit(data, batch.to_line())
         except OSError as error:
@@ -160,6 +169,8 @@ class ResumableWriter:
         self._features.path.touch()
         batches = recover_batches(self._features, self._journal_path, self._job, self._overwrite)
         for batch in batches:
+            if batch.files is not None:
+                self.resumed_files.append((range(self.next_row, batch.stop_row), batch.files))
             self._advance(batch)
         self._valid[: self.next_row] = True
         self._valid[[row for batch in batches for row in batch.invalid_rows]] = False

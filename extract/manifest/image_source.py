@@ -46,6 +46,14 @@ class FileSource:
                 raise OSError(errno.EINVAL, "it is a pipe or a device, not a regular file", path)
             return file.read()
 
+    def file_state(self, row: int) -> tuple[int, int]:
+        """Return size in bytes and modification time in ns of a row's file; -1, -1 without one."""
+        try:
+            status = os.stat(os.path.join(self.root, self.paths[row]))
+        except OSError:
+            return -1, -1
+        return status.st_size, status.st_mtime_ns
+
 
 @dataclass(frozen=True)
 class SelectedImages:
@@ -62,6 +70,16 @@ class SelectedImages:
     def read(self, row: int) -> bytes | UInt8[np.ndarray, "height width 3"]:
         """Return the image of a row, as the other source returns it."""
         return self.images.read(int(self.indices[row]))
+
+    def file_state(self, row: int) -> tuple[int, int] | None:
+        """Return the state of the file of a row, as the other source returns it."""
+        return find_file_state(self.images, int(self.indices[row]))
+
+
+def find_file_state(images: ImageSource, row: int) -> tuple[int, int] | None:
+    """Return size and modification time in ns of the file of a row; None if it is not a file."""
+    method = getattr(images, "file_state", None)
+    return None if method is None else method(row)
 
 
 def open_nonblocking(path: str, flags: int) -> int:
