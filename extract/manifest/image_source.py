@@ -10,9 +10,16 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+# State of a file that does not exist, see `read_file_state`.
+MISSING_FILE = (-1, -1)
+
 
 class ImageSource(Protocol):
-    """Reads the image of a row. Picklable, because decoding runs in worker processes."""
+    """Reads the image of a row. Picklable, because decoding runs in worker processes.
+
+    A source of files also has `file_state(row)`, see `find_file_state`: then a resumed job notices
+    that a file has changed.
+    """
 
     def read(self, row: int) -> bytes | UInt8[np.ndarray, "height width 3"]:
         """Return the image of a row: the bytes of its encoded file, or its RGB pixels.
@@ -48,11 +55,7 @@ class FileSource:
 
     def file_state(self, row: int) -> tuple[int, int]:
         """Return size in bytes and modification time in ns of a row's file; -1, -1 without one."""
-        try:
-            status = os.stat(os.path.join(self.root, self.paths[row]))
-        except OSError:
-            return -1, -1
-        return status.st_size, status.st_mtime_ns
+        return read_file_state(os.path.join(self.root, self.paths[row]))
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,15 @@ class SelectedImages:
     def file_state(self, row: int) -> tuple[int, int] | None:
         """Return the state of the file of a row, as the other source returns it."""
         return find_file_state(self.images, int(self.indices[row]))
+
+
+def read_file_state(path: str | Path) -> tuple[int, int]:
+    """Return size in bytes and modification time in ns of a file; -1, -1 if it is missing."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return MISSING_FILE
+    return status.st_size, status.st_mtime_ns
 
 
 def find_file_state(images: ImageSource, row: int) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.run import extract_manifest
 from tests.extract.extraction import RecordingReporter, interrupt_extraction
+from tests.extract.packing import pack_parquet, pack_tars
 from tests.samples import save_photos
 
 OPTIONS = ExtractOptions(batch_size=8, templates="simple")
@@ -77,5 +78,25 @@ def test_a_job_of_an_older_version_is_resumed_without_the_check(interrupted, enc
     assert old[1:] != lines[1:]
     journal.write_text("\n".join([*old, ""]))
     reporter = RecordingReporter()
+    extract_manifest(manifest, encoder, out, OPTIONS, reporter=reporter)
+    assert "resuming at row 16" in reporter.lines
+
+
+@pytest.mark.parametrize(
+    ("dataset", "pack"), [("webdataset", pack_tars), ("parquet", pack_parquet)]
+)
+def test_an_archive_that_was_replaced_is_noticed(tmp_path, encoder, dataset, pack):
+    root = pack(save_photos(tmp_path / "photos", 40), tmp_path / "packed")
+    out = tmp_path / "photos.h5"
+    manifest = load_dataset(dataset, root, DatasetOptions())
+    interrupt_extraction(manifest, encoder, out, OPTIONS)
+    first = min(root.iterdir())
+    times = os.stat(first)
+    os.utime(first)
+    with pytest.raises(ExtractError, match=r"^rows 0 to 7 .*the size or the time of an image"):
+        extract_manifest(load_dataset(dataset, root, DatasetOptions()), encoder, out, OPTIONS)
+    os.utime(first, ns=(times.st_atime_ns, times.st_mtime_ns))
+    reporter = RecordingReporter()
+    manifest = load_dataset(dataset, root, DatasetOptions())
     extract_manifest(manifest, encoder, out, OPTIONS, reporter=reporter)
     assert "resuming at row 16" in reporter.lines

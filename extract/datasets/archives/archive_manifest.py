@@ -13,7 +13,7 @@ from clip_cfr.extract.datasets.archives.samples import Samples
 from clip_cfr.extract.datasets.common.metadata_manifest import make_manifest
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.tables.roles import FILENAME
-from clip_cfr.extract.manifest.image_source import ImageSource
+from clip_cfr.extract.manifest.image_source import MISSING_FILE, ImageSource, find_file_state
 from clip_cfr.extract.manifest.manifest import Manifest
 
 
@@ -39,6 +39,11 @@ class SampleImages:
         if sample == MISSING:
             raise OSError(errno.ENOENT, "it is in none of the archives")
         return self.images.read(sample)
+
+    def file_state(self, row: int) -> tuple[int, int] | None:
+        """Return the state of the archive of a row, see `read_file_state`."""
+        sample = int(self.samples[row])
+        return MISSING_FILE if sample == MISSING else find_file_state(self.images, sample)
 
 
 def make_archive_manifest(dataset: str, samples: Samples, options: DatasetOptions) -> Manifest:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from clip_cfr.extract.datasets.parquet.parquet_files import BYTES, PATH
-from clip_cfr.extract.manifest.image_source import FileSource
+from clip_cfr.extract.manifest.image_source import FileSource, read_file_state
 
 # Rows that are decoded together: a row group may have a thousand images, of a gigabyte.
 BATCH_SIZE = 16
@@ -60,6 +60,10 @@ class ParquetImages:
         if image.get(PATH):
             return FileSource(self.folder, (image[PATH],)).read(0)
         raise OSError(errno.ENODATA, f"{path} has no bytes for it")
+
+    def file_state(self, row: int) -> tuple[int, int]:
+        """Return size and modification time in ns of the Parquet file of a row."""
+        return read_file_state(self.paths[self.files[row]])
 
 
 class RowGroupStream:

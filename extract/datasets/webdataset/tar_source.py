@@ -49,6 +49,10 @@ class TarImages:
             raise OSError(errno.EIO, f"{path} ends before the image does")
         return content
 
+    def file_state(self, row: int) -> tuple[int, int]:
+        """Return size and time of change in ns of the archive of a row when it was indexed."""
+        return self.states[self.archives[row]]
+
 
 class OpenArchive:
     """An open file, which is closed when nothing refers to it any more.
