@@ -9,6 +9,7 @@ from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.reader import open_cache
 from clip_cfr.calibrate.core.prepared import Prepared, prepare
 from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.drawn_val import DrawnVal, draw_val
 from clip_cfr.calibrate.progress import LineReporter, ProgressReporter
 from clip_cfr.calibrate.runtime import jax_setup
 from clip_cfr.calibrate.runtime.resident_rows import choose_resident_rows
@@ -22,11 +23,13 @@ class OpenTask:
         cache: the cache; its features are in memory, or still in the file.
         task: what the methods learn from.
         resident_rows: how many rows of features are in memory at a time; None for all.
+        drawn_val: how val was drawn, if the cache has none.
     """
 
     cache: FeatureCache
     task: Task
     resident_rows: int | None
+    drawn_val: DrawnVal | None = None
 
 
 def start_jax(device: str, reporter: ProgressReporter) -> str:
@@ -38,12 +41,23 @@ def start_jax(device: str, reporter: ProgressReporter) -> str:
 
 
 @contextmanager
-def open_task(path: Path, hold_rows: int | None, reporter: ProgressReporter) -> Iterator[OpenTask]:
+def open_task(
+    path: Path,
+    hold_rows: int | None,
+    reporter: ProgressReporter,
+    val_fraction: float | None = None,
+) -> Iterator[OpenTask]:
     """Yield the task of a cache.
 
-    All features are loaded if they fit in memory; otherwise they stay in the file.
+    All features are loaded if they fit in memory; otherwise they stay in the file. With
+    `val_fraction`, val is drawn from the training rows of a cache that has none.
     """
     with open_cache(path) as cache:
+        drawn_val = None
+        if val_fraction is not None:
+            rows, drawn_val = draw_val(cache.rows, cache.valid, val_fraction)
+            cache = replace(cache, rows=rows)
+            reporter.message(f"warning: {drawn_val.describe()}")
         shape, dtype = cache.features.shape, cache.features.dtype
         resident_rows = choose_resident_rows(hold_rows, shape, dtype)
         if resident_rows is None:
@@ -52,7 +66,7 @@ def open_task(path: Path, hold_rows: int | None, reporter: ProgressReporter) -> 
             reporter.message(
                 f"{path}: {resident_rows} of {shape[0]} rows of features are in memory at a time"
             )
-        yield OpenTask(cache, Task.from_cache(cache), resident_rows)
+        yield OpenTask(cache, Task.from_cache(cache), resident_rows, drawn_val)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ def calibrate_cache(
     seeds: int | Sequence[int] = 1,
     device: str = "auto",
     hold_rows: int | None = None,
+    val_fraction: float | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     reporter: ProgressReporter | None = None,
@@ -49,6 +50,7 @@ def calibrate_cache(
         seeds: the number of seeds from 0, or the seeds themselves.
         device: `auto`, `cpu` or `gpu`.
         hold_rows: rows of features in memory at a time; by default all that fit.
+        val_fraction: fraction of the training rows to draw as val, if the cache has none.
         out: the run folder to write; None writes none.
         overwrite: replace a finished run in `out`.
         reporter: receives progress; by default lines on standard error.
@@ -66,7 +68,7 @@ def calibrate_cache(
             target = stack.enter_context(reserve_run_folder(Path(out), overwrite, [path]))
         platform = start_jax(device, reporter)
         imported = perf_counter()
-        opened = stack.enter_context(open_task(path, hold_rows, reporter))
+        opened = stack.enter_context(open_task(path, hold_rows, reporter, val_fraction))
         prepared = prepare(opened.task, opened.resident_rows)
         loaded = perf_counter()
         with jax_setup.time_compilation() as compiling:
@@ -76,7 +78,9 @@ def calibrate_cache(
             raise CalibrationError(describe_failures(comparison.failures))
         trained = perf_counter()
         summary = summarize_cache(path, opened.cache)
-        result = summarize(opened.task, settings, comparison, seeds, summary).with_seconds(
+        result = summarize(
+            opened.task, settings, comparison, seeds, summary, opened.drawn_val
+        ).with_seconds(
             {
                 "import": imported - started,
                 "load": loaded - imported,

@@ -19,7 +19,7 @@ class NameList(click.ParamType):
 class ClassNames(click.ParamType):
     """Class names, new names by old ones, or a file of either."""
 
-    name = "A,B,..|OLD=NEW,..|FILE"
+    name = "A,B,..|FILE"
 
     def convert(self, value, param, ctx):
         from clip_cfr.extract.datasets.common.overrides import parse_class_names

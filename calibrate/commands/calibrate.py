@@ -22,7 +22,13 @@ INTERRUPTED = (
 
 
 @click.command(cls=Command)
-@data_options()
+@data_options(
+    optgroup.option(
+        "--val-fraction",
+        type=float,
+        help="If the cache has no val: take this fraction of the training rows, by class.",
+    )
+)
 @run_options(
     optgroup.option(
         "--method",
@@ -42,6 +48,7 @@ def calibrate(
     ctx,
     path,
     hold_rows,
+    val_fraction,
     methods,
     out,
     overwrite,
@@ -80,6 +87,7 @@ def calibrate(
                 seeds=range(seed, seed + seeds),
                 device=device,
                 hold_rows=hold_rows,
+                val_fraction=val_fraction,
                 out=out,
                 overwrite=overwrite,
                 reporter=reporter,

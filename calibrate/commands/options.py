@@ -50,8 +50,8 @@ def option_group(title: str, *options: Decorator) -> Decorator:
     return decorate
 
 
-def data_options() -> Decorator:
-    """Return the options about the cache."""
+def data_options(*options: Decorator) -> Decorator:
+    """Return the options about the cache; `options` come last."""
     return option_group(
         "Data",
         optgroup.option("--cache", "path", type=PATH, required=True, help="The cache to train on."),
@@ -60,6 +60,7 @@ def data_options() -> Decorator:
             type=click.IntRange(min=1),
             help="Rows of features in memory at a time. By default all, if they fit in half of it.",
         ),
+        *options,
     )
 
 

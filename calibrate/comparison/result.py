@@ -13,6 +13,7 @@ from clip_cfr.calibrate.comparison.recommendation import Recommendation
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.drawn_val import DrawnVal
 from clip_cfr.calibrate.frame import make_frame
 
 # Where the class embeddings of a cache come from.
@@ -86,6 +87,7 @@ class Result:
         warnings: signs of failure and remarks on the data, as sentences.
         failures: why a method could not be fitted, by name.
         seconds: where the time went.
+        drawn_val: how val was drawn, if the cache has none.
         artifacts: heads, predictions and logs; None for a result that was read from JSON.
     """
 
@@ -98,6 +100,7 @@ class Result:
     warnings: tuple[str, ...]
     failures: Mapping[str, str]
     seconds: Mapping[str, float]
+    drawn_val: DrawnVal | None = None
     artifacts: Artifacts | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -155,6 +158,7 @@ class Result:
             "warnings": list(self.warnings),
             "failures": dict(self.failures),
             "seconds": dict(self.seconds),
+            "drawn_val": None if self.drawn_val is None else self.drawn_val.to_json(),
         }
 
     @classmethod
@@ -197,6 +201,7 @@ class Result:
             warnings=tuple(values["warnings"]),
             failures=values["failures"],
             seconds=values["seconds"],
+            drawn_val=None if values.get("drawn_val") is None else DrawnVal(**values["drawn_val"]),
         )
 
     def to_frame(self):

@@ -23,6 +23,7 @@ from clip_cfr.calibrate.comparison.result import (
 from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
 from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.drawn_val import DrawnVal
 from clip_cfr.calibrate.methods import GROUP_LABELS
 
 Outcomes = Mapping[str, Sequence[Outcome]]
@@ -34,6 +35,7 @@ def summarize(
     comparison: Comparison,
     seeds: Sequence[int],
     cache: CacheSummary,
+    drawn_val: DrawnVal | None = None,
 ) -> Result:
     """Make the result of a calibration; `seconds` is left empty.
 
@@ -43,6 +45,7 @@ def summarize(
         comparison: the fitted methods.
         seeds: of every method.
         cache: what to say about the cache of the task.
+        drawn_val: how val was drawn, if the cache has none.
     """
     outcomes = comparison.outcomes
     return Result(
@@ -55,7 +58,11 @@ def summarize(
         },
         calibration_set=summarize_calibration_sets(task, outcomes),
         recommendation=recommend_method(task, outcomes, settings.selection, seeds[0], cache),
-        warnings=tuple(collect_warnings(task, outcomes, settings.selection)),
+        warnings=(
+            *(() if drawn_val is None else (drawn_val.describe(),)),
+            *collect_warnings(task, outcomes, settings.selection),
+        ),
+        drawn_val=drawn_val,
         failures=comparison.failures,
         seconds={},
         artifacts=collect_artifacts(outcomes, settings.selection),

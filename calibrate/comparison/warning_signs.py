@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
+from clip_cfr.cache.class_order import check_class_order, predict_zero_shot, sample_rows
 from clip_cfr.calibrate.core.calibration_set import CalibrationSet
 from clip_cfr.calibrate.core.metrics import SplitMetrics
 from clip_cfr.calibrate.core.task import SPLITS, Task
@@ -114,10 +115,22 @@ def task_warnings(task: Task) -> list[str]:
             found.append(
                 f"no rows in {split} of {group_names(task, empty)}: not counted in any group metric"
             )
+    order = check_zero_shot(task)
+    if order:
+        found.append(order)
     unreadable = int((~task.valid).sum())
     if unreadable:
         found.append(f"{unreadable} images could not be read at extraction and are left out")
     return found
+
+
+def check_zero_shot(task: Task) -> str | None:
+    """Warn if the class embeddings seem to be in another order than the labels."""
+    rows = sample_rows(task.rows("train"))
+    predictions = predict_zero_shot(
+        task.features[rows], task.projection, task.bias, task.class_embeddings
+    )
+    return check_class_order(predictions, task.labels[rows], task.class_names)
 
 
 def group_names(task: Task, groups: Int[np.ndarray, " groups"]) -> str:

@@ -10,6 +10,13 @@ from jaxtyping import Bool, Float, Float32, Int, Int32
 from clip_cfr.calibrate.core.errors import CalibrationError
 
 SPLITS = ("train", "val", "test")
+# What to do if a split has no row.
+REMEDIES = {
+    "train": "make the cache again with all three",
+    "val": "draw it from train with calibrate --val-fraction 0.2, or make the cache again with all "
+    "three",
+    "test": "make the cache again with all three",
+}
 
 
 @runtime_checkable
@@ -101,7 +108,7 @@ class Task:
                 raise CalibrationError(
                     f"the {name} split has no readable row, expected some with splits = "
                     f"{SPLITS.index(name)}; training needs train, selection val, and the table "
-                    "test: make the cache again with all three"
+                    f"test: {REMEDIES[name]}"
                 )
 
     @property

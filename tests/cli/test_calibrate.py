@@ -72,6 +72,51 @@ def invoke(*arguments, code=0):
     return result
 
 
+def without_val() -> FeatureCache:
+    """The cache of the other tests, whose validation rows are training rows."""
+    cache = make_cache()
+    splits = np.where(cache.rows.splits == 1, 0, cache.rows.splits).astype(np.int8)
+    return replace(cache, rows=replace(cache.rows, splits=splits))
+
+
+def test_val_is_drawn_from_train_on_demand(tmp_path):
+    path, run = tmp_path / "toy.h5", tmp_path / "run"
+    write_cache(path, without_val())
+    arguments = ["--cache", path, "--out", run, *QUICK, "--method", "erm"]
+    assert (
+        "draw it from train with calibrate --val-fraction 0.2" in invoke(*arguments, code=1).stderr
+    )
+    done = invoke(*arguments, "--val-fraction", "0.25", "--json")
+    result = json.loads(done.stdout)
+    assert result["drawn_val"] == {"fraction": 0.25, "seed": 0, "rows": 300}
+    warning = (
+        "the cache has no val: 300 of its training rows are val here (--val-fraction 0.25, seed 0, "
+        "by class), so training has fewer rows"
+    )
+    assert result["warnings"][0] == warning
+    assert f"warning: {warning}\n" in done.stderr
+    splits = pandas.read_csv(run / "predictions.csv.gz")["split"]
+    assert splits.value_counts().to_dict() == {"test": 800, "val": 300}
+
+
+def test_a_cache_with_val_needs_none(cache_file, tmp_path):
+    arguments = ["--cache", cache_file, "--out", tmp_path / "run", "--val-fraction", "0.2"]
+    assert "this one has 400 rows in val" in invoke(*arguments, code=1).stderr
+
+
+def test_swapped_class_embeddings_are_warned_of(tmp_path):
+    cache = make_cache()
+    texts = replace(
+        cache.texts,
+        class_embeddings=cache.texts.class_embeddings[::-1].copy(),
+        class_prompt_embeddings=cache.texts.class_embeddings[::-1].copy(),
+    )
+    write_cache(tmp_path / "toy.h5", replace(cache, texts=texts))
+    arguments = ["--cache", tmp_path / "toy.h5", "--out", tmp_path / "run", "--method", "zeroshot"]
+    [warning] = json.loads(invoke(*arguments, "--json").stdout)["warnings"]
+    assert "rows of 'small' look like 'large', rows of 'large' look like 'small'" in warning
+
+
 def test_json_has_all_that_the_contract_names(cache_file, tmp_path):
     out = tmp_path / "run"
     result = json.loads(invoke("--cache", cache_file, "--out", out, "--json", *QUICK).stdout)

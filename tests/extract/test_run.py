@@ -21,7 +21,7 @@ from clip_cfr.extract.images.batches import load_batches
 from clip_cfr.extract.images.decode import REMEDY
 from clip_cfr.extract.images.read import PixelReader
 from clip_cfr.extract.manifest.limit import limit_rows
-from clip_cfr.extract.manifest.manifest import Manifest
+from clip_cfr.extract.manifest.manifest import Manifest, Sentence
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.run import extract_manifest
 from tests.extract.extraction import RecordingReporter, interrupt_extraction
@@ -286,7 +286,7 @@ def test_a_feature_beyond_float16_is_an_error(manifest, small_clip, out, tmp_pat
 
 
 def test_a_prompt_that_is_too_long_is_reported_before_the_first_image(manifest, encoder, out):
-    long = replace(manifest, class_prompts=(("cat",), ("x" * 100 + ".",)))
+    long = replace(manifest, class_prompts=(("cat",), (Sentence("x" * 100 + "."),)))
     reporter = RecordingReporter()
     with pytest.raises(ExtractError, match=r"^the prompt 'xxx.*' has 103 tokens"):
         extract_manifest(long, encoder, out, OPTIONS, reporter=reporter)

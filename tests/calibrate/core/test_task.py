@@ -31,9 +31,10 @@ def test_group_counts_are_of_readable_rows():
 
 def no_rows(code: int, name: str) -> str:
     """Return the message for a split without readable rows."""
+    draw = "draw it from train with calibrate --val-fraction 0.2, or " if name == "val" else ""
     return (
         f"the {name} split has no readable row, expected some with splits = {code}; training "
-        "needs train, selection val, and the table test: make the cache again with all three"
+        f"needs train, selection val, and the table test: {draw}make the cache again with all three"
     )
 
 

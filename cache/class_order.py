@@ -1,0 +1,121 @@
+"""Whether class embeddings belong to the labels, or to the classes in another order."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+# Rows that a class needs for its recall to count.
+MIN_ROWS = 8
+# A class is in the wrong place if its rows are recognised in another one at least so often,
+# and in its own at most so often.
+MIN_RECALL_ELSEWHERE, MAX_RECALL = 0.5, 0.25
+# Hits that chance would give, below which far fewer of them mean nothing.
+MIN_EXPECTED_HITS = 10
+SAMPLE_BLOCKS, ROWS_PER_BLOCK = 64, 16
+SHOWN_CLASSES = 5
+
+Predictions = Int[np.ndarray, " rows"]
+
+
+def check_class_order(
+    predictions: Predictions, labels: Int[np.ndarray, " rows"], class_names: Sequence[str]
+) -> str | None:
+    """Return a warning if zero-shot predictions fit the labels far better in another order.
+
+    A permutation of class embeddings, or of class names, is invisible otherwise: it makes zero-shot
+    accuracy meaningless, and every head that starts from them worse.
+
+    Args:
+        predictions: class of the largest zero-shot logit of each row.
+        labels: label of each row.
+        class_names: names of the classes, in the order of the labels.
+    """
+    if not len(labels):
+        return None
+    accuracy, chance = measure_agreement(predictions, labels, len(class_names))
+    better = find_better_order(predictions, labels, len(class_names))
+    if better is None and not (accuracy < chance / 2 and chance * len(labels) >= MIN_EXPECTED_HITS):
+        return None
+    start = (
+        f"zero-shot is right for {format_share(accuracy)} of the training rows that were tried, "
+        f"chance is {format_share(chance)}: "
+    )
+    remedy = "check the order of --class-embeddings, --class-names or --prompts"
+    if better is None:
+        return f"{start}class embeddings or labels may be in another order; {remedy}"
+    moved = [label for label in range(len(class_names)) if better[label] != label]
+    pairs = ", ".join(
+        f"rows of {class_names[label]!r} look like {class_names[better[label]]!r}"
+        for label in moved[:SHOWN_CLASSES]
+    )
+    more = f" and {len(moved) - SHOWN_CLASSES} more" if len(moved) > SHOWN_CLASSES else ""
+    reordered = float((better[labels] == predictions).mean())
+    return (
+        f"{start}{pairs}{more}; with the classes in this order it would be right for "
+        f"{format_share(reordered)}; {remedy}"
+    )
+
+
+def measure_agreement(
+    predictions: Predictions, labels: Int[np.ndarray, " rows"], num_classes: int
+) -> tuple[float, float]:
+    """Return the accuracy, and that of the same predictions in random order."""
+    shares = [
+        np.bincount(each, minlength=num_classes) / len(labels) for each in (predictions, labels)
+    ]
+    return float((predictions == labels).mean()), float(shares[0] @ shares[1])
+
+
+def find_better_order(
+    predictions: Predictions, labels: Int[np.ndarray, " rows"], num_classes: int
+) -> Int[np.ndarray, " classes"] | None:
+    """Return the class that each label is predicted as, or None if the order is not far better.
+
+    Only classes whose own recall is low and whose recall elsewhere is high are moved.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    sizes = np.bincount(labels, minlength=num_classes)
+    tried = np.flatnonzero(sizes >= MIN_ROWS)
+    row_of = np.full(num_classes, -1)
+    row_of[tried] = np.arange(len(tried))
+    counts = np.zeros((len(tried), num_classes))
+    is_tried = row_of[labels] >= 0
+    np.add.at(counts, (row_of[labels[is_tried]], predictions[is_tried]), 1)
+    recall = counts / sizes[tried][:, None]
+    found = linear_sum_assignment(recall, maximize=True)[1]
+    own, elsewhere = recall[np.arange(len(tried)), tried], recall[np.arange(len(tried)), found]
+    is_moved = (found != tried) & (own <= MAX_RECALL) & (elsewhere >= MIN_RECALL_ELSEWHERE)
+    # One class that looks like another is a weakness of the model; two or more may be permuted.
+    if is_moved.sum() < 2:
+        return None
+    order = np.arange(num_classes)
+    order[tried[is_moved]] = found[is_moved]
+    return order
+
+
+def sample_rows(rows: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " sample"]:
+    """Return about a thousand of some ascending rows, in short blocks that are read quickly."""
+    if len(rows) <= SAMPLE_BLOCKS * ROWS_PER_BLOCK:
+        return rows
+    starts = np.linspace(0, len(rows) - ROWS_PER_BLOCK, SAMPLE_BLOCKS).astype(int)
+    return rows[np.unique(starts[:, None] + np.arange(ROWS_PER_BLOCK))]
+
+
+def predict_zero_shot(
+    features: Float[np.ndarray, "rows dim"],
+    projection: Float[np.ndarray, "dim embedding"],
+    bias: Float[np.ndarray, " embedding"] | None,
+    class_embeddings: Float[np.ndarray, "classes embedding"],
+) -> Predictions:
+    """Return the class whose embedding is nearest to the projection of each row."""
+    projected = features.astype(np.float32) @ projection
+    # Scaling an embedding to unit length does not change which class is nearest.
+    embeddings = projected if bias is None else projected + bias
+    return (embeddings @ class_embeddings.T).argmax(axis=1)
+
+
+def format_share(value: float) -> str:
+    """Return a share in per cent."""
+    return f"{100 * value:.1f} %"
