@@ -7,13 +7,18 @@ digits holds all of them, and an interrupted rendering starts again from the beg
 import csv
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from clip_cfr.cache.files.atomic import add_suffix, write_error, write_lock
+from clip_cfr.cache.files.atomic import (
+    find_temporaries,
+    temporary_path,
+    write_error,
+    write_lock,
+)
 from clip_cfr.extract.datasets.digits.handwritten import load_handwritten
 from clip_cfr.extract.datasets.digits.picture_plan import COLOUR_NAMES, Picture, plan_pictures
 from clip_cfr.extract.datasets.digits.rendering import render_digit
@@ -55,11 +60,10 @@ def render_folder(root: Path, seed: int, description: str) -> None:
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         with write_lock(root):
-            partial = add_suffix(root, ".partial")
-            if partial.exists():
-                shutil.rmtree(partial)
             rng = np.random.RandomState(seed)
             pictures = plan_pictures(rng)
+            remove_unfinished(root, {picture.filename for picture in pictures})
+            partial = temporary_path(root)
             for picture in pictures:
                 write_picture(partial / picture.filename, rng, picture)
             write_metadata(partial / METADATA, pictures)
@@ -67,6 +71,20 @@ def render_folder(root: Path, seed: int, description: str) -> None:
             partial.replace(root)
     except OSError as error:
         raise write_error(root, error) from error
+
+
+def remove_unfinished(root: Path, filenames: Collection[str]) -> None:
+    """Remove the folders of killed renderings: of their name, and with no other files.
+
+    Args:
+        root: the folder to render into.
+        filenames: paths of the pictures, relative to the folder.
+    """
+    expected = {*filenames, METADATA, DESCRIPTION}
+    for folder in find_temporaries(root):
+        files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+        if folder.is_dir() and not folder.is_symlink() and files <= expected:
+            shutil.rmtree(folder)
 
 
 def write_picture(path: Path, rng: np.random.RandomState, picture: Picture) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.files.atomic import write_lock
+from clip_cfr.cache.files.atomic import find_temporaries, write_lock
 from tests.extract.datasets import loading
 
 load = partial(loading.load, "digits")
@@ -49,17 +49,24 @@ def test_a_killed_rendering_starts_again(root, tmp_path):
     code = "import sys; from clip_cfr.extract.datasets import load_dataset; "
     code += "load_dataset('digits', sys.argv[1])"
     process = subprocess.Popen([sys.executable, "-c", code, target], cwd=CHECKOUT)
-    partial_folder = tmp_path / "images.partial"
-    while not (partial_folder / "train" / "1").exists() and process.poll() is None:
+    while not list(tmp_path.glob(".images.*.tmp/train/1")) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert partial_folder.exists()
+    assert len(find_temporaries(target)) == 1
     assert not target.exists()
 
     load(target)
     assert differing_files(target, root) == []
-    assert not partial_folder.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+def test_folders_of_similar_names_are_kept(tmp_path):
+    for name in ("images.partial", ".images.0123abcd.tmp"):
+        (tmp_path / name / "train").mkdir(parents=True)
+        (tmp_path / name / "train" / "mine.png").write_text("mine")
+    load(tmp_path / "images")
+    assert len(list(tmp_path.rglob("mine.png"))) == 2
 
 
 def test_rejects_digits_of_another_seed(root):
