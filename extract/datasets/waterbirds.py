@@ -6,16 +6,18 @@ Layouts of the root, below which the images have paths such as 001.Black_footed_
     waterbird_complete95_forest2water2/                    its parent folder (group DRO)
     waterbirds_v1.0/                                       its parent folder (WILDS)
     metadata_waterbirds.csv beside one of these folders    SubpopBench
+
+List and images are also found a few folders deeper, or the list in the folder above.
 """
 
 from pathlib import Path
 
 from clip_cfr.extract.datasets.common.binary_rows import read_binary_rows
-from clip_cfr.extract.datasets.common.find_files import find_file, find_first_folder
 from clip_cfr.extract.datasets.common.image_paths import locate_images
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
-from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.layouts.folder_tree import FolderTree
+from clip_cfr.extract.datasets.layouts.search import find_image_folder, read_published_list
 from clip_cfr.extract.datasets.tables.roles import FILENAME
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest
@@ -45,21 +47,25 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     Raises:
         ExtractError: if the metadata file or an image is missing, or the file is not valid.
     """
-    path = find_file(root, METADATA, EXPECTED, options.metadata)
-    table = read_table(path, options.columns)
-    folder = find_first_folder(root, FOLDERS)
-    images = locate_images(folder, table, table.column(FILENAME), skip_missing=options.skip_missing)
+    tree = FolderTree(root)
+    table, warnings = read_published_list(tree, METADATA, EXPECTED, options)
+    names = table.column(FILENAME)
+    published = [*(root / name for name in FOLDERS), root, table.path.parent]
+    folder = find_image_folder(tree, published, names)
+    images = locate_images(folder.path, table, names, skip_missing=options.skip_missing)
     table.require_unique("image", images.paths)
     rows = read_binary_rows(table, images.paths)
     return Manifest(
         dataset="waterbirds",
         rows=rows,
-        images=FileSource(folder, images.paths),
+        images=FileSource(folder.path, images.paths),
         class_names=("landbird", "waterbird"),
         attribute_names=("land", "water"),
         class_prompts=(("landbird",), ("waterbird",)),
         attribute_prompts=(("land",), ("water",)),
         warnings=(
+            *warnings,
+            *folder.warnings,
             *images.warnings,
             *compare_counts("waterbirds", count_groups(rows, 4, 2), PUBLISHED),
         ),

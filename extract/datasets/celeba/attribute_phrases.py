@@ -4,6 +4,7 @@ Each attribute has two phrases that complete "a photo of a celebrity ...": for i
 its presence.
 """
 
+from clip_cfr.extract.datasets.tables.roles import simplify
 from clip_cfr.extract.manifest.manifest import Sentence
 
 PHRASES = {
@@ -48,6 +49,11 @@ PHRASES = {
     "Wearing_Necktie": ("without a necktie", "with a necktie"),
     "Young": ("who is old", "who is young"),
 }
+
+
+def find_attribute(name: str) -> str | None:
+    """Return the attribute with a name in any case and with any separators, or None."""
+    return next((each for each in PHRASES if simplify(each) == simplify(name)), None)
 
 
 def make_names(attribute: str) -> tuple[str, str]:

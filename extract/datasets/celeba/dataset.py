@@ -2,33 +2,46 @@
 
 By default the label is blond hair and the spurious attribute is whether the celebrity is a man.
 
-The root contains, itself or in one of FOLDERS:
+The root contains, itself, in one of FOLDERS, or in a folder that is found by these names:
 
-    img_align_celeba/000001.jpg ...           also inside itself (Kaggle) or in Img/ (authors)
+    img_align_celeba/000001.jpg ...           also inside itself (Kaggle) or in Img/ (authors); or
+                                              .png
     list_attr_celeba.txt or .csv              attributes; also in Anno/ (authors)
-    list_eval_partition.txt or .csv           splits; also in Eval/ (authors)
-    metadata_celeba.csv or metadata.csv       instead of the two lists (SubpopBench, DFR)
+    list_eval_partition.txt or .csv           splits; also in Eval/ (authors); not needed if the
+                                              list of attributes has a column of splits
+    metadata_celeba.csv or metadata.csv       instead of the two lists: with the columns of labels
+                                              and attributes of SubpopBench and DFR, or with those
+                                              of all attributes (JTT)
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Int8
+
 from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
-from clip_cfr.extract.datasets.celeba.attribute_phrases import PHRASES, make_names, make_prompts
-from clip_cfr.extract.datasets.celeba.list_files import read_list
-from clip_cfr.extract.datasets.common.binary_rows import read_binary_rows
-from clip_cfr.extract.datasets.common.encode import encode_binary, encode_splits
-from clip_cfr.extract.datasets.common.find_files import (
-    find_file,
-    find_first_file,
-    find_first_folder,
-    require_folder,
+from clip_cfr.extract.datasets.celeba.attribute_phrases import (
+    PHRASES,
+    find_attribute,
+    make_names,
+    make_prompts,
 )
+from clip_cfr.extract.datasets.celeba.list_files import read_list
+from clip_cfr.extract.datasets.common.encode import encode_binary, encode_splits
+from clip_cfr.extract.datasets.common.find_files import require_folder
+from clip_cfr.extract.datasets.common.find_list import read_given_list
 from clip_cfr.extract.datasets.common.image_paths import locate_images
 from clip_cfr.extract.datasets.common.options import DatasetOptions, flag
 from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
-from clip_cfr.extract.datasets.tables.read_table import read_table
-from clip_cfr.extract.datasets.tables.roles import FILENAME, Role
+from clip_cfr.extract.datasets.layouts.folder_tree import FolderTree
+from clip_cfr.extract.datasets.layouts.search import (
+    Found,
+    find_image_folder,
+    find_published_file,
+)
+from clip_cfr.extract.datasets.tables.roles import ATTRIBUTE, FILENAME, LABEL, SPLIT, Role
 from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.manifest.image_source import FileSource
@@ -36,12 +49,11 @@ from clip_cfr.extract.manifest.manifest import Manifest, make_rows
 
 OPTIONS = ("metadata", "columns", "target", "spurious")
 TARGET, SPURIOUS = "Blond_Hair", "Male"
-FOLDERS = ("celeba", "celebA", "celebA_v1.0", "data")
+FOLDERS = ("", "celeba/", "celebA/", "celebA_v1.0/", "data/")
 IMAGES = ("img_align_celeba/img_align_celeba", "img_align_celeba", "Img/img_align_celeba")
 ATTRIBUTES = ("list_attr_celeba.txt", "list_attr_celeba.csv", "Anno/list_attr_celeba.txt")
 PARTITIONS = ("list_eval_partition.txt", "list_eval_partition.csv", "Eval/list_eval_partition.txt")
-# SubpopBench's file, and the one that DFR and others derive from group DRO's lists. Both have the
-# default label and attribute only.
+# The list of SubpopBench, and the one that DFR and JTT derive from group DRO's lists.
 METADATA = ("metadata_celeba.csv", "metadata.csv")
 EXPECTED = "img_align_celeba/, list_attr_celeba.txt (or .csv) and list_eval_partition.txt (or .csv)"
 # Rows of the groups (dark hair, woman), (dark hair, man), (blond hair, woman), (blond hair, man).
@@ -52,6 +64,21 @@ PUBLISHED = {
 }
 
 
+@dataclass(frozen=True)
+class Faces:
+    """The list of images, and their splits.
+
+    Attributes:
+        table: the list.
+        splits: split code of each image.
+        warnings: where the lists are, if that is not where they are published to be.
+    """
+
+    table: Table
+    splits: Int8[np.ndarray, " n"]
+    warnings: tuple[str, ...] = ()
+
+
 def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read CelebA. The label is the presence of one attribute, the spurious attribute of another.
 
@@ -60,37 +87,44 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
             do not have it.
         ExtractError: if a list or an image is missing, or a list is not valid.
     """
-    home = find_home(root)
-    target, spurious = choose_attributes(options)
-    attribute_list = None if options.metadata else find_first_file(home, ATTRIBUTES)
-    if attribute_list:
-        table = read_list(attribute_list)
-        rows = read_attribute_rows(table, home, target, spurious)
-    else:
-        table = read_metadata(home, options)
-        rows = read_binary_rows(table, read_image_names(table))
-    folder = find_first_folder(home, IMAGES)
-    images = locate_images(folder, table, rows.ids, skip_missing=options.skip_missing)
-    table.require_unique("image", images.paths)
+    require_folder(root, EXPECTED)
+    tree = FolderTree(root)
+    pair = choose_attributes(options)
+    faces = read_faces(tree, options)
+    rows = make_face_rows(faces, pair)
+    published = [root / f"{folder}{name}" for folder in FOLDERS for name in IMAGES]
+    folder = find_image_folder(tree, published, rows.ids)
+    images = locate_images(folder.path, faces.table, rows.ids, skip_missing=options.skip_missing)
+    faces.table.require_unique("image", images.paths)
     rows = replace(rows, ids=images.paths)
+    target, spurious = pair
     return Manifest(
         dataset="celeba",
         rows=rows,
-        images=FileSource(folder, rows.ids),
+        images=FileSource(folder.path, rows.ids),
         class_names=make_names(target),
         attribute_names=make_names(spurious),
         class_prompts=make_prompts(target),
         attribute_prompts=make_prompts(spurious),
-        warnings=(*images.warnings, *check_counts(rows, (target, spurious))),
+        warnings=(
+            *faces.warnings,
+            *folder.warnings,
+            *images.warnings,
+            *check_counts(rows, pair),
+        ),
     )
 
 
 def choose_attributes(options: DatasetOptions) -> tuple[str, str]:
     """Return CelebA's attributes that are the label and the spurious attribute."""
-    target, spurious = options.target or TARGET, options.spurious or SPURIOUS
-    for name, value in (("target", target), ("spurious", spurious)):
-        if value not in PHRASES:
+    chosen = []
+    for name, value in (("target", options.target), ("spurious", options.spurious)):
+        default = {"target": TARGET, "spurious": SPURIOUS}[name]
+        attribute = find_attribute(value or default)
+        if attribute is None:
             raise OptionError(f"{flag(name)} is {value!r}, expected one of {', '.join(PHRASES)}")
+        chosen.append(attribute)
+    target, spurious = chosen
     if target == spurious:
         raise OptionError(
             f"--target and --spurious are both {target}, expected two different attributes"
@@ -98,47 +132,92 @@ def choose_attributes(options: DatasetOptions) -> tuple[str, str]:
     return target, spurious
 
 
-def find_home(root: Path) -> Path:
-    """Return the folder that holds the lists: the root, or one of FOLDERS in it."""
-    require_folder(root, EXPECTED)
-    homes = [root, *(root / name for name in FOLDERS)]
-    return next((home for home in homes if find_first_file(home, (*ATTRIBUTES, *METADATA))), root)
+def read_faces(tree: FolderTree, options: DatasetOptions) -> Faces:
+    """Read the list of attributes or a metadata file, and the list of partitions if it is needed.
+
+    Raises:
+        ExtractError: if a list is missing or not valid.
+    """
+    if options.metadata is not None:
+        table = read_given_list(tree.root, options.metadata, options.columns)
+        return Faces(table, encode_splits(table))
+    found = find_published_file(tree, in_folders((*ATTRIBUTES, *METADATA)), EXPECTED)
+    table = read_list(found.path, columns=options.columns)
+    if table.candidates(SPLIT):
+        return Faces(table, encode_splits(table), found.warnings)
+    partitions = find_partitions(tree, found.path)
+    listed = read_list(partitions.path, ("image_id", "partition"))
+    warnings = (*found.warnings, *partitions.warnings)
+    return Faces(table, match_splits(table, listed), warnings)
 
 
-def read_metadata(home: Path, options: DatasetOptions) -> Table:
-    """Read a metadata file, which has the default label and spurious attribute only."""
-    path = find_file(home, (*ATTRIBUTES, *METADATA), EXPECTED, options.metadata)
-    if choose_attributes(options) != (TARGET, SPURIOUS):
-        raise OptionError(
-            f"{path} has {TARGET} and {SPURIOUS} only; for another --target or --spurious, put one "
-            f"of {', '.join(ATTRIBUTES)} under --root"
-        )
-    return read_table(path, options.columns)
+def in_folders(names: Sequence[str]) -> list[str]:
+    """Return paths in each of FOLDERS, those of the first name first."""
+    return [folder + name for name in names for folder in FOLDERS]
+
+
+def find_partitions(tree: FolderTree, attributes: Path) -> Found:
+    """Return the list of partitions that belongs to a list of attributes.
+
+    Raises:
+        ExtractError: if there is none.
+    """
+    beside = (attributes.parent, attributes.parent.parent)
+    paths = [folder / name for folder in beside for name in PARTITIONS]
+    path = next((path for path in paths if path.is_file()), None)
+    return Found(path) if path else find_published_file(tree, in_folders(PARTITIONS), EXPECTED)
 
 
 def read_image_names(table: Table) -> tuple[str, ...]:
     """Return the image names of a list, without the name of their folder if the list has it."""
-    return tuple(value.rpartition("img_align_celeba/")[2] for value in table.column(FILENAME))
+    return tuple(
+        value.replace("\\", "/").rpartition("img_align_celeba/")[2]
+        for value in table.column(FILENAME)
+    )
 
 
-def read_attribute_rows(table: Table, home: Path, target: str, spurious: str) -> Rows:
-    """Return the rows of the list of attributes, with splits from the list of partitions."""
-    paths = read_image_names(table)
-    partitions = read_list(find_file(home, PARTITIONS, EXPECTED), ("image_id", "partition"))
-    codes = encode_splits(partitions)
-    splits = dict(zip(read_image_names(partitions), codes, strict=True))
-    unknown = next((index for index, path in enumerate(paths) if path not in splits), None)
+def match_splits(table: Table, partitions: Table) -> Int8[np.ndarray, " n"]:
+    """Return the split code of each image of a list, from the list of partitions.
+
+    Raises:
+        ExtractError: if an image is not in that list.
+    """
+    splits = dict(zip(read_image_names(partitions), encode_splits(partitions), strict=True))
+    names = read_image_names(table)
+    unknown = next((index for index, name in enumerate(names) if name not in splits), None)
     if unknown is not None:
         raise ExtractError(
-            f"{table.location(unknown)}: the image {paths[unknown]!r} has no row in "
+            f"{table.location(unknown)}: the image {names[unknown]!r} has no row in "
             f"{partitions.path}, expected its split there; download that file again"
         )
-    return make_rows(
-        ids=paths,
-        labels=encode_binary(table, Role(target)),
-        attributes=encode_binary(table, Role(spurious)),
-        splits=[splits[path] for path in paths],
-    )
+    return np.array([splits[name] for name in names], np.int8)
+
+
+def make_face_rows(faces: Faces, attributes: tuple[str, str]) -> Rows:
+    """Return the rows, whose labels and attributes are two columns of the list.
+
+    A list with the columns of labels and attributes of DFR or SubpopBench has the default ones.
+
+    Raises:
+        OptionError: if the list does not have the attributes.
+    """
+    table = faces.table
+    roles = [Role(name) for name in attributes]
+    is_assigned = LABEL.name in table.assigned or ATTRIBUTE.name in table.assigned
+    if is_assigned or not all(table.candidates(role) for role in roles):
+        require_default(table, attributes)
+        roles = [LABEL, ATTRIBUTE]
+    labels, spurious = (encode_binary(table, role) for role in roles)
+    return make_rows(read_image_names(table), labels, spurious, faces.splits)
+
+
+def require_default(table: Table, attributes: tuple[str, str]) -> None:
+    """Raise OptionError unless a list without columns of attributes has the wanted ones."""
+    if attributes != (TARGET, SPURIOUS):
+        raise OptionError(
+            f"{table.path} has {TARGET} and {SPURIOUS} only; for another --target or --spurious, "
+            f"put one of {', '.join(ATTRIBUTES)} under --root"
+        )
 
 
 def check_counts(rows: Rows, attributes: tuple[str, str]) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ complete header. Other .csv files have the white space of the first kind, with e
 `list_eval_partition.txt` has no header.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.tables.read_table import assign_columns, read_table
 from clip_cfr.extract.datasets.tables.table import Table, make_table
 from clip_cfr.extract.datasets.tables.text import read_text
 from clip_cfr.extract.errors import ExtractError
@@ -18,25 +18,28 @@ from clip_cfr.extract.errors import ExtractError
 Lines = list[tuple[int, str]]
 
 
-def read_list(path: Path, default_header: Sequence[str] = ()) -> Table:
+def read_list(
+    path: Path, default_header: Sequence[str] = (), columns: Mapping[str, str] | None = None
+) -> Table:
     """Read a list file into a table whose first column is `image_id`.
 
     Args:
         path: the list file.
         default_header: header of a file that has none.
+        columns: column of each role that the user determines.
 
     Raises:
         ExtractError: if the file cannot be read, a row and the header differ in their number of
             fields, or the number of rows is not that of the first line.
     """
     lines = split_lines(read_text(path))
-    if not lines or "," in lines[0][1]:
-        return read_table(path)
+    if not lines or any(separator in lines[0][1] for separator in ",;\t"):
+        return read_table(path, columns)
     if lines[0][1].strip().isdecimal():
         check_row_count(path, int(lines.pop(0)[1]), len(lines) - 1)
     header = default_header if lacks_header(lines) else lines.pop(0)[1].split()
     rows = ((number, line.split()) for number, line in lines)
-    return make_table(path, complete_header(header, lines), rows)
+    return assign_columns(make_table(path, complete_header(header, lines), rows), columns or {})
 
 
 def split_lines(text: str) -> Lines:

@@ -79,6 +79,40 @@ def write_group_dro(folder: Path) -> None:
     (folder / "img_align_celeba").rename(folder / "data" / "img_align_celeba")
 
 
+def write_pandas(folder: Path) -> None:
+    """Write the lists as pandas does: the column of the index has no name."""
+    write_separated(folder, ",", "\n")
+    for name in ("list_attr_celeba", "list_eval_partition"):
+        path = folder / f"{name}.csv"
+        path.write_text(path.read_text().removeprefix("image_id"))
+
+
+def write_pandas_index(folder: Path) -> None:
+    """Write the lists with a column that counts the rows in front."""
+    write_separated(folder, ",", "\n")
+    for name in ("list_attr_celeba", "list_eval_partition"):
+        lines = (folder / f"{name}.csv").read_text().splitlines()
+        numbered = [f"{number},{line}" for number, line in enumerate(lines[1:])]
+        text = "\n".join([f",{lines[0]}", *numbered])
+        (folder / f"{name}.csv").write_text(text)
+
+
+def write_with_splits(folder: Path, name: str, column: str) -> None:
+    """Write one list of all attributes with a column of splits, as JTT does."""
+    lines = [",".join(["image_id", *NAMES, column])]
+    for image, row in zip(IMAGES, ROWS, strict=True):
+        split = ("train", "val", "test")[row[3]] if column == "split" else str(row[3])
+        lines.append(",".join([image, *make_fields(row), split]))
+    (folder / name).write_text("\n".join(lines) + "\n")
+
+
+def write_merged(folder: Path) -> None:
+    """Write JTT's folder `data`."""
+    (folder / "data").mkdir()
+    write_with_splits(folder / "data", "metadata.csv", "split")
+    (folder / "img_align_celeba").rename(folder / "data" / "img_align_celeba")
+
+
 def write_metadata(folder: Path, name: str, header: str, prefix: str) -> None:
     """Write a metadata file, which has blond hair and male only."""
     lines = [
@@ -96,6 +130,13 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "original named csv": write_original_named_csv,
     "kaggle": write_kaggle,
     "group dro": write_group_dro,
+    "semicolons": lambda folder: write_separated(folder, ";", "\n"),
+    "pandas": write_pandas,
+    "pandas with an index": write_pandas_index,
+    "jtt": write_merged,
+    "attributes with splits": lambda folder: write_with_splits(
+        folder, "list_attr_celeba.csv", "partition"
+    ),
     "subpopbench": lambda folder: write_metadata(
         folder, "metadata_celeba.csv", "id,filename,split,y,a", ""
     ),
@@ -149,6 +190,45 @@ def test_any_two_attributes_can_be_chosen(root: Path):
         "celeba: val has 1 rows, the published counts are 19867",
         "celeba: test has 1 rows, the published counts are 19962",
     )
+
+
+@pytest.mark.parametrize("layout", ["jtt", "attributes with splits", "pandas"])
+def test_attributes_of_every_list_can_be_chosen(root: Path, layout: str):
+    LAYOUTS[layout](root)
+    rows = load(root, target="smiling", spurious="blond hair").rows
+    assert rows.labels.tolist() == [1, 1, 0, 1, 0]
+    assert rows.attributes.tolist() == [1, 0, 0, 1, 1]
+    assert rows.splits.tolist() == [0, 0, 1, 2, 0]
+
+
+def test_images_may_be_png_files(root: Path, jpeg: bytes):
+    write_original(root)
+    for name in IMAGES:
+        path = root / "img_align_celeba" / name
+        path.rename(path.with_suffix(".png"))
+    (root / "img_align_celeba").rename(root / "img_align_celeba_png")
+    manifest = load(root)
+    assert manifest.rows.ids[0] == "000001.png"
+    assert manifest.images.read(0) == jpeg
+    assert manifest.warnings[0] == f"{root}: took the images in {root}/img_align_celeba_png"
+    assert manifest.warnings[1].endswith("row 3 is '000001.jpg', the file is '000001.png'")
+
+
+def test_finds_lists_and_images_in_other_folders(root: Path, jpeg: bytes):
+    write_kaggle(root)
+    expected = load(root).sha256()
+    (root / "Kaggle" / "archive").mkdir(parents=True)
+    for path in [*root.glob("*.csv"), root / "img_align_celeba"]:
+        path.rename(root / "Kaggle" / "archive" / path.name)
+    found = load(root)
+    assert found.sha256() == expected
+    assert found.warnings[0] == (
+        f"{root} does not contain list_attr_celeba.csv itself; took "
+        f"{root}/Kaggle/archive/list_attr_celeba.csv"
+    )
+    images = root / "Kaggle" / "archive" / "img_align_celeba"
+    assert found.warnings[1] == f"{root}: took the images in {images}/img_align_celeba"
+    assert load(images).sha256() == expected
 
 
 def test_all_forty_attributes_have_phrases():
@@ -230,9 +310,9 @@ def test_names_the_missing_list_of_partitions(root: Path):
     write_original(root)
     (root / "list_eval_partition.txt").unlink()
     assert load_error(root) == (
-        "ROOT contains none of list_eval_partition.txt, list_eval_partition.csv, "
-        "Eval/list_eval_partition.txt; set --root to a folder that contains img_align_celeba/, "
-        "list_attr_celeba.txt (or .csv) and list_eval_partition.txt (or .csv)"
+        "ROOT contains none of list_eval_partition.txt, list_eval_partition.csv; set --root to a "
+        "folder that contains img_align_celeba/, list_attr_celeba.txt (or .csv) and "
+        "list_eval_partition.txt (or .csv)"
     )
 
 
@@ -248,8 +328,7 @@ def test_names_a_missing_image(root: Path):
 
 def test_describes_the_expected_content_of_the_root(tmp_path: Path):
     assert load_error(tmp_path) == (
-        "ROOT contains none of list_attr_celeba.txt, list_attr_celeba.csv, "
-        "Anno/list_attr_celeba.txt, metadata_celeba.csv, metadata.csv; "
-        "set --root to a folder that contains img_align_celeba/, "
+        "ROOT contains none of list_attr_celeba.txt, list_attr_celeba.csv, metadata_celeba.csv, "
+        "metadata.csv; set --root to a folder that contains img_align_celeba/, "
         "list_attr_celeba.txt (or .csv) and list_eval_partition.txt (or .csv)"
     )

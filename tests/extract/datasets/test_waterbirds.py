@@ -71,6 +71,39 @@ def test_reads_the_metadata_file_of_subpopbench(root: Path):
     assert load(root).sha256() == expected
 
 
+def test_finds_list_and_images_in_deeper_folders(root: Path):
+    expected = load(root).sha256()
+    (root / "data" / "birds").mkdir(parents=True)
+    (root / FOLDER).rename(root / "data" / "birds" / FOLDER)
+    found = load(root)
+    assert found.sha256() == expected
+    folder = root / "data" / "birds" / FOLDER
+    assert found.warnings[0] == (
+        f"{root} does not contain metadata.csv itself; took {folder}/metadata.csv"
+    )
+    (folder / "images").mkdir()
+    for name in ("001.Albatross", "002.Wren"):
+        (folder / name).rename(folder / "images" / name)
+    found = load(root)
+    assert found.sha256() == expected
+    assert found.warnings[1] == f"{root}: took the images in {folder}/images"
+    # The root is one folder too deep: the list is above it.
+    found = load(folder / "images")
+    assert found.sha256() == expected
+    assert found.warnings[0] == (
+        f"{folder}/images does not contain metadata.csv itself; took {folder}/metadata.csv"
+    )
+
+
+def test_asks_which_of_two_equally_near_lists_it_is(root: Path):
+    shutil.copytree(root / FOLDER, root / "a" / FOLDER)
+    shutil.move(root / FOLDER, root / "b" / FOLDER)
+    assert load_error(root) == (
+        f"ROOT contains 2 files of one name: ROOT/a/{FOLDER}/metadata.csv, "
+        f"ROOT/b/{FOLDER}/metadata.csv; set --root to one of their folders"
+    )
+
+
 def test_a_given_metadata_file_takes_precedence(root: Path, tmp_path_factory):
     path = tmp_path_factory.mktemp("lists") / "some.csv"
     path.write_text(SUBPOPBENCH_METADATA.replace(",0,1,0\n", ",2,1,0\n"))
@@ -141,8 +174,8 @@ EXPECTED = (
 
 def test_describes_the_expected_content_of_the_root(tmp_path: Path):
     assert load_error(tmp_path) == (
-        f"ROOT contains none of metadata.csv, {FOLDER}/metadata.csv, waterbirds_v1.0/metadata.csv, "
-        f"metadata_waterbirds.csv; set --root to a folder that contains {EXPECTED}"
+        "ROOT contains none of metadata.csv, metadata_waterbirds.csv; set --root to a folder that "
+        f"contains {EXPECTED}"
     )
 
 

@@ -1,0 +1,174 @@
+"""Search for a list or the images of a data set, first where they are published to be."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+from clip_cfr.extract.datasets.common.find_files import find_first_file, require_folder
+from clip_cfr.extract.datasets.common.find_list import read_given_list
+from clip_cfr.extract.datasets.common.folders import Folders
+from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.datasets.layouts.folder_tree import FolderTree
+from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.tables.roles import simplify
+from clip_cfr.extract.datasets.tables.table import Table
+from clip_cfr.extract.errors import ExtractError
+
+SAMPLE_SIZE = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file or folder that was searched for.
+
+    Attributes:
+        path: the file or folder.
+        warnings: says where it is, if that is not where it is published to be.
+    """
+
+    path: Path
+    warnings: tuple[str, ...] = ()
+
+
+def find_published_file(tree: FolderTree, candidates: Sequence[str], expected: str) -> Found:
+    """Return the first candidate that exists, or the nearest file with the name of one.
+
+    Args:
+        tree: the folders of the data set.
+        candidates: published paths relative to the root, the preferred ones first.
+        expected: expected content of the root in words, for messages.
+
+    Raises:
+        ExtractError: if the root is no folder, there is no such file, or several are equally near.
+    """
+    require_folder(tree.root, expected)
+    found = search_file(tree, candidates)
+    if found is None:
+        names = dict.fromkeys(Path(each).name for each in candidates)
+        raise ExtractError(
+            f"{tree.root} contains none of {', '.join(names)}; "
+            f"set --root to a folder that contains {expected}"
+        )
+    return found
+
+
+def read_published_list(
+    tree: FolderTree, candidates: Sequence[str], expected: str, options: DatasetOptions
+) -> tuple[Table, tuple[str, ...]]:
+    """Read the list that the user names, or that of `find_published_file`.
+
+    Args:
+        tree, candidates, expected: as for `find_published_file`.
+        options: `metadata` and `columns` are used.
+
+    Returns:
+        The list, and warnings that say where it is.
+
+    Raises:
+        ExtractError: if there is no list, or it is not valid.
+    """
+    require_folder(tree.root, expected)
+    if options.metadata is not None:
+        return read_given_list(tree.root, options.metadata, options.columns), ()
+    found = find_published_file(tree, candidates, expected)
+    return read_table(found.path, options.columns), found.warnings
+
+
+def search_file(tree: FolderTree, candidates: Sequence[str]) -> Found | None:
+    """Return the file that `find_published_file` returns, or None if there is none.
+
+    Raises:
+        ExtractError: if several files are equally near.
+    """
+    published = find_first_file(tree.root, candidates)
+    if published is not None:
+        return Found(published)
+    names = list(dict.fromkeys(simplify(Path(each).name) for each in candidates))
+    found = find_below(tree, names) or find_above(tree, names)
+    if found is None:
+        return None
+    return Found(found, (f"{tree.root} does not contain {found.name} itself; took {found}",))
+
+
+def find_below(tree: FolderTree, names: Sequence[str]) -> Path | None:
+    """Return the nearest file with one of some simplified names, or None.
+
+    Raises:
+        ExtractError: if several are equally near and have the same name.
+    """
+    for level in tree.levels():
+        for name in names:
+            found = [
+                folder.path / file
+                for folder in level
+                for file in folder.files
+                if simplify(file) == name
+            ]
+            if len(found) > 1:
+                raise ExtractError(
+                    f"{tree.root} contains {len(found)} files of one name: "
+                    f"{', '.join(map(str, found[:5]))}; set --root to one of their folders"
+                )
+            if found:
+                return found[0]
+    return None
+
+
+def find_above(tree: FolderTree, names: Sequence[str]) -> Path | None:
+    """Return the file beside the root with one of some simplified names, or None."""
+    parent = FolderTree(tree.root.absolute().parent)
+    files = next(parent.levels())[0].files
+    found = [file for name in names for file in files if simplify(file) == name]
+    return parent.root / found[0] if found else None
+
+
+def find_image_folder(tree: FolderTree, published: Sequence[Path], paths: Sequence[str]) -> Found:
+    """Return the folder that the paths of images are relative to.
+
+    Args:
+        tree: the folders of the data set.
+        published: folders where the images are published to be, the preferred ones first.
+        paths: paths of the images.
+
+    Returns:
+        The folder in which most of a sample of the paths exist, the first of equal ones; if none
+        exists, the first published folder that does, or the root.
+    """
+    sample = paths[:: max(1, len(paths) // SAMPLE_SIZE)]
+    existing = [path for path in published if path.is_dir()]
+    for count in (count_existing, count_similar):
+        best = find_best_folder(tree, existing, partial(count, paths=sample), len(sample))
+        if best is not None:
+            is_expected = best in existing or best == tree.root
+            return Found(best, () if is_expected else (f"{tree.root}: took the images in {best}",))
+    return Found(existing[0] if existing else tree.root)
+
+
+def find_best_folder(
+    tree: FolderTree, published: Sequence[Path], count: Callable[[Path], int], max_count: int
+) -> Path | None:
+    """Return the first folder with more than half of the maximum count, or else the best one.
+
+    Published folders come first. None if all counts are 0.
+    """
+    best, best_count = None, 0
+    for folder in chain(published, (each.path for each in tree.folders())):
+        found = count(folder)
+        if found > best_count:
+            best, best_count = folder, found
+        if 2 * found > max_count:
+            break
+    return best
+
+
+def count_existing(folder: Path, paths: Sequence[str]) -> int:
+    """Return how many paths exist in a folder."""
+    return sum((folder / path).is_file() for path in paths)
+
+
+def count_similar(folder: Path, paths: Sequence[str]) -> int:
+    """Return how many paths exist in a folder in another case or with another ending."""
+    folders = Folders(folder)
+    return sum(folders.find(path) is not None for path in paths)
