@@ -1,4 +1,4 @@
-"""Applies the saved arrays of a head to features, in numpy and without JAX."""
+"""Apply the saved arrays of a head to features, with numpy alone."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 CHUNK = 8192
-# Log-odds are cut here: exp cannot overflow, and the probability is 0 or 1 to 21 digits.
+# Bound to clip log-odds to: exp cannot overflow, and the probability is 0 or 1 to 21 digits.
 MAX_LOG_ODDS = 50.0
 
 Arrays = Mapping[str, np.ndarray]
@@ -18,9 +18,9 @@ def apply_head(
     """Return the score of each class: logits, or log-odds for a head of DFR.
 
     Args:
-        arrays: a head as in a run folder: `projection`, `logit_scale`, `class_embeddings` and maybe
-            `bias`, or `linear_weight` and `linear_bias` (cache/RUNS.md, "Heads").
-        features: pooled features, not normalized, as a cache stores them.
+        arrays: a head as in a run folder (cache/RUNS.md, "Heads"): `projection`, `logit_scale`,
+            `class_embeddings` and optionally `bias`; or `linear_weight` and `linear_bias`.
+        features: pooled features, not normalised, as a cache stores them.
     """
     starts = range(0, max(len(features), 1), CHUNK)
     score = linear_scores if "linear_weight" in arrays else cosine_logits

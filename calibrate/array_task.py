@@ -1,4 +1,4 @@
-"""Makes a task from arrays in memory."""
+"""Make a task from arrays in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from sklearn.utils import check_array
 
 from clip_cfr.calibrate.core.task import SPLITS, Task
 
-# The limit that CLIP's own training ran into.
+# The upper limit of the logit scale in CLIP's training, which its models reach.
 CLIP_LOGIT_SCALE = 100.0
-# Class embeddings whose lengths are this close to 1 are used as they are.
+# Class embeddings whose lengths differ from 1 by less than this are used unchanged.
 LENGTH_TOLERANCE = 1e-3
 TRAIN, VAL = SPLITS.index("train"), SPLITS.index("val")
 
@@ -22,7 +22,7 @@ class Examples:
     """Training and validation rows.
 
     Attributes:
-        features: pooled and not normalized.
+        features: pooled features, not normalised.
         labels: class index of each row.
         splits: `TRAIN` or `VAL` of each row.
         val_attributes: attribute of each validation row, numbers or strings; None if unknown.
@@ -38,9 +38,9 @@ class Examples:
 def hold_out(
     rng: np.random.Generator, labels: Int[np.ndarray, " n"], fraction: float
 ) -> Bool[np.ndarray, " n"]:
-    """Return a mask of random rows, the same share of each class.
+    """Return a mask of random rows to hold out for validation, a fraction of each class.
 
-    A class with several rows has at least one row on each side; the only row of a class stays.
+    At least one row of each class is kept. At least one is held out if the class has several rows.
 
     Raises:
         ValueError: the fraction is not between 0 and 1, or no class has several rows.
@@ -169,6 +169,6 @@ def as_float32(values: ArrayLike, name: str) -> Float32[np.ndarray, "..."]:
 
 
 def check_shape(array: np.ndarray, name: str, expected: tuple[int, ...]) -> None:
-    """Raise ValueError if the shape is another one."""
+    """Raise ValueError if an array does not have the expected shape."""
     if array.shape != expected:
         raise ValueError(f"{name} has shape {array.shape}, expected {expected}")

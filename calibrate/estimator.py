@@ -104,8 +104,8 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         """Train the head and select it on the validation rows.
 
         Args:
-            X: (n, dim) pooled image features, not normalized; float16 stays float16, all else
-                becomes float32.
+            X: (n, dim) pooled image features, not normalised. float16 is kept; other types are
+                converted to float32.
             y: (n,) class labels, numbers or strings.
             val: validation rows as `(X, y)` or `(X, y, attributes)`; by default
                 `validation_fraction` of the training rows, see the class.
@@ -113,7 +113,7 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
                 for validation, and only by `selection="worst-group"` and `method="dfr"`.
             projection: (dim, embedding) projection of CLIP; by default the identity.
             bias: (embedding,) its bias; by default it has none.
-            class_embeddings: (classes, embedding) text embeddings in the order of `classes_`; by
+            class_embeddings: (classes, embedding) of the prompts, in the order of `classes_`; by
                 default the unit-length class means of the embeddings of the training rows, so that
                 zero-shot is a nearest-mean classifier that has seen the training labels.
             clip_logit_scale: logit scale of CLIP, for the zero-shot head. Training starts from the
@@ -202,7 +202,7 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:
-    """Return an int as it is, and draw one from anything else."""
+    """Return a seed: an int unchanged, otherwise one drawn from the random state."""
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))

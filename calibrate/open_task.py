@@ -1,4 +1,4 @@
-"""Opens the task of a cache file, with JAX set up and features in memory or in the file."""
+"""Open the task of a cache file: set up JAX, and load the features or leave them in the file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +21,8 @@ class OpenTask:
 
     Attributes:
         cache: the cache; its features are in memory, or still in the file.
-        task: what the methods learn from.
-        resident_rows: how many rows of features are in memory at a time; None for all.
+        task: the arrays of the cache, checked for training.
+        resident_rows: rows of features in memory at a time; None for all.
         drawn_val: how val was drawn, if the cache has none.
     """
 
@@ -71,7 +71,7 @@ def open_task(
 
 @contextmanager
 def load_prepared(path: Path, device: str, hold_rows: int | None) -> Iterator[Prepared]:
-    """Yield the task of a cache on a device; in any process, for JAX is set up here."""
+    """Yield the prepared task of a cache on a device; sets up JAX, so any process may call it."""
     reporter = LineReporter()
     start_jax(device, reporter)
     with open_task(path, hold_rows, reporter) as opened:

@@ -1,4 +1,4 @@
-"""From a cache file to a result: what the command calibrate and Python users call."""
+"""Calibrate a cache file: the Python API of the command `calibrate`."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -15,7 +15,7 @@ from clip_cfr.calibrate.comparison.result import (
     CacheSummary,
     Result,
 )
-from clip_cfr.calibrate.comparison.summary import summarize
+from clip_cfr.calibrate.comparison.summary import summarise
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import Settings
@@ -54,7 +54,8 @@ def calibrate_cache(
         out: the run folder to write; None writes none.
         overwrite: replace a finished run in `out`.
         reporter: receives progress; by default lines on standard error.
-        started: when the caller began to import, by `time.perf_counter`; for `seconds`.
+        started: `time.perf_counter()` before the imports of the caller, whose time `seconds`
+            includes.
 
     Raises:
         CacheError: the cache cannot be read, or `out` cannot be written or holds something else.
@@ -77,8 +78,8 @@ def calibrate_cache(
         if not comparison.outcomes:
             raise CalibrationError(describe_failures(comparison.failures))
         trained = perf_counter()
-        summary = summarize_cache(path, opened.cache)
-        result = summarize(
+        summary = summarise_cache(path, opened.cache)
+        result = summarise(
             opened.task, settings, comparison, seeds, summary, opened.drawn_val
         ).with_seconds(
             {
@@ -95,12 +96,12 @@ def calibrate_cache(
 
 
 def describe_failures(failures: Mapping[str, str]) -> str:
-    """Return why methods could not be fitted, in one line."""
+    """Return a line with the reason why each method could not be fitted."""
     return "; ".join(f"{name}: {why}" for name, why in failures.items())
 
 
-def summarize_cache(path: Path, cache: FeatureCache) -> CacheSummary:
-    """Return what a result says about its cache."""
+def summarise_cache(path: Path, cache: FeatureCache) -> CacheSummary:
+    """Return the summary of a cache for a result."""
     texts = cache.texts
     attributes = texts.attribute_names or ("any",)
     source = cache.provenance.get("class_embeddings")

@@ -1,4 +1,4 @@
-"""Writes a result to a run folder, and reads it back."""
+"""Write a result to a run folder, and read it back."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -28,8 +28,7 @@ def write_result(
     """Write the run folder of a result, which the caller has reserved.
 
     Raises:
-        CacheError: the disk is full, or the folder cannot be written; it says that the result
-            was computed.
+        RunNotWritten: the disk is full, or the folder cannot be written.
     """
     artifacts, head = result.artifacts, result.recommended_head
     run = Run(
@@ -61,7 +60,11 @@ def write_result(
 
 
 class RunNotWritten(CacheError):
-    """The run folder could not be written; `result` was computed all the same."""
+    """The run folder could not be written.
+
+    Attributes:
+        result: the complete result, which can still be shown.
+    """
 
     def __init__(self, message: str, result: Result):
         super().__init__(message)
@@ -74,7 +77,7 @@ def run_name(method: str, seed: int) -> str:
 
 
 def by_run_name(tables: Mapping[tuple[str, int], Any]) -> dict[str, Any]:
-    """Return values of each method and seed by the name of their files."""
+    """Return values by the name of their file instead of by method and seed."""
     return {run_name(*key): value for key, value in tables.items()}
 
 
@@ -84,7 +87,7 @@ def library_versions() -> dict[str, str]:
 
 
 def row_columns(cache: FeatureCache, rows: np.ndarray) -> dict[str, list]:
-    """Return index, id, label and attribute of rows as columns, names instead of numbers."""
+    """Return index, id, and the names of split, label and attribute of rows, as columns."""
     texts = cache.texts
     attributes = texts.attribute_names or ("any",)
     return {
@@ -126,7 +129,7 @@ def read_result(directory: str | Path) -> Result:
     """Read the result of a run folder, without artifacts.
 
     Raises:
-        CacheError: the folder is no run folder, or damaged.
+        CacheError: the folder is not a run folder, or is damaged.
         CalibrationError: its metrics are not those of a calibration.
     """
     metrics = read_run(directory).metrics

@@ -16,8 +16,8 @@ from clip_cfr.calibrate.commands.show import format_option, print_result, show_n
 from clip_cfr.calibrate.methods import METHODS
 
 INTERRUPTED = (
-    "interrupted; nothing was written. A calibration begins anew each time; grid keeps what is "
-    "finished"
+    "interrupted; nothing was written. calibrate always starts from the beginning; grid keeps "
+    "finished points"
 )
 
 
@@ -93,7 +93,7 @@ def calibrate(
                 reporter=reporter,
                 started=started,
             )
-    except RunNotWritten as error:  # What took long to compute is shown even if the disk is full.
+    except RunNotWritten as error:  # Show the result even if the run folder cannot be written.
         print_result(error.result, as_json, form)
         raise
     print_result(result, as_json, form)

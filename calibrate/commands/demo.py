@@ -17,7 +17,7 @@ NEEDED = ("torch", "transformers", "PIL")
 @click.command(cls=Command)
 @click.option("--out", type=PATH, default=Path("runs/demo"), help="The folder for all files.")
 def demo(out):
-    """Go from image files to the table, offline: digits, and the CLIP that this project carries.
+    """Run the whole pipeline offline, from image files to the table, with the embedded tiny CLIP.
 
     \b
     Example:
@@ -44,7 +44,7 @@ def check_packages() -> None:
 
 
 def run_command(*words) -> None:
-    """Print and run a command of this program; its last word is the output, which is replaced.
+    """Print and run a command of this program, replacing its output, which is its last word.
 
     The command runs in a process of its own: torch and JAX would each take all cores and memory.
     """

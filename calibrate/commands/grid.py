@@ -57,7 +57,7 @@ from clip_cfr.calibrate.methods import METHODS
     optgroup.option(
         "--prune",
         is_flag=True,
-        help="Stop points of cfr that their first seed shows to be unpromising.",
+        help="Stop unpromising points of cfr during their first seed.",
     ),
     optgroup.option(
         "--workers",
@@ -105,8 +105,8 @@ def grid(
     Zero-shot and ERM at the fixed settings are shown beside the points, as references.
 
     Run the same command again to resume a grid that was interrupted, or to show one that is
-    finished. Run it with more values, methods or trials to let the grid grow: finished points are
-    kept, and with fewer values only those are shown. The default folder depends on the cache, the
+    finished. Run it with more values, methods or trials to add points: finished ones are kept. With
+    fewer values, only their points are shown. The default folder depends on the cache, the
     fixed settings and the names of the varied ones, not on their values. Processes and machines
     that share a --storage share the work.
 

@@ -77,12 +77,12 @@ def run_options(*options: Decorator) -> Decorator:
             "--device",
             type=click.Choice(["auto", "cpu", "gpu"]),
             default="auto",
-            help="Where JAX computes.",
+            help="Device that JAX computes on.",
         ),
         optgroup.option(
             "--preset",
             type=click.Choice(sorted(PRESETS)),
-            help="Start from the values of the authors' release; options beside it override them.",
+            help="Use the values of the authors' release as defaults; other options override them.",
         ),
         optgroup.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     )
@@ -107,7 +107,10 @@ def setting_option(field: Field) -> Decorator:
 
 
 def make_settings(ctx: click.Context, preset: str | None, values: Mapping) -> Settings:
-    """Return the settings of a command line: options override the preset, it the defaults."""
+    """Return the settings of a command line.
+
+    Options override the preset, which overrides the defaults.
+    """
     given = given_settings(ctx)
     if preset:
         click.echo(f"preset {preset}: {NOT_REPRODUCED[preset]}", err=True)

@@ -1,1 +1,1 @@
-"""Methods side by side: what drives the core, sums up its results and judges them."""
+"""Comparison of methods: fit and evaluate them, summarise, recommend a head, warn."""

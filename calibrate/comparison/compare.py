@@ -1,4 +1,4 @@
-"""Fits methods with several seeds on one task, and evaluates every selected head."""
+"""Fit methods with several seeds on one task, and evaluate every selected head."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class ComparisonReporter(Protocol):
     """Receives the progress of a comparison.
 
     Attributes:
-        on_steps: called on the way through each training stage; None if steps are not reported.
+        on_steps: called during each training stage; None if steps are not reported.
     """
 
     on_steps: ProgressCallback | None
@@ -38,10 +38,10 @@ class Outcome:
     """One method fitted with one seed.
 
     Attributes:
-        experiment: holds the ERM stage and the calibration set.
+        experiment: the experiment, which caches the ERM stage and the calibration set.
         fitted: the classifiers.
         predictions: by selection criterion, then by split.
-        metrics: likewise.
+        metrics: by selection criterion, then by split.
     """
 
     experiment: Experiment
@@ -52,7 +52,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Outcomes of each method, one for each seed, and why other methods have none."""
+    """The outcomes of several methods.
+
+    Attributes:
+        outcomes: one for each seed, by method.
+        failures: why a method could not be fitted, by method.
+    """
 
     outcomes: Mapping[str, Sequence[Outcome]]
     failures: Mapping[str, str]
@@ -67,7 +72,7 @@ def compare(
 ) -> Comparison:
     """Fit and evaluate every method with every seed.
 
-    A method that cannot be fitted with some seed leaves the comparison; the others stay. What is
+    A method that cannot be fitted with one of the seeds is left out; the others are kept. What is
     known before training is checked before training.
 
     Raises:

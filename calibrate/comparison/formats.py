@@ -39,7 +39,7 @@ def for_terminal(tables: list[Table], lines: list[str]):
 
 
 class FittingTable:
-    """A table that is drawn as several narrower ones where the terminal is too narrow."""
+    """A table that is split into several narrower ones if the terminal is too narrow."""
 
     def __init__(self, table: Table):
         self.table = table
@@ -85,7 +85,7 @@ def draw(table: Table, columns: list[int]):
             Text(table.header[index]), justify=justify, no_wrap=not is_text, overflow="fold"
         )
     for row in table.rows:
-        # As text: names may hold brackets, which rich would read as markup.
+        # As Text, because names may contain brackets, which rich would read as markup.
         drawn.add_row(*(Text(row[index]) for index in shown))
     return drawn
 

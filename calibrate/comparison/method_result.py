@@ -77,7 +77,7 @@ class MethodResult:
 
     @property
     def is_selected(self) -> bool:
-        """Whether a selection criterion chooses among checkpoints of this method."""
+        """Whether this method has several checkpoints that a selection criterion chooses from."""
         return all(each.step is not None for each in self.evaluations(SELECTIONS[0]))
 
     def tidy_rows(self) -> Iterator[dict[str, Any]]:

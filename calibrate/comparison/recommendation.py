@@ -1,4 +1,4 @@
-"""Which head to use, what it gains, and whether that is beyond noise."""
+"""Recommend a head, with its gain over a reference and whether the gain is beyond noise."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Recommendation:
 
     Attributes:
         method: its name.
-        criterion: the criterion on the validation split that it is judged by.
+        criterion: the validation criterion by which methods are compared.
         margin: value of `method` minus value of `over`, in [-1, 1]; the mean over seeds.
         interval: 95 % bootstrap interval of the margin.
         over: the method that it is compared with.
-        reason: why, in one sentence.
+        reason: one sentence that justifies the recommendation.
     """
 
     method: str
@@ -56,9 +56,9 @@ def recommend(
 
     Args:
         rng: for the bootstrap.
-        predictions: of each candidate on the validation split, one for each seed.
+        predictions: predictions of each candidate on the validation split, one for each seed.
         selection: the criterion; `last` is judged by worst-class accuracy.
-        class_embeddings: where the class embeddings come from, for the title of zero-shot.
+        class_embeddings: source of the class embeddings, which determines the title of zero-shot.
     """
     if len(predictions) < 2:
         return None

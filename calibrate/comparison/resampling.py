@@ -1,4 +1,4 @@
-"""Bootstrap over rows, or over subjects where rows are not independent."""
+"""Bootstrap over rows, or over subjects if rows are not independent."""
 
 from dataclasses import dataclass
 
@@ -63,7 +63,7 @@ def resample(
 
 
 def interval(values: Float[np.ndarray, " samples"]) -> tuple[float, float]:
-    """Return the percentile interval that contains the share `LEVEL` of the samples."""
+    """Return the percentile interval that contains a fraction `LEVEL` of the samples."""
     outside = (1 - LEVEL) / 2
     low, high = np.nanquantile(values, [outside, 1 - outside])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""The result of a calibration: one value from which tables, JSON and the run folder are made."""
+"""The result of a calibration, from which tables, JSON and the run folder are made."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -16,13 +16,13 @@ from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.drawn_val import DrawnVal
 from clip_cfr.calibrate.frame import make_frame
 
-# Where the class embeddings of a cache come from.
+# Sources of the class embeddings of a cache.
 PROMPTS, CLASS_MEANS, IMPORTED = "prompts", "class means", "imported"
 
 
 @dataclass(frozen=True)
 class CacheSummary:
-    """What a result says about the cache that it was computed on.
+    """Summary of the cache that a result was computed on.
 
     Attributes:
         path: the cache file, as it was given.
@@ -56,7 +56,7 @@ class CalibrationSetSummary:
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Arrays of a calibration, which are files of their own in a run folder.
+    """Arrays of a calibration, which are separate files in a run folder.
 
     Attributes:
         heads: the selected classifier of each method and seed, as arrays by name.
@@ -81,14 +81,14 @@ class Result:
         cache: the cache that it was computed on.
         settings: all hyperparameters.
         seeds: the seeds of every method.
-        methods: by name, in the order in which they were asked for.
-        calibration_set: None if CFR took no part.
+        methods: by name, in the requested order.
+        calibration_set: None if CFR was not fitted.
         recommendation: None if fewer than two methods could be compared.
         warnings: signs of failure and remarks on the data, as sentences.
         failures: why a method could not be fitted, by name.
-        seconds: where the time went.
+        seconds: duration of each phase, by name.
         drawn_val: how val was drawn, if the cache has none.
-        artifacts: heads, predictions and logs; None for a result that was read from JSON.
+        artifacts: heads, predictions and logs; None for a result read from JSON.
     """
 
     cache: CacheSummary
@@ -110,9 +110,10 @@ class Result:
 
     @cached_property
     def recommended_head(self) -> tuple[str, int] | None:
-        """Method and seed of the head to use: of the recommended method the best seed on val.
+        """Method and seed of the head to use: the best seed on val of the recommended method.
 
-        With one method that uses no group labels, it is that method's; None without any.
+        Without a recommendation, the method is the only one that uses no group labels. None if
+        there is no such method.
         """
         if self.recommendation is not None:
             name = self.recommendation.method
@@ -129,7 +130,7 @@ class Result:
         return name, best.seed
 
     def with_seconds(self, seconds: Mapping[str, float]) -> Self:
-        """Return the result with other timings."""
+        """Return the result with other values of `seconds`."""
         return replace(self, seconds=seconds)
 
     def to_json(self) -> dict[str, Any]:
@@ -163,7 +164,7 @@ class Result:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Return the result that `to_json` wrote, without artifacts.
+        """Return the result from the object that `to_json` returned, without artifacts.
 
         Raises:
             CalibrationError: a key is missing or has another type.
@@ -223,7 +224,7 @@ class Result:
 
 
 def jsonable(value: Any) -> Any:
-    """Return a tuple as a list, and whole numbers as ints."""
+    """Convert a tuple to a list, and a number to an int if it is whole, else to a float."""
     if isinstance(value, tuple):
         return [jsonable(each) for each in value]
     return int(value) if float(value).is_integer() else float(value)

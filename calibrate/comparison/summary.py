@@ -1,4 +1,4 @@
-"""Makes the result of a calibration from the fitted methods."""
+"""Make the result of a calibration from the fitted methods."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,7 +29,7 @@ from clip_cfr.calibrate.methods import GROUP_LABELS
 Outcomes = Mapping[str, Sequence[Outcome]]
 
 
-def summarize(
+def summarise(
     task: Task,
     settings: Settings,
     comparison: Comparison,
@@ -40,11 +40,11 @@ def summarize(
     """Make the result of a calibration; `seconds` is left empty.
 
     Args:
-        task: what the methods were fitted on.
+        task: the task that the methods were fitted on.
         settings: all hyperparameters; their `selection` chooses the reported heads.
         comparison: the fitted methods.
-        seeds: of every method.
-        cache: what to say about the cache of the task.
+        seeds: the seeds of every method.
+        cache: summary of the cache of the task.
         drawn_val: how val was drawn, if the cache has none.
     """
     outcomes = comparison.outcomes
@@ -53,10 +53,10 @@ def summarize(
         settings=settings,
         seeds=tuple(seeds),
         methods={
-            name: summarize_method(task, name, each, settings.selection)
+            name: summarise_method(task, name, each, settings.selection)
             for name, each in outcomes.items()
         },
-        calibration_set=summarize_calibration_sets(task, outcomes),
+        calibration_set=summarise_calibration_sets(task, outcomes),
         recommendation=recommend_method(task, outcomes, settings.selection, seeds[0], cache),
         warnings=(
             *(() if drawn_val is None else (drawn_val.describe(),)),
@@ -69,19 +69,19 @@ def summarize(
     )
 
 
-def summarize_method(
+def summarise_method(
     task: Task, name: str, outcomes: Sequence[Outcome], selection: str
 ) -> MethodResult:
     """Collect the metrics of one method over all seeds."""
     return MethodResult(
         name=name,
         group_labels=GROUP_LABELS[name],
-        seeds=tuple(map(summarize_seed, outcomes)),
+        seeds=tuple(map(summarise_seed, outcomes)),
         worst_group_interval=worst_group_interval(task, outcomes[0].predictions[selection]["test"]),
     )
 
 
-def summarize_seed(outcome: Outcome) -> SeedResult:
+def summarise_seed(outcome: Outcome) -> SeedResult:
     """Collect the metrics of one method with one seed, by selection criterion."""
     steps = outcome.fitted.selected_steps
     evaluations = {
@@ -114,10 +114,10 @@ def recommend_method(
     return recommend(rng, task, predictions, selection, cache.class_embeddings)
 
 
-def summarize_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSetSummary | None:
+def summarise_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSetSummary | None:
     """Return size and composition of the calibration sets, as means over seeds; None without CFR.
 
-    Attributes enter for this report alone.
+    The attributes of training rows are used for this summary only.
     """
     if "cfr" not in outcomes:
         return None
@@ -130,7 +130,7 @@ def summarize_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSet
 
 
 def mean_counts(cells: Sequence[np.ndarray], num_cells: int) -> tuple[float, ...]:
-    """Return how often each cell occurs, as a mean over several arrays."""
+    """Return the number of occurrences of each cell, averaged over several arrays."""
     return tuple(np.mean([np.bincount(each, minlength=num_cells) for each in cells], axis=0))
 
 
@@ -149,7 +149,7 @@ def collect_warnings(task: Task, outcomes: Outcomes, selection: str) -> list[str
 
 
 def seed_warnings(task: Task, cfr: Outcome, erm: Outcome | None, selection: str) -> list[str]:
-    """Return the warnings about CFR with one seed, compared with ERM if it took part."""
+    """Return the warnings about CFR with one seed, compared with ERM if it was fitted."""
     found = warning_signs.calibration_set_warnings(task, cfr.experiment.calibration_set)
     if erm is None:
         return found

@@ -1,4 +1,4 @@
-"""A result as tables for people: accuracies in per cent, and the sentences below them."""
+"""Tables of a result for display, with accuracies in per cent, and the notes below them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class Table:
 
     Attributes:
         title: lines above it.
-        header: one entry for each column.
-        rows: likewise.
-        text_columns: how many of the first columns are text; the others are numbers.
+        header: one cell for each column.
+        rows: one cell for each column.
+        text_columns: number of leading columns that contain text; the others contain numbers.
     """
 
     title: tuple[str, ...]
@@ -114,7 +114,7 @@ def notes(result: Result) -> list[str]:
 
 
 def describe_calibration_set(result: Result) -> str:
-    """Return size and composition of the calibration set, groups by name."""
+    """Return a sentence about the size, classes and groups of the calibration set."""
     found = result.calibration_set
     parts = []
     for index, name in enumerate(result.cache.class_names):
@@ -134,7 +134,7 @@ def describe_calibration_set(result: Result) -> str:
 
 
 def number(value: float) -> str:
-    """Return a count, with one decimal if it is a mean that is no whole number."""
+    """Return a count as text, with one decimal if it is not a whole number."""
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
 
 
@@ -148,7 +148,7 @@ def describe_prompts(result: Result) -> list[str]:
 
 
 def advice(result: Result) -> str:
-    """Return which head to use and why, in one sentence."""
+    """Return the recommendation and its reason as text."""
     head = result.recommended_head
     if result.recommendation is not None:
         title = method_title(result.recommendation.method, result.cache.class_embeddings)

@@ -1,4 +1,4 @@
-"""Names of methods, metrics and criteria as tables and sentences show them."""
+"""Display names of methods and metrics, and accuracies as text in per cent."""
 
 METHOD_TITLES = {"zeroshot": "zero-shot", "erm": "ERM", "cfr": "CFR", "dfr": "DFR"}
 # A "zero-shot" head whose class embeddings are class means has seen the training labels.
@@ -10,8 +10,7 @@ def method_title(name: str, class_embeddings: str) -> str:
 
     Args:
         name: the method.
-        class_embeddings: where the class embeddings come from: `prompts`, `class means` or
-            `imported`.
+        class_embeddings: source of the class embeddings: `prompts`, `class means` or `imported`.
     """
     if name == "zeroshot" and class_embeddings == CLASS_MEANS_TITLE:
         return CLASS_MEANS_TITLE
@@ -19,7 +18,7 @@ def method_title(name: str, class_embeddings: str) -> str:
 
 
 def per_cent(value: float | None, std: float | None = None) -> str:
-    """Return a share in per cent, with its standard deviation if there is one."""
+    """Return a fraction as text in per cent, with its standard deviation if given; `-` for None."""
     if value is None:
         return "-"
     return f"{100 * value:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")

@@ -1,4 +1,4 @@
-"""Signs of failure that every output reports; each check returns a sentence or None."""
+"""Warn of signs of failure; each check returns a sentence or None."""
 
 from collections.abc import Mapping
 
@@ -20,8 +20,8 @@ NAMED_GROUPS = 6
 History = Mapping[str, np.ndarray]
 
 
-def format_share(value: float) -> str:
-    """Return a share in per cent."""
+def format_per_cent(value: float) -> str:
+    """Return a fraction as text in per cent, with the sign."""
     return f"{100 * value:.1f} %"
 
 
@@ -31,8 +31,8 @@ def check_gain(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
     if ours > theirs:
         return None
     return (
-        f"CFR's worst-group accuracy on val ({format_share(ours)}) is not above ERM's "
-        f"({format_share(theirs)}): recalibration does not reach the spurious feature"
+        f"CFR's worst-group accuracy on val ({format_per_cent(ours)}) is not above ERM's "
+        f"({format_per_cent(theirs)}): recalibration does not reach the spurious feature"
     )
 
 
@@ -42,8 +42,8 @@ def check_average(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
     if ours >= theirs - AVERAGE_DROP:
         return None
     return (
-        f"CFR's average accuracy on val ({format_share(ours)}) is well below ERM's "
-        f"({format_share(theirs)}): over-correction"
+        f"CFR's average accuracy on val ({format_per_cent(ours)}) is well below ERM's "
+        f"({format_per_cent(theirs)}): over-correction"
     )
 
 
@@ -56,14 +56,14 @@ def check_overfitting(history: History) -> str | None:
     step = int(history["step"][best])
     return (
         f"after step {step} accuracy on minibatches of the calibration set rose from "
-        f"{format_share(on_set[best])} to {format_share(on_set[-1])} while val worst-class fell "
-        f"from {format_share(on_val[best])} to {format_share(on_val[-1])}: over-fitting the "
-        "calibration set"
+        f"{format_per_cent(on_set[best])} to {format_per_cent(on_set[-1])} while val worst-class "
+        f"fell from {format_per_cent(on_val[best])} to {format_per_cent(on_val[-1])}: over-fitting "
+        "the calibration set"
     )
 
 
 def check_size(chosen: CalibrationSet) -> str | None:
-    """Warn of a small calibration set, or of one filled up with rows of small margin."""
+    """Warn of a small calibration set, or of one that consists of the rows of smallest margin."""
     if chosen.fallback:
         return (
             f"the source head misclassifies too few rows: the {len(chosen.rows)} training rows of "
@@ -86,7 +86,7 @@ def check_classes(task: Task, chosen: CalibrationSet) -> str | None:
 
 
 def check_group_mix(task: Task, chosen: CalibrationSet) -> str | None:
-    """Warn if the calibration set has the group shares of the training split."""
+    """Warn if the groups are as frequent in the calibration set as in the training split."""
     if len(task.attribute_names) < 2:
         return None
     mixes = [group_mix(task, rows) for rows in (chosen.rows, task.rows("train"))]
@@ -100,12 +100,12 @@ def check_group_mix(task: Task, chosen: CalibrationSet) -> str | None:
 
 
 def group_mix(task: Task, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, " groups"]:
-    """Return the share of each group among the rows."""
+    """Return the fraction of rows in each group."""
     return np.bincount(task.groups[rows], minlength=task.num_groups) / len(rows)
 
 
 def task_warnings(task: Task) -> list[str]:
-    """Return what limits the metrics of a task: one attribute, empty groups, unreadable images."""
+    """Return warnings about a task: a single attribute, empty groups, unreadable images."""
     found = []
     if len(task.attribute_names) < 2:
         found.append("there is one attribute only: a group is a class, worst-group is worst-class")

@@ -65,7 +65,7 @@ class ErmCache:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a method is fitted on. The ERM stage is trained on first use.
+    """A task, settings and a seed to fit methods with. The ERM stage is trained on first use.
 
     Attributes:
         prepared: task to train on.
@@ -196,7 +196,7 @@ class Experiment:
         segments: Iterable[Segment],
         callback: SegmentCallback | None = None,
     ) -> Trained:
-        """Train a stage; if there is a callback, split its segments to call it on the way.
+        """Train a stage; if there is a callback, split its segments to call it in between.
 
         Args:
             stage: `erm` or `cfr`.
@@ -217,7 +217,7 @@ class Experiment:
         return self.settings.erm_steps if stage == "erm" else self.settings.steps
 
     def report_done(self, stage: str) -> None:
-        """Report a stage that was trained in a batch as done."""
+        """Report the last step of a stage that was trained together with those of others."""
         if self.progress is not None:
             self.progress(stage, self.stage_steps(stage), self.stage_steps(stage))
 

@@ -1,4 +1,4 @@
-"""A task prepared for training: its features on the device, or in a file with some resident."""
+"""A task prepared for training: its features are on the device, or in a file."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from clip_cfr.calibrate.core.windows import Window
 
 @dataclass(frozen=True)
 class Prepared:
-    """A task with what all seeds and settings share.
+    """A task, with the arrays on the device that all seeds and settings share.
 
     Attributes:
         task: the task.

@@ -38,7 +38,7 @@ class Objective(Protocol):
 
 
 class TrainState(NamedTuple):
-    """What the next step needs.
+    """The state that is carried from step to step.
 
     Attributes:
         head: current head.
@@ -137,7 +137,7 @@ def run_stage(objective: Objective, segment: Segment) -> tuple[TrainState, Best,
 
 @jax.jit
 def init(stage: Stage) -> tuple[TrainState, Best]:
-    """Return the state before the first step, and best heads that no head was compared with."""
+    """Return the state before the first step, and best heads with values of minus infinity."""
     opt_state = make_optimizer(stage.sgd, stage.head).init(stage.head)
     return TrainState(stage.head, opt_state, stage.loss_state), init_best(stage.head)
 

@@ -139,8 +139,8 @@ def make_interval(name: str, low: Value, high: Value) -> Interval:
     """Return an interval of a setting.
 
     Raises:
-        SettingsError: the setting is no number, the interval is empty, or its bounds have
-            different meanings.
+        SettingsError: the setting is not a number, the interval is empty, or its bounds mix
+            fractions and numbers of rows.
     """
     if value_type(name) not in (int, float):
         raise SettingsError(f"{name} is no number, so it has no range; give a list of values")

@@ -20,9 +20,9 @@ def calibrate_command(
 
     Args:
         cache: path of the cache.
-        method: the method of the point; `cfr` is left out, for `calibrate` compares it by default.
-        varied: settings that are written out whatever their value.
-        fixed: the other settings; those that have their default are left out.
+        method: the method of the point; `cfr` is not written, as `calibrate` fits it by default.
+        varied: settings that are always written.
+        fixed: the other settings; written unless they have their default.
         seeds: consecutive seeds.
         hold_rows: rows of features in memory at a time; None for all.
     """
@@ -42,7 +42,7 @@ def calibrate_command(
 
 
 def option_words(name: str, value: Value) -> list[str]:
-    """Return a setting as an option of `calibrate`; None has no option, it is the default."""
+    """Return a setting as an option of `calibrate`; empty for None, which is the default."""
     word = name.replace("_", "-")
     if value is None:
         return []

@@ -28,7 +28,7 @@ class GridPlan:
 
     @property
     def digest(self) -> str:
-        """Short name of the identities of all methods."""
+        """Short digest of the identities of all methods."""
         if len(self.methods) == 1:
             return self.methods[0].digest
         return short_digest(sorted((plan.identity for plan in self.methods), key=METHOD_OF))

@@ -1,4 +1,4 @@
-"""The leaderboard: points in order of merit, and as columns for CSV."""
+"""The leaderboard: points sorted by validation accuracy, and as columns for CSV."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ def sort_points(
     """Return points in order of merit: complete ones first, then pruned and failed ones.
 
     Complete points are ordered by their mean validation accuracy alone; of equal points the earlier
-    one comes first. Methods that cannot be compared come after those that can.
+    one comes first. Methods whose accuracies cannot be compared come last.
 
     Args:
         points: finished points.

@@ -1,7 +1,7 @@
-"""Whether the process that runs a trial is still alive.
+"""Detect whether the process that runs a trial is still alive.
 
-The heartbeats of Optuna's storage do not serve: they work with `Study.optimize` only, and never end
-a trial whose process died before its first beat.
+The heartbeats of Optuna's storage are not sufficient: they work with `Study.optimize` only, and
+never end a trial whose process died before its first beat.
 """
 
 import os
@@ -79,7 +79,7 @@ class Heartbeat:
         self.thread.join()
 
     def beat(self) -> None:
-        """Mark the trials until the block ends; a mark that fails is skipped."""
+        """Mark the trials until the block ends; failures to mark are ignored."""
         while not self.stopped.wait(SECONDS_BETWEEN_BEATS):
             for trial in self.trials:
                 try:

@@ -1,4 +1,4 @@
-"""Passwords in storage URLs, which no message and no file may show."""
+"""Mask the passwords in storage URLs before they are shown or written to files."""
 
 import re
 from urllib.parse import unquote

@@ -1,4 +1,4 @@
-"""Plans: which points of a method to fit, and everything that their results depend on."""
+"""Plan of a grid: the points of a method to fit, and everything that their results depend on."""
 
 import hashlib
 import json
@@ -129,7 +129,7 @@ class Plan:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """Everything that stored results depend on, ready for JSON.
+        """Everything that stored results depend on, in JSON types.
 
         The number of trials is left out, and so are the values of a full grid: a search may grow.
         """
@@ -155,7 +155,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Short name of the identity."""
+        """Short digest of the identity."""
         return short_digest(self.identity)
 
     @property

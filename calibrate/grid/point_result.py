@@ -90,7 +90,7 @@ class PointResult:
 
         Args:
             data: the entry.
-            method: the method of an entry that has none, as earlier versions wrote it.
+            method: the method of an entry without one, as written by earlier versions.
         """
         return cls(
             method=data.get("method", method),

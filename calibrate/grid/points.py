@@ -77,7 +77,7 @@ def fit_points(
 def run_fits(
     method: str, experiments: Sequence[Experiment], fits: Sequence[Fit]
 ) -> Iterable[Fitted | Exception]:
-    """Fit a method in each experiment, together where no fit has a callback.
+    """Fit a method in each experiment, all together if no fit has a callback.
 
     Returns:
         The fitted method or the error of each experiment.

@@ -19,15 +19,15 @@ from clip_cfr.calibrate.methods import GROUP_LABELS
 
 @dataclass(frozen=True)
 class GridResult:
-    """The result of a grid: the table, the JSON object and the files are views of it.
+    """The result of a grid, from which the table, the JSON object and the files are made.
 
     Attributes:
         cache: path of the cache.
         cache_sha256: SHA-256 of its contents.
         dataset: name of the data set.
         model: the model that the features are from.
-        class_embeddings: where the class embeddings come from, as in a calibration.
-        digest: short name of everything that the points depend on.
+        class_embeddings: source of the class embeddings: `prompts` or `class means`.
+        digest: short digest of everything that the points depend on.
         methods: the methods whose points are ranked.
         selection: the criterion that selects the head of each fit.
         criterion: the validation criterion that ranks the points.
@@ -103,7 +103,7 @@ class GridResult:
 
     @property
     def note(self) -> str:
-        """How the best point was chosen, and why its validation value is optimistic."""
+        """Sentence on how the best point was chosen, and why its validation value is optimistic."""
         oracle = ", which uses group labels (an oracle)" if self.criterion == "worst-group" else ""
         ranked = [
             point
@@ -166,7 +166,7 @@ class GridResult:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "GridResult":
-        """Return the result that `to_json` wrote, in this version or an earlier one.
+        """Return the result from the object that `to_json` returned, in this or an earlier version.
 
         Raises:
             CalibrationError: a key is missing or has another type.

@@ -1,4 +1,4 @@
-"""Run a grid: fit its points, rank them and write its folder. `search_grid` does it all."""
+"""Run a grid: fit its points, rank them and write its folder (`search_grid`)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -54,7 +54,7 @@ def search_grid(
         seeds: the number of seeds from 0, or the seeds themselves.
         sampler: `grid` for every combination, or `tpe` or `random` for proposed points.
         trials: number of points that the sampler proposes for each method.
-        prune: whether to stop points of CFR that their first seed shows to be unpromising.
+        prune: whether to stop unpromising points of CFR during their first seed.
         out: the folder; by default `runs/NAME-grid-DIGEST`.
         storage: URL of an Optuna storage that several machines share; by default a file in `out`.
         overwrite: whether to remove an earlier grid in `out` first.
@@ -102,7 +102,7 @@ def run_grid(job: GridJob, *, device: str = "auto", workers: int = 1) -> GridRes
 
 
 def make_result(job: GridJob, finished: FinishedPoints) -> GridResult:
-    """Return the result of a grid, with its points in order of merit."""
+    """Return the result of a grid, with its points in the order of the leaderboard."""
     plan = job.plan.methods[0]
     methods = tuple(each.method for each in job.plan.methods)
     return GridResult(
@@ -129,7 +129,7 @@ def make_result(job: GridJob, finished: FinishedPoints) -> GridResult:
 
 
 def class_embeddings_source(info: Mapping[str, Any]) -> str:
-    """Return where the class embeddings of a cache come from, as a calibration names it."""
+    """Return the source of the class embeddings of a cache: `class means` or `prompts`."""
     source = info["provenance"].get("class_embeddings")
     return CLASS_MEANS if str(source).startswith(CLASS_MEANS) else PROMPTS
 

@@ -14,8 +14,8 @@ def read_settings_file(path: Path) -> list[AxisText]:
     """Return the settings of a file with their values as text, in the order of the file.
 
     Raises:
-        CalibrationError: the file is no such mapping; the message names the file and, if known,
-            the line.
+        CalibrationError: the file is not such a mapping; the message names the file and, if
+            known, the line.
     """
     root = compose_yaml(path, read_text(path))
     if not isinstance(root, yaml.MappingNode):
@@ -45,7 +45,7 @@ def compose_yaml(path: Path, text: str) -> yaml.Node | None:
     Nodes keep their line numbers, and scalars such as `1e-4` and `16:32` stay text.
 
     Raises:
-        CalibrationError: the text is no YAML.
+        CalibrationError: the text is not YAML.
     """
     try:
         return yaml.compose(text, Loader=yaml.BaseLoader)
@@ -60,7 +60,7 @@ def read_entry(path: Path, key: yaml.Node, value: yaml.Node) -> AxisText:
     """Return one entry of the mapping.
 
     Raises:
-        CalibrationError: the key or a value is no scalar.
+        CalibrationError: the key or a value is not a scalar.
     """
     items = value.value if isinstance(value, yaml.SequenceNode) else [value]
     for node in (key, *items):

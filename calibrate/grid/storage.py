@@ -22,7 +22,7 @@ FAILED = "{}: the database failed: {}; finished points are kept, run the same co
 
 
 def url_of_file(path: Path) -> str:
-    """Return the storage URL of an SQLite file, whatever characters its name has."""
+    """Return the storage URL of an SQLite file; its name may contain any characters."""
     return URL.create("sqlite", database=str(path)).render_as_string()
 
 
@@ -90,6 +90,6 @@ def connect(url: str) -> RDBStorage:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of a database error, without passwords or what Optuna adds."""
+    """Return the first line of a database error, without passwords and Optuna's additions."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     return mask_secrets((str(cause).strip() or type(cause).__name__).splitlines()[0])

@@ -57,7 +57,7 @@ def open_searches(url: str, name: str, plan: GridPlan) -> Iterator[GridSearches]
             *zip(method_names.values(), plan.methods, strict=True),
             *zip(reference_names, plan.references, strict=True),
         ]
-        # Before any study is created: a grid that is refused leaves nothing behind.
+        # Check before any study is created, so that a refused grid leaves no study behind.
         for study_name, each in named_plans:
             if study_name in existing:
                 study = optuna.load_study(study_name=study_name, storage=storage)
@@ -137,7 +137,7 @@ def check_identity(study: Study, plan: Plan, url: str) -> None:
 
 
 def identity_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """Return what differs between the identities of a study and of a plan, with both values."""
+    """Return a phrase for each difference between two identities, with both values."""
     theirs, ours = flatten_identity(found), flatten_identity(expected)
     return [
         f"{key} is {theirs.get(key, 'missing')}, here {ours.get(key, 'missing')}"
@@ -149,7 +149,7 @@ def identity_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) 
 def flatten_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return an identity on one level: settings beside the other keys.
 
-    A setting that a full grid varies is "varied", whatever its values. A setting that did not exist
+    The value of a setting that a full grid varies is "varied". A setting that did not exist
     when the identity was stored has its default.
     """
     axes = identity["space"]

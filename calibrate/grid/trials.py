@@ -1,10 +1,10 @@
-"""Points as Optuna trials: which are finished, which is next, and which process runs it.
+"""Store points as Optuna trials: find finished points, claim the next one, store its result.
 
 A point of a full grid is identified by its settings, which its trial has as a user attribute, so
 that a grid may grow; a proposed point is identified by its number. If several trials belong to one
 point, the one with the lowest number counts, unless it was abandoned.
 
-Optuna's GridSampler does not serve: it shuffles the grid, so that the ERM stage would be trained
+Optuna's GridSampler is not suitable: it shuffles the grid, so that the ERM stage would be trained
 again and again; it never repeats a trial whose process died; and two processes get the same point
 while the last ones run.
 """
@@ -106,7 +106,7 @@ def claim_trial(search: Search) -> Trial | None:
             return None
         study.sampler = plan.make_sampler(point)
         if plan.sampler == "grid" and point not in assigned:
-            # Trial and settings come into being at once, so that no process sees one without them.
+            # The trial is created with its settings, so that no process sees a trial without them.
             study.enqueue_trial({}, user_attrs={SETTINGS: plan.values_at(point)})
         trial = study.ask()
         if plan.sampler != "grid" and POINT not in trial.user_attrs:

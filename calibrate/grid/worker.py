@@ -73,7 +73,12 @@ def run_loop(searches: Sequence[Search], prepared: Prepared, on_step: OnStep) ->
 def run_next_batch(
     searches: Sequence[Search], batch_sizes: Sequence[int], experiments: ExperimentCache
 ) -> bool:
-    """Fit the next free points of the first search that has any.
+    """Fit the next free points of the first search that has free ones.
+
+    Args:
+        searches: searches, in the order in which to claim points.
+        batch_sizes: for each search, the maximum number of points to fit together.
+        experiments: the task, and the ERM stages of earlier points.
 
     Returns:
         Whether there was a free point.
@@ -92,7 +97,7 @@ def all_finished(searches: Sequence[Search]) -> bool:
 
 
 def is_orphan() -> bool:
-    """Return whether the process that started this one has ended."""
+    """Return whether the parent process has ended."""
     parent = parent_process()
     return parent is not None and not parent.is_alive()
 

@@ -37,7 +37,7 @@ def start(device: str) -> str:
 
 
 def select_device(name: str) -> str:
-    """Let JAX compute on a device, and return its platform.
+    """Make a device JAX's default, and return its platform.
 
     Args:
         name: `cpu`, `gpu`, or `auto` for JAX's own choice.

@@ -1,4 +1,4 @@
-"""How many rows of features are in memory at a time."""
+"""Choose how many rows of features are in memory at a time."""
 
 from collections.abc import Sequence
 

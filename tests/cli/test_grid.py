@@ -554,4 +554,4 @@ class TestHelp:
 
     def test_says_how_a_grid_grows(self):
         text = " ".join(invoke("--help").stdout.split())
-        assert "Run it with more values, methods or trials to let the grid grow" in text
+        assert "Run it with more values, methods or trials to add points" in text
