@@ -7,9 +7,11 @@ import click
 from click_option_group import optgroup
 
 from clip_cfr.cache.console import PATH, Command, echo, emit, exit_on_interrupt, program_name
+from clip_cfr.cache.device_option import DeviceName
 from clip_cfr.extract.datasets import DATASETS, find_dataset
 from clip_cfr.extract.encoders.spec import PAPER_MODEL, EncoderSpec
-from clip_cfr.extract.option_types import ClassNames, Columns, NameList
+from clip_cfr.extract.images.settings import DEFAULT_MAX_PIXELS
+from clip_cfr.extract.option_types import AutoOrInteger, ClassNames, Columns, NameList
 
 OWN_DATASETS = ("folder", "webdataset", "parquet")
 PUBLISHED_DATASETS = [name for name in DATASETS if name not in OWN_DATASETS]
@@ -92,25 +94,16 @@ RAY_ADDRESS = (
     "Ray cluster: HOST:PORT, or auto for the one that this machine belongs to; by default Ray "
     "starts on this machine. Images and model need the same path on every node."
 )
+BIT_DEPTH = (
+    "Bits that the pixels of 16-bit files use, such as 12 for many detectors: 2^N - 1 is white. "
+    "auto measures it on a sample of the images."
+)
+MAX_PIXELS = "Largest image to decode, in pixels; one of 89 megapixels takes 270 MB in memory."
 ON_ERROR = "At an unreadable image: stop, or keep its row and mark it as not valid."
 
 
 # A file, or an array in it; the name of the array is split off later.
 ARRAY = click.STRING
-
-
-class BatchSize(click.ParamType):
-    """A whole number from 1, or `auto`."""
-
-    name = "auto|N"
-
-    def convert(self, value, param, ctx):
-        if value == "auto":
-            return value
-        try:
-            return click.IntRange(min=1).convert(int(value), param, ctx)
-        except ValueError:
-            self.fail(f"{value!r} is neither auto nor a whole number", param, ctx)
 
 
 @click.command(cls=Command)
@@ -144,7 +137,7 @@ class BatchSize(click.ParamType):
 @optgroup.group("Compute")
 @optgroup.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=DeviceName("cuda"),
     default="auto",
     help="Where the model runs.",
 )
@@ -155,7 +148,7 @@ class BatchSize(click.ParamType):
     help=DTYPE,
 )
 @optgroup.option(
-    "--batch-size", type=BatchSize(), metavar="auto|N", default="auto", help=BATCH_SIZE
+    "--batch-size", type=AutoOrInteger(1), metavar="auto|N", default="auto", help=BATCH_SIZE
 )
 @optgroup.option(
     "--workers", type=click.IntRange(min=0), show_default="by device and work", help=WORKERS
@@ -172,7 +165,13 @@ class BatchSize(click.ParamType):
 )
 @optgroup.option("--engine", type=click.Choice(["local", "ray"]), default="local", help=ENGINE)
 @optgroup.option("--ray-address", metavar="ADDRESS", help=RAY_ADDRESS)
-@optgroup.group("Errors")
+@optgroup.group("Images")
+@optgroup.option(
+    "--bit-depth", type=AutoOrInteger(8, 16), metavar="auto|N", show_default="16", help=BIT_DEPTH
+)
+@optgroup.option(
+    "--max-pixels", type=click.IntRange(min=1), default=DEFAULT_MAX_PIXELS, help=MAX_PIXELS
+)
 @optgroup.option("--on-error", type=click.Choice(["fail", "skip"]), default="fail", help=ON_ERROR)
 def extract(
     dataset,
@@ -206,6 +205,8 @@ def extract(
     channels_last,
     engine,
     ray_address,
+    bit_depth,
+    max_pixels,
     on_error,
 ):
     """Encode the images of a data set, once, into a cache to calibrate on.
@@ -268,6 +269,8 @@ def extract(
         limit=limit,
         shard=parsed_shard,
         overwrite=overwrite,
+        max_pixels=max_pixels,
+        bit_depth=bit_depth,
     )
     interrupted = f"{out}: interrupted; run the same command again to resume"
     with exit_on_interrupt(interrupted), show_progress() as reporter:

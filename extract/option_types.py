@@ -1,8 +1,25 @@
-"""Types of the options of extract and import that describe the list of the images."""
+"""Types of the options of extract and import."""
 
 import click
 
 ROLES = ("filename", "label", "attribute", "split", "subject")
+
+
+class AutoOrInteger(click.ParamType):
+    """A whole number in a range, or `auto`."""
+
+    name = "auto|N"
+
+    def __init__(self, min: int, max: int | None = None):
+        self.range = click.IntRange(min, max)
+
+    def convert(self, value, param, ctx):
+        if value == "auto":
+            return value
+        try:
+            return self.range.convert(int(value), param, ctx)
+        except ValueError:
+            self.fail(f"{value!r} is neither auto nor a whole number", param, ctx)
 
 
 class NameList(click.ParamType):

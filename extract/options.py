@@ -1,6 +1,9 @@
 """Options of an extraction that concern neither the data set nor the model."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+from clip_cfr.extract.images.settings import DEFAULT_MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,9 @@ class ExtractOptions:
         limit: extract at most this many rows, spread over splits and groups.
         shard: index (from 1) and count: extract only this one of `count` equal segments of rows.
         overwrite: replace a finished file or discard an unfinished job.
+        max_pixels: number of pixels above which an image is unreadable.
+        bit_depth: number of bits that the pixels of 16-bit images use, from 8 to 16; `auto`
+            measures it on a sample; None takes that of the unfinished job, else 16.
     """
 
     batch_size: int | None = None
@@ -29,3 +35,5 @@ class ExtractOptions:
     limit: int | None = None
     shard: tuple[int, int] | None = None
     overwrite: bool = False
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    bit_depth: int | Literal["auto"] | None = None

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +18,15 @@ from clip_cfr.extract.encoders.base import Model
 from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest, Engine
 from clip_cfr.extract.engines.local import LocalEngine
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.images.decode import REMEDY
+from clip_cfr.extract.image_warnings import ImageWarnings
+from clip_cfr.extract.images.bit_depth import measure_bit_depth
+from clip_cfr.extract.images.decode import without_remedy
+from clip_cfr.extract.images.settings import FULL_BIT_DEPTH, DecodeSettings
 from clip_cfr.extract.manifest.file_states import check_files_unchanged, digest_file_states
 from clip_cfr.extract.manifest.limit import limit_rows
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.manifest.shards import select_shard
+from clip_cfr.extract.not_finite import check_head_and_texts, explain_not_finite
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.progress import ProgressReporter, SilentReporter
 from clip_cfr.extract.prompts.embed import embed_prompts
@@ -45,6 +50,7 @@ class ExtractionJob:
         out: path of the cache.
         options: options of the extraction.
         batch_size: rows per batch.
+        decoding: settings of decoding.
         texts: prompts of the data set and their embeddings.
         provenance: model, data set and settings, in JSON types.
         reporter: receives progress and messages.
@@ -56,6 +62,7 @@ class ExtractionJob:
     out: Path
     options: ExtractOptions
     batch_size: int
+    decoding: DecodeSettings
     texts: Texts
     provenance: dict[str, Any]
     reporter: ProgressReporter
@@ -93,13 +100,15 @@ def extract_manifest(
     if options.limit is not None:
         manifest = limit_rows(manifest, options.limit)
     texts = embed_prompts(manifest, TEMPLATES[options.templates], model.embed_texts)
+    check_head_and_texts(model, texts)
     engine = engine or LocalEngine()
     unfinished = {} if options.overwrite else read_unfinished_job(out)
     batch_size = (
         options.batch_size or unfinished.get("batch_size") or engine.choose_batch_size(model)
     )
+    decoding = choose_decoding(manifest, options, unfinished)
     # A shard records the digest of the whole manifest, so that merge can compare shards.
-    provenance = describe_job(manifest, model, options, batch_size)
+    provenance = describe_job(manifest, model, options, batch_size, decoding)
     if unfinished:
         check_same_rows(out, unfinished, provenance)
     manifest, shard = select_shard(manifest, options.shard)
@@ -110,6 +119,7 @@ def extract_manifest(
         out=out,
         options=options,
         batch_size=batch_size,
+        decoding=decoding,
         texts=texts,
         provenance=provenance | shard,
         reporter=reporter or SilentReporter(),
@@ -117,16 +127,44 @@ def extract_manifest(
     return run_job(job)
 
 
+def choose_decoding(
+    manifest: Manifest, options: ExtractOptions, unfinished: dict[str, Any]
+) -> DecodeSettings:
+    """Return the settings of decoding; one that is open comes from the unfinished job.
+
+    Args:
+        manifest: all rows, also of the other shards, which must be decoded alike.
+        unfinished: the unfinished job in the journal, empty if there is none.
+    """
+    bit_depth = options.bit_depth
+    if bit_depth in (None, "auto") and unfinished:
+        bit_depth = unfinished.get("bit_depth", FULL_BIT_DEPTH)
+    if bit_depth == "auto":
+        bit_depth = measure_bit_depth(manifest.images, manifest.rows.ids, options.max_pixels)
+    return DecodeSettings(options.max_pixels, bit_depth or FULL_BIT_DEPTH)
+
+
 def describe_job(
-    manifest: Manifest, model: Model, options: ExtractOptions, batch_size: int
+    manifest: Manifest,
+    model: Model,
+    options: ExtractOptions,
+    batch_size: int,
+    decoding: DecodeSettings,
 ) -> dict[str, Any]:
     """Return, in JSON types, how the cache is made."""
-    return model.provenance() | {
-        "manifest_sha256": manifest.sha256(),
-        "limit": options.limit,
-        "batch_size": batch_size,
-        "templates": options.templates,
-    }
+    # Not recorded where it is the full range, as in files of earlier versions.
+    is_full = decoding.bit_depth == FULL_BIT_DEPTH
+    bit_depth = {} if is_full else {"bit_depth": decoding.bit_depth}
+    return (
+        model.provenance()
+        | bit_depth
+        | {
+            "manifest_sha256": manifest.sha256(),
+            "limit": options.limit,
+            "batch_size": batch_size,
+            "templates": options.templates,
+        }
+    )
 
 
 def check_same_rows(out: Path, unfinished: dict[str, Any], provenance: dict[str, Any]) -> None:
@@ -145,20 +183,25 @@ def run_job(job: ExtractionJob) -> Summary:
     """Encode the rows that are not saved yet, finish the cache and return a summary."""
     report_start(job)
     started = time.monotonic()
+    image_warnings = ImageWarnings(job.decoding, job.reporter.message)
     with make_writer(job) as writer:
         check_files_unchanged(job.manifest, writer.resumed_files)
         first_row = writer.next_row
-        encode_rows(job, writer)
+        encode_rows(job, writer, image_warnings)
         seconds = time.monotonic() - started
         finish_cache(job, writer)
-    summary = summarise(job, writer.valid, first_row, seconds)
-    for warning in summary.warnings[len(job.manifest.warnings) :]:
+    of_images, of_splits = image_warnings.finish(), warn_of_unreadable(job.manifest, writer.valid)
+    for warning in of_splits:
         job.reporter.message(f"warning: {warning}")
-    return summary
+    return summarise(job, writer.valid, first_row, seconds, [*of_images, *of_splits])
 
 
 def summarise(
-    job: ExtractionJob, valid: Bool[np.ndarray, " n"], first_row: int, seconds: float
+    job: ExtractionJob,
+    valid: Bool[np.ndarray, " n"],
+    first_row: int,
+    seconds: float,
+    warnings: Sequence[str],
 ) -> Summary:
     """Return the summary of a finished job.
 
@@ -166,6 +209,7 @@ def summarise(
         valid: whether each row could be read.
         first_row: index of the row at which this run resumed.
         seconds: duration of this run.
+        warnings: warnings of this run.
     """
     rows = job.manifest.rows
     return Summary(
@@ -179,7 +223,7 @@ def summarise(
         resumed_at=first_row,
         seconds=round(seconds, 3),
         images_per_second=round((len(rows) - first_row) / seconds, 1),
-        warnings=(*job.manifest.warnings, *warn_of_unreadable(job.manifest, valid)),
+        warnings=(*job.manifest.warnings, *warnings),
     )
 
 
@@ -207,7 +251,7 @@ def make_writer(job: ExtractionJob) -> ResumableWriter:
     )
 
 
-def encode_rows(job: ExtractionJob, writer: ResumableWriter) -> None:
+def encode_rows(job: ExtractionJob, writer: ResumableWriter, image_warnings: ImageWarnings) -> None:
     """Encode and append the rows that are not saved yet."""
     first_row, num_rows = writer.next_row, len(job.manifest.rows)
     request = EncodingRequest(
@@ -216,6 +260,7 @@ def encode_rows(job: ExtractionJob, writer: ResumableWriter) -> None:
         batch_size=job.batch_size,
         microbatch_size=writer.halved_batch_size or job.batch_size,
         workers=job.options.workers,
+        decoding=job.decoding,
     )
     if first_row:
         job.reporter.message(f"resuming at row {first_row}")
@@ -225,6 +270,7 @@ def encode_rows(job: ExtractionJob, writer: ResumableWriter) -> None:
         for batch in batches:
             if batch.errors:
                 skip_unreadable(job, batch, writer)
+            image_warnings.add(batch.notes)
             append_batch(job, batch, writer)
             job.reporter.advance(len(batch.rows))
 
@@ -243,12 +289,20 @@ def skip_unreadable(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWr
     if row is not None:
         check_still_readable(job.manifest, row, writer.next_row)
     for error in batch.errors.values():
-        job.reporter.message(f"skipped: {error.removesuffix(f'; {REMEDY}')}")
+        job.reporter.message(f"skipped: {without_remedy(error)}")
 
 
 def append_batch(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWriter) -> None:
-    """Save a batch, with the state of its files and its micro-batch size if that was halved."""
+    """Save a batch, with the state of its files and its micro-batch size if that was halved.
+
+    Raises:
+        ExtractError: if features are not finite.
+    """
     valid = np.array([row not in batch.errors for row in batch.rows])
+    finite = np.isfinite(batch.features).all(axis=1) | ~valid
+    if not finite.all():
+        name = job.manifest.rows.ids[batch.first_row + int(np.argmin(finite))]
+        raise ExtractError(explain_not_finite(job.model, f"features of {name}"))
     smaller = batch.microbatch_size if batch.microbatch_size < job.batch_size else None
     files = digest_file_states(job.manifest.images, batch.rows)
     writer.append(batch.features, valid, smaller, files)

@@ -7,6 +7,7 @@ import click
 from click_option_group import optgroup
 
 from clip_cfr.cache.console import PATH
+from clip_cfr.cache.device_option import DeviceName
 from clip_cfr.calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings
 
 Decorator = Callable[[Callable], Callable]
@@ -75,7 +76,7 @@ def run_options(*options: Decorator) -> Decorator:
         optgroup.option("--seed", type=SEED, default=0, help="The first seed."),
         optgroup.option(
             "--device",
-            type=click.Choice(["auto", "cpu", "gpu"]),
+            type=DeviceName("gpu"),
             default="auto",
             help="Device that JAX computes on.",
         ),

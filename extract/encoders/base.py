@@ -40,6 +40,9 @@ class Model(Protocol):
     def provenance(self) -> dict[str, Any]:
         """Return, in JSON types, all settings that determine the bits of the features."""
 
+    def find_bad_weight(self) -> str | None:
+        """Return the name of a weight that holds NaN or infinity; None if there is none."""
+
 
 class Encoder(Model, Protocol):
     """A model in this process, ready to encode images."""

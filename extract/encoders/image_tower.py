@@ -86,6 +86,12 @@ class ImageTowerMixin:
         return self.tower.launch(pixels)
 
 
+def find_bad_weight(network: torch.nn.Module) -> str | None:
+    """Return the name of the first weight that holds NaN or infinity; None if there is none."""
+    weights = network.named_parameters()
+    return next((name for name, weight in weights if not weight.isfinite().all()), None)
+
+
 def cast_weights(network: torch.nn.Module, dtype: str) -> torch.nn.Module:
     """Cast the weights of linear and convolution layers to `dtype`, in place.
 

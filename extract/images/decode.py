@@ -123,6 +123,11 @@ def convert_to_rgb(
     return image.convert("RGB"), []
 
 
+def without_remedy(message: str) -> str:
+    """Return the message of an unreadable image without the advice that ends it."""
+    return message.removesuffix(f"; {REMEDY}").removesuffix(f", or {SKIP}")
+
+
 def describe_error(raw: bytes, error: Exception) -> str:
     """Return why a file cannot be decoded and what to do."""
     if not raw:

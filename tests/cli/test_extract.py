@@ -284,7 +284,7 @@ def test_help_has_every_option_in_a_group():
     assert max(map(len, lines)) <= 80
     options = lines[lines.index("Options:") + 1 :]
     titles = [line.strip() for line in options if re.fullmatch(r"  [A-Z].*: ", line)]
-    assert titles == ["Data set:", "Output:", "Model:", "Compute:", "Errors:"]
+    assert titles == ["Data set:", "Output:", "Model:", "Compute:", "Images:"]
     # Grouped options are indented by four columns.
     assert [line for line in options if line.startswith("  -")] == [
         "  -h, --help                      Show this message and exit."

@@ -16,7 +16,12 @@ from clip_cfr.extract.encoders.devices import (
     disable_tf32,
     limit_threads,
 )
-from clip_cfr.extract.encoders.image_tower import ImageTower, ImageTowerMixin, cast_weights
+from clip_cfr.extract.encoders.image_tower import (
+    ImageTower,
+    ImageTowerMixin,
+    cast_weights,
+    find_bad_weight,
+)
 from clip_cfr.extract.encoders.open_clip.library import import_open_clip, open_clip_versions
 from clip_cfr.extract.encoders.open_clip.loading import check_lengths, load_model, load_tokenizer
 from clip_cfr.extract.encoders.open_clip.model_files import OpenClipFiles, locate_model
@@ -106,6 +111,12 @@ class OpenClipEncoder(ImageTowerMixin):
             bias=None if bias is None else bias.cpu().numpy(),
             logit_scale=self.model.logit_scale.exp().item(),
         )
+
+    def find_bad_weight(self) -> str | None:
+        """Return the name of a weight that holds NaN or infinity; None if there is none."""
+        if not self.projection.weight.isfinite().all():
+            return "the projection of the image tower"
+        return find_bad_weight(self.model)
 
     def provenance(self) -> dict[str, Any]:
         """Return, in JSON types, all settings that determine the bits of the features."""

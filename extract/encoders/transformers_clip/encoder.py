@@ -16,7 +16,12 @@ from clip_cfr.extract.encoders.devices import (
     disable_tf32,
     limit_threads,
 )
-from clip_cfr.extract.encoders.image_tower import ImageTower, ImageTowerMixin, cast_weights
+from clip_cfr.extract.encoders.image_tower import (
+    ImageTower,
+    ImageTowerMixin,
+    cast_weights,
+    find_bad_weight,
+)
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.encoders.transformers_clip.loading import (
     ATTENTION,
@@ -113,6 +118,10 @@ class ClipEncoder(ImageTowerMixin):
         weight = self.network.visual_projection.weight.cpu().numpy()
         scale = self.network.logit_scale.exp().item()
         return Head(projection=np.ascontiguousarray(weight.T), bias=None, logit_scale=scale)
+
+    def find_bad_weight(self) -> str | None:
+        """Return the name of a weight that holds NaN or infinity; None if there is none."""
+        return find_bad_weight(self.network)
 
     def provenance(self) -> dict[str, Any]:
         """Return, in JSON types, all settings that determine the bits of the features."""

@@ -86,6 +86,10 @@ class EncodingActor:
         """Return the unit-length embeddings of sentences."""
         return self.encoder.embed_texts(sentences)
 
+    def find_bad_weight(self) -> str | None:
+        """Return the name of a weight that holds NaN or infinity; None if there is none."""
+        return self.encoder.find_bad_weight()
+
     def encode(
         self,
         pixels: UInt8[np.ndarray, "n side side 3"],

@@ -77,6 +77,11 @@ class RemoteModel:
         """Return, in JSON types, all settings that determine the bits of the features."""
         return self.info.provenance
 
+    def find_bad_weight(self) -> str | None:
+        """Return the name of a weight that holds NaN or infinity; None if there is none."""
+        with convert_ray_errors("checking the weights"):
+            return fetch(with_retries(self.actor.find_bad_weight).remote())
+
 
 @dataclass(frozen=True)
 class RayEngine:

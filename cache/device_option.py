@@ -1,0 +1,21 @@
+"""The type of the option --device, which takes the same names in every command."""
+
+import click
+
+GPU_NAMES = ("gpu", "cuda")
+
+
+class DeviceName(click.Choice):
+    """`auto`, `cpu`, or a GPU under either of its names.
+
+    Args:
+        gpu: the name to which both names of a GPU are converted: torch calls it `cuda`, JAX `gpu`.
+    """
+
+    def __init__(self, gpu: str):
+        super().__init__(["auto", "cpu", *GPU_NAMES])
+        self.gpu = gpu
+
+    def convert(self, value, param, ctx):
+        name = super().convert(value, param, ctx)
+        return self.gpu if name in GPU_NAMES else name

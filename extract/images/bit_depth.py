@@ -1,0 +1,40 @@
+"""Measure how many bits the pixels of 16-bit images use."""
+
+from collections.abc import Sequence
+
+from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.images.notes import NoteKind
+from clip_cfr.extract.images.read import read_decoded
+from clip_cfr.extract.images.settings import FULL_BIT_DEPTH, DecodeSettings
+from clip_cfr.extract.manifest.image_source import ImageSource
+
+SAMPLE_SIZE = 64
+# What cameras, scanners and detectors have.
+COMMON_BIT_DEPTHS = (8, 10, 12, 14, FULL_BIT_DEPTH)
+
+
+def measure_bit_depth(images: ImageSource, names: Sequence[str], max_pixels: int) -> int:
+    """Return the number of bits that 16-bit images use, from a sample spread over the rows.
+
+    Args:
+        names: name of each row.
+        max_pixels: number of pixels above which an image is left out.
+    """
+    settings = DecodeSettings(max_pixels)
+    rows = range(len(names))[:: max(1, len(names) // SAMPLE_SIZE)]
+    largest = [largest_value(images, row, names[row], settings) for row in rows]
+    return needed_bits(max(largest, default=0)) if any(largest) else FULL_BIT_DEPTH
+
+
+def largest_value(images: ImageSource, row: int, name: str, settings: DecodeSettings) -> int:
+    """Return the largest value of an image of 16 bits per channel; 0 for any other."""
+    try:
+        notes = read_decoded(images, row, name, settings).notes
+    except ExtractError:
+        return 0
+    return max((note.value for note in notes if note.kind is NoteKind.DEEP), default=0)
+
+
+def needed_bits(value: int) -> int:
+    """Return the least common bit depth whose range holds a value."""
+    return next(bits for bits in COMMON_BIT_DEPTHS if value < 2**bits)
