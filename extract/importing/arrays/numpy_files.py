@@ -1,6 +1,8 @@
 """Reader of .npy and .npz files, also compressed ones; nothing is unpickled."""
 
 import gzip
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,8 +22,13 @@ HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-# What a damaged file raises while it is read.
+# What a damaged file raises while its numbers are read, and while its header is parsed.
 DAMAGE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
+HEADER_DAMAGE = (
+    *DAMAGE,
+    *(AttributeError, KeyError, NotImplementedError, OverflowError, RuntimeError, TypeError),
+    *(SyntaxError, struct.error, tokenize.TokenError),
+)
 
 
 def open_npy(path: Path, stack: ExitStack) -> ArraySource:
@@ -36,7 +43,7 @@ def open_gzipped_npy(path: Path, stack: ExitStack) -> ArraySource:
 
 def open_npz(path: Path, stack: ExitStack) -> dict[str, ArraySource]:
     """Open the arrays of a .npz file by name; the file stays open until `stack` closes."""
-    with damage_errors(path):
+    with damage_errors(path, HEADER_DAMAGE):
         archive = stack.enter_context(zipfile.ZipFile(path))
         return {
             name.removesuffix(".npy"): read_header(
@@ -57,7 +64,7 @@ def read_header(path: Path, file: BinaryIO, is_plain: bool = True) -> ArraySourc
     Raises:
         ExtractError: the header is not one of NumPy, or the array holds Python objects.
     """
-    with damage_errors(path):
+    with damage_errors(path, HEADER_DAMAGE):
         version = np.lib.format.read_magic(file)
         if version not in HEADER_READERS:
             raise ValueError(f"version {version} of the format holds tables with named columns")
@@ -102,9 +109,9 @@ def read_columns(
 
 
 @contextmanager
-def damage_errors(path: Path) -> Iterator[None]:
+def damage_errors(path: Path, kinds: tuple[type[Exception], ...] = DAMAGE) -> Iterator[None]:
     """Convert each error of a damaged file in the block to an ExtractError that names the file."""
     try:
         yield
-    except DAMAGE as error:
+    except kinds as error:
         raise ExtractError(f"{path} is truncated or damaged ({error}); {REMEDY}") from error

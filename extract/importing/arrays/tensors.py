@@ -10,7 +10,7 @@ import numpy as np
 
 from clip_cfr.cache.format.layout import ArraySource
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.importing.arrays.numpy_files import check_length, damage_errors
+from clip_cfr.extract.importing.arrays.numpy_files import HEADER_DAMAGE, check_length, damage_errors
 from clip_cfr.extract.importing.arrays.pickles import SAFE
 from clip_cfr.extract.importing.arrays.sources import StreamRows
 
@@ -34,7 +34,7 @@ def open_safetensors(path: Path, stack: ExitStack) -> dict[str, ArraySource]:
         The format: https://huggingface.co/docs/safetensors
     """
     file = stack.enter_context(path.open("rb"))
-    with damage_errors(path):
+    with damage_errors(path, HEADER_DAMAGE):
         start = 8 + int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(start - 8))
         if not isinstance(header, dict):

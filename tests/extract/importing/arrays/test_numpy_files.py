@@ -1,5 +1,6 @@
 """Arrays of .npy and .npz files, in every layout that NumPy writes."""
 
+import contextlib
 import gzip
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from clip_cfr.extract.errors import ExtractError
 from tests.extract.importing.arrays.reading import read, read_columns, read_error
 
 
@@ -152,6 +154,17 @@ def test_rejects_python_objects(path: Path):
 def test_rejects_a_truncated_file(path: Path, length: int, found: str):
     path.write_bytes(path.read_bytes()[:length])
     assert read_error(path) == f"DIR/F.npy {found}; save the array with numpy.save as a .npy file"
+
+
+@pytest.mark.parametrize("position", range(10, 70, 3))
+def test_no_damaged_header_ends_in_a_traceback(path: Path, position: int):
+    content = path.read_bytes()
+    for bit in range(8):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << bit
+        path.write_bytes(damaged)
+        with contextlib.suppress(ExtractError):
+            read(path)
 
 
 def test_rejects_truncated_compressed_files(tmp_path: Path, matrix: np.ndarray):
