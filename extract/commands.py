@@ -223,7 +223,7 @@ def extract(
       clip-cfr extract --dataset digits --model extract/tiny_clip
       clip-cfr extract --dataset celeba --model open-clip:RN50/openai
       clip-cfr extract --dataset folder --root photos --limit 200
-      clip-cfr extract --dataset folder --metadata list.csv --columns label=dx
+      clip-cfr extract --dataset folder --metadata M.csv --columns label=dx
       clip-cfr extract --dataset webdataset --root 'shards/{000..999}.tar'
       clip-cfr extract --dataset celeba --root data/celeba --shard 3/8
       clip-cfr extract --dataset celeba --engine ray --ray-address auto

@@ -309,7 +309,7 @@ def test_import_shows_the_next_command(tmp_path):
     out = tmp_path / "my cache.h5"
     files = ("--features", tmp_path / "features.npy", "--metadata", tmp_path / "list.csv")
     result = run("import", *files, "--out", out)
-    assert result.stderr == f"next: clip-cfr calibrate --cache '{out}'\n"
+    assert result.stderr.splitlines()[-1] == f"next: clip-cfr calibrate --cache '{out}'"
     assert run("import", *files, "--out", out, "--overwrite", "--json").stderr.endswith(
         f"next: clip-cfr calibrate --cache '{out}'\n"
     )

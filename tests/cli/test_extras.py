@@ -43,7 +43,7 @@ def test_an_extra_that_is_missing_is_named(photos, tmp_path, monkeypatch):
         ("torchvision.transforms", "extract,open-clip"),
         ("timm", "extract,open-clip"),
         ("pandas", "frame"),
-        ("openpyxl", "extract"),
+        ("openpyxl", "xlsx"),
     ],
 )
 def test_each_package_has_its_extra(package, extras):
