@@ -1,5 +1,6 @@
 """Import as a whole: the file that is written, memory, interruptions."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -131,6 +132,15 @@ def test_features_are_read_block_by_block(inputs: Inputs, out: Path, save):
     assert read_cache(out).features.shape == (num_rows, 1000)
 
 
+# Runs the program with Ctrl-C enabled, also if the parent process ignores it.
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from clip_cfr.cli import main
+main(sys.argv[1:])
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_import_leaves_no_file(inputs: Inputs, out: Path, number: int):
     num_rows = 30_000
@@ -141,10 +151,10 @@ def test_an_interrupted_import_leaves_no_file(inputs: Inputs, out: Path, number:
     names = ("--features", "--metadata", "--out")
     options = [word for pair in zip(names, arguments, strict=True) for word in pair]
     process = subprocess.Popen(
-        [sys.executable, str(CHECKOUT / "cli.py"), "import", *options],
+        [sys.executable, "-c", INTERRUPTIBLE, "import", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        cwd=CHECKOUT,
     )
     temporary = wait_for_temporary(out)
     process.send_signal(number)
@@ -161,7 +171,9 @@ def wait_for_temporary(out: Path) -> Path:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for path in out.parent.glob("*.tmp*"):
-            if path.stat().st_size > MB:
-                return path
+            # The check that the folder can be written removes its file at once.
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size > MB:
+                    return path
         time.sleep(0.002)
     raise TimeoutError("no temporary file")
