@@ -1,20 +1,46 @@
 """Load the encoder of a model."""
 
+import logging
+from pathlib import Path
+
 from clip_cfr.extract.encoders.base import Encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
 
+logger = logging.getLogger(__name__)
+PREFIX = "open-clip:"
+
 
 def load_encoder(spec: EncoderSpec) -> Encoder:
-    """Load the encoder of a model with the library that the model's name selects.
+    """Load the encoder of a model with the library that the model's name or folder selects.
 
     Raises:
         ExtractError: if the model, device or compute type does not exist, the weights are damaged,
             or the image head is not linear.
     """
-    if spec.model.startswith("open-clip:"):
+    named = spec.model.startswith(PREFIX)
+    if named or is_open_clip_folder(spec.model):
+        if not named:
+            logger.warning(
+                "model %s is one of open_clip: reading %s%s", spec.model, PREFIX, spec.model
+            )
         from clip_cfr.extract.encoders.open_clip.encoder import OpenClipEncoder
 
         return OpenClipEncoder.load(spec)
     from clip_cfr.extract.encoders.transformers_clip.encoder import ClipEncoder
 
     return ClipEncoder.load(spec)
+
+
+def is_open_clip_folder(model: str) -> bool:
+    """Return whether a local folder, or the folder of a file, holds a model of open_clip alone.
+
+    Repositories with the files of both libraries are read with transformers.
+    """
+    path = Path(model).expanduser()
+    folder = path.parent if path.is_file() else path
+    if not (folder / "open_clip_config.json").is_file():
+        return False
+    from clip_cfr.extract.encoders.transformers_clip.folders import is_clip
+    from clip_cfr.extract.encoders.transformers_clip.model_files import has_weights
+
+    return not (is_clip(folder) and has_weights(folder))

@@ -6,23 +6,33 @@ from pathlib import Path
 
 from clip_cfr.extract.errors import ExtractError
 
+MAX_LENGTH = 200
+
 
 @contextlib.contextmanager
-def convert_load_errors(model: str, part: str, folder: Path) -> Iterator[None]:
+def convert_load_errors(model: str, part: str, folder: Path, remedy: str) -> Iterator[None]:
     """Convert any exception in the block to an ExtractError about a part of a model.
 
     Args:
         model: the model's name.
         part: what the block loads, such as `weights`.
         folder: where it is loaded from.
+        remedy: what helps, for the end of the message.
     """
     try:
         yield
+    except ExtractError:
+        raise
     # transformers, open_clip, torch, safetensors and tokenizers each raise exceptions of their own,
     # down to bare Exception.
     except Exception as error:
-        first_line = (str(error).splitlines() or [""])[0]
         raise ExtractError(
             f"model {model}: the {part} in {folder} cannot be loaded "
-            f"({type(error).__name__}: {first_line}); download the model again"
+            f"({type(error).__name__}: {first_line(error)}); {remedy}"
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error, shortened: some list everything that is known."""
+    line = (str(error).splitlines() or [""])[0]
+    return line if len(line) <= MAX_LENGTH else f"{line[:MAX_LENGTH]} ..."

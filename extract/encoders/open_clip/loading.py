@@ -1,9 +1,14 @@
 """Load the network and the tokenizer of an open_clip model."""
 
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from clip_cfr.extract.encoders.checkpoints.keys import OPEN_CLIP_ANCHORS, strip_prefix
+from clip_cfr.extract.encoders.checkpoints.read import find_state, read_content
 from clip_cfr.extract.encoders.load_errors import convert_load_errors
 from clip_cfr.extract.encoders.open_clip.library import import_open_clip, silence_open_clip
 from clip_cfr.extract.encoders.open_clip.model_files import OpenClipFiles
@@ -17,7 +22,8 @@ def load_model(files: OpenClipFiles) -> torch.nn.Module:
         ExtractError: if the configuration or the weights are damaged or do not match.
     """
     open_clip, folder = import_open_clip(), files.weights.parent
-    with silence_open_clip(), convert_load_errors(files.model, "configuration", folder):
+    remedy = "correct open_clip_config.json"
+    with silence_open_clip(), convert_load_errors(files.model, "configuration", folder, remedy):
         model = open_clip.create_model(
             files.name,
             # With True, open_clip chooses the file itself and downloads parts of the model.
@@ -26,11 +32,43 @@ def load_model(files: OpenClipFiles) -> torch.nn.Module:
             force_quick_gelu=files.quick_gelu,
             force_preprocess_cfg=files.preprocessing,
         )
-    with silence_open_clip(), convert_load_errors(files.model, "weights", folder):
-        # After a TypeError, open_clip tries again with torch's own default of weights_only. That
-        # is True as of torch 2.6, which the extra requires.
-        open_clip.load_checkpoint(model, files.weights, strict=True, weights_only=True)
+    load_weights(files, model)
     return model.eval().requires_grad_(False)
+
+
+def load_weights(files: OpenClipFiles, model: torch.nn.Module) -> None:
+    """Load the weights into the model; ignore further ones, such as a classifier's.
+
+    Raises:
+        ExtractError: if they are damaged, incomplete or of another architecture.
+    """
+    path = files.weights
+    content = read_content(files.model, path)
+    tensors = strip_prefix(files.model, find_state(files.model, path, content), OPEN_CLIP_ANCHORS)
+    remedy = "name the architecture that the weights were trained with"
+    with ExitStack() as stack:
+        if not names_in_open_clip(content).issuperset(tensors):
+            # open_clip reads files only, and finds weights in few layouts of them.
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            path = Path(folder) / "weights.pt"
+            torch.save(tensors, path)
+        stack.enter_context(silence_open_clip())
+        stack.enter_context(convert_load_errors(files.model, "weights", files.weights, remedy))
+        load_checkpoint = import_open_clip().load_checkpoint
+        report = load_checkpoint(model, path, strict=False, weights_only=True)
+    if report.missing_keys:
+        missing = report.missing_keys
+        raise ExtractError(
+            f"model {files.model}: {len(missing)} weights are missing in {files.weights}, the "
+            f"first is {missing[0]}; {remedy}"
+        )
+
+
+def names_in_open_clip(content: dict[str, Any]) -> set[str]:
+    """Return the names under which open_clip itself finds the weights of a file."""
+    state = content.get("state_dict", content)
+    prefix = "module." if next(iter(state), "").startswith("module.") else ""
+    return {name.removeprefix(prefix) for name in state}
 
 
 def load_tokenizer(files: OpenClipFiles) -> Any:
@@ -39,7 +77,11 @@ def load_tokenizer(files: OpenClipFiles) -> Any:
     Raises:
         ExtractError: if the tokenizer is damaged or missing.
     """
-    with silence_open_clip(), convert_load_errors(files.model, "tokenizer", files.weights.parent):
+    remedy = "copy the tokenizer of the model that it was trained from"
+    with (
+        silence_open_clip(),
+        convert_load_errors(files.model, "tokenizer", files.weights.parent, remedy),
+    ):
         return import_open_clip().get_tokenizer(files.name)
 
 

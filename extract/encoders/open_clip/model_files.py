@@ -1,20 +1,30 @@
 """Locate the configuration and the weights file of an open_clip model."""
 
 import hashlib
-import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import disable_progress_bars
 
+from clip_cfr.extract.encoders.checkpoints.file_kind import (
+    SAFETENSORS,
+    TORCH,
+    TORCHSCRIPT,
+    file_kind,
+)
+from clip_cfr.extract.encoders.checkpoints.published import find_published
+from clip_cfr.extract.encoders.checkpoints.read import describe_torchscript
+from clip_cfr.extract.encoders.hub_errors import explain_hub_error
 from clip_cfr.extract.encoders.open_clip.library import import_open_clip, silence_open_clip
 from clip_cfr.extract.errors import ExtractError
 
 PREFIX = "open-clip:"
 EXPECTED = (
-    f"expected {PREFIX}ARCHITECTURE/TAG, {PREFIX}ARCHITECTURE/FILE, or {PREFIX}FOLDER with an "
-    "open_clip_config.json, for example open-clip:RN50/openai"
+    f"expected {PREFIX}ARCHITECTURE/TAG, {PREFIX}ARCHITECTURE/FILE, {PREFIX}hf-hub:REPOSITORY, or "
+    f"{PREFIX}FOLDER with an open_clip_config.json, for example open-clip:RN50/openai"
 )
 CONFIGURATION_FILE = "open_clip_config.json"
 # As open_clip looks for them in a folder, safe formats first.
@@ -24,7 +34,8 @@ FOLDER_WEIGHTS = (
     "open_clip_pytorch_model.bin",
     "model.safetensors",
 )
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+HUB = "hf-hub:"
+LOCAL = "local-dir:"
 
 
 @dataclass(frozen=True)
@@ -69,19 +80,55 @@ def locate_model(model: str, revision: str | None) -> OpenClipFiles:
     """
     if revision:
         raise ExtractError(f"model {model}: models of open_clip have no --revision; leave it out")
-    rest = model.removeprefix(PREFIX)
-    if rest and Path(rest).is_dir():
-        return locate_in_folder(model, Path(rest))
+    rest = model.removeprefix(PREFIX).removeprefix(LOCAL)
+    if rest.startswith(HUB):
+        return download_repository(model, rest.removeprefix(HUB))
+    path = Path(rest).expanduser()
+    if rest and path.is_dir():
+        return locate_in_folder(model, path)
+    if rest and path.is_file() and (path.parent / CONFIGURATION_FILE).is_file():
+        check_weights_file(model, path)
+        return OpenClipFiles(model, f"{LOCAL}{path.parent}", path)
     architecture, _, pretrained = rest.partition("/")
     library = import_open_clip()
     if not pretrained or architecture not in library.list_models():
-        raise ExtractError(
-            f"model {model}: {architecture!r} is neither a folder nor an architecture of "
-            f"open_clip; {EXPECTED}"
-        )
+        raise ExtractError(explain_unknown(model, rest, architecture))
     if library.is_pretrained_cfg(architecture, pretrained):
         return download_tag(model, architecture, pretrained)
-    return locate_weights_file(model, architecture, Path(pretrained))
+    return locate_weights_file(model, architecture, Path(pretrained).expanduser())
+
+
+def explain_unknown(model: str, rest: str, architecture: str) -> str:
+    """Return the message about a name that is no model, with the one that is probably meant."""
+    tags = import_open_clip().list_pretrained_tags_by_model(rest)
+    if tags:
+        return (
+            f"model {model}: name the weights too, {PREFIX}{rest}/TAG with one of {', '.join(tags)}"
+        )
+    clip = find_published(rest)
+    meant = f"; write {clip.open_clip_name}" if clip else f"; {EXPECTED}"
+    return (
+        f"model {model}: {architecture!r} is neither a folder nor an architecture of open_clip"
+        f"{meant}"
+    )
+
+
+def download_repository(model: str, repository: str) -> OpenClipFiles:
+    """Download a repository of the hub that holds a model of open_clip.
+
+    Raises:
+        ExtractError: if there is none, or the hub cannot be reached.
+    """
+    disable_progress_bars()
+    try:
+        folder = Path(snapshot_download(repository, allow_patterns=["*.json", "*.txt", "*.model"]))
+        if not any((folder / name).is_file() for name in FOLDER_WEIGHTS):
+            listed = HfApi().list_repo_files(repository, revision=folder.name)
+            weights = next((name for name in FOLDER_WEIGHTS if name in listed), None)
+            snapshot_download(repository, revision=folder.name, allow_patterns=weights)
+    except (OSError, ValueError, OfflineModeIsEnabled) as error:
+        raise ExtractError(f"model {model}: {explain_hub_error(error)}") from error
+    return replace(locate_in_folder(model, folder), commit=folder.name)
 
 
 def locate_in_folder(model: str, folder: Path) -> OpenClipFiles:
@@ -94,7 +141,7 @@ def locate_in_folder(model: str, folder: Path) -> OpenClipFiles:
             f"model {model} has no weights: expected one of {', '.join(FOLDER_WEIGHTS)} in {folder}"
         )
     check_weights_file(model, weights)
-    return OpenClipFiles(model, f"local-dir:{folder}", weights)
+    return OpenClipFiles(model, f"{LOCAL}{folder}", weights)
 
 
 def download_tag(model: str, architecture: str, tag: str) -> OpenClipFiles:
@@ -145,23 +192,8 @@ def locate_weights_file(model: str, architecture: str, weights: Path) -> OpenCli
 
 def check_weights_file(model: str, weights: Path) -> None:
     """Raise ExtractError if a weights file cannot be loaded without executing its code."""
-    if weights.suffix not in SUFFIXES:
-        raise ExtractError(
-            f"model {model}: {weights} is not a weights file, expected one of {', '.join(SUFFIXES)}"
-        )
-    if is_torchscript(weights):
-        plain = weights.with_name(f"{weights.stem}-weights.pt")
-        raise ExtractError(
-            f"{weights} is a TorchScript archive, which contains code; if you trust it, extract "
-            f'the weights: python -c "import torch; w = torch.jit.load({str(weights)!r}, '
-            "map_location='cpu').state_dict(); [w.pop(k, None) for k in ('input_resolution', "
-            f"'context_length', 'vocab_size')]; torch.save(dict(w), {str(plain)!r})\""
-        )
-
-
-def is_torchscript(path: Path) -> bool:
-    """Return whether a file is an archive written by torch.jit.save."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    kind = file_kind(weights)
+    if kind == TORCHSCRIPT:
+        raise ExtractError(describe_torchscript(weights))
+    if kind not in (SAFETENSORS, TORCH):
+        raise ExtractError(f"model {model}: {weights} is {kind}")

@@ -71,7 +71,7 @@ class ClipEncoder(ImageTowerMixin):
         network = load_network(files).to(device)
         limit_threads(network.num_parameters())
         settings = choose_settings(spec, device, network.num_parameters())
-        processor = load_processor(files)
+        processor = load_processor(files, network.config)
         preprocessing = make_preprocessing(files, processor, network.config.vision_config)
         tokenizer = load_tokenizer(files, network.config.text_config)
         pooled = PooledImageTower(cast_weights(network.vision_model, settings.dtype))

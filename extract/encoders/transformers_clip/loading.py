@@ -1,18 +1,40 @@
 """Load the network, image processor and tokenizer of a CLIP with transformers."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import (
+    AutoConfig,
     AutoImageProcessor,
-    AutoModel,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
 )
 from transformers.utils import logging
 
+from clip_cfr.extract.encoders.checkpoints.keys import (
+    OPEN_CLIP_ANCHORS,
+    TRANSFORMERS_ANCHORS,
+    has_anchor,
+    has_lora,
+    strip_prefix,
+)
+from clip_cfr.extract.encoders.checkpoints.read import Tensors, read_tensors
 from clip_cfr.extract.encoders.load_errors import convert_load_errors
+from clip_cfr.extract.encoders.transformers_clip.folders import (
+    LINEAR_HEADS,
+    find_folder_of,
+    read_configuration,
+)
+from clip_cfr.extract.encoders.transformers_clip.foreign import (
+    explain_lora,
+    explain_tower,
+    processor_command,
+)
 from clip_cfr.extract.encoders.transformers_clip.model_files import ModelFiles
 from clip_cfr.extract.errors import ExtractError
 
@@ -20,12 +42,17 @@ from clip_cfr.extract.errors import ExtractError
 LOCAL_FILES = {"local_files_only": True, "trust_remote_code": False}
 # Requested by name, so that loading fails if a tower does not have it.
 ATTENTION = "sdpa"
+PROCESSOR_FILES = (("preprocessor_config.json",), ("processor_config.json",))
 TOKENIZER_FILES = (
     ("tokenizer.json",),
     ("vocab.json", "merges.txt"),
     ("vocab.txt",),
     ("sentencepiece.bpe.model",),
 )
+# In old configurations, this means the highest token of the sentence.
+OLD_END_TOKEN = 2
+OLD_ENDING = "FeatureExtractor"
+BASE = "that of the model that it was trained from"
 
 
 def load_network(files: ModelFiles) -> PreTrainedModel:
@@ -35,29 +62,74 @@ def load_network(files: ModelFiles) -> PreTrainedModel:
         ExtractError: if the weights are damaged, incomplete or of another shape.
     """
     silence_transformers()
-    with convert_load_errors(files.model, "weights", files.folder):
-        network, report = AutoModel.from_pretrained(
-            files.folder,
+    remedy = f"correct config.json, or copy {BASE}"
+    with convert_load_errors(files.model, "configuration", files.folder, remedy):
+        config = AutoConfig.from_pretrained(files.folder, **LOCAL_FILES)
+    tensors = load_tensors(files)
+    with convert_load_errors(files.model, "weights", files.folder, remedy):
+        network, report = getattr(transformers, LINEAR_HEADS[config.model_type]).from_pretrained(
+            None,
+            config=config,
+            state_dict=tensors,
             dtype=torch.float32,
             attn_implementation=ATTENTION,
-            use_safetensors=files.weights[0].suffix == ".safetensors",
-            weights_only=True,
             # transformers initialises missing weights at random and, with this option, those of
             # another shape too. The report lists both, and both are refused below.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            **LOCAL_FILES,
         )
-    unusable = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
-    if unusable:
-        raise ExtractError(
-            f"model {files.model}: {len(unusable)} weights are missing or have another shape than "
-            f"in config.json, the first is {unusable[0]}; expected a complete CLIP"
-        )
+    mismatched = [key for key, *_ in report["mismatched_keys"]]
+    check_complete(files, tensors, sorted([*report["missing_keys"], *mismatched]))
     return network.eval().requires_grad_(False)
 
 
-def load_processor(files: ModelFiles) -> Any:
+def load_tensors(files: ModelFiles) -> Tensors:
+    """Return the weights under the names and in the shapes that transformers expects.
+
+    Raises:
+        ExtractError: if they are damaged, or those of another library.
+    """
+    tensors: Tensors = {}
+    for path in files.weights:
+        tensors |= read_tensors(files.model, path)
+    if has_lora(tensors):
+        raise ExtractError(f"model {files.model} {explain_lora(files.weights[0])}")
+    if has_anchor(tensors, OPEN_CLIP_ANCHORS) and not has_anchor(tensors, TRANSFORMERS_ANCHORS):
+        raise ExtractError(
+            f"model {files.model}: {files.weights[0]} holds weights in the names of open_clip; "
+            f"name open-clip:ARCHITECTURE/{files.weights[0]}"
+        )
+    tensors = strip_prefix(files.model, tensors, TRANSFORMERS_ANCHORS)
+    scale = tensors.get("logit_scale")
+    if scale is not None and scale.numel() == 1:  # DataParallel and FSDP save it with shape (1,).
+        tensors["logit_scale"] = scale.reshape(())
+    return tensors
+
+
+def check_complete(files: ModelFiles, tensors: Tensors, unusable: Sequence[str]) -> None:
+    """Raise ExtractError if weights are missing or have another shape.
+
+    Args:
+        files: the model.
+        tensors: the weights that were loaded, by name.
+        unusable: names of the weights that are missing or have another shape.
+    """
+    if not unusable:
+        return
+    configuration = read_configuration(files.folder)
+    for tower, other in (("vision", "text"), ("text", "vision")):
+        alone = any(name.startswith(f"{tower}_model.") for name in tensors)
+        if alone and not any(name.startswith(f"{other}_") for name in tensors):
+            alone_type = {"model_type": f"clip_{tower}_model"}
+            found = configuration | configuration.get(f"{tower}_config", {}) | alone_type
+            raise ExtractError(f"model {files.model} {explain_tower(files.folder, found)}")
+    raise ExtractError(
+        f"model {files.model}: {len(unusable)} weights are missing or have another shape than "
+        f"in config.json, the first is {unusable[0]}; expected a complete CLIP"
+    )
+
+
+def load_processor(files: ModelFiles, config: PreTrainedConfig) -> Any:
     """Load the image processor that uses Pillow and numpy, to read its configuration.
 
     Its backend is requested by name: transformers prefers torchvision if that is installed, which
@@ -66,8 +138,48 @@ def load_processor(files: ModelFiles) -> Any:
     Raises:
         ExtractError: if the image processor is damaged or missing.
     """
-    with convert_load_errors(files.model, "image processor", files.folder):
-        return AutoImageProcessor.from_pretrained(files.folder, backend="pil", **LOCAL_FILES)
+    folder = find_folder_of(files.folder, PROCESSOR_FILES)
+    if folder is None:
+        raise ExtractError(
+            f"model {files.model} has no image processor: expected preprocessor_config.json in "
+            f"{files.folder}; {copy_processor(files)}"
+        )
+    remedy = f"correct preprocessor_config.json, or copy {BASE}"
+    with convert_load_errors(files.model, "image processor", folder, remedy):
+        if old := old_processor_class(folder):
+            return old.from_pretrained(folder, local_files_only=True)
+        # Old files name no class: the model's then counts, whose configuration may lie elsewhere.
+        options = {} if names_class(folder) else {"config": config}
+        return AutoImageProcessor.from_pretrained(folder, backend="pil", **options, **LOCAL_FILES)
+
+
+def old_processor_class(folder: Path) -> Any:
+    """Return the class that an old name, such as CLIPFeatureExtractor, stands for; None if new."""
+    name = read_processor(folder).get("image_processor_type")
+    if not isinstance(name, str) or not name.endswith(OLD_ENDING):
+        return None
+    return getattr(transformers, f"{name.removesuffix(OLD_ENDING)}ImageProcessorPil", None)
+
+
+def names_class(folder: Path) -> bool:
+    """Return whether the configuration of an image processor names its class, or code."""
+    keys = ("image_processor_type", "feature_extractor_type", "auto_map")
+    return any(key in read_processor(folder) for key in keys)
+
+
+def read_processor(folder: Path) -> dict[str, Any]:
+    """Return the configuration of an image processor, as it lies in its file."""
+    path = folder / "preprocessor_config.json"
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    whole = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
+    return whole.get("image_processor", {})
+
+
+def copy_processor(files: ModelFiles) -> str:
+    """Return a phrase with the command that saves image processor and tokenizer."""
+    command = processor_command(files.folder, read_configuration(files.folder))
+    return f"save {BASE} there: {command}"
 
 
 def load_tokenizer(files: ModelFiles, tower: PreTrainedConfig) -> Any:
@@ -77,29 +189,52 @@ def load_tokenizer(files: ModelFiles, tower: PreTrainedConfig) -> Any:
         ExtractError: if the tokenizer is damaged, missing or belongs to another model.
     """
     # Without these files transformers creates a tokenizer with an empty vocabulary.
-    if not any(all((files.folder / name).exists() for name in names) for names in TOKENIZER_FILES):
+    folder = find_folder_of(files.folder, TOKENIZER_FILES)
+    if folder is None:
         raise ExtractError(
             f"model {files.model} has no tokenizer: expected tokenizer.json, or vocab.json and "
-            f"merges.txt, in {files.folder}"
+            f"merges.txt, in {files.folder}; {copy_processor(files)}"
         )
-    with convert_load_errors(files.model, "tokenizer", files.folder):
-        tokenizer = AutoTokenizer.from_pretrained(files.folder, **LOCAL_FILES)
+    remedy = f"copy {BASE}"
+    with convert_load_errors(files.model, "tokenizer", folder, remedy):
+        tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL_FILES)
         end_token = tokenizer("")["input_ids"][-1]
-    expected_end = pooled_token(tower)
-    if len(tokenizer) > tower.vocab_size or expected_end not in (None, end_token):
-        pooling = "" if expected_end is None else f" and pools at token {expected_end}"
-        raise ExtractError(
-            f"model {files.model}: its tokenizer has {len(tokenizer)} tokens and ends with "
-            f"{end_token}, its text tower has {tower.vocab_size}{pooling}; replace the tokenizer "
-            "by the one that the model was trained with"
-        )
+    check_tokenizer(files, tokenizer, end_token, tower)
     return tokenizer
 
 
-def pooled_token(tower: PreTrainedConfig) -> int | None:
-    """Return the token at which a text tower pools; None if it pools at the first position."""
-    if tower.model_type == "clip_text_model" and tower.eos_token_id == 2:
-        return tower.vocab_size - 1  # In old configurations, 2 means the token of highest index.
+def check_tokenizer(
+    files: ModelFiles, tokenizer: Any, end_token: int, tower: PreTrainedConfig
+) -> None:
+    """Raise ExtractError if a tokenizer does not belong to the text tower.
+
+    Args:
+        files: the model.
+        tokenizer: its tokenizer.
+        end_token: the token with which the tokenizer ends every sentence.
+        tower: the configuration of the text tower.
+    """
+    expected_end = pooled_token(tower, tokenizer)
+    if len(tokenizer) <= tower.vocab_size and expected_end in (None, end_token):
+        return
+    pooling = "" if expected_end is None else f" and pools at token {expected_end}"
+    remedy = "replace the tokenizer by the one that the model was trained with"
+    if len(tokenizer) <= tower.vocab_size and tower.eos_token_id == OLD_END_TOKEN:
+        remedy = f"set eos_token_id of text_config in config.json to {end_token}"
+    raise ExtractError(
+        f"model {files.model}: its tokenizer has {len(tokenizer)} tokens and ends with "
+        f"{end_token}, its text tower has {tower.vocab_size}{pooling}; {remedy}"
+    )
+
+
+def pooled_token(tower: PreTrainedConfig, tokenizer: Any) -> int | None:
+    """Return the token at which a text tower pools; None if it pools at the first position.
+
+    In old configurations that is the highest token of the sentence, which is the highest of the
+    tokenizer. The vocabulary of the tower may be padded beyond it.
+    """
+    if tower.model_type == "clip_text_model" and tower.eos_token_id == OLD_END_TOKEN:
+        return max(tokenizer.get_vocab().values())
     causal = ("clip_text_model", "metaclip_2_text_model")
     return tower.eos_token_id if tower.model_type in causal else None
 

@@ -1,4 +1,4 @@
-"""Locate the files of a transformers model: in a local folder, or downloaded from the hub."""
+"""Locate the files of a transformers model: local, or downloaded from the hub."""
 
 import hashlib
 import json
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from huggingface_hub.utils import disable_progress_bars
 
+from clip_cfr.extract.encoders.checkpoints.describe import describe_file
+from clip_cfr.extract.encoders.hub_errors import REMEDY, explain_hub_error
+from clip_cfr.extract.encoders.names import explain_name
+from clip_cfr.extract.encoders.transformers_clip.folders import (
+    CONFIGURATION,
+    check_model_type,
+    find_model_folder,
+    is_clip,
+)
+from clip_cfr.extract.encoders.transformers_clip.foreign import explain_folder, weights_in
 from clip_cfr.extract.errors import ExtractError
 
 # In the order in which transformers looks for them.
 SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
-CONFIGURATION_FILES = ("*.json", "*.txt")
-# Model types whose image embedding is a linear map of the pooled output of the image tower. SigLIP,
-# for one, has no such map: its pooled output is the embedding.
-LINEAR_HEADS = ("clip", "altclip", "chinese_clip", "metaclip_2")
-REMEDY = (
-    "name a local folder of a transformers CLIP with --model, such as the embedded "
-    "extract/tiny_clip, or download the model once on a machine that reaches the hub"
-)
+CONFIGURATION_FILES = ("*.json", "*.txt", "*.model")
+# Files of a training that end as weights do.
+NOT_WEIGHTS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "adapter_model")
 BLOCK_SIZE = 1 << 20
 
 
@@ -59,45 +59,81 @@ class ModelFiles:
 
 
 def locate_model(model: str, revision: str | None) -> ModelFiles:
-    """Locate the files of a CLIP; download them if `model` is not a local folder.
+    """Locate the files of a CLIP; download them if `model` is neither a local folder nor a file.
 
     Raises:
         ExtractError: if there are no files, the hub cannot be reached, or the model is not a CLIP.
     """
-    is_local = Path(model).is_dir()
-    if is_local and revision:
+    path = Path(model).expanduser()
+    if not path.exists():
+        folder = download_model(model, revision)
+        within = find_model_folder(model, folder)
+        return ModelFiles(model, within, folder.name, find_weights(model, within))
+    if revision:
         raise ExtractError(f"model {model} is a local folder and has no --revision; leave it out")
-    folder = Path(model) if is_local else download_model(model, revision)
-    check_model_type(model, folder)
-    commit = None if is_local else folder.name
-    return ModelFiles(model, folder, commit, find_weights(model, folder))
+    if not path.is_dir():
+        return locate_file(model, path)
+    folder = find_model_folder(model, path)
+    return ModelFiles(model, folder, None, find_weights(model, folder))
+
+
+def locate_file(model: str, path: Path) -> ModelFiles:
+    """Locate a model whose weights file is given; its other files lie beside it.
+
+    Raises:
+        ExtractError: if no configuration lies beside it; the message says what the file holds.
+    """
+    if not (path.parent / CONFIGURATION).is_file():
+        raise ExtractError(f"model {model} is a file, {describe_file(path)}")
+    check_model_type(model, path.parent)
+    if path.suffix in (".json", ".txt"):
+        raise ExtractError(f"model {model} is a file; name its folder, {path.parent}")
+    return ModelFiles(model, path.parent, None, (path,))
 
 
 def download_model(model: str, revision: str | None) -> Path:
     """Download a hub repository, pickled weights only if it has no others; return its folder."""
+    if explanation := explain_name(model):
+        raise ExtractError(f"model {model}: {explanation}")
+    at = f" at revision {revision}" if revision else ""
+    if looks_like_path(model):
+        raise ExtractError(f"model {model}: there is no such folder or file; {REMEDY}")
     disable_progress_bars()
-    patterns = [*CONFIGURATION_FILES, *SAFETENSORS]
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
-        if not match_first_pattern(folder, SAFETENSORS):
-            snapshot_download(model, revision=folder.name, allow_patterns=list(PICKLES))
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=downloaded("")))
+        inside = "" if (folder / CONFIGURATION).is_file() else name_of_clip_in(folder)
+        if inside:
+            snapshot_download(model, revision=folder.name, allow_patterns=downloaded(inside))
+        if not match_first_pattern(folder / inside, SAFETENSORS):
+            pickles = [f"{inside}{pattern}" for pattern in PICKLES]
+            snapshot_download(model, revision=folder.name, allow_patterns=pickles)
     except (OSError, ValueError) as error:
-        at = f" at revision {revision}" if revision else ""
         raise ExtractError(
-            f"model {model}{at} is not a local folder, and {explain_hub_error(error)}; {REMEDY}"
+            f"model {model}{at} is not a local folder, and {explain_hub_error(error)}"
         ) from error
+    check_downloaded_type(model, folder)
     return folder
 
 
-def explain_hub_error(error: OSError | ValueError) -> str:
-    """Return a phrase that says why nothing was downloaded."""
-    if isinstance(error, HFValidationError):
-        return "cannot be the name of a model on the Hugging Face hub"
-    if isinstance(error, RevisionNotFoundError):
-        return "the Hugging Face hub has no such revision of it"
-    if isinstance(error, RepositoryNotFoundError):
-        return "the Hugging Face hub has no such model, or it needs a login"
-    return "the Hugging Face hub cannot be reached and its local cache has no copy"
+def downloaded(inside: str) -> list[str]:
+    """Return the patterns of the files to download from a folder of a repository."""
+    return [inside + pattern for pattern in (*CONFIGURATION_FILES, *SAFETENSORS)]
+
+
+def name_of_clip_in(folder: Path) -> str:
+    """Return `NAME/` of the folder in a repository that holds a CLIP; empty if there is none."""
+    return next((f"{path.name}/" for path in sorted(folder.glob("*")) if is_clip(path)), "")
+
+
+def check_downloaded_type(model: str, folder: Path) -> None:
+    """Raise ExtractError if a repository holds a model of open_clip alone."""
+    if (folder / "open_clip_config.json").is_file() and not is_clip(folder):
+        raise ExtractError(f"model {model} is a model of open_clip; write open-clip:hf-hub:{model}")
+
+
+def looks_like_path(model: str) -> bool:
+    """Return whether a name can only be a path, as hub ids have one slash at most."""
+    return model.startswith((".", "/", "~")) or model.count("/") > 1 or "\\" in model
 
 
 def match_first_pattern(folder: Path, patterns: tuple[str, ...]) -> tuple[Path, ...]:
@@ -106,27 +142,54 @@ def match_first_pattern(folder: Path, patterns: tuple[str, ...]) -> tuple[Path, 
 
 
 def find_weights(model: str, folder: Path) -> tuple[Path, ...]:
-    """Return the weights files that transformers will load; ExtractError if there are none."""
-    weights = match_first_pattern(folder, SAFETENSORS + PICKLES)
+    """Return the weights files of a folder.
+
+    Raises:
+        ExtractError: if there are none, or shards are missing.
+    """
+    weights = match_first_pattern(folder, SAFETENSORS + PICKLES) or only_weights_in(folder)
     if not weights:
+        raise ExtractError(f"model {model} {explain_missing_weights(folder)}")
+    missing = missing_shards(folder, weights)
+    if missing:
         raise ExtractError(
-            f"model {model} has no weights: expected {SAFETENSORS[0]} or {PICKLES[0]} in {folder}"
+            f"model {model}: {', '.join(missing)} of its weights are missing in {folder}; copy or "
+            "download them"
         )
     return weights
 
 
-def check_model_type(model: str, folder: Path) -> None:
-    """Raise ExtractError if the folder does not hold a model with a linear image head."""
-    path = folder / "config.json"
+def has_weights(folder: Path) -> bool:
+    """Return whether a folder has weights under the names of transformers."""
+    return bool(match_first_pattern(folder, SAFETENSORS + PICKLES))
+
+
+def only_weights_in(folder: Path) -> tuple[Path, ...]:
+    """Return the only weights file with a name of its own; empty if there is not exactly one."""
+    found = [path for path in weights_in(folder) if not path.stem.startswith(NOT_WEIGHTS)]
+    return tuple(found) if len(found) == 1 else ()
+
+
+def explain_missing_weights(folder: Path) -> str:
+    """Return that a folder has no weights, and what it has instead; begins with a verb."""
+    several = [path.name for path in weights_in(folder) if not path.stem.startswith(NOT_WEIGHTS)]
+    expected = f"expected {SAFETENSORS[0]} or {PICKLES[0]} in {folder}"
+    if several:
+        return f"has several weights files, {', '.join(several)}: name one of them, or {expected}"
+    found = explain_folder(folder)
+    if found.startswith("has weights of"):
+        return found
+    return f"has no weights: {expected}"
+
+
+def missing_shards(folder: Path, weights: tuple[Path, ...]) -> list[str]:
+    """Return the names of shards that the index beside them lists, but that are not there."""
+    base = "model.safetensors" if weights[0].suffix == ".safetensors" else "pytorch_model.bin"
+    index = folder / f"{base}.index.json"
+    if (len(weights) == 1 and weights[0].name == base) or not index.is_file():
+        return []
     try:
-        model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
-    except FileNotFoundError as error:
-        raise ExtractError(f"model {model} has no config.json in {folder}; {REMEDY}") from error
-    except (ValueError, AttributeError) as error:
-        raise ExtractError(f"{path}: expected a JSON object ({error})") from error
-    if model_type not in LINEAR_HEADS:
-        raise ExtractError(
-            f"model {model} is of type {model_type!r}; expected one of {', '.join(LINEAR_HEADS)}, "
-            "whose image head is one linear map; embeddings computed elsewhere can be imported "
-            "with the command import"
-        )
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ExtractError(f"{index}: expected a JSON object with weight_map ({error})") from error
+    return sorted(names - {path.name for path in weights})

@@ -15,10 +15,11 @@ from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPM
 
 from clip_cfr.extract.encoders.base import Encoder
 from clip_cfr.extract.encoders.devices import choose_dtype
+from clip_cfr.extract.encoders.hub_errors import REMEDY
 from clip_cfr.extract.encoders.image_tower import start_copy_to_host
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec, fill_from_job
-from clip_cfr.extract.encoders.transformers_clip.model_files import REMEDY, locate_model
+from clip_cfr.extract.encoders.transformers_clip.model_files import locate_model
 from clip_cfr.extract.errors import ExtractError
 
 SENTENCES = ["a photo of a dog.", "a cat", "St. Bernard"]
@@ -261,7 +262,12 @@ def test_pickled_weights_do_not_execute_code(folder, tmp_path, monkeypatch):
     (folder / "model.safetensors").unlink()
     torch.save({"visual_projection.weight": Malicious()}, folder / "pytorch_model.bin")
     message = message_of(str(folder))
-    assert message.startswith(f"model {folder}: the weights in {folder} cannot be loaded (")
+    path = folder / "pytorch_model.bin"
+    assert message.startswith(
+        f"model {folder}: {path} holds pickled Python objects beside its weights, such as "
+        "posix.system, and loading those can execute code; if you trust the file, extract the "
+        "weights with python -c "
+    )
     assert not (tmp_path / "executed").exists()
 
 
@@ -281,9 +287,9 @@ def test_damaged_weights_are_an_error(folder):
     path.write_bytes(path.read_bytes()[:1000])
     message = message_of(str(folder))
     assert message.startswith(
-        f"model {folder}: the weights in {folder} cannot be loaded (SafetensorError: "
+        f"model {folder}: the weights in {path} are damaged or incomplete (SafetensorError: "
     )
-    assert message.endswith("; download the model again")
+    assert message.endswith("; copy or download the file again")
 
 
 def test_missing_weights_are_an_error(folder):
@@ -316,7 +322,8 @@ def test_a_missing_image_processor_is_an_error(folder):
     (folder / "preprocessor_config.json").unlink()
     message = message_of(str(folder))
     assert message.startswith(
-        f"model {folder}: the image processor in {folder} cannot be loaded (OSError: "
+        f"model {folder} has no image processor: expected preprocessor_config.json in {folder}; "
+        'save that of the model that it was trained from there: python -c "from transformers'
     )
 
 
@@ -328,9 +335,9 @@ def test_a_damaged_tokenizer_is_an_error(folder):
 
 def test_a_missing_tokenizer_is_an_error(folder):
     (folder / "tokenizer.json").unlink()
-    assert message_of(str(folder)) == (
+    assert message_of(str(folder)).startswith(
         f"model {folder} has no tokenizer: expected tokenizer.json, or vocab.json and "
-        f"merges.txt, in {folder}"
+        f"merges.txt, in {folder}; save that of the model that it was trained from there: "
     )
 
 
@@ -361,9 +368,7 @@ def test_a_tokenizer_of_another_model_is_an_error(folder, field, value, expected
 
 
 def test_a_folder_without_a_model_is_an_error(tmp_path):
-    assert message_of(str(tmp_path)) == (
-        f"model {tmp_path} has no config.json in {tmp_path}; {REMEDY}"
-    )
+    assert message_of(str(tmp_path)) == (f"model {tmp_path} is an empty folder; {REMEDY}")
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
@@ -380,10 +385,7 @@ def test_a_revision_of_a_local_folder_is_an_error(folder):
 
 def test_a_missing_folder_is_an_error(tmp_path):
     missing = str(tmp_path / "nowhere")
-    assert message_of(missing) == (
-        f"model {missing} is not a local folder, and cannot be the name of a model on the Hugging "
-        f"Face hub; {REMEDY}"
-    )
+    assert message_of(missing) == (f"model {missing}: there is no such folder or file; {REMEDY}")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 
 from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.open_clip import model_files
 from clip_cfr.extract.encoders.open_clip.loading import load_model
 from clip_cfr.extract.encoders.open_clip.model_files import EXPECTED, locate_model
 from clip_cfr.extract.encoders.spec import EncoderSpec
@@ -54,6 +56,60 @@ def test_an_architecture_takes_a_weights_file(small_resnet, architecture, tmp_pa
     np.testing.assert_array_equal(encoder.head().projection, other.head().projection)
     np.testing.assert_array_equal(encoder.embed_texts(sentence), other.embed_texts(sentence))
     assert encoder.provenance()["model"] == f"open-clip:{architecture}/{path}"
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda weights: {"state_dict": {f"module.{k}": t for k, t in weights.items()}, "epoch": 3},
+        lambda weights: {"model": {f"_orig_mod.{k}": t for k, t in weights.items()}, "loss": 0.1},
+        lambda weights: weights | {"classifier.weight": torch.zeros(2, 3)},
+        lambda weights: weights | {"logit_scale": weights["logit_scale"].reshape(1)},
+    ],
+)
+def test_checkpoints_of_training_scripts_are_read(small_resnet, folder, wrap):
+    torch.save(wrap(torch.load(folder / WEIGHTS, weights_only=True)), folder / WEIGHTS)
+    encoder, other = load(str(folder)), load(str(small_resnet))
+    sentence = ["a photo of a dog."]
+    np.testing.assert_array_equal(encoder.head().projection, other.head().projection)
+    np.testing.assert_array_equal(encoder.embed_texts(sentence), other.embed_texts(sentence))
+    assert encoder.head().logit_scale == other.head().logit_scale
+
+
+@pytest.mark.parametrize("name", ["", WEIGHTS])
+def test_a_folder_or_its_file_needs_no_prefix(small_resnet, name, caplog):
+    path = small_resnet / name
+    encoder = load_encoder(EncoderSpec(str(path), device="cpu"))
+    assert encoder.provenance()["model"] == str(path)
+    assert caplog.messages == [f"model {path} is one of open_clip: reading open-clip:{path}"]
+    np.testing.assert_array_equal(
+        encoder.head().projection, load(str(small_resnet)).head().projection
+    )
+
+
+def test_a_folder_of_both_libraries_is_read_with_transformers(small_clip, small_resnet, tmp_path):
+    folder = Path(shutil.copytree(small_clip, tmp_path / "both"))
+    shutil.copytree(small_resnet, folder, dirs_exist_ok=True)
+    encoder = load_encoder(EncoderSpec(str(folder), device="cpu"))
+    assert encoder.provenance()["architecture"]["class"] == "CLIPModel"
+
+
+def test_a_repository_in_the_local_hub_cache_needs_no_hub(small_resnet, tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    snapshot = tmp_path / "hub" / commit
+    shutil.copytree(small_resnet, snapshot)
+    monkeypatch.setattr(model_files, "snapshot_download", lambda *_, **options: str(snapshot))
+    encoder = load("hf-hub:someone/clip")
+    assert encoder.provenance()["revision"] == commit
+    assert encoder.provenance()["model"] == "open-clip:hf-hub:someone/clip"
+
+
+def test_a_repository_that_is_not_there_is_one_line(open_clip, monkeypatch):
+    def raise_error(*_, **options):
+        raise LocalEntryNotFoundError("no such repository in the cache")
+
+    monkeypatch.setattr(model_files, "snapshot_download", raise_error)
+    assert message_of("hf-hub:someone/clip").startswith("model open-clip:hf-hub:someone/clip: the ")
 
 
 def test_safe_weights_are_preferred(folder):
@@ -111,11 +167,25 @@ def test_neither_a_tag_nor_a_file_is_an_error(open_clip):
     )
 
 
-@pytest.mark.parametrize("name", ["", "RN50", "RN5000/openai", "nowhere/model"])
+@pytest.mark.parametrize("name", ["", "RN5000/openai", "nowhere/model"])
 def test_an_unknown_name_is_an_error(open_clip, name):
     assert message_of(name) == (
         f"model open-clip:{name}: {name.partition('/')[0]!r} is neither a folder nor an "
         f"architecture of open_clip; {EXPECTED}"
+    )
+
+
+def test_an_architecture_alone_is_an_error_with_its_tags(open_clip):
+    assert message_of("RN50") == (
+        "model open-clip:RN50: name the weights too, open-clip:RN50/TAG with one of openai, "
+        "yfcc15m, cc12m"
+    )
+
+
+def test_the_spelling_of_openai_is_explained(open_clip):
+    assert message_of("ViT-B/32") == (
+        "model open-clip:ViT-B/32: 'ViT-B' is neither a folder nor an architecture of open_clip; "
+        "write open-clip:ViT-B-32/openai"
     )
 
 
@@ -145,16 +215,17 @@ def test_a_damaged_configuration_is_an_error(folder):
     message = message_of(str(folder))
     start = f"model open-clip:{folder}: the configuration in {folder} cannot be loaded (ValueError"
     assert message.startswith(start)
-    assert message.endswith("; download the model again")
+    assert message.endswith("; correct open_clip_config.json")
 
 
 def test_missing_weights_are_an_error(folder):
     weights = torch.load(folder / WEIGHTS, weights_only=True)
     del weights["visual.attnpool.c_proj.bias"]
     torch.save(weights, folder / WEIGHTS)
-    message = message_of(str(folder))
-    start = f"model open-clip:{folder}: the weights in {folder} cannot be loaded (RuntimeError"
-    assert message.startswith(start)
+    assert message_of(str(folder)) == (
+        f"model open-clip:{folder}: 1 weights are missing in {folder / WEIGHTS}, the first is "
+        "visual.attnpool.c_proj.bias; name the architecture that the weights were trained with"
+    )
 
 
 class Malicious:
@@ -166,7 +237,9 @@ def test_pickled_weights_do_not_execute_code(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"logit_scale": Malicious()}, folder / WEIGHTS)
     message = message_of(str(folder))
-    assert message.startswith(f"model open-clip:{folder}: the weights in {folder} cannot be loaded")
+    path = folder / WEIGHTS
+    start = f"model open-clip:{folder}: {path} holds pickled Python objects beside its weights"
+    assert message.startswith(start)
     assert not (tmp_path / "executed").exists()
 
 
@@ -187,8 +260,8 @@ def test_a_torchscript_archive_is_an_error_with_a_command(folder, tmp_path):
 
 def test_a_file_of_another_type_is_an_error(tmp_path, open_clip):
     path = tmp_path / "weights.npz"
-    path.write_bytes(b"")
+    np.savez(path, weights=np.zeros(3))
     assert message_of(f"RN50/{path}") == (
-        f"model open-clip:RN50/{path}: {path} is not a weights file, expected one of .safetensors, "
-        ".pt, .pth, .bin"
+        f"model open-clip:RN50/{path}: {path} is an archive that torch.save did not write, such as "
+        "a zip or .npz file: unpack it, or take the model's PyTorch weights"
     )

@@ -1,0 +1,1 @@
+"""Weights files of any library: recognise them, read them without executing code, name them."""

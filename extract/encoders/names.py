@@ -1,0 +1,53 @@
+"""Explain model names in the spelling of another library."""
+
+import re
+
+from clip_cfr.extract.encoders.checkpoints.published import PublishedClip, find_published
+
+OPEN_CLIP = re.compile(r"^open[-_ ]?clip(_torch)?[:/]+", re.IGNORECASE)
+HUB_ADDRESS = re.compile(r"^(https?://)?(www\.)?(huggingface\.co|hf\.co)/([^/]+/[^/]+)")
+# How names of open_clip's architectures begin.
+ARCHITECTURE = re.compile(
+    r"^(vit|rn\d|eva\d|convnext|coca|roberta-vit|xlm-roberta|nllb-clip|mt5-xl|mobileclip|pe-core"
+    r"|vitamin|swin_|timm-)",
+    re.IGNORECASE,
+)
+
+
+def explain_name(name: str) -> str | None:
+    """Return a sentence on a name that another library spells so, with the name to give here.
+
+    None for a name that is none of those.
+    """
+    if name.startswith("hf-hub:"):
+        repository = name.removeprefix("hf-hub:")
+        return (
+            f"hf-hub: is the spelling of open_clip; write open-clip:{name} for a model of "
+            f"open_clip, or {repository} for one of transformers"
+        )
+    if name.startswith("local-dir:"):
+        folder = name.removeprefix("local-dir:")
+        return f"local-dir: is the spelling of open_clip; write open-clip:{folder}"
+    if prefix := OPEN_CLIP.match(name):
+        rest = name[prefix.end() :]
+        return f"names of open_clip's models begin with open-clip: here; write open-clip:{rest}"
+    if address := HUB_ADDRESS.match(name):
+        return f"a hub address; write the name of the model alone, {address.group(4)}"
+    if (clip := find_published(name)) and name != clip.hub_id:
+        return describe_spelling(clip)
+    if ARCHITECTURE.match(name):
+        form = name if "/" in name else f"{name}/TAG"
+        return (
+            f"it looks like a model of open_clip: write open-clip:{form}, or the hub id "
+            "ORGANISATION/NAME of a transformers CLIP"
+        )
+    return None
+
+
+def describe_spelling(clip: PublishedClip) -> str:
+    """Return a sentence on the spelling of a published CLIP in another library."""
+    transformers = f"{clip.hub_id} (transformers) or " if clip.hub_id else ""
+    return (
+        f"another library's spelling of {clip.architecture}; write "
+        f"{transformers}{clip.open_clip_name} (open_clip)"
+    )

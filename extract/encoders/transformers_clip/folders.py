@@ -1,0 +1,113 @@
+"""Find the folder of a CLIP at, below or above the one that the user named."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from clip_cfr.extract.encoders.transformers_clip.foreign import (
+    explain_folder,
+    explain_type,
+    joined_names,
+)
+from clip_cfr.extract.errors import ExtractError
+
+logger = logging.getLogger(__name__)
+CONFIGURATION = "config.json"
+# Model types whose image embedding is a linear map of the pooled output of the image tower, with
+# their classes in transformers. SigLIP, for one, has no such map: its pooled output is the
+# embedding.
+LINEAR_HEADS = {
+    "clip": "CLIPModel",
+    "altclip": "AltCLIPModel",
+    "chinese_clip": "ChineseCLIPModel",
+    "metaclip_2": "MetaClip2Model",
+}
+# Where processors are saved apart from the weights, below the model or beside it.
+PROCESSOR_FOLDERS = ("processor", "image_processor", "feature_extractor", "tokenizer")
+
+
+def find_model_folder(model: str, folder: Path) -> Path:
+    """Return the folder with the configuration of a CLIP: this one, or the only one inside it.
+
+    sentence-transformers keeps its CLIP in `0_CLIPModel`, the hub's cache in `snapshots/COMMIT`.
+
+    Raises:
+        ExtractError: if there is none; the message says what the folder holds instead.
+    """
+    if (folder / "adapter_config.json").is_file():
+        raise ExtractError(f"model {model} {explain_folder(folder)}")
+    if (folder / CONFIGURATION).is_file():
+        check_model_type(model, folder)
+        return folder
+    below = [path for path in subfolders(folder) if is_clip(path)]
+    if len(below) == 1:
+        logger.warning("model %s: taking the model in %s", model, below[0])
+        return below[0]
+    if below:
+        raise ExtractError(f"model {model} holds several models; name one: {joined_names(below)}")
+    if is_clip(folder.resolve().parent):
+        parent = folder.resolve().parent
+        raise ExtractError(f"model {model} has no {CONFIGURATION}; the model is in {parent}")
+    raise ExtractError(f"model {model} {explain_folder(folder)}")
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, and the models in the cache of the hub."""
+    return sorted(
+        path for path in (*folder.iterdir(), *folder.glob("snapshots/*")) if path.is_dir()
+    )
+
+
+def is_clip(folder: Path) -> bool:
+    """Return whether a folder holds the configuration of a supported model."""
+    try:
+        return read_configuration(folder).get("model_type") in LINEAR_HEADS
+    except (OSError, ExtractError):
+        return False
+
+
+def check_model_type(model: str, folder: Path) -> None:
+    """Raise ExtractError if the configuration is not that of a model with a linear image head."""
+    configuration = read_configuration(folder)
+    if configuration.get("model_type") not in LINEAR_HEADS:
+        raise ExtractError(
+            f"model {model} {explain_type(folder, configuration, list(LINEAR_HEADS))}"
+        )
+
+
+def read_configuration(folder: Path) -> dict[str, Any]:
+    """Return the content of config.json.
+
+    Raises:
+        ExtractError: if it is not a JSON object.
+    """
+    path = folder / CONFIGURATION
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ExtractError(f"{path}: expected a JSON object ({error})") from error
+    if not isinstance(found, dict):
+        raise ExtractError(f"{path}: expected a JSON object, found {type(found).__name__}")
+    return found
+
+
+def find_folder_of(folder: Path, alternatives: tuple[tuple[str, ...], ...]) -> Path | None:
+    """Return the folder that holds the files of an image processor or a tokenizer.
+
+    A checkpoint of a training often has them one folder up, and a model saved by hand in a folder
+    of their own.
+
+    Args:
+        folder: the folder of the weights.
+        alternatives: names of files; all of one alternative are needed.
+    """
+    folder = folder.resolve()
+    candidates = [folder, folder.parent]
+    candidates += [base / name for base in candidates[:2] for name in PROCESSOR_FOLDERS]
+    for candidate in candidates:
+        if any(all((candidate / name).is_file() for name in names) for names in alternatives):
+            if candidate != folder:
+                logger.warning("taking %s from %s", alternatives[0][0], candidate)
+            return candidate
+    return None
