@@ -31,6 +31,7 @@ from clip_cfr.cache.console import (  # noqa: E402
     print_log,
 )
 from clip_cfr.cache.packages import missing_package  # noqa: E402
+from clip_cfr.cache.terminal import flush_or_discard_output, make_streams_safe  # noqa: E402
 
 COMMANDS = {
     "demo": "clip_cfr.calibrate.commands.demo:demo",
@@ -56,6 +57,10 @@ class LazyGroup(click.Group):
     def __init__(self, *args, lazy: dict[str, str], **kwargs):
         super().__init__(*args, context_settings=CONTEXT, **kwargs)
         self.lazy = lazy
+
+    def main(self, *args, **kwargs):
+        make_streams_safe()
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*self.lazy, *super().list_commands(ctx)]
@@ -90,6 +95,7 @@ class LazyGroup(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:  # A closed pipe is no error: click ends quietly.
                 raise
+            flush_or_discard_output()
             message = escape_controls(f"{error.filename or 'output'}: {error.strerror}")
             raise click.ClickException(message) from error
 

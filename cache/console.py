@@ -15,8 +15,6 @@ from typing import Any
 
 import click
 
-# Click would report an unreadable file as wrong usage (exit code 2); here it is exit code 1.
-PATH = click.Path(path_type=Path, readable=False)
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 # Arguments that start this program in another process.
 COMMAND_LINE = (sys.executable, str(Path(__file__).parents[1] / "cli.py"))
@@ -34,6 +32,27 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace the output if it already exists."
 )
+
+
+class UserPath(click.Path):
+    """A path; `~` at its start is the home folder also where the shell does not expand it.
+
+    No shell does after `=`, as in `--out=~/run`.
+    """
+
+    def __init__(self):
+        # Click would report an unreadable file as wrong usage (exit code 2); here it is code 1.
+        super().__init__(path_type=Path, readable=False)
+
+    def convert(self, value, param, ctx) -> Path:
+        path = super().convert(value, param, ctx)
+        try:
+            return path.expanduser()
+        except RuntimeError:  # No user is called so: then the file is.
+            return path
+
+
+PATH = UserPath()
 
 
 class Command(click.Command):

@@ -131,8 +131,9 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         head = InitialHead(projection, bias, class_embeddings, clip_logit_scale)
         task = make_task(examples, head, tuple(map(str, self.classes_)))
         jax_setup.start(self.device)
-        experiment = Experiment(prepare(task), settings, seed)
-        self._keep(experiment, methods.fit(self.method, experiment))
+        with jax_setup.fixed_numerics():
+            experiment = Experiment(prepare(task), settings, seed)
+            self._keep(experiment, methods.fit(self.method, experiment))
         return self
 
     def decision_function(self, X: ArrayLike) -> Float[np.ndarray, "..."]:

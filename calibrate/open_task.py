@@ -74,5 +74,5 @@ def load_prepared(path: Path, device: str, hold_rows: int | None) -> Iterator[Pr
     """Yield the prepared task of a cache on a device; sets up JAX, so any process may call it."""
     reporter = LineReporter()
     start_jax(device, reporter)
-    with open_task(path, hold_rows, reporter) as opened:
+    with jax_setup.fixed_numerics(), open_task(path, hold_rows, reporter) as opened:
         yield prepare(opened.task, opened.resident_rows)

@@ -68,6 +68,7 @@ def calibrate_cache(
         if out is not None:
             target = stack.enter_context(reserve_run_folder(Path(out), overwrite, [path]))
         platform = start_jax(device, reporter)
+        stack.enter_context(jax_setup.fixed_numerics())
         imported = perf_counter()
         opened = stack.enter_context(open_task(path, hold_rows, reporter, val_fraction))
         prepared = prepare(opened.task, opened.resident_rows)

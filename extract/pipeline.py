@@ -65,7 +65,7 @@ def extract_dataset(
     check_engine_options(engine, ray_address, options.workers)
     out = Path(out or default_cache_name(dataset, options.shard))
     root = Path(root or Path("data") / dataset)
-    inputs = (root, data.metadata, data.prompts, Path(encoder.model))
+    inputs = (root, data.metadata, data.prompts, Path(encoder.model).expanduser())
     check_output(out, options.overwrite, inputs)
     unfinished = {} if options.overwrite else read_unfinished_job(out)
     manifest = load_dataset(dataset, root, data)

@@ -51,13 +51,14 @@ def bench_train(
         message("calibrate on a cache of the size of CelebA")
         result |= measure_large_cache(command_line, sizes)
         jax_setup.start("auto")
-        benchmark = make_benchmark(sizes)
-        message("whether the PyTorch loops compute the same losses")
-        comparable = check_pytorch_loops(benchmark, folder)
-        message(f"stages and loops, {repeats} repeats")
-        result |= measure_training(benchmark, comparable, repeats)
-        message("grids")
-        result |= measure_grid(benchmark, folder) | measure_gpu_grid(benchmark, folder)
+        with jax_setup.fixed_numerics():
+            benchmark = make_benchmark(sizes)
+            message("whether the PyTorch loops compute the same losses")
+            comparable = check_pytorch_loops(benchmark, folder)
+            message(f"stages and loops, {repeats} repeats")
+            result |= measure_training(benchmark, comparable, repeats)
+            message("grids")
+            result |= measure_grid(benchmark, folder) | measure_gpu_grid(benchmark, folder)
     missing = {f"speedup_vs_{name}": reason for name, reason in comparable.objections.items()}
     if "gpu_grid_ratio" not in result:
         missing["gpu_grid_ratio"] = NO_GPU

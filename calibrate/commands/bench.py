@@ -12,6 +12,7 @@ from clip_cfr.cache.console import (
     json_option,
     report_measuring,
 )
+from clip_cfr.calibrate.runtime.environment import import_jax
 
 
 @click.command("train", cls=Command)
@@ -31,6 +32,7 @@ def train(repeats, quick, as_json):
       clip-cfr bench train
       clip-cfr bench train --repeats 3 --json
     """
+    import_jax()
     from clip_cfr.calibrate.bench.run import bench_train
     from clip_cfr.calibrate.bench.sizes import FULL, QUICK
     from clip_cfr.calibrate.bench.table import ROWS, title

@@ -14,6 +14,7 @@ from clip_cfr.calibrate.commands.options import (
 )
 from clip_cfr.calibrate.commands.show import format_option, print_result, show_next_steps
 from clip_cfr.calibrate.methods import METHODS
+from clip_cfr.calibrate.runtime.environment import import_jax
 
 INTERRUPTED = (
     "interrupted; nothing was written. calibrate always starts from the beginning; grid keeps "
@@ -72,6 +73,7 @@ def calibrate(
     started = perf_counter()
     settings = make_settings(ctx, preset, values)
 
+    import_jax()
     from clip_cfr.cache.runs.run import default_run_directory
     from clip_cfr.calibrate.pipeline import calibrate_cache, describe_failures
     from clip_cfr.calibrate.progress import show_progress
@@ -96,7 +98,9 @@ def calibrate(
     except RunNotWritten as error:  # Show the result even if the run folder cannot be written.
         print_result(error.result, as_json, form)
         raise
-    print_result(result, as_json, form)
-    show_next_steps(result, out)
+    try:
+        print_result(result, as_json, form)
+    finally:  # Say where the run is even if standard output is full.
+        show_next_steps(result, out)
     if result.failures:
         raise click.ClickException(describe_failures(result.failures))

@@ -16,6 +16,7 @@ from clip_cfr.calibrate.commands.options import (
 )
 from clip_cfr.calibrate.commands.show import format_option, print_grid
 from clip_cfr.calibrate.methods import METHODS
+from clip_cfr.calibrate.runtime.environment import import_jax
 
 
 @click.command(cls=Command)
@@ -117,6 +118,7 @@ def grid(
     """
     settings = make_settings(ctx, preset, values)
 
+    import_jax()
     from clip_cfr.calibrate.grid.job import prepare_grid
     from clip_cfr.calibrate.grid.run import run_grid
     from clip_cfr.calibrate.grid.space import read_space
@@ -141,7 +143,9 @@ def grid(
     )
     with exit_on_interrupt(interrupted):
         result = run_grid(job, device=device, workers=workers)
-    print_grid(result, as_json, form)
-    echo(f"grid written to {job.directory}", err=True)
+    try:
+        print_grid(result, as_json, form)
+    finally:  # Say where the grid is even if standard output is full.
+        echo(f"grid written to {job.directory}", err=True)
     echo(f"next: {program_name()} show {shlex.quote(str(job.directory))}", err=True)
     result.check_any_complete()

@@ -18,7 +18,7 @@ from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.axes import Axis, Value
 from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
 from clip_cfr.calibrate.grid.space import Space, check_space
-from clip_cfr.calibrate.grid.storage import check_url, url_of_file
+from clip_cfr.calibrate.grid.storage import parse_url, url_of_file
 from clip_cfr.calibrate.grid.study import DEFAULT_NAME
 from clip_cfr.calibrate.runtime.resident_rows import choose_resident_rows
 
@@ -71,7 +71,7 @@ def prepare_grid(
     """
     cache, fixed = Path(cache), settings or Settings()
     space = check_space(space, fixed, methods)
-    check_storage(storage, overwrite)
+    url = storage and parse_storage(storage, overwrite)
     info = read_info(cache)
     shape, dtype = info["features"]["shape"], info["features"]["dtype"]
     check_not_shard(cache, info["provenance"], shape[0])
@@ -99,17 +99,20 @@ def prepare_grid(
         sampler=sampler,
         plan=plan,
         directory=directory,
-        url=storage or url_of_file(directory / STUDY),
+        url=url or url_of_file(directory / STUDY),
         name=directory.resolve().name if storage else DEFAULT_NAME,
     )
 
 
-def check_storage(storage: str | None, overwrite: bool) -> None:
-    """Raise SettingsError if a storage is no URL, or would have to be overwritten."""
-    if storage is None:
-        return
-    check_url(storage)
+def parse_storage(storage: str, overwrite: bool) -> str:
+    """Return the URL of a storage.
+
+    Raises:
+        SettingsError: if it is no URL of a shared storage, or would have to be overwritten.
+    """
+    url = parse_url(storage)
     if overwrite:
         raise SettingsError(
             "--overwrite removes the study.db of the folder only; leave out --storage"
         )
+    return url

@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 
+from clip_cfr.cache.terminal import make_streams_safe
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.grid.grid_plan import GridPlan
 from clip_cfr.calibrate.grid.progress import GridReporter
@@ -82,6 +83,7 @@ def started(processes: Sequence[BaseProcess]) -> Iterator[None]:
 
 def run_process(plan: GridPlan, url: str, name: str, load: LoadTask, errors: Queue) -> None:
     """Run the loop of one process; put its error into the queue of the parent process."""
+    make_streams_safe()
     try:
         with open_searches(url, name, plan) as searches:
             run_worker(searches.all, load, ignore_step)

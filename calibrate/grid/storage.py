@@ -1,5 +1,6 @@
 """The database that stores the studies of a grid: its URL, its connection, its errors."""
 
+import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.grid.mask_secrets import mask_secrets
 
+IN_MEMORY = ":memory:"
 LOCK_TIMEOUT_SECONDS = 60
 CONNECT_ATTEMPTS = 5
 UNREADABLE = "{}: not a database that Optuna can use: {}; name another with --out or --storage"
@@ -34,15 +36,32 @@ def display_url(url: str) -> str:
     return mask_secrets(parts.render_as_string(hide_password=True))
 
 
-def check_url(url: str) -> None:
-    """Raise SettingsError if a text is no storage URL."""
+def parse_url(url: str) -> str:
+    """Return a storage URL, with `~` at the start of a file's path replaced by the home folder.
+
+    Raises:
+        SettingsError: if it is no storage URL, or names a database in memory.
+    """
     try:
-        make_url(url).get_dialect()
+        parts = make_url(url)
+        parts.get_dialect()
     except (ArgumentError, SQLAlchemyError, ValueError) as error:
         raise SettingsError(
             f"--storage {mask_secrets(url)}: expected a database URL that Optuna accepts, such as "
             "sqlite:///study.db, mysql+pymysql://USER@HOST/NAME or postgresql://USER@HOST/NAME"
         ) from error
+    if parts.get_backend_name() != "sqlite":
+        return url
+    path = parts.database or IN_MEMORY
+    if IN_MEMORY in path or parts.query.get("mode") == "memory":
+        raise SettingsError(
+            f"--storage {url}: a database in memory ends with its process, so no other can share "
+            "it and no run can resume it; name a file, such as sqlite:///study.db, or leave out "
+            "--storage"
+        )
+    if not path.startswith("~"):
+        return url
+    return parts.set(database=os.path.expanduser(path)).render_as_string(hide_password=False)
 
 
 @contextmanager

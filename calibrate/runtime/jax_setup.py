@@ -15,12 +15,20 @@ COMPILE_EVENTS = (
     "/jax/core/compile/jaxpr_to_mlir_module_duration",
     "/jax/core/compile/backend_compile_duration",
 )
+# Settings that change results, or that the core is not written for.
+FIXED_SETTINGS = {
+    "jax_enable_x64": False,
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_transfer_guard": "allow",
+}
 
 
 def start(device: str) -> str:
     """Set up JAX and return the platform that it computes on.
 
-    Compiled programs are kept in the user's cache folder, so that later runs need not compile.
+    Compiled programs are kept in the user's cache folder, or where JAX_COMPILATION_CACHE_DIR says,
+    so that later runs need not compile.
 
     Args:
         device: `auto`, `cpu` or `gpu`.
@@ -30,10 +38,28 @@ def start(device: str) -> str:
     """
     # Without access to that folder JAX compiles again: slower, but no reason for a warning.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
-    jax.config.update("jax_compilation_cache_dir", str(user_cache_path("clip-cfr") / "jax"))
+    if not jax.config.jax_compilation_cache_dir:
+        folder = str(user_cache_path("clip-cfr") / "jax")
+        jax.config.update("jax_compilation_cache_dir", folder)
     # Keep programs that compile fast too: a run has dozens of them.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     return select_device(device)
+
+
+@contextmanager
+def fixed_numerics() -> Iterator[None]:
+    """Compute as the tests do in the block, whatever the environment or the caller has set.
+
+    The core computes in float32 throughout, and a seed means the same random numbers everywhere.
+    """
+    before = {name: getattr(jax.config, name) for name in FIXED_SETTINGS}
+    try:
+        for name, value in FIXED_SETTINGS.items():
+            jax.config.update(name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
 
 
 def select_device(name: str) -> str:
@@ -45,17 +71,42 @@ def select_device(name: str) -> str:
     Raises:
         CalibrationError: JAX has no such device.
     """
-    if name == "auto":
-        return jax.default_backend()
+    platforms = jax.config.jax_platforms
+    if name == "cpu" and platforms and "cpu" not in platforms.split(","):
+        # As asked for, instead of the platforms in JAX_PLATFORMS; without effect once JAX runs.
+        jax.config.update("jax_platforms", "cpu")
     try:
+        if name == "auto":
+            return jax.default_backend()
         jax.config.update("jax_default_device", jax.devices(name)[0])
-    except RuntimeError as error:
-        platforms = ", ".join(sorted({device.platform for device in jax.devices()}))
-        raise CalibrationError(
-            f"--device {name}: JAX finds no such device, only {platforms}; leave the option out, "
-            "or install JAX for it"
-        ) from error
+    # JAX asserts that it has a backend, and has none if JAX_PLATFORMS names missing ones only.
+    except (RuntimeError, AssertionError) as error:
+        raise CalibrationError(describe_missing_device(name, platforms, error)) from error
     return name
+
+
+def describe_missing_device(name: str, platforms: str | None, error: Exception) -> str:
+    """Return the message about a device that JAX does not find.
+
+    Args:
+        name: the value of --device.
+        platforms: the platforms that JAX_PLATFORMS allows; None or empty for all.
+        error: JAX's error.
+    """
+    why = (str(error).splitlines() or [""])[0].partition(" (set JAX_PLATFORMS")[0]
+    if platforms and (name == "auto" or name not in platforms.split(",")):
+        reason = f" ({why})" if why else ""
+        return (
+            f"--device {name}: JAX finds no such device among JAX_PLATFORMS={platforms}{reason}; "
+            "unset JAX_PLATFORMS, or give --device cpu"
+        )
+    if name == "auto":
+        return f"JAX finds no device: {why}; unset JAX_PLATFORM_NAME, or give --device cpu"
+    found = ", ".join(sorted({device.platform for device in jax.devices()}))
+    return (
+        f"--device {name}: JAX finds no such device, only {found}; leave the option out, or "
+        "install JAX for it"
+    )
 
 
 @dataclass

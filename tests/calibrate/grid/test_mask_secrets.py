@@ -4,7 +4,7 @@ import pytest
 
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.grid.mask_secrets import mask_secrets
-from clip_cfr.calibrate.grid.storage import check_url, display_url
+from clip_cfr.calibrate.grid.storage import display_url, parse_url
 
 WITH_SECRETS = {
     "mysql+pymysql://ann:hunter2@host/db": "mysql+pymysql://ann:***@host/db",
@@ -48,6 +48,6 @@ def test_neither_the_stored_url_nor_a_refusal_has_the_password():
     assert found == "mysql+pymysql://ann:***@host/db?ssl_key=a&ssl_key_password=***"
     for url in ("nosql://ann:hunter2@host/db", "ann:hunter2@host", "host=h password=hunter2"):
         with pytest.raises(SettingsError) as error:
-            check_url(url)
+            parse_url(url)
         assert "hunter2" not in str(error.value)
         assert str(error.value).startswith(f"--storage {mask_secrets(url)}: expected a database")

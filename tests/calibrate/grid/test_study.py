@@ -10,7 +10,7 @@ import pytest
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.grid.axes import Choices
 from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
-from clip_cfr.calibrate.grid.storage import check_url, display_url, url_of_file
+from clip_cfr.calibrate.grid.storage import display_url, parse_url, url_of_file
 from clip_cfr.calibrate.grid.study import IDENTITY, identity_differences, open_searches
 from clip_cfr.calibrate.grid.trials import claim_trial, finished_trials, point_results
 from tests.calibrate.grid.plans import SPACE, open_plan, quick_plan
@@ -202,11 +202,28 @@ class TestStorage:
     @pytest.mark.parametrize("url", ["study.db", "", "cheese://host/db", "redis://host"])
     def test_an_invalid_url_is_refused(self, url):
         with pytest.raises(SettingsError) as error:
-            check_url(url)
+            parse_url(url)
         assert str(error.value) == (
             f"--storage {url}: expected a database URL that Optuna accepts, such as "
             "sqlite:///study.db, mysql+pymysql://USER@HOST/NAME or postgresql://USER@HOST/NAME"
         )
+
+    @pytest.mark.parametrize(
+        "url",
+        ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?cache=shared&uri=true"],
+    )
+    def test_a_database_in_memory_is_refused(self, url):
+        with pytest.raises(SettingsError) as error:
+            parse_url(url)
+        assert str(error.value) == (
+            f"--storage {url}: a database in memory ends with its process, so no other can share "
+            "it and no run can resume it; name a file, such as sqlite:///study.db, or leave out "
+            "--storage"
+        )
+
+    def test_a_tilde_is_the_home_folder(self, monkeypatch):
+        monkeypatch.setenv("HOME", "/home/me")
+        assert parse_url("sqlite:///~/study.db") == "sqlite:////home/me/study.db"
 
     def test_a_database_that_fails_says_how_to_resume(self, url, plan, tmp_path):
         def lose_the_file():

@@ -10,6 +10,8 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.runtime.jax_setup import (
     COMPILE_EVENTS,
     CompileTimer,
+    describe_missing_device,
+    fixed_numerics,
     select_device,
     time_compilation,
 )
@@ -75,3 +77,27 @@ def test_overlapping_spans_count_once(spans, seconds):
         timer.record(COMPILE_EVENTS[0], *span, fun_name="train")
         timer.record("/jax/checkpoint/write", *span)
     assert timer.seconds == seconds
+
+
+def test_settings_that_change_results_are_fixed_in_the_block_only():
+    jax.config.update("jax_enable_x64", True)
+    try:
+        with fixed_numerics():
+            assert jnp.ones(1).dtype == jnp.float32
+        assert jnp.ones(1).dtype == jnp.float64
+    finally:
+        jax.config.update("jax_enable_x64", False)
+
+
+def test_a_device_that_jax_platforms_excludes_is_an_error():
+    assert describe_missing_device("gpu", "cpu", RuntimeError("Unknown backend: 'gpu'\n...")) == (
+        "--device gpu: JAX finds no such device among JAX_PLATFORMS=cpu (Unknown backend: 'gpu'); "
+        "unset JAX_PLATFORMS, or give --device cpu"
+    )
+    assert describe_missing_device("auto", "cuda", AssertionError()) == (
+        "--device auto: JAX finds no such device among JAX_PLATFORMS=cuda; unset JAX_PLATFORMS, "
+        "or give --device cpu"
+    )
+    assert describe_missing_device("auto", None, RuntimeError("no platform 'x'")) == (
+        "JAX finds no device: no platform 'x'; unset JAX_PLATFORM_NAME, or give --device cpu"
+    )
