@@ -30,6 +30,7 @@ from clip_cfr.cache.console import (  # noqa: E402
     insert_program_name,
     print_log,
 )
+from clip_cfr.cache.files.descriptors import raise_limit  # noqa: E402
 from clip_cfr.cache.packages import missing_package  # noqa: E402
 from clip_cfr.cache.terminal import flush_or_discard_output, make_streams_safe  # noqa: E402
 
@@ -48,6 +49,7 @@ BENCHMARKS = {
     "train": "clip_cfr.calibrate.commands.bench:train",
     "extract": "clip_cfr.extract.bench.command:extract",
 }
+TOO_MANY_FILES = "too many open files: raise their limit, for example with `ulimit -n 1024`"
 SMALLER = "take fewer steps, smaller batches or pools, or fewer rows"
 
 
@@ -60,6 +62,7 @@ class LazyGroup(click.Group):
 
     def main(self, *args, **kwargs):
         make_streams_safe()
+        raise_limit()
         return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -96,6 +99,8 @@ class LazyGroup(click.Group):
             if error.errno == errno.EPIPE:  # A closed pipe is no error: click ends quietly.
                 raise
             flush_or_discard_output()
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise click.ClickException(TOO_MANY_FILES) from error
             message = escape_controls(f"{error.filename or 'output'}: {error.strerror}")
             raise click.ClickException(message) from error
 

@@ -88,6 +88,7 @@ def prepare_grid(
     )
     digests = (plan.digest, plan.legacy_digest)
     directory = Path(out) if out else default_grid_directory(cache.stem, digests)
+    url = url or url_of_file(directory / STUDY)
     make_grid_folder(directory, overwrite)
     if storage:
         check_same_grid(directory, digests)
@@ -99,7 +100,7 @@ def prepare_grid(
         sampler=sampler,
         plan=plan,
         directory=directory,
-        url=url or url_of_file(directory / STUDY),
+        url=url,
         name=directory.resolve().name if storage else DEFAULT_NAME,
     )
 

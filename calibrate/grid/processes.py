@@ -8,12 +8,16 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 
+from clip_cfr.cache.files.descriptors import free_descriptors
 from clip_cfr.cache.terminal import make_streams_safe
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.grid.grid_plan import GridPlan
 from clip_cfr.calibrate.grid.progress import GridReporter
 from clip_cfr.calibrate.grid.study import open_searches
 from clip_cfr.calibrate.grid.worker import POLL_SECONDS, LoadTask, all_finished, run_worker
+
+# Open files of this process: those that each worker needs, and those that something else may.
+WORKER_DESCRIPTORS, RESERVED_DESCRIPTORS = 3, 10
 
 
 def run_processes(
@@ -39,6 +43,7 @@ def run_processes(
         CalibrationError: every process ended before the last point was finished.
         Exception: the error of a process, if none is left.
     """
+    check_open_files(workers)
     context = get_context("spawn")
     errors = context.Queue()
     arguments = (plan, url, name, load, errors)
@@ -56,6 +61,16 @@ def run_processes(
         f"all worker processes ended before the last point (exit codes {codes}); finished points "
         "are kept, run the same command to resume"
     )
+
+
+def check_open_files(workers: int) -> None:
+    """Raise CalibrationError if the limit of open files is too low for worker processes."""
+    free, needed = free_descriptors(), RESERVED_DESCRIPTORS + WORKER_DESCRIPTORS * workers
+    if free is not None and free < needed:
+        raise CalibrationError(
+            f"--workers {workers} needs {needed} more open files, and their limit leaves {free}; "
+            "raise it, for example with `ulimit -n 1024`, or give fewer --workers"
+        )
 
 
 def count_alive(processes: Sequence[BaseProcess]) -> int:

@@ -24,7 +24,18 @@ FAILED = "{}: the database failed: {}; finished points are kept, run the same co
 
 
 def url_of_file(path: Path) -> str:
-    """Return the storage URL of an SQLite file; its name may contain any characters."""
+    """Return the storage URL of an SQLite file; its name may contain any characters.
+
+    Raises:
+        SettingsError: the name is not UTF-8.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            f"--out {path.parent}: this path is not UTF-8, so the database of the grid cannot be "
+            "opened there; give another --out, or change into the folder and give a relative one"
+        ) from error
     return URL.create("sqlite", database=str(path)).render_as_string()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from clip_cfr.extract.encoders.base import Encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
+from clip_cfr.extract.errors import ExtractError
 
 logger = logging.getLogger(__name__)
 PREFIX = "open-clip:"
@@ -17,6 +18,7 @@ def load_encoder(spec: EncoderSpec) -> Encoder:
         ExtractError: if the model, device or compute type does not exist, the weights are damaged,
             or the image head is not linear.
     """
+    check_path(spec.model)
     named = spec.model.startswith(PREFIX)
     if named or is_open_clip_folder(spec.model):
         if not named:
@@ -29,6 +31,17 @@ def load_encoder(spec: EncoderSpec) -> Encoder:
     from clip_cfr.extract.encoders.transformers_clip.encoder import ClipEncoder
 
     return ClipEncoder.load(spec)
+
+
+def check_path(model: str) -> None:
+    """Raise ExtractError if a path is not UTF-8: safetensors and tokenizers cannot open it."""
+    try:
+        model.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ExtractError(
+            f"model {model}: its path is not UTF-8, which the libraries that load models need; "
+            "rename it, or link it under another name"
+        ) from error
 
 
 def is_open_clip_folder(model: str) -> bool:

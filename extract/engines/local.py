@@ -12,7 +12,11 @@ from clip_cfr.extract.engines.batch_size import choose_batch_size
 from clip_cfr.extract.engines.microbatches import LaunchedBatch, MicrobatchEncoder
 from clip_cfr.extract.images.batches import PixelBatch, load_batches
 from clip_cfr.extract.images.read import PixelReader
-from clip_cfr.extract.images.workers import choose_num_workers, estimate_decode_seconds
+from clip_cfr.extract.images.workers import (
+    choose_num_workers,
+    count_workers_that_fit,
+    estimate_decode_seconds,
+)
 
 
 class LocalEngine:
@@ -37,7 +41,7 @@ class LocalEngine:
             reader,
             request.manifest.rows.ids,
             request.batches(),
-            workers=decode_workers(model.device, reader, request),
+            workers=limit_workers(decode_workers(model.device, reader, request), message),
             pin_memory=on_gpu,
         )
         in_flight, max_in_flight = deque(), 1 if on_gpu else 0
@@ -56,6 +60,18 @@ def decode_workers(device: torch.device, reader: PixelReader, request: EncodingR
         return request.workers
     seconds = estimate_decode_seconds(reader, request.manifest.rows.ids, request.rows)
     return choose_num_workers(device, seconds)
+
+
+def limit_workers(workers: int, message: Callable[[str], None]) -> int:
+    """Return how many of `workers` can start; report it if those are fewer."""
+    fitting = count_workers_that_fit(workers)
+    if fitting < workers:
+        instead = f"starting {fitting}" if fitting else "decoding in this process"
+        message(
+            f"warning: the limit of open files (ulimit -n) is too low for {workers} worker "
+            f"processes: {instead}"
+        )
+    return fitting
 
 
 def fetch_batch(batch: PixelBatch, launched: LaunchedBatch) -> EncodedBatch:

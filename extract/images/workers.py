@@ -1,9 +1,11 @@
 """Worker processes that decode images: how many, how they start, and how they end."""
 
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -13,12 +15,18 @@ from types import TracebackType
 
 import torch
 
+from clip_cfr.cache.files.descriptors import free_descriptors
 from clip_cfr.extract.images.read import PixelReader
 
 # From the start of a worker to its first result; most of it is the import of torch.
 START_SECONDS = 4.0
 SAMPLE_SIZE = 4
 CORES_PER_CPU_WORKER = 4
+# Open files of this process: those that each worker needs, and those that something else may.
+WORKER_DESCRIPTORS, RESERVED_DESCRIPTORS = 4, 10
+# Leaves room for `/pymp-XXXXXXXX/listener-XXXXXXXX`.
+MAX_SOCKET_FOLDER = 70
+SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 # Imported by the server that workers are forked from, so that none of them imports torch again.
 PRELOADED = "clip_cfr.extract.images.batches"
 
@@ -64,9 +72,34 @@ def start_context() -> BaseContext:
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    prepare_sockets()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
     return context
+
+
+def count_workers_that_fit(workers: int) -> int:
+    """Return how many of `workers` processes the limit of open files allows."""
+    free = free_descriptors()
+    if free is None:
+        return workers
+    return min(workers, max(0, free - RESERVED_DESCRIPTORS) // WORKER_DESCRIPTORS)
+
+
+def prepare_sockets() -> None:
+    """Let multiprocessing put its sockets into a short folder if that of temporary files is long.
+
+    The path of a socket has 104 bytes at most on some systems. multiprocessing chooses the folder
+    once, and keeps it.
+    """
+    if len(os.fsencode(tempfile.gettempdir())) <= MAX_SOCKET_FOLDER:
+        return
+    before = tempfile.tempdir
+    tempfile.tempdir = next((f for f in SHORT_FOLDERS if os.access(f, os.W_OK)), before)
+    try:
+        multiprocessing.util.get_temp_dir()
+    finally:
+        tempfile.tempdir = before
 
 
 def initialise_worker(worker_id: int) -> None:

@@ -14,6 +14,7 @@ from clip_cfr.extract.datasets.common.class_names import (
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.overrides import override_class_names, override_prompts
 from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED, draw_splits
+from clip_cfr.extract.datasets.common.unencodable import check_encodable
 from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.manifest.manifest import Manifest
 
@@ -38,7 +39,7 @@ def finish_manifest(
 
     Raises:
         OptionError: if an option does not fit the data set.
-        ExtractError: if the prompts file is not valid.
+        ExtractError: if the prompts file is not valid, or a path or name is not UTF-8.
     """
     if options.class_names is not None:
         manifest = override_class_names(manifest, options.class_names)
@@ -46,6 +47,7 @@ def finish_manifest(
         manifest = override_prompts(manifest, options.prompts)
     if options.val_fraction is not None:
         manifest = draw_val(manifest, options.val_fraction, options.seed)
+    check_encodable(manifest)
     warnings = [*warn_of_names(manifest), *warn_of_empty_splits(manifest)]
     if has_prompts:
         warnings += warn_of_prompts(manifest)

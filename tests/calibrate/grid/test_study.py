@@ -221,6 +221,14 @@ class TestStorage:
             "--storage"
         )
 
+    def test_a_path_that_is_no_text_is_refused(self):
+        with pytest.raises(SettingsError) as error:
+            url_of_file(Path("a\udce9b/study.db"))
+        assert str(error.value) == (
+            "--out a\udce9b: this path is not UTF-8, so the database of the grid cannot be opened "
+            "there; give another --out, or change into the folder and give a relative one"
+        )
+
     def test_a_tilde_is_the_home_folder(self, monkeypatch):
         monkeypatch.setenv("HOME", "/home/me")
         assert parse_url("sqlite:///~/study.db") == "sqlite:////home/me/study.db"

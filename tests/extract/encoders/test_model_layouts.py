@@ -460,6 +460,13 @@ def test_names_of_other_libraries_are_explained(name, meant):
     assert message_of(name) == f"model {name}: {meant}"
 
 
+def test_a_path_that_is_no_text_is_an_error():
+    assert message_of("a\udce9b/clip") == (
+        "model a\udce9b/clip: its path is not UTF-8, which the libraries that load models need; "
+        "rename it, or link it under another name"
+    )
+
+
 def test_an_empty_configuration_type_is_named(folder):
     edit_json(folder / "config.json", model_type=None)
     assert message_of(folder).startswith(

@@ -1,5 +1,7 @@
 """What every manifest gets after its loader."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -128,3 +130,24 @@ def test_says_how_prompts_spell_names(tmp_path):
         ("fox",),
     )
     assert finish(manifest, class_names=("sea_lion", "fox")).warnings == ("first",)
+
+
+def test_a_path_that_is_not_utf8_is_refused_before_encoding(tmp_path):
+    manifest = make_manifest(tmp_path, [0, 1, 2])
+    ids = ("a.jpg", "b\udce9.jpg", "c\udce9.jpg")
+    with pytest.raises(ExtractError) as caught:
+        finish(replace(manifest, rows=replace(manifest.rows, ids=ids)))
+    assert str(caught.value) == (
+        "mine: the path of the image b\udce9.jpg and 1 others is not UTF-8, and the cache holds "
+        "paths as text; rename it, for example with `convmv -f latin1 -t utf8 -r --notest` on the "
+        "folder"
+    )
+
+
+def test_a_name_that_is_not_utf8_is_refused_before_encoding(tmp_path):
+    with pytest.raises(ExtractError) as caught:
+        finish(make_manifest(tmp_path, [0, 1, 2], names=("cat", "d\udcf6g")))
+    assert str(caught.value) == (
+        "mine: the name d\udcf6g of a class or attribute value is not UTF-8; give names with "
+        "--class-names, in a terminal that uses UTF-8"
+    )
