@@ -1,6 +1,7 @@
 """Explain why a model cannot be downloaded from the Hugging Face hub."""
 
 import errno
+import os
 
 from huggingface_hub import is_offline_mode
 from huggingface_hub.errors import (
@@ -29,7 +30,22 @@ def explain_hub_error(error: OSError | ValueError) -> str:
         return f"the hub's cache{where} cannot be written: {error.strerror}; see HF_HOME"
     if is_offline_mode():
         return (
-            "the hub's local cache has no copy, and HF_HUB_OFFLINE forbids to download one: unset "
-            f"it, or set HF_HOME to the cache that has it; or {REMEDY}"
+            f"the hub's local cache has no copy, and {offline_variable()} forbids to download one: "
+            f"unset it, or set HF_HOME to the cache that has it; or {REMEDY}"
         )
     return f"the Hugging Face hub cannot be reached and its local cache has no copy; {REMEDY}"
+
+
+def explain_incomplete() -> str:
+    """Return a phrase on files that may be missing in the hub's local cache only."""
+    unset = f", with {offline_variable()} unset" if is_offline_mode() else ""
+    return (
+        "if the hub has more files of the model, the copy in its local cache is incomplete: run "
+        f"again where the hub can be reached{unset}"
+    )
+
+
+def offline_variable() -> str:
+    """Return the name of the variable that keeps the hub from being contacted."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    return next((name for name in names if os.environ.get(name)), names[0])

@@ -9,7 +9,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.utils import disable_progress_bars
 
 from clip_cfr.extract.encoders.checkpoints.describe import describe_file
-from clip_cfr.extract.encoders.hub_errors import REMEDY, explain_hub_error
+from clip_cfr.extract.encoders.hub_errors import REMEDY, explain_hub_error, explain_incomplete
 from clip_cfr.extract.encoders.names import explain_name
 from clip_cfr.extract.encoders.transformers_clip.folders import (
     CONFIGURATION,
@@ -66,15 +66,28 @@ def locate_model(model: str, revision: str | None) -> ModelFiles:
     """
     path = Path(model).expanduser()
     if not path.exists():
-        folder = download_model(model, revision)
-        within = find_model_folder(model, folder)
-        return ModelFiles(model, within, folder.name, find_weights(model, within))
+        return locate_download(model, download_model(model, revision))
     if revision:
         raise ExtractError(f"model {model} is a local folder and has no --revision; leave it out")
     if not path.is_dir():
         return locate_file(model, path)
     folder = find_model_folder(model, path)
     return ModelFiles(model, folder, None, find_weights(model, folder))
+
+
+def locate_download(model: str, folder: Path) -> ModelFiles:
+    """Locate the files of a model in the hub's local cache.
+
+    Raises:
+        ExtractError: if files are missing there, or the model is not a CLIP.
+    """
+    try:
+        within = find_model_folder(model, folder)
+        return ModelFiles(model, within, folder.name, find_weights(model, within))
+    except ExtractError as error:
+        if (folder / CONFIGURATION).is_file() and has_weights(folder):
+            raise
+        raise ExtractError(f"{error}; {explain_incomplete()}") from error
 
 
 def locate_file(model: str, path: Path) -> ModelFiles:

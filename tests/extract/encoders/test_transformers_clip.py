@@ -412,7 +412,7 @@ def test_a_prompt_that_is_too_long_is_an_error(encoder, small_clip):
     assert encoder.embed_texts([sentence[1:]]).shape == (1, 16)
 
 
-def locate_without_hub(hub_home: Path) -> str:
+def locate_without_hub(hub_home: Path, **variables: str) -> str:
     """Return the output of `locate_model` for a hub id in a process that cannot reach the hub."""
     code = (
         "from clip_cfr.extract.errors import ExtractError\n"
@@ -423,7 +423,7 @@ def locate_without_hub(hub_home: Path) -> str:
     unreachable = {"HF_HOME": str(hub_home), "HF_ENDPOINT": "http://127.0.0.1:1"}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **unreachable},
+        env={**os.environ, **unreachable, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -439,13 +439,48 @@ def test_an_unreachable_hub_is_one_line(tmp_path):
     )
 
 
-def test_a_model_in_the_local_hub_cache_needs_no_hub(small_clip, tmp_path):
-    commit = "0123456789abcdef0123456789abcdef01234567"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def snapshot(small_clip, tmp_path) -> Path:
+    """Return the folder of a model in a local cache of the hub in `tmp_path`."""
     repository = tmp_path / "hub" / "models--someone--clip"
-    shutil.copytree(small_clip, repository / "snapshots" / commit)
+    shutil.copytree(small_clip, repository / "snapshots" / COMMIT)
     (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(commit)
-    assert locate_without_hub(tmp_path) == f"{commit}\n"
+    (repository / "refs" / "main").write_text(COMMIT)
+    return repository / "snapshots" / COMMIT
+
+
+@pytest.mark.parametrize("variables", [{}, {"HF_HUB_OFFLINE": "1"}, {"TRANSFORMERS_OFFLINE": "1"}])
+def test_a_model_in_the_local_hub_cache_needs_no_hub(snapshot, tmp_path, variables):
+    assert locate_without_hub(tmp_path, **variables) == f"{COMMIT}\n"
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_a_model_that_may_not_be_downloaded_names_the_variable(tmp_path, variable):
+    assert locate_without_hub(tmp_path, **{variable: "1"}) == (
+        "model someone/clip is not a local folder, and the hub's local cache has no copy, and "
+        f"{variable} forbids to download one: unset it, or set HF_HOME to the cache that has it; "
+        f"or {REMEDY}\n"
+    )
+
+
+def test_an_incomplete_copy_in_the_hub_cache_is_named(snapshot, tmp_path):
+    (snapshot / "model.safetensors").unlink()
+    assert locate_without_hub(tmp_path, HF_HUB_OFFLINE="1") == (
+        "model someone/clip has no weights: expected model.safetensors or pytorch_model.bin in "
+        f"{snapshot}; if the hub has more files of the model, the copy in its local cache is "
+        "incomplete: run again where the hub can be reached, with HF_HUB_OFFLINE unset\n"
+    )
+
+
+def test_a_model_of_sentence_transformers_in_the_hub_cache_is_taken(snapshot, tmp_path):
+    (snapshot / "0_CLIPModel").mkdir()
+    for path in [path for path in snapshot.iterdir() if path.is_file()]:
+        path.rename(snapshot / "0_CLIPModel" / path.name)
+    found = locate_without_hub(tmp_path, HF_HUB_OFFLINE="1").splitlines()
+    assert found[-1] == COMMIT
 
 
 def test_sharded_weights_are_hashed_in_order(folder):
