@@ -84,6 +84,8 @@ def locate_model(model: str, revision: str | None) -> OpenClipFiles:
     if rest.startswith(HUB):
         return download_repository(model, rest.removeprefix(HUB))
     path = Path(rest).expanduser()
+    if path.name == CONFIGURATION_FILE:
+        path = path.parent
     if rest and path.is_dir():
         return locate_in_folder(model, path)
     if rest and path.is_file() and (path.parent / CONFIGURATION_FILE).is_file():

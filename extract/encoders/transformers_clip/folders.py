@@ -74,6 +74,11 @@ def check_model_type(model: str, folder: Path) -> None:
         raise ExtractError(
             f"model {model} {explain_type(folder, configuration, list(LINEAR_HEADS))}"
         )
+    if configuration.get("quantization_config"):
+        raise ExtractError(
+            f"model {model} has quantised weights, as quantization_config in its config.json says; "
+            "take the model before quantisation, and choose the type to compute in with --dtype"
+        )
 
 
 def read_configuration(folder: Path) -> dict[str, Any]:

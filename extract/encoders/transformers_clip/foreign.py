@@ -69,8 +69,8 @@ def explain_adapter(folder: Path) -> str:
         f"CLIPProcessor.from_pretrained({base!r}).save_pretrained({merged!r})"
     )
     return (
-        f"is an adapter of PEFT ({kind}) of {base}, not a whole model; merge them with "
-        f"{python_command(program)} and name {merged}"
+        f"is an adapter of PEFT ({kind}) of {base}, not a whole model; merge them (pip install "
+        f"peft) with {python_command(program)} and name {merged}"
     )
 
 

@@ -13,7 +13,6 @@ from clip_cfr.extract.encoders.hub_errors import REMEDY, explain_hub_error, expl
 from clip_cfr.extract.encoders.names import explain_name
 from clip_cfr.extract.encoders.transformers_clip.folders import (
     CONFIGURATION,
-    check_model_type,
     find_model_folder,
     is_clip,
 )
@@ -69,6 +68,8 @@ def locate_model(model: str, revision: str | None) -> ModelFiles:
         return locate_download(model, download_model(model, revision))
     if revision:
         raise ExtractError(f"model {model} is a local folder and has no --revision; leave it out")
+    if path.suffix == ".json":
+        path = path.parent
     if not path.is_dir():
         return locate_file(model, path)
     folder = find_model_folder(model, path)
@@ -96,11 +97,10 @@ def locate_file(model: str, path: Path) -> ModelFiles:
     Raises:
         ExtractError: if no configuration lies beside it; the message says what the file holds.
     """
-    if not (path.parent / CONFIGURATION).is_file():
+    parts = (CONFIGURATION, "adapter_config.json")
+    if not any((path.parent / name).is_file() for name in parts):
         raise ExtractError(f"model {model} is a file, {describe_file(path)}")
-    check_model_type(model, path.parent)
-    if path.suffix in (".json", ".txt"):
-        raise ExtractError(f"model {model} is a file; name its folder, {path.parent}")
+    find_model_folder(model, path.parent)
     return ModelFiles(model, path.parent, None, (path,))
 
 

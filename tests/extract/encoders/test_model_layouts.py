@@ -156,6 +156,18 @@ def test_the_file_of_the_weights_is_taken_for_its_folder(folder, encoder):
     assert found.provenance()["weights_sha256"] == encoder.provenance()["weights_sha256"]
 
 
+def test_the_configuration_file_is_taken_for_its_folder(folder, encoder):
+    assert_same_model(load(folder / "config.json"), encoder)
+
+
+def test_quantised_weights_are_named(folder):
+    edit_json(folder / "config.json", quantization_config={"quant_method": "bitsandbytes"})
+    assert message_of(folder) == (
+        f"model {folder} has quantised weights, as quantization_config in its config.json says; "
+        "take the model before quantisation, and choose the type to compute in with --dtype"
+    )
+
+
 @pytest.mark.parametrize("below", ["0_CLIPModel", "snapshots/0123abcd"])
 def test_the_only_model_inside_a_folder_is_taken(small_clip, tmp_path, encoder, caplog, below):
     folder = tmp_path / "model"
@@ -267,9 +279,14 @@ def test_an_adapter_is_named_with_the_command_that_merges_it(tmp_path):
     message = message_of(folder)
     assert message.startswith(
         f"model {folder} is an adapter of PEFT (LORA) of openai/clip-vit-base-patch32, not a whole "
-        'model; merge them with python -c "from peft import PeftModel; '
+        'model; merge them (pip install peft) with python -c "from peft import PeftModel; '
     )
     assert message.endswith(f" and name {folder}-merged")
+
+
+def test_the_file_of_an_adapter_is_named_as_its_folder(tmp_path):
+    write_adapter(tmp_path)
+    assert "is an adapter of PEFT (LORA)" in message_of(tmp_path / "adapter_model.safetensors")
 
 
 def test_an_adapter_beside_the_whole_model_is_not_ignored(folder):
