@@ -5,7 +5,9 @@ import re
 from clip_cfr.extract.encoders.checkpoints.published import PublishedClip, find_published
 
 OPEN_CLIP = re.compile(r"^open[-_ ]?clip(_torch)?[:/]+", re.IGNORECASE)
-HUB_ADDRESS = re.compile(r"^(https?://)?(www\.)?(huggingface\.co|hf\.co)/([^/]+/[^/]+)")
+HUB_ADDRESS = re.compile(
+    r"^(?:hf:/|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co))/([^/]+/[^/]+)"
+)
 # How names of open_clip's architectures begin.
 ARCHITECTURE = re.compile(
     r"^(vit|rn\d|eva\d|convnext|coca|roberta-vit|xlm-roberta|nllb-clip|mt5-xl|mobileclip|pe-core"
@@ -32,9 +34,13 @@ def explain_name(name: str) -> str | None:
         rest = name[prefix.end() :]
         return f"names of open_clip's models begin with open-clip: here; write open-clip:{rest}"
     if address := HUB_ADDRESS.match(name):
-        return f"a hub address; write the name of the model alone, {address.group(4)}"
-    if (clip := find_published(name)) and name != clip.hub_id:
-        return describe_spelling(clip)
+        return f"a hub address; write the name of the model alone, {address.group(1)}"
+    clip = find_published(name)
+    return describe_spelling(clip) if clip and name != clip.hub_id else None
+
+
+def guess_meaning(name: str) -> str | None:
+    """Return a sentence on a name that no hub has, if it looks like a model of open_clip."""
     if ARCHITECTURE.match(name):
         form = name if "/" in name else f"{name}/TAG"
         return (

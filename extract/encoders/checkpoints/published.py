@@ -70,7 +70,7 @@ def spellings(clip: PublishedClip) -> set[str]:
 def normalise_name(name: str) -> str:
     """Return a name in lower case, without punctuation and what libraries add around it."""
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    plain = re.sub(r"^(sentencetransformers|openai|huggingface)?(clip)?", "", plain)
+    plain = re.sub(r"^(openai|huggingface)?(clip)?", "", plain)
     return re.sub(r"(px|quickgelu|openai|pt)+$", "", plain)
 
 

@@ -1,6 +1,7 @@
 """Load the network, image processor and tokenizer of a CLIP with transformers."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ from clip_cfr.extract.errors import ExtractError
 LOCAL_FILES = {"local_files_only": True, "trust_remote_code": False}
 # Requested by name, so that loading fails if a tower does not have it.
 ATTENTION = "sdpa"
+TOKEN_EMBEDDING = "text_model.embeddings.token_embedding.weight"
+LAYER = re.compile(r"(vision|text)_model\..*\blayers?\.\d+\.")
 PROCESSOR_FILES = (("preprocessor_config.json",), ("processor_config.json",))
 TOKENIZER_FILES = (
     ("tokenizer.json",),
@@ -66,6 +69,10 @@ def load_network(files: ModelFiles) -> PreTrainedModel:
     with convert_load_errors(files.model, "configuration", files.folder, remedy):
         config = AutoConfig.from_pretrained(files.folder, **LOCAL_FILES)
     tensors = load_tensors(files)
+    embedding = tensors.get(TOKEN_EMBEDDING)
+    if embedding is not None and config.text_config.model_type == "clip_text_model":
+        # A vocabulary may be padded in the weights or in config.json alone.
+        config.text_config.vocab_size = len(embedding)
     with convert_load_errors(files.model, "weights", files.folder, remedy):
         network, report = getattr(transformers, LINEAR_HEADS[config.model_type]).from_pretrained(
             None,
@@ -78,8 +85,9 @@ def load_network(files: ModelFiles) -> PreTrainedModel:
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    mismatched = [key for key, *_ in report["mismatched_keys"]]
-    check_complete(files, tensors, sorted([*report["missing_keys"], *mismatched]))
+    check_complete(files, tensors, sorted(report["missing_keys"]))
+    check_shapes(files, sorted(report["mismatched_keys"]))
+    check_layers(files, sorted(report["unexpected_keys"]))
     return network.eval().requires_grad_(False)
 
 
@@ -106,15 +114,48 @@ def load_tensors(files: ModelFiles) -> Tensors:
     return tensors
 
 
-def check_complete(files: ModelFiles, tensors: Tensors, unusable: Sequence[str]) -> None:
-    """Raise ExtractError if weights are missing or have another shape.
+def check_shapes(files: ModelFiles, mismatched: Sequence[tuple]) -> None:
+    """Raise ExtractError if weights have another shape than the model.
+
+    Args:
+        files: the model.
+        mismatched: name, shape in the file and shape in the model of each such weight.
+    """
+    if mismatched:
+        name, found, expected = mismatched[0]
+        raise ExtractError(
+            f"model {files.model}: {len(mismatched)} weights have another shape than in "
+            f"config.json, the first is {name}: found {tuple(found)}, expected {tuple(expected)}; "
+            f"correct config.json, or copy {BASE}"
+        )
+
+
+def check_layers(files: ModelFiles, unexpected: Sequence[str]) -> None:
+    """Raise ExtractError if the weights have more layers than the model.
+
+    Other weights that a CLIP does not have, such as a classifier's, are ignored.
+
+    Args:
+        files: the model.
+        unexpected: names of the weights that the model does not have.
+    """
+    layers = [name for name in unexpected if LAYER.match(name)]
+    if layers:
+        raise ExtractError(
+            f"model {files.model}: its weights have more layers than config.json, the first weight "
+            f"beyond is {layers[0]}; correct config.json, or copy {BASE}"
+        )
+
+
+def check_complete(files: ModelFiles, tensors: Tensors, missing: Sequence[str]) -> None:
+    """Raise ExtractError if weights are missing.
 
     Args:
         files: the model.
         tensors: the weights that were loaded, by name.
-        unusable: names of the weights that are missing or have another shape.
+        missing: names of the missing weights.
     """
-    if not unusable:
+    if not missing:
         return
     configuration = read_configuration(files.folder)
     for tower, other in (("vision", "text"), ("text", "vision")):
@@ -124,8 +165,8 @@ def check_complete(files: ModelFiles, tensors: Tensors, unusable: Sequence[str])
             found = configuration | configuration.get(f"{tower}_config", {}) | alone_type
             raise ExtractError(f"model {files.model} {explain_tower(files.folder, found)}")
     raise ExtractError(
-        f"model {files.model}: {len(unusable)} weights are missing or have another shape than "
-        f"in config.json, the first is {unusable[0]}; expected a complete CLIP"
+        f"model {files.model}: {len(missing)} weights are missing, the first is {missing[0]}; "
+        "expected a complete CLIP, with as many layers as in config.json"
     )
 
 

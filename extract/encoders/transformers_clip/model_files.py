@@ -10,7 +10,7 @@ from huggingface_hub.utils import disable_progress_bars
 
 from clip_cfr.extract.encoders.checkpoints.describe import describe_file
 from clip_cfr.extract.encoders.hub_errors import REMEDY, explain_hub_error, explain_incomplete
-from clip_cfr.extract.encoders.names import explain_name
+from clip_cfr.extract.encoders.names import explain_name, guess_meaning
 from clip_cfr.extract.encoders.transformers_clip.folders import (
     CONFIGURATION,
     find_model_folder,
@@ -121,9 +121,8 @@ def download_model(model: str, revision: str | None) -> Path:
             pickles = [f"{inside}{pattern}" for pattern in PICKLES]
             snapshot_download(model, revision=folder.name, allow_patterns=pickles)
     except (OSError, ValueError) as error:
-        raise ExtractError(
-            f"model {model}{at} is not a local folder, and {explain_hub_error(error)}"
-        ) from error
+        why = guess_meaning(model) or explain_hub_error(error)
+        raise ExtractError(f"model {model}{at} is not a local folder, and {why}") from error
     check_downloaded_type(model, folder)
     return folder
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 from transformers import (
     CLIPConfig,
@@ -22,6 +23,7 @@ from transformers import (
 
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
+from clip_cfr.extract.encoders.transformers_clip import model_files
 from clip_cfr.extract.errors import ExtractError
 
 SENTENCES = ["a photo of a dog.", "a cat"]
@@ -62,6 +64,10 @@ def assert_same_model(found, expected) -> None:
     assert found.head().logit_scale == expected.head().logit_scale
     np.testing.assert_array_equal(found.embed_texts(SENTENCES), expected.embed_texts(SENTENCES))
     assert found.preprocessing == expected.preprocessing
+
+
+def raise_not_found(*_, **options):
+    raise LocalEntryNotFoundError("no such repository in the cache")
 
 
 def run_offered(message: str, **replaced: str) -> None:
@@ -128,6 +134,20 @@ def test_a_padded_vocabulary_with_the_old_end_token_is_taken(folder, weights, en
     config = json.loads((folder / "config.json").read_text())
     config["text_config"] |= {"vocab_size": len(weights[name]), "eos_token_id": 2}
     (folder / "config.json").write_text(json.dumps(config))
+    assert_same_model(load(folder), encoder)
+
+
+@pytest.mark.parametrize("rows", [-1, 62])
+def test_the_weights_say_how_large_the_vocabulary_is(folder, weights, encoder, rows):
+    """Padded for speed after config.json was written, or config.json padded alone."""
+    if rows > 0:
+        name = "text_model.embeddings.token_embedding.weight"
+        weights[name] = torch.nn.functional.pad(weights[name], (0, 0, 0, rows))
+        save_file(weights, folder / "model.safetensors")
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        config["text_config"]["vocab_size"] += 62
+        (folder / "config.json").write_text(json.dumps(config))
     assert_same_model(load(folder), encoder)
 
 
@@ -467,14 +487,33 @@ def test_spellings_of_published_models_are_explained(name, hub_id, architecture)
             "a hub address; write the name of the model alone, lab/clip",
         ),
         (
-            "EVA02-L-14/merged2b",
-            "it looks like a model of open_clip: write open-clip:EVA02-L-14/merged2b, or the hub "
-            "id ORGANISATION/NAME of a transformers CLIP",
+            "hf://lab/clip",
+            "a hub address; write the name of the model alone, lab/clip",
         ),
     ],
 )
 def test_names_of_other_libraries_are_explained(name, meant):
     assert message_of(name) == f"model {name}: {meant}"
+
+
+def test_a_name_that_the_hub_lacks_may_be_one_of_open_clip(monkeypatch):
+    monkeypatch.setattr(model_files, "snapshot_download", raise_not_found)
+    assert message_of("EVA02-L-14/merged2b") == (
+        "model EVA02-L-14/merged2b is not a local folder, and it looks like a model of open_clip: "
+        "write open-clip:EVA02-L-14/merged2b, or the hub id ORGANISATION/NAME of a transformers "
+        "CLIP"
+    )
+
+
+def test_more_layers_than_in_the_configuration_are_an_error(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"]["num_hidden_layers"] = 1
+    (folder / "config.json").write_text(json.dumps(config))
+    message = message_of(folder)
+    assert message.startswith(
+        f"model {folder}: its weights have more layers than config.json, the first weight beyond "
+        "is vision_model.encoder.layers.1.layer_norm1."
+    )
 
 
 def test_a_path_that_is_no_text_is_an_error():

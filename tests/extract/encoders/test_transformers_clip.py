@@ -297,16 +297,17 @@ def test_missing_weights_are_an_error(folder):
     del weights["visual_projection.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     assert message_of(str(folder)) == (
-        f"model {folder}: 1 weights are missing or have another shape than in config.json, the "
-        "first is visual_projection.weight; expected a complete CLIP"
+        f"model {folder}: 1 weights are missing, the first is visual_projection.weight; expected a "
+        "complete CLIP, with as many layers as in config.json"
     )
 
 
 def test_weights_of_another_shape_are_an_error(folder):
     edit_json(folder / "config.json", projection_dim=17)
     assert message_of(str(folder)) == (
-        f"model {folder}: 2 weights are missing or have another shape than in config.json, the "
-        "first is text_projection.weight; expected a complete CLIP"
+        f"model {folder}: 2 weights have another shape than in config.json, the first is "
+        "text_projection.weight: found (16, 20), expected (17, 20); correct config.json, or copy "
+        "that of the model that it was trained from"
     )
 
 
