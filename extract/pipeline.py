@@ -12,6 +12,7 @@ from clip_cfr.extract.datasets import find_dataset, load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.encoders.spec import EncoderSpec, fill_from_job
 from clip_cfr.extract.errors import OptionError
+from clip_cfr.extract.import_torch import import_torch
 from clip_cfr.extract.manifest.shards import default_cache_name
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.progress import LineReporter, ProgressReporter
@@ -70,6 +71,7 @@ def extract_dataset(
     unfinished = {} if options.overwrite else read_unfinished_job(out)
     manifest = load_dataset(dataset, root, data)
     reporter.message(f"loading {encoder.model}")
+    import_torch()
     from clip_cfr.extract.run import extract_manifest
 
     spec = fill_from_job(encoder, unfinished)

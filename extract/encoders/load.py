@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from clip_cfr.extract.encoders.base import Encoder
+from clip_cfr.extract.encoders.hub_errors import REMEDY
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 
@@ -18,7 +19,7 @@ def load_encoder(spec: EncoderSpec) -> Encoder:
         ExtractError: if the model, device or compute type does not exist, the weights are damaged,
             or the image head is not linear.
     """
-    check_path(spec.model)
+    check_name(spec.model)
     named = spec.model.startswith(PREFIX)
     if named or is_open_clip_folder(spec.model):
         if not named:
@@ -33,8 +34,10 @@ def load_encoder(spec: EncoderSpec) -> Encoder:
     return ClipEncoder.load(spec)
 
 
-def check_path(model: str) -> None:
-    """Raise ExtractError if a path is not UTF-8: safetensors and tokenizers cannot open it."""
+def check_name(model: str) -> None:
+    """Raise ExtractError if a name is empty, or not UTF-8: then no library can open its files."""
+    if not model.strip():
+        raise ExtractError(f"--model is empty; {REMEDY}")
     try:
         model.encode("utf-8")
     except UnicodeEncodeError as error:

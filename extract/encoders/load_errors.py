@@ -1,6 +1,7 @@
 """Convert the errors of model libraries to one line."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def convert_load_errors(model: str, part: str, folder: Path, remedy: str) -> Ite
     # transformers, open_clip, torch, safetensors and tokenizers each raise exceptions of their own,
     # down to bare Exception.
     except Exception as error:
+        if sys.flags.optimize > 1:
+            remedy = "transformers needs docstrings: unset PYTHONOPTIMIZE, or run without -OO"
         raise ExtractError(
             f"model {model}: the {part} in {folder} cannot be loaded "
             f"({type(error).__name__}: {first_line(error)}); {remedy}"

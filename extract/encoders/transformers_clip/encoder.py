@@ -23,10 +23,10 @@ from clip_cfr.extract.encoders.image_tower import (
     find_bad_weight,
 )
 from clip_cfr.extract.encoders.spec import EncoderSpec
+from clip_cfr.extract.encoders.transformers_clip.image_processor import load_processor
 from clip_cfr.extract.encoders.transformers_clip.loading import (
     ATTENTION,
     load_network,
-    load_processor,
     load_tokenizer,
 )
 from clip_cfr.extract.encoders.transformers_clip.model_files import ModelFiles, locate_model

@@ -1,16 +1,13 @@
-"""Load the network, image processor and tokenizer of a CLIP with transformers."""
+"""Load the network and the tokenizer of a CLIP with transformers."""
 
-import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from transformers import (
     AutoConfig,
-    AutoImageProcessor,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -34,18 +31,19 @@ from clip_cfr.extract.encoders.transformers_clip.folders import (
 from clip_cfr.extract.encoders.transformers_clip.foreign import (
     explain_lora,
     explain_tower,
-    processor_command,
 )
-from clip_cfr.extract.encoders.transformers_clip.model_files import ModelFiles
+from clip_cfr.extract.encoders.transformers_clip.model_files import (
+    BASE,
+    LOCAL_FILES,
+    ModelFiles,
+    copy_processor,
+)
 from clip_cfr.extract.errors import ExtractError
 
-# The files are in a local folder by now: do not contact the hub again.
-LOCAL_FILES = {"local_files_only": True, "trust_remote_code": False}
 # Requested by name, so that loading fails if a tower does not have it.
 ATTENTION = "sdpa"
 TOKEN_EMBEDDING = "text_model.embeddings.token_embedding.weight"
 LAYER = re.compile(r"(vision|text)_model\..*\blayers?\.\d+\.")
-PROCESSOR_FILES = (("preprocessor_config.json",), ("processor_config.json",))
 TOKENIZER_FILES = (
     ("tokenizer.json",),
     ("vocab.json", "merges.txt"),
@@ -54,8 +52,6 @@ TOKENIZER_FILES = (
 )
 # In old configurations, this means the highest token of the sentence.
 OLD_END_TOKEN = 2
-OLD_ENDING = "FeatureExtractor"
-BASE = "that of the model that it was trained from"
 
 
 def load_network(files: ModelFiles) -> PreTrainedModel:
@@ -170,59 +166,6 @@ def check_complete(files: ModelFiles, tensors: Tensors, missing: Sequence[str]) 
     )
 
 
-def load_processor(files: ModelFiles, config: PreTrainedConfig) -> Any:
-    """Load the image processor that uses Pillow and numpy, to read its configuration.
-
-    Its backend is requested by name: transformers prefers torchvision if that is installed, which
-    resizes differently.
-
-    Raises:
-        ExtractError: if the image processor is damaged or missing.
-    """
-    folder = find_folder_of(files.folder, PROCESSOR_FILES)
-    if folder is None:
-        raise ExtractError(
-            f"model {files.model} has no image processor: expected preprocessor_config.json in "
-            f"{files.folder}; {copy_processor(files)}"
-        )
-    remedy = f"correct preprocessor_config.json, or copy {BASE}"
-    with convert_load_errors(files.model, "image processor", folder, remedy):
-        if old := old_processor_class(folder):
-            return old.from_pretrained(folder, local_files_only=True)
-        # Old files name no class: the model's then counts, whose configuration may lie elsewhere.
-        options = {} if names_class(folder) else {"config": config}
-        return AutoImageProcessor.from_pretrained(folder, backend="pil", **options, **LOCAL_FILES)
-
-
-def old_processor_class(folder: Path) -> Any:
-    """Return the class that an old name, such as CLIPFeatureExtractor, stands for; None if new."""
-    name = read_processor(folder).get("image_processor_type")
-    if not isinstance(name, str) or not name.endswith(OLD_ENDING):
-        return None
-    return getattr(transformers, f"{name.removesuffix(OLD_ENDING)}ImageProcessorPil", None)
-
-
-def names_class(folder: Path) -> bool:
-    """Return whether the configuration of an image processor names its class, or code."""
-    keys = ("image_processor_type", "feature_extractor_type", "auto_map")
-    return any(key in read_processor(folder) for key in keys)
-
-
-def read_processor(folder: Path) -> dict[str, Any]:
-    """Return the configuration of an image processor, as it lies in its file."""
-    path = folder / "preprocessor_config.json"
-    if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
-    whole = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
-    return whole.get("image_processor", {})
-
-
-def copy_processor(files: ModelFiles) -> str:
-    """Return a phrase with the command that saves image processor and tokenizer."""
-    command = processor_command(files.folder, read_configuration(files.folder))
-    return f"save {BASE} there: {command}"
-
-
 def load_tokenizer(files: ModelFiles, tower: PreTrainedConfig) -> Any:
     """Load the tokenizer and check that it belongs to the text tower.
 
@@ -260,7 +203,8 @@ def check_tokenizer(
         return
     pooling = "" if expected_end is None else f" and pools at token {expected_end}"
     remedy = "replace the tokenizer by the one that the model was trained with"
-    if len(tokenizer) <= tower.vocab_size and tower.eos_token_id == OLD_END_TOKEN:
+    unknown_end = tower.eos_token_id == OLD_END_TOKEN or tower.eos_token_id >= tower.vocab_size
+    if len(tokenizer) <= tower.vocab_size and unknown_end:
         remedy = f"set eos_token_id of text_config in config.json to {end_token}"
     raise ExtractError(
         f"model {files.model}: its tokenizer has {len(tokenizer)} tokens and ends with "

@@ -15,8 +15,13 @@ from clip_cfr.extract.encoders.transformers_clip.folders import (
     CONFIGURATION,
     find_model_folder,
     is_clip,
+    read_configuration,
 )
-from clip_cfr.extract.encoders.transformers_clip.foreign import explain_folder, weights_in
+from clip_cfr.extract.encoders.transformers_clip.foreign import (
+    explain_folder,
+    processor_command,
+    weights_in,
+)
 from clip_cfr.extract.errors import ExtractError
 
 # In the order in which transformers looks for them.
@@ -25,6 +30,9 @@ PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 CONFIGURATION_FILES = ("*.json", "*.txt", "*.model")
 # Files of a training that end as weights do.
 NOT_WEIGHTS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "adapter_model")
+# The files are in a local folder by now: do not contact the hub again.
+LOCAL_FILES = {"local_files_only": True, "trust_remote_code": False}
+BASE = "that of the model that it was trained from"
 BLOCK_SIZE = 1 << 20
 
 
@@ -150,7 +158,12 @@ def looks_like_path(model: str) -> bool:
 
 def match_first_pattern(folder: Path, patterns: tuple[str, ...]) -> tuple[Path, ...]:
     """Return the sorted files of the first pattern that matches any file."""
-    return next((tuple(sorted(f)) for p in patterns if (f := list(folder.glob(p)))), ())
+    return next((tuple(sorted(f)) for p in patterns if (f := files_of(folder, p))), ())
+
+
+def files_of(folder: Path, pattern: str) -> list[Path]:
+    """Return the files that match a pattern, without links to files that are missing."""
+    return [path for path in folder.glob(pattern) if path.is_file()]
 
 
 def find_weights(model: str, folder: Path) -> tuple[Path, ...]:
@@ -179,11 +192,19 @@ def has_weights(folder: Path) -> bool:
 def only_weights_in(folder: Path) -> tuple[Path, ...]:
     """Return the only weights file with a name of its own; empty if there is not exactly one."""
     found = [path for path in weights_in(folder) if not path.stem.startswith(NOT_WEIGHTS)]
+    found = [path for path in found if path.is_file()]
     return tuple(found) if len(found) == 1 else ()
 
 
 def explain_missing_weights(folder: Path) -> str:
     """Return that a folder has no weights, and what it has instead; begins with a verb."""
+    broken = [path for path in weights_in(folder) if path.is_symlink() and not path.exists()]
+    if broken:
+        link = f"{broken[0].name} -> {broken[0].readlink()}"
+        return (
+            f"has weights that are links to missing files, such as {link} in {folder}; copy the "
+            "files too, for example with `cp -rL`"
+        )
     several = [path.name for path in weights_in(folder) if not path.stem.startswith(NOT_WEIGHTS)]
     expected = f"expected {SAFETENSORS[0]} or {PICKLES[0]} in {folder}"
     if several:
@@ -205,3 +226,9 @@ def missing_shards(folder: Path, weights: tuple[Path, ...]) -> list[str]:
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ExtractError(f"{index}: expected a JSON object with weight_map ({error})") from error
     return sorted(names - {path.name for path in weights})
+
+
+def copy_processor(files: ModelFiles) -> str:
+    """Return a phrase with the command that saves image processor and tokenizer."""
+    command = processor_command(files.folder, read_configuration(files.folder))
+    return f"save {BASE} there: {command}"

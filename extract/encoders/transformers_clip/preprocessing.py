@@ -81,6 +81,8 @@ def parse_normalisation(
 def parse_resample(configuration: dict[str, Any]) -> int:
     """Return the number of the resampling filter; ExtractError if Pillow does not have it."""
     found = configuration.get("resample")
+    if isinstance(found, str):
+        found = Image.Resampling.__members__.get(found.upper(), found)
     if found not in list(Image.Resampling):
         raise unsupported("resample", found)
     return int(found)

@@ -528,3 +528,40 @@ def test_an_empty_configuration_type_is_named(folder):
     assert message_of(folder).startswith(
         f"model {folder} has a config.json without model_type, so not one of transformers; "
     )
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_an_error(name):
+    assert message_of(name).startswith("--model is empty; name a local folder of a transformers ")
+
+
+def test_links_to_missing_files_are_named(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("../../blobs/0123")
+    assert message_of(folder) == (
+        f"model {folder} has weights that are links to missing files, such as model.safetensors -> "
+        f"../../blobs/0123 in {folder}; copy the files too, for example with `cp -rL`"
+    )
+
+
+def test_an_unknown_image_processor_is_named(folder):
+    edit_json(folder / "preprocessor_config.json", image_processor_type="CLIPProcessor")
+    assert message_of(folder) == (
+        f"model {folder}: transformers knows no image processor 'CLIPProcessor', the "
+        f"image_processor_type in {folder}; for CLIP, write CLIPImageProcessor"
+    )
+
+
+def test_a_resampling_filter_may_be_given_by_name(folder, encoder):
+    edit_json(folder / "preprocessor_config.json", resample="bicubic")
+    assert_same_model(load(folder), encoder)
+
+
+def test_an_end_token_beyond_the_vocabulary_names_the_right_one(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["eos_token_id"] = 49407
+    (folder / "config.json").write_text(json.dumps(config))
+    assert message_of(folder) == (
+        f"model {folder}: its tokenizer has 514 tokens and ends with 513, its text tower has 514 "
+        "and pools at token 49407; set eos_token_id of text_config in config.json to 513"
+    )

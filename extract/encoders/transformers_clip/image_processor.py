@@ -1,0 +1,87 @@
+"""Load the image processor of a CLIP, also one under an old name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import AutoImageProcessor, PreTrainedConfig
+
+from clip_cfr.extract.encoders.load_errors import convert_load_errors
+from clip_cfr.extract.encoders.transformers_clip.folders import find_folder_of
+from clip_cfr.extract.encoders.transformers_clip.model_files import (
+    BASE,
+    LOCAL_FILES,
+    ModelFiles,
+    copy_processor,
+)
+from clip_cfr.extract.errors import ExtractError
+
+PROCESSOR_FILES = (("preprocessor_config.json",), ("processor_config.json",))
+OLD_ENDING = "FeatureExtractor"
+
+
+def load_processor(files: ModelFiles, config: PreTrainedConfig) -> Any:
+    """Load the image processor that uses Pillow and numpy, to read its configuration.
+
+    Its backend is requested by name: transformers prefers torchvision if that is installed, which
+    resizes differently.
+
+    Raises:
+        ExtractError: if the image processor is damaged or missing.
+    """
+    folder = find_folder_of(files.folder, PROCESSOR_FILES)
+    if folder is None:
+        raise ExtractError(
+            f"model {files.model} has no image processor: expected preprocessor_config.json in "
+            f"{files.folder}; {copy_processor(files)}"
+        )
+    remedy = f"correct preprocessor_config.json, or copy {BASE}"
+    with convert_load_errors(files.model, "image processor", folder, remedy):
+        check_processor_name(files, folder)
+        if old := old_processor_class(folder):
+            return old.from_pretrained(folder, local_files_only=True)
+        # Old files name no class: the model's then counts, whose configuration may lie elsewhere.
+        options = {} if names_class(folder) else {"config": config}
+        return AutoImageProcessor.from_pretrained(folder, backend="pil", **options, **LOCAL_FILES)
+
+
+def check_processor_name(files: ModelFiles, folder: Path) -> None:
+    """Raise ExtractError if the class of an image processor is unknown, and comes with no code."""
+    settings = read_processor(folder)
+    name = settings.get("image_processor_type")
+    if name is None or "auto_map" in settings:
+        return
+    base = str(name).removesuffix("Fast").replace(OLD_ENDING, "ImageProcessor")
+    if not (base.endswith("ImageProcessor") and hasattr(transformers, base)):
+        raise ExtractError(
+            f"model {files.model}: transformers knows no image processor {name!r}, the "
+            f"image_processor_type in {folder}; for CLIP, write CLIPImageProcessor"
+        )
+
+
+def old_processor_class(folder: Path) -> Any:
+    """Return the class that an old name, such as CLIPFeatureExtractor, stands for; None if new."""
+    name = read_processor(folder).get("image_processor_type")
+    if not isinstance(name, str) or not name.endswith(OLD_ENDING):
+        return None
+    return getattr(transformers, f"{name.removesuffix(OLD_ENDING)}ImageProcessorPil", None)
+
+
+def names_class(folder: Path) -> bool:
+    """Return whether the configuration of an image processor names its class, or code."""
+    keys = ("image_processor_type", "feature_extractor_type", "auto_map")
+    return any(key in read_processor(folder) for key in keys)
+
+
+def read_processor(folder: Path) -> dict[str, Any]:
+    """Return the configuration of an image processor, as it lies in its file."""
+    path = folder / "preprocessor_config.json"
+    if path.is_file():
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        whole = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
+        settings = whole.get("image_processor", {})
+    if not isinstance(settings, dict):
+        raise ValueError(f"expected a JSON object, found {type(settings).__name__}")
+    return settings
