@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from clip_cfr.cache.console import PATH, Command, echo, emit, json_option, program_name
+from clip_cfr.calibrate.runtime.environment import import_jax
 
 FORMATS = ("table", "markdown", "latex", "csv")
 
@@ -71,6 +72,7 @@ def show(directory, form, as_json):
       clip-cfr show runs/demo/run --format latex
       clip-cfr show runs/celeba-grid-0a1b2c3d
     """
+    import_jax()
     from clip_cfr.cache.runs.grid import is_grid
 
     if is_grid(directory):

@@ -1,5 +1,6 @@
 """JAX setup: the device, the cache of compiled programs, and the time spent compiling."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,9 +39,8 @@ def start(device: str) -> str:
     """
     # Without access to that folder JAX compiles again: slower, but no reason for a warning.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
-    if not jax.config.jax_compilation_cache_dir:
-        folder = str(user_cache_path("clip-cfr") / "jax")
-        jax.config.update("jax_compilation_cache_dir", folder)
+    folder = jax.config.jax_compilation_cache_dir or str(user_cache_path("clip-cfr") / "jax")
+    jax.config.update("jax_compilation_cache_dir", os.path.expanduser(folder))
     # Keep programs that compile fast too: a run has dozens of them.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     return select_device(device)
@@ -98,10 +98,10 @@ def describe_missing_device(name: str, platforms: str | None, error: Exception) 
         reason = f" ({why})" if why else ""
         return (
             f"--device {name}: JAX finds no such device among JAX_PLATFORMS={platforms}{reason}; "
-            "unset JAX_PLATFORMS, or give --device cpu"
+            "unset JAX_PLATFORMS, or set it to cpu"
         )
     if name == "auto":
-        return f"JAX finds no device: {why}; unset JAX_PLATFORM_NAME, or give --device cpu"
+        return f"JAX finds no device: {why}; unset JAX_PLATFORM_NAME, or set it to cpu"
     found = ", ".join(sorted({device.platform for device in jax.devices()}))
     return (
         f"--device {name}: JAX finds no such device, only {found}; leave the option out, or "

@@ -13,8 +13,9 @@ class EncoderSpec:
     """Model and compute settings; picklable, so that any process can load the encoder.
 
     Attributes:
-        model: hub id or local folder of a transformers model; or `open-clip:` followed by
-            ARCHITECTURE/TAG, ARCHITECTURE/WEIGHTS_FILE or a folder.
+        model: hub id, local folder or weights file of a transformers model; a folder of open_clip;
+            or `open-clip:` followed by ARCHITECTURE/TAG, ARCHITECTURE/WEIGHTS_FILE,
+            hf-hub:REPOSITORY or a folder.
         revision: branch, tag or commit of a hub id.
         device: `auto`, `cpu` or `cuda`.
         dtype: compute type of the image tower: `auto`, `float32`, `bfloat16` or `float16`.

@@ -59,8 +59,8 @@ def test_settings_of_jax_do_not_change_results(cache_file, methods, tmp_path, va
 def test_the_cpu_is_used_as_asked_for_whatever_jax_platforms_says(cache_file, methods, tmp_path):
     compiled = tmp_path / "programs"
     words = ["calibrate", "--cache", cache_file, *QUICK, "--out", tmp_path / "r", "--json"]
-    variables = {"JAX_PLATFORMS": "cuda", "JAX_COMPILATION_CACHE_DIR": str(compiled)}
-    done = run(*words, "--device", "cpu", **variables)
+    variables = {"JAX_PLATFORMS": "cuda", "JAX_COMPILATION_CACHE_DIR": "~/programs"}
+    done = run(*words, "--device", "cpu", HOME=str(tmp_path), **variables)
     assert json.loads(done.stdout)["methods"] == methods
     assert any(compiled.iterdir())
 
@@ -88,6 +88,15 @@ def test_a_wrong_variable_is_one_line(cache_file, tmp_path, variables, expected)
     assert message.startswith(expected)
     assert message.count("\n") == 1
     assert not (tmp_path / "r").exists()
+
+
+def test_a_wrong_variable_is_one_line_of_show_too(tmp_path):
+    done = run("show", tmp_path, JAX_DEFAULT_MATMUL_PRECISION="cheese")
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith(
+        'Error: JAX cannot read its settings from the environment: Invalid value "cheese" for '
+    )
+    assert done.stderr.count(b"\n") == 1
 
 
 @pytest.mark.skipif(not NO_SPACE.exists(), reason="needs /dev/full")

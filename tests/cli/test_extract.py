@@ -162,7 +162,7 @@ def test_a_missing_device_is_an_error(photos, small_clip, tmp_path):
 def test_a_missing_model_is_one_line(photos, tmp_path):
     missing = tmp_path / "no" / "model"
     message = error_of(*arguments(photos, missing, tmp_path / "out.h5"))
-    assert message.startswith(f"Error: model {missing} is not a local folder, and ")
+    assert message.startswith(f"Error: model {missing}: there is no such folder or file; ")
     assert "--model" in message
 
 

@@ -92,12 +92,12 @@ def test_settings_that_change_results_are_fixed_in_the_block_only():
 def test_a_device_that_jax_platforms_excludes_is_an_error():
     assert describe_missing_device("gpu", "cpu", RuntimeError("Unknown backend: 'gpu'\n...")) == (
         "--device gpu: JAX finds no such device among JAX_PLATFORMS=cpu (Unknown backend: 'gpu'); "
-        "unset JAX_PLATFORMS, or give --device cpu"
+        "unset JAX_PLATFORMS, or set it to cpu"
     )
     assert describe_missing_device("auto", "cuda", AssertionError()) == (
         "--device auto: JAX finds no such device among JAX_PLATFORMS=cuda; unset JAX_PLATFORMS, "
-        "or give --device cpu"
+        "or set it to cpu"
     )
     assert describe_missing_device("auto", None, RuntimeError("no platform 'x'")) == (
-        "JAX finds no device: no platform 'x'; unset JAX_PLATFORM_NAME, or give --device cpu"
+        "JAX finds no device: no platform 'x'; unset JAX_PLATFORM_NAME, or set it to cpu"
     )
