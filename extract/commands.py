@@ -60,7 +60,7 @@ PROMPTS = (
     "from class name to list; attributes likewise. Names are put into the templates; an entry that "
     "ends with a full stop is a complete prompt."
 )
-MODEL = "Hub id or local folder; or open-clip:ARCHITECTURE/TAG_OR_FILE, open-clip:FOLDER."
+MODEL = "Hub id, folder or weights file; or open-clip:ARCHITECTURE/TAG_OR_FILE, open-clip:FOLDER."
 TEMPLATES = "Prompt templates for the names: CLIP's 80 for ImageNet, or one."
 LIMIT = "Extract at most this many images, spread over splits and groups."
 SHARD = "Extract only the I-th of N segments of the rows, I from 1 to N; merge joins them."

@@ -14,17 +14,24 @@ REMEDY = (
     "name a local folder of a transformers CLIP with --model, such as the embedded "
     "extract/tiny_clip, or download the model once on a machine that reaches the hub"
 )
+NAME_ANOTHER = (
+    "name the folder of a transformers CLIP with --model, such as the embedded extract/tiny_clip, "
+    "or the id of one on the hub"
+)
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 def explain_hub_error(error: OSError | ValueError) -> str:
     """Return a phrase that says why nothing was downloaded, and what to do."""
     if isinstance(error, HFValidationError):
-        return f"cannot be the name of a model on the Hugging Face hub; {REMEDY}"
+        return f"cannot be the name of a model on the Hugging Face hub; {NAME_ANOTHER}"
     if isinstance(error, RevisionNotFoundError):
-        return f"the Hugging Face hub has no such revision of it; {REMEDY}"
+        return "the Hugging Face hub has no such revision of it; correct --revision"
     if isinstance(error, RepositoryNotFoundError):
-        return f"the Hugging Face hub has no such model, or it needs a login; {REMEDY}"
+        return (
+            "the Hugging Face hub has no such model, or only for those who log in: correct the "
+            "name, or run `hf auth login`"
+        )
     if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
         where = f" at {error.filename}" if error.filename else ""
         return f"the hub's cache{where} cannot be written: {error.strerror}; see HF_HOME"

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from clip_cfr.extract.encoders.base import Encoder
-from clip_cfr.extract.encoders.hub_errors import REMEDY
+from clip_cfr.extract.encoders.hub_errors import NAME_ANOTHER
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 
@@ -37,7 +37,7 @@ def load_encoder(spec: EncoderSpec) -> Encoder:
 def check_name(model: str) -> None:
     """Raise ExtractError if a name is empty, or not UTF-8: then no library can open its files."""
     if not model.strip():
-        raise ExtractError(f"--model is empty; {REMEDY}")
+        raise ExtractError(f"--model is empty; {NAME_ANOTHER}")
     try:
         model.encode("utf-8")
     except UnicodeEncodeError as error:

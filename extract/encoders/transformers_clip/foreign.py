@@ -7,7 +7,7 @@ from typing import Any
 
 from clip_cfr.extract.encoders.checkpoints.published import find_by_sizes
 from clip_cfr.extract.encoders.checkpoints.read import python_command
-from clip_cfr.extract.encoders.hub_errors import REMEDY
+from clip_cfr.extract.encoders.hub_errors import NAME_ANOTHER
 
 # Files that show what a folder holds, in the order of the most telling.
 MARKS = (
@@ -38,14 +38,14 @@ def explain_folder(folder: Path) -> str:
     if (folder / "open_clip_config.json").is_file():
         return f"is a model of open_clip; write open-clip:{folder}"
     if not any(folder.iterdir()):
-        return f"is an empty folder; {REMEDY}"
+        return f"is an empty folder; {NAME_ANOTHER}"
     if weights := weights_in(folder):
         return (
             f"has weights, {weights[0].name}, but no config.json in {folder}; copy config.json, "
             "preprocessor_config.json and the tokenizer of the model that it was trained from "
             "into the folder"
         )
-    return f"has no config.json in {folder}; {REMEDY}"
+    return f"has no config.json in {folder}; {NAME_ANOTHER}"
 
 
 def weights_in(folder: Path) -> list[Path]:

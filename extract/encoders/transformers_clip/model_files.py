@@ -9,7 +9,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.utils import disable_progress_bars
 
 from clip_cfr.extract.encoders.checkpoints.describe import describe_file
-from clip_cfr.extract.encoders.hub_errors import REMEDY, explain_hub_error, explain_incomplete
+from clip_cfr.extract.encoders.hub_errors import NAME_ANOTHER, explain_hub_error, explain_incomplete
 from clip_cfr.extract.encoders.names import explain_name, guess_meaning
 from clip_cfr.extract.encoders.transformers_clip.folders import (
     CONFIGURATION,
@@ -118,7 +118,7 @@ def download_model(model: str, revision: str | None) -> Path:
         raise ExtractError(f"model {model}: {explanation}")
     at = f" at revision {revision}" if revision else ""
     if looks_like_path(model):
-        raise ExtractError(f"model {model}: there is no such folder or file; {REMEDY}")
+        raise ExtractError(f"model {model}: there is no such folder or file; {NAME_ANOTHER}")
     disable_progress_bars()
     try:
         folder = Path(snapshot_download(model, revision=revision, allow_patterns=downloaded("")))

@@ -532,7 +532,7 @@ def test_an_empty_configuration_type_is_named(folder):
 
 @pytest.mark.parametrize("name", ["", " "])
 def test_an_empty_name_is_an_error(name):
-    assert message_of(name).startswith("--model is empty; name a local folder of a transformers ")
+    assert message_of(name).startswith("--model is empty; name the folder of a transformers CLIP ")
 
 
 def test_links_to_missing_files_are_named(folder):

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPM
 
 from clip_cfr.extract.encoders.base import Encoder
 from clip_cfr.extract.encoders.devices import choose_dtype
-from clip_cfr.extract.encoders.hub_errors import REMEDY
+from clip_cfr.extract.encoders.hub_errors import NAME_ANOTHER, REMEDY
 from clip_cfr.extract.encoders.image_tower import start_copy_to_host
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec, fill_from_job
@@ -369,7 +369,7 @@ def test_a_tokenizer_of_another_model_is_an_error(folder, field, value, expected
 
 
 def test_a_folder_without_a_model_is_an_error(tmp_path):
-    assert message_of(str(tmp_path)) == (f"model {tmp_path} is an empty folder; {REMEDY}")
+    assert message_of(str(tmp_path)) == (f"model {tmp_path} is an empty folder; {NAME_ANOTHER}")
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
@@ -386,7 +386,9 @@ def test_a_revision_of_a_local_folder_is_an_error(folder):
 
 def test_a_missing_folder_is_an_error(tmp_path):
     missing = str(tmp_path / "nowhere")
-    assert message_of(missing) == (f"model {missing}: there is no such folder or file; {REMEDY}")
+    assert message_of(missing) == (
+        f"model {missing}: there is no such folder or file; {NAME_ANOTHER}"
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

@@ -50,7 +50,7 @@ def test_a_model_that_a_host_does_not_have_is_an_error_that_names_the_host(tmp_p
     spec = EncoderSpec(str(tmp_path / "clip"), device="cpu")
     with pytest.raises(ExtractError) as caught:
         EncodingActor(spec, str(tmp_path)).describe()
-    assert str(caught.value).startswith(f"model {spec.model} is not a local folder, and ")
+    assert str(caught.value).startswith(f"model {spec.model}: there is no such folder or file; ")
     assert str(caught.value).endswith(
         f"(reported by {socket.gethostname()}: every node of a Ray cluster must reach the model)"
     )
