@@ -2,11 +2,16 @@
 
 import errno
 import importlib.util
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parent
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Ctrl-C during the imports below ends the process without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 try:
     import click
@@ -26,11 +31,11 @@ if not __package__:
 from clip_cfr.cache.console import (  # noqa: E402
     CONTEXT,
     escape_controls,
-    exit_on_interrupt,
     insert_program_name,
     print_log,
 )
 from clip_cfr.cache.files.descriptors import raise_limit  # noqa: E402
+from clip_cfr.cache.interrupts import exit_on_interrupt, run_program  # noqa: E402
 from clip_cfr.cache.packages import missing_package  # noqa: E402
 from clip_cfr.cache.terminal import flush_or_discard_output, make_streams_safe  # noqa: E402
 
@@ -59,6 +64,10 @@ class LazyGroup(click.Group):
     def __init__(self, *args, lazy: dict[str, str], **kwargs):
         super().__init__(*args, context_settings=CONTEXT, **kwargs)
         self.lazy = lazy
+
+    def __call__(self, *args, **kwargs):
+        """Run as the program of this process; `main` also runs inside another program."""
+        run_program(lambda: self.main(*args, **kwargs))
 
     def main(self, *args, **kwargs):
         make_streams_safe()
@@ -135,4 +144,4 @@ def bench():
 
 
 if __name__ == "__main__":
-    sys.exit(main(prog_name="python cli.py"))
+    main(prog_name="python cli.py")

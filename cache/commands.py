@@ -9,10 +9,10 @@ from clip_cfr.cache.console import (
     Command,
     echo,
     emit,
-    exit_on_interrupt,
     json_option,
     overwrite_option,
 )
+from clip_cfr.cache.interrupts import exit_on_interrupt
 
 
 @click.command(cls=Command)

@@ -1,16 +1,13 @@
-"""Shared by all commands: options, output as tables or JSON, Ctrl-C, benchmark tables."""
+"""Shared by all commands: options, output as tables or JSON, benchmark tables."""
 
 import json
 import logging
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from inspect import cleandoc
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -20,8 +17,6 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_con
 COMMAND_LINE = (sys.executable, str(Path(__file__).parents[1] / "cli.py"))
 # Width of a table if standard output is not a terminal.
 PIPE_WIDTH = 160
-# Exit code of a process that Ctrl-C ended: 128 plus the number of SIGINT, as in a shell.
-INTERRUPTED = 130
 # Control characters but tabs and line feeds, marks that change the direction of the text or end a
 # line, and lone surrogates, which no terminal can show.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -142,43 +137,6 @@ class EscapedRenderable:
         for segment in console.render(self._renderable, options):
             text = segment.text if segment.control else escape_controls(segment.text)
             yield segment._replace(text=text)
-
-
-@contextmanager
-def exit_on_interrupt(message: str) -> Iterator[None]:
-    """On Ctrl-C in the block, print a message on standard error and exit with code 130.
-
-    Python discards a KeyboardInterrupt that is raised in a destructor or a weak reference's
-    callback, such as those of an import, and a library may catch it. The block then runs to its
-    end before the process exits.
-    """
-    with _record_interrupts() as interrupts, suppress(KeyboardInterrupt):
-        yield
-        if not interrupts:
-            return
-    echo(message, err=True)
-    raise SystemExit(INTERRUPTED)
-
-
-@contextmanager
-def _record_interrupts() -> Iterator[list[int]]:
-    """Yield a list to which each SIGINT in the block is added, before its handler is called."""
-    interrupts: list[int] = []
-    handler = signal.getsignal(signal.SIGINT)
-
-    def record(number: int, frame: FrameType | None) -> None:
-        interrupts.append(number)
-        handler(number, frame)
-
-    # Python delivers Ctrl-C to the main thread only, and only there may a handler be set.
-    if not callable(handler) or threading.current_thread() is not threading.main_thread():
-        yield interrupts
-        return
-    signal.signal(signal.SIGINT, record)
-    try:
-        yield interrupts
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def benchmark_table(

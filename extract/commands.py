@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 from click_option_group import optgroup
 
-from clip_cfr.cache.console import PATH, Command, echo, emit, exit_on_interrupt, program_name
+from clip_cfr.cache.console import PATH, Command, echo, emit, program_name
 from clip_cfr.cache.device_option import DeviceName
+from clip_cfr.cache.interrupts import exit_on_interrupt
 from clip_cfr.extract.datasets import DATASETS, find_dataset
 from clip_cfr.extract.encoders.spec import PAPER_MODEL, EncoderSpec
 from clip_cfr.extract.images.settings import DEFAULT_MAX_PIXELS

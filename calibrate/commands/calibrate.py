@@ -5,7 +5,8 @@ from time import perf_counter
 import click
 from click_option_group import optgroup
 
-from clip_cfr.cache.console import PATH, Command, exit_on_interrupt
+from clip_cfr.cache.console import PATH, Command
+from clip_cfr.cache.interrupts import exit_on_interrupt
 from clip_cfr.calibrate.commands.options import (
     data_options,
     make_settings,

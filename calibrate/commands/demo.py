@@ -1,7 +1,10 @@
 """The command demo."""
 
 import shlex
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from clip_cfr.cache.console import COMMAND_LINE, PATH, Command, echo, program_na
 from clip_cfr.calibrate.methods import METHODS
 
 MODEL = Path(__file__).parents[2] / "extract" / "tiny_clip"
+# Seconds that a command has to end by itself after Ctrl-C.
+INTERRUPT_S = 5
 NEEDED = ("torch", "transformers", "PIL")
 
 
@@ -51,6 +56,34 @@ def run_command(*words) -> None:
     *words, out = map(str, words)
     words += ["--out", out, "--overwrite"]
     echo(f"$ {program_name()} {shlex.join(words)}")
-    done = subprocess.run([*COMMAND_LINE, *words])
-    if done.returncode:
-        raise SystemExit(done.returncode)
+    with exit_on_termination(), subprocess.Popen([*COMMAND_LINE, *words]) as process:
+        try:
+            code = process.wait()
+        except BaseException as error:
+            # Ctrl-C in a terminal reaches the command as well, which ends by itself.
+            end_process(process, INTERRUPT_S if isinstance(error, KeyboardInterrupt) else 0)
+            raise
+    if code:
+        raise SystemExit(code)
+
+
+@contextmanager
+def exit_on_termination() -> Iterator[None]:
+    """Raise SystemExit in the block if another process asks this one to end (SIGTERM)."""
+
+    def leave(number, frame):
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end_process(process: subprocess.Popen, seconds: float) -> None:
+    """Wait some seconds for a command to end, then terminate it."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.terminate()

@@ -5,7 +5,8 @@ import shlex
 import click
 from click_option_group import optgroup
 
-from clip_cfr.cache.console import PATH, Command, echo, exit_on_interrupt, program_name
+from clip_cfr.cache.console import PATH, Command, echo, program_name
+from clip_cfr.cache.interrupts import exit_on_interrupt
 from clip_cfr.calibrate.commands.options import (
     data_options,
     given_settings,

@@ -8,7 +8,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from types import TracebackType
@@ -28,7 +30,7 @@ WORKER_DESCRIPTORS, RESERVED_DESCRIPTORS = 4, 10
 MAX_SOCKET_FOLDER = 70
 SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 # Imported by the server that workers are forked from, so that none of them imports torch again.
-PRELOADED = "clip_cfr.extract.images.batches"
+PRELOADED = "clip_cfr.extract.images.worker_server"
 
 
 def choose_num_workers(device: torch.device, decode_seconds: float) -> int:
@@ -75,7 +77,19 @@ def start_context() -> BaseContext:
     prepare_sockets()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
+    with blocked_interrupts():
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def blocked_interrupts() -> Iterator[None]:
+    """Deliver Ctrl-C after the block only; a process started in the block never receives it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def count_workers_that_fit(workers: int) -> int:
@@ -118,6 +132,9 @@ def exit_with_parent() -> None:
 def ignore_broken_connection(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """Print an uncaught exception, unless it says that the parent has closed the connection."""
-    if not issubclass(kind, ConnectionError | EOFError):
+    """Print an uncaught exception, unless it says that the parent has ended.
+
+    The connection is closed then, and the semaphores are gone that a new worker looks for.
+    """
+    if not issubclass(kind, ConnectionError | EOFError | FileNotFoundError):
         sys.__excepthook__(kind, error, traceback)

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from clip_cfr.cache.console import exit_on_interrupt
+from clip_cfr.cache.interrupts import exit_on_interrupt
 
 
 class InterruptedWhenDeleted:
