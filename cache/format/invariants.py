@@ -10,6 +10,8 @@ from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache, Head, Rows, 
 LENGTH_TOLERANCE = 1e-3
 NAME_RULE = "a non-empty name without NUL characters"
 FLOAT32 = np.finfo(np.float32)
+# Largest magnitude of a feature: sums of squares and of products do not overflow in float32.
+MAX_FEATURE = 1e15
 
 
 def check_values(cache: FeatureCache) -> None:
@@ -26,7 +28,7 @@ def check_values(cache: FeatureCache) -> None:
 
 
 def check_feature_block(block: np.ndarray, valid: np.ndarray, first_row: int) -> None:
-    """Check that features are finite, and zero in invalid rows.
+    """Check that features are finite and not too large, and zero in invalid rows.
 
     Args:
         block: features (b, dim) of consecutive rows.
@@ -37,9 +39,18 @@ def check_feature_block(block: np.ndarray, valid: np.ndarray, first_row: int) ->
         FieldError: a row breaks a rule; names the first one.
     """
     _require("features", np.isfinite(block).all(axis=1), "finite numbers", block, first_row)
+    expected = f"magnitudes up to {MAX_FEATURE:g}"
+    _require("features", find_moderate_rows(block), expected, block, first_row)
     good = valid.copy()
     good[~valid] = ~block[~valid].any(axis=1)
     _require("features", good, "zeros in an invalid row", block, first_row)
+
+
+def find_moderate_rows(block: np.ndarray) -> np.ndarray:
+    """Return (b,) bool: whether the magnitudes of a row of features (b, dim) are in range."""
+    if float(np.finfo(block.dtype).max) <= MAX_FEATURE:
+        return np.ones(len(block), bool)
+    return (np.abs(block) <= MAX_FEATURE).all(axis=1)
 
 
 def _require(field: str, good: np.ndarray, expected: str, values: np.ndarray, first_row: int = 0):
@@ -50,11 +61,11 @@ def _require(field: str, good: np.ndarray, expected: str, values: np.ndarray, fi
 
 
 def _describe(value: np.ndarray) -> str:
-    """Return a scalar, or the first non-finite entry of a vector, or its first non-zero one."""
+    """Return a scalar, or the first entry of a vector that is not finite, or the largest one."""
     if value.ndim == 0:
         return str(value)
     unusual = np.flatnonzero(~np.isfinite(value))
-    where = unusual if unusual.size else np.flatnonzero(value)
+    where = unusual if unusual.size else [np.abs(value).argmax()]
     return f"{value[where[0]]} in column {where[0]}"
 
 

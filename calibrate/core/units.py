@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.features import CHUNK_ROWS
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.task import Task
@@ -27,12 +28,22 @@ class Units(NamedTuple):
 
 
 def measure_units(task: Task) -> Units:
-    """Measure the mean norms of a task, chunk by chunk."""
+    """Measure the mean norms of a task, chunk by chunk.
+
+    Raises:
+        CalibrationError: they overflow in float32.
+    """
     sums, rows = np.zeros(2), task.rows("train")
     for start in range(0, len(rows), CHUNK_ROWS):
         features = task.features[rows[start : start + CHUNK_ROWS]].astype(np.float32)
-        projected = features @ task.projection + (0 if task.bias is None else task.bias)
-        sums += [np.linalg.norm(x, axis=1).sum() for x in (features, projected)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            projected = features @ task.projection + (0 if task.bias is None else task.bias)
+            sums += [np.linalg.norm(x, axis=1).sum() for x in (features, projected)]
+    if not np.isfinite(sums).all():
+        raise CalibrationError(
+            "the norms of the features, or of their projections, overflow in float32: divide the "
+            "features, or the projection, by a number, and import them again"
+        )
     means = np.maximum(sums / len(rows), np.finfo(np.float32).tiny)
     return Units(features=float(means[0]), projected=float(means[1]))
 

@@ -49,13 +49,14 @@ def read_class_embeddings(
             + suggest_projection(embeddings.shape, expected, has_projection)
         )
     reject_rows(reference, "are all zero and have no direction", ~embeddings.any(axis=1))
-    lengths = np.linalg.norm(embeddings, axis=1)
+    lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
     if np.abs(lengths - 1).max() > LENGTH_TOLERANCE:
         notes.append(
             f"the class embeddings had lengths from {lengths.min():.3g} to {lengths.max():.3g} and "
             "were scaled to unit length"
         )
-    return np.ascontiguousarray(embeddings / lengths[:, None]), tuple(notes)
+    unit = (embeddings / lengths[:, None]).astype(np.float32)
+    return np.ascontiguousarray(unit), tuple(notes)
 
 
 def describe_transposed(reference: ArrayReference, shape: tuple[int, ...]) -> str:

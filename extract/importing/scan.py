@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int
 
 from clip_cfr.cache.format.identity import IdentityMatrix
+from clip_cfr.cache.format.invariants import MAX_FEATURE, find_moderate_rows
 from clip_cfr.cache.format.layout import ArraySource
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.importing.arrays.sources import iterate_blocks
@@ -21,18 +22,20 @@ class Scan:
 
     Attributes:
         finite: (n,) whether all numbers of a row are finite.
+        moderate: (n,) whether none is too large for sums of squares in float32.
         nonzero: (n,) whether any number of a row is not zero.
         class_sums: sum of the unit-length embeddings of the training rows of each class.
     """
 
     finite: Bool[np.ndarray, " n"]
+    moderate: Bool[np.ndarray, " n"]
     nonzero: Bool[np.ndarray, " n"]
     class_sums: Float64[np.ndarray, "classes embedding"]
 
     @property
     def usable(self) -> Bool[np.ndarray, " n"]:
         """(n,) whether a row has a direction."""
-        return self.finite & self.nonzero
+        return self.finite & self.moderate & self.nonzero
 
 
 def scan_features(
@@ -49,14 +52,16 @@ def scan_features(
         num_classes: number of classes.
         projection: the initial projection.
     """
-    finite, nonzero = (np.zeros(features.shape[0], bool) for _ in range(2))
+    finite, moderate, nonzero = (np.zeros(features.shape[0], bool) for _ in range(3))
     sums = np.zeros((num_classes, projection.shape[1]))
     for start, block in iterate_blocks(features):
         rows = slice(start, start + len(block))
         finite[rows], nonzero[rows] = np.isfinite(block).all(axis=1), block.any(axis=1)
-        labels = np.where(finite[rows] & nonzero[rows], training_labels[rows], -1)
+        moderate[rows] = find_moderate_rows(block) | ~finite[rows]
+        usable = finite[rows] & moderate[rows] & nonzero[rows]
+        labels = np.where(usable, training_labels[rows], -1)
         add_to_sums(sums, block, labels, projection)
-    return Scan(finite, nonzero, sums)
+    return Scan(finite, moderate, nonzero, sums)
 
 
 def add_to_sums(
@@ -72,7 +77,9 @@ def add_to_sums(
     embeddings, labels = block[is_used].astype(np.float32), labels[is_used]
     if not isinstance(projection, IdentityMatrix):
         embeddings = embeddings @ projection
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    # In float64, in which the squares of small numbers are not zero.
+    squares = np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64)
+    lengths = np.sqrt(squares).astype(np.float32)[:, None]
     # A row that the projection maps to zero has no direction.
     embeddings = np.divide(embeddings, lengths, out=np.zeros_like(embeddings), where=lengths > 0)
     for label in np.unique(labels):
@@ -95,13 +102,17 @@ def describe_unusable(
     """
     for index, name in enumerate(names):
         is_own = (parts == index) & (origins >= 0)
-        infinite, zero = (origins[is_own & ~each] for each in (scan.finite, scan.nonzero))
-        faults = [f"NaN or infinity in {name_rows(infinite)}"] if len(infinite) else []
-        faults += [f"zeros only in {name_rows(zero)}"] if len(zero) else []
+        kinds = {
+            "NaN or infinity": scan.finite,
+            f"magnitudes above {MAX_FEATURE:g}": scan.moderate,
+            "zeros only": scan.nonzero,
+        }
+        found = {kind: origins[is_own & ~good] for kind, good in kinds.items()}
+        faults = [f"{kind} in {name_rows(rows)}" for kind, rows in found.items() if len(rows)]
         if faults:
             yield (
-                f"{name}: {len(infinite) + len(zero):,} of {np.count_nonzero(is_own):,} rows have "
-                f"no direction: {', '.join(faults)} (counted from 0)"
+                f"{name}: {sum(map(len, found.values())):,} of {np.count_nonzero(is_own):,} rows are "
+                f"not usable: {', '.join(faults)} (counted from 0)"
             )
 
 

@@ -36,6 +36,14 @@ BAD = [
         "features, row 5: expected finite numbers, found inf in column 3",
     ),
     (
+        with_fields(
+            GOOD,
+            "cache",
+            features=with_entry(GOOD.features.astype(np.float32), (5, 3), -2e15),
+        ),
+        "features, row 5: expected magnitudes up to 1e+15, found -1999999973982208.0 in column 3",
+    ),
+    (
         with_fields(GOOD, "cache", features=with_entry(GOOD.features, (1, 4), 2)),
         "features, row 1: expected zeros in an invalid row, found 2.0 in column 4",
     ),

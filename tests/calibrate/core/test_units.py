@@ -1,10 +1,13 @@
 """The units of training: what they measure, and that predictions do not depend on them."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.features import to_device
 from clip_cfr.calibrate.core.head import compute_logits
@@ -73,3 +76,9 @@ def test_a_trained_head_predicts_the_same_from_its_arrays(bias):
     head, rows = experiment.erm.last, task.rows("test")[:40]
     expected = expected_probabilities(task, experiment.head_arrays(head), rows)
     assert experiment.probabilities(head, rows) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_projection_that_overflows_is_an_error(task):
+    large = dataclasses.replace(task, projection=np.full_like(task.projection, 3e38))
+    with pytest.raises(CalibrationError, match="overflow in float32: divide the features"):
+        measure_units(large)

@@ -102,9 +102,27 @@ def test_names_rows_that_are_not_usable(inputs: Inputs, features: np.ndarray, va
     features[[1, 3], 2], features[4] = value, 0
     np.save(inputs.features, features)
     assert import_error(inputs) == (
-        "DIR/F.npy: 3 of 5 rows have no direction: NaN or infinity in rows 1, 3, zeros only in row "
+        "DIR/F.npy: 3 of 5 rows are not usable: NaN or infinity in rows 1, 3, zeros only in row "
         "4 (counted from 0); compute them again, or keep them as not valid with --on-error skip"
     )
+
+
+def test_names_rows_too_large_for_float32_arithmetic(inputs: Inputs, features: np.ndarray):
+    features[1, 2] = -3e38
+    np.save(inputs.features, features)
+    assert import_error(inputs) == (
+        "DIR/F.npy: 1 of 5 rows are not usable: magnitudes above 1e+15 in row 1 (counted from 0); "
+        "compute them again, or keep them as not valid with --on-error skip"
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-37, 1e14])
+def test_class_means_do_not_depend_on_the_scale(inputs: Inputs, features: np.ndarray, scale: float):
+    np.save(inputs.features, features)
+    expected = read_contents(inputs)[0].texts.class_embeddings
+    np.save(inputs.features, features * np.float32(scale))
+    found = read_contents(inputs)[0].texts.class_embeddings
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_keeps_rows_that_are_not_usable_as_not_valid(inputs: Inputs, features: np.ndarray):
@@ -114,7 +132,7 @@ def test_keeps_rows_that_are_not_usable_as_not_valid(inputs: Inputs, features: n
     assert cache.valid.tolist() == [False, True, True, True, False]
     np.testing.assert_array_equal(cache.features, np.nan_to_num(features) * cache.valid[:, None])
     assert notes[0] == (
-        f"{inputs.features}: 2 of 5 rows have no direction: NaN or infinity in row 0, zeros only "
+        f"{inputs.features}: 2 of 5 rows are not usable: NaN or infinity in row 0, zeros only "
         "in row 4 (counted from 0); they are kept as not valid"
     )
 

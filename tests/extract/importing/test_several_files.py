@@ -113,8 +113,8 @@ def test_unusable_rows_are_named_by_file(tmp_path: Path, numbers: np.ndarray):
     numbers[[4, 8]] = 0
     inputs = Inputs(write_parts(tmp_path, numbers), write_lists(tmp_path))
     assert import_error(inputs).startswith(
-        "DIR/val.npy: 1 of 3 rows have no direction: zeros only in row 1 (counted from 0); "
-        "DIR/test.npy: 1 of 3 rows have no direction: zeros only in row 2 (counted from 0); "
+        "DIR/val.npy: 1 of 3 rows are not usable: zeros only in row 1 (counted from 0); "
+        "DIR/test.npy: 1 of 3 rows are not usable: zeros only in row 2 (counted from 0); "
     )
 
 
