@@ -25,9 +25,11 @@ def exit_on_interrupt(message: str) -> Iterator[None]:
     callback, such as those of an import; it is raised again soon after. A library may catch it:
     the block then runs to its end before the process exits.
     """
-    with _record_interrupts() as interrupts:
-        with _repeat_discarded_interrupts(interrupts), suppress(KeyboardInterrupt):
+    with _record_interrupts() as interrupts, _repeat_discarded_interrupts(interrupts):
+        try:
             yield
+        except KeyboardInterrupt:  # Another handler may have received the signal.
+            interrupts.append(signal.SIGINT)
         if not interrupts:
             return
     echo(message, err=True)

@@ -116,6 +116,6 @@ def _has_no_foreign_study(path: Path) -> bool:
         with closing(sqlite3.connect(address, uri=True)) as database:
             [[tables]] = database.execute("SELECT COUNT(*) FROM sqlite_master")
             return not tables or database.execute(COUNT_FOREIGN, [MARK]).fetchone() == (0,)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         # Otherwise it is damaged, or a killed process left a transaction to roll back.
         return not str(error).startswith("no such table") and MARK.encode() in path.read_bytes()

@@ -8,7 +8,9 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from optuna import Trial
@@ -26,14 +28,29 @@ ENDED_STATES = ("Z", "X", "x")
 
 
 def process_name() -> str:
-    """Return the host name and the id of this process, as `HOST:PID`."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Return the machine and the id of this process, as `MACHINE:PID`."""
+    return f"{machine_name()}:{os.getpid()}"
+
+
+@cache
+def machine_name() -> str:
+    """Return a name for where a process id means one process, as `HOST/BOOT/NAMESPACE`.
+
+    Machines and containers may share a host name. On Linux the id of the boot tells machines apart,
+    and the namespace of process ids containers; elsewhere a hardware address does.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = str(os.stat("/proc/self/ns/pid").st_ino)
+    except OSError:
+        boot, namespace = f"{uuid.getnode():012x}", ""
+    return f"{socket.gethostname()}/{boot}/{namespace}"
 
 
 def is_dead(trial: FrozenTrial) -> bool:
     """Return whether the process of a running trial has ended here or is silent elsewhere."""
-    host, _, pid = trial.user_attrs.get(PROCESS, "").rpartition(":")
-    if host == socket.gethostname() and not is_running(int(pid)):
+    machine, _, pid = trial.user_attrs.get(PROCESS, "").rpartition(":")
+    if machine == machine_name() and not is_running(int(pid)):
         return True
     started = trial.datetime_start.timestamp()
     return time.time() - trial.user_attrs.get(BEAT, started) > SECONDS_OF_SILENCE

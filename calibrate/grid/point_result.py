@@ -36,6 +36,21 @@ class SeedResult:
         """Return the fields as a dictionary."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "SeedResult":
+        """Return the result of a dictionary.
+
+        Raises:
+            TypeError: a field is missing or unknown, or an accuracy is no number.
+            KeyError: a metric is missing.
+        """
+        result = cls(**data)
+        for metric in METRICS:
+            for value in (result.val[metric], result.test[metric]):
+                if not isinstance(value, float | int | None):
+                    raise TypeError(f"{metric}: expected a number, found {value!r}")
+        return result
+
 
 @dataclass(frozen=True)
 class PointResult:
@@ -97,7 +112,7 @@ class PointResult:
             point=data["point"],
             state=data["state"],
             settings=data["settings"],
-            runs=tuple(SeedResult(**run) for run in data["runs"]),
+            runs=tuple(SeedResult.from_json(run) for run in data["runs"]),
             seconds=data["seconds"],
             reason=data["reason"],
         )

@@ -52,6 +52,8 @@ def compose_yaml(path: Path, text: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1
         raise CalibrationError(f"{path}, line {line}: {error.problem}; {EXPECTED}") from error
+    except RecursionError as error:
+        raise CalibrationError(f"{path}: nested too deeply; {EXPECTED}") from error
     except yaml.YAMLError as error:
         raise CalibrationError(f"{path}: {error}; {EXPECTED}") from error
 

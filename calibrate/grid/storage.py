@@ -20,6 +20,10 @@ IN_MEMORY = ":memory:"
 LOCK_TIMEOUT_SECONDS = 60
 CONNECT_ATTEMPTS = 5
 UNREADABLE = "{}: not a database that Optuna can use: {}; name another with --out or --storage"
+DAMAGED = (
+    "{}: the database is damaged: a stored value cannot be decoded ({}); start again with "
+    "--overwrite, or name another with --out or --storage"
+)
 FAILED = "{}: the database failed: {}; finished points are kept, run the same command to resume"
 
 
@@ -75,6 +79,19 @@ def parse_url(url: str) -> str:
     return parts.set(database=os.path.expanduser(path)).render_as_string(hide_password=False)
 
 
+class DamagedValueError(Exception):
+    """A database holds a value that this program cannot have stored."""
+
+
+@contextmanager
+def report_damage() -> Iterator[None]:
+    """Raise DamagedValueError for the errors of decoding a stored value in the block."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise DamagedValueError(f"{type(error).__name__}: {error}") from error
+
+
 @contextmanager
 def open_storage(url: str) -> Iterator[RDBStorage]:
     """Connect to a storage for the duration of a block.
@@ -87,6 +104,8 @@ def open_storage(url: str) -> Iterator[RDBStorage]:
     storage = connect(url)
     try:
         yield storage
+    except DamagedValueError as error:
+        raise CalibrationError(DAMAGED.format(display_url(url), first_line(error))) from error
     except (OptunaError, SQLAlchemyError) as error:
         raise CalibrationError(FAILED.format(display_url(url), first_line(error))) from error
     finally:
@@ -110,7 +129,7 @@ def connect(url: str) -> RDBStorage:
             raise CalibrationError(
                 f"{display_url(url)}: the package for this database is missing: {error.__cause__}"
             ) from error
-        except (SQLAlchemyError, OptunaError, RuntimeError) as error:
+        except (SQLAlchemyError, OptunaError, RuntimeError, UnicodeDecodeError) as error:
             # If several processes create the tables at once, all but one fail the first time.
             if not attempts_left:
                 message = UNREADABLE.format(display_url(url), first_line(error))

@@ -15,7 +15,7 @@ from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.grid_plan import GridPlan
 from clip_cfr.calibrate.grid.plan import Plan
 from clip_cfr.calibrate.grid.pruning import make_pruner
-from clip_cfr.calibrate.grid.storage import display_url, open_storage
+from clip_cfr.calibrate.grid.storage import display_url, open_storage, report_damage
 from clip_cfr.calibrate.grid.trials import Search
 
 # User attribute of a study.
@@ -50,21 +50,32 @@ def open_searches(url: str, name: str, plan: GridPlan) -> Iterator[GridSearches]
         CalibrationError: the storage cannot be used, or a study has other results.
     """
     with open_storage(url) as storage:
-        existing = optuna.get_all_study_names(storage)
-        method_names = study_names(storage, existing, name, plan)
-        reference_names = [f"{name}-reference-{each.method}" for each in plan.references]
-        named_plans = [
-            *zip(method_names.values(), plan.methods, strict=True),
-            *zip(reference_names, plan.references, strict=True),
-        ]
-        # Check before any study is created, so that a refused grid leaves no study behind.
-        for study_name, each in named_plans:
-            if study_name in existing:
-                study = optuna.load_study(study_name=study_name, storage=storage)
-                check_identity(study, each, url)
-        searches = [open_search(storage, url, *each) for each in named_plans]
-        count = len(plan.methods)
-        yield GridSearches(tuple(searches[:count]), tuple(searches[count:]))
+        with report_damage():
+            searches = prepare_searches(storage, url, name, plan)
+        yield searches
+
+
+def prepare_searches(storage: RDBStorage, url: str, name: str, plan: GridPlan) -> GridSearches:
+    """Return the searches of a grid in an open storage; create the studies that are missing.
+
+    Raises:
+        CalibrationError: a study has other results.
+    """
+    existing = optuna.get_all_study_names(storage)
+    method_names = study_names(storage, existing, name, plan)
+    reference_names = [f"{name}-reference-{each.method}" for each in plan.references]
+    named_plans = [
+        *zip(method_names.values(), plan.methods, strict=True),
+        *zip(reference_names, plan.references, strict=True),
+    ]
+    # Check before any study is created, so that a refused grid leaves no study behind.
+    for study_name, each in named_plans:
+        if study_name in existing:
+            study = optuna.load_study(study_name=study_name, storage=storage)
+            check_identity(study, each, url)
+    searches = [open_search(storage, url, *each) for each in named_plans]
+    count = len(plan.methods)
+    return GridSearches(tuple(searches[:count]), tuple(searches[count:]))
 
 
 def study_names(

@@ -20,6 +20,7 @@ from clip_cfr.calibrate.grid.axes import Value
 from clip_cfr.calibrate.grid.liveness import PROCESS, is_dead, process_name
 from clip_cfr.calibrate.grid.plan import Plan
 from clip_cfr.calibrate.grid.point_result import PointResult, SeedResult
+from clip_cfr.calibrate.grid.storage import report_damage
 
 # User attributes of a trial.
 POINT, SETTINGS, REASON, RUNS = "point", "settings", "reason", "runs"
@@ -62,10 +63,11 @@ def point_of_trial(plan: Plan, trial: FrozenTrial | Trial) -> int | None:
 def assigned_trials(search: Search) -> dict[int, FrozenTrial]:
     """Return the trial of each point that has one, by point."""
     trials: dict[int, FrozenTrial] = {}
-    for trial in search.study.get_trials(deepcopy=False):
-        point = point_of_trial(search.plan, trial)
-        if point is not None and not was_abandoned(trial):
-            trials.setdefault(point, trial)
+    with report_damage():
+        for trial in search.study.get_trials(deepcopy=False):
+            point = point_of_trial(search.plan, trial)
+            if point is not None and not was_abandoned(trial):
+                trials.setdefault(point, trial)
     return dict(sorted(trials.items()))
 
 
@@ -77,17 +79,20 @@ def finished_trials(search: Search) -> dict[int, FrozenTrial]:
 
 def point_result(plan: Plan, point: int, trial: FrozenTrial) -> PointResult:
     """Return the result of a finished trial."""
-    settings = trial_settings(trial)
-    runs = trial.user_attrs.get(RUNS, ())
-    return PointResult(
-        method=plan.method,
-        point=point,
-        state=STATES[trial.state],
-        settings={name: settings[name] for name in plan.space if name in settings},
-        runs=tuple(SeedResult(**run) for run in runs),
-        seconds=trial.duration.total_seconds(),
-        reason=trial.user_attrs.get(REASON),
-    )
+    with report_damage():
+        settings = trial_settings(trial)
+        runs = trial.user_attrs.get(RUNS, ())
+        if trial.state == TrialState.COMPLETE and not runs:
+            raise ValueError("a complete point has no result")
+        return PointResult(
+            method=plan.method,
+            point=point,
+            state=STATES[trial.state],
+            settings={name: settings[name] for name in plan.space if name in settings},
+            runs=tuple(SeedResult.from_json(run) for run in runs),
+            seconds=trial.duration.total_seconds(),
+            reason=trial.user_attrs.get(REASON),
+        )
 
 
 def point_results(search: Search) -> list[PointResult]:
@@ -136,9 +141,11 @@ def first_free_point(assigned: dict[int, FrozenTrial], num_points: int) -> int |
 
 def release_dead_trials(study: Study) -> None:
     """Abandon the running trials of dead processes, so that their points are free again."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if is_dead(trial):
-            abandon_trial(study, trial.number)
+    with report_damage():
+        trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        dead = [trial for trial in trials if is_dead(trial)]
+    for trial in dead:
+        abandon_trial(study, trial.number)
 
 
 def abandon_trial(study: Study, number: int) -> None:

@@ -110,9 +110,10 @@ def describe_unusable(
         found = {kind: origins[is_own & ~good] for kind, good in kinds.items()}
         faults = [f"{kind} in {name_rows(rows)}" for kind, rows in found.items() if len(rows)]
         if faults:
+            count = sum(map(len, found.values()))
             yield (
-                f"{name}: {sum(map(len, found.values())):,} of {np.count_nonzero(is_own):,} rows are "
-                f"not usable: {', '.join(faults)} (counted from 0)"
+                f"{name}: {count:,} of {np.count_nonzero(is_own):,} rows are not usable: "
+                f"{', '.join(faults)} (counted from 0)"
             )
 
 

@@ -1,6 +1,5 @@
 """Parquet files: their rows, their columns, and which one holds the images."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clip_cfr.cache.format.nested import load_json
 from clip_cfr.cache.packages import missing_package
 from clip_cfr.extract.datasets.tables.parquet import is_binary, is_flat, read_value_names, to_texts
 from clip_cfr.extract.datasets.tables.roles import FILENAME, simplify
@@ -121,7 +121,7 @@ def is_image_struct(type: Any) -> bool:
 def read_features(metadata: dict[bytes, bytes]) -> dict[str, str]:
     """Return the kind of each column that Hugging Face's metadata names, such as `Image`."""
     try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        features = load_json(metadata[b"huggingface"])["info"]["features"]
         return {
             name: feature["_type"]
             for name, feature in features.items()

@@ -1,11 +1,11 @@
 """Parquet and Feather files, read with pyarrow (the extra `parquet`)."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from clip_cfr.cache.format.nested import load_json
 from clip_cfr.cache.packages import missing_package
 from clip_cfr.extract.datasets.tables.cells import to_text
 from clip_cfr.extract.datasets.tables.table import Table, make_table
@@ -84,7 +84,7 @@ def to_texts(values: Sequence[Any]) -> list[str]:
 def read_value_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
     """Return the names of the numbers of each column that is a ClassLabel of Hugging Face."""
     try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        features = load_json(metadata[b"huggingface"])["info"]["features"]
         return {
             name: tuple(feature["names"])
             for name, feature in features.items()

@@ -1,10 +1,10 @@
 """Explain folders that hold no complete CLIP of transformers, with the command that helps."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from clip_cfr.cache.format.nested import load_json
 from clip_cfr.extract.encoders.checkpoints.published import find_by_sizes
 from clip_cfr.extract.encoders.checkpoints.read import python_command
 from clip_cfr.extract.encoders.hub_errors import NAME_ANOTHER
@@ -57,7 +57,7 @@ def weights_in(folder: Path) -> list[Path]:
 def explain_adapter(folder: Path) -> str:
     """Return what a folder of PEFT is, and the command that merges it into its base model."""
     try:
-        adapter = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        adapter = load_json((folder / "adapter_config.json").read_text(encoding="utf-8"))
         kind, base = adapter.get("peft_type", "LORA"), adapter.get("base_model_name_or_path")
     except (ValueError, AttributeError):
         kind, base = "LORA", None

@@ -1,13 +1,13 @@
 """Locate the files of a transformers model: local, or downloaded from the hub."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.utils import disable_progress_bars
 
+from clip_cfr.cache.format.nested import load_json
 from clip_cfr.extract.encoders.checkpoints.describe import describe_file
 from clip_cfr.extract.encoders.hub_errors import NAME_ANOTHER, explain_hub_error, explain_incomplete
 from clip_cfr.extract.encoders.names import explain_name, guess_meaning
@@ -222,7 +222,7 @@ def missing_shards(folder: Path, weights: tuple[Path, ...]) -> list[str]:
     if (len(weights) == 1 and weights[0].name == base) or not index.is_file():
         return []
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        names = set(load_json(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ExtractError(f"{index}: expected a JSON object with weight_map ({error})") from error
     return sorted(names - {path.name for path in weights})

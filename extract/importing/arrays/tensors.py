@@ -1,6 +1,5 @@
 """Readers of tensors: safetensors files without a library, files of torch.save with torch."""
 
-import json
 import re
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clip_cfr.cache.format.layout import ArraySource
+from clip_cfr.cache.format.nested import load_json
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.importing.arrays.numpy_files import HEADER_DAMAGE, check_length, damage_errors
 from clip_cfr.extract.importing.arrays.pickles import SAFE
@@ -36,7 +36,7 @@ def open_safetensors(path: Path, stack: ExitStack) -> dict[str, ArraySource]:
     file = stack.enter_context(path.open("rb"))
     with damage_errors(path, HEADER_DAMAGE):
         start = 8 + int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(start - 8))
+        header = load_json(file.read(start - 8))
         if not isinstance(header, dict):
             raise ValueError("its header is no JSON object")
         header.pop("__metadata__", None)

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from clip_cfr.calibrate.grid import liveness
-from clip_cfr.calibrate.grid.liveness import Heartbeat, is_dead, is_running, process_name
+from clip_cfr.calibrate.grid.liveness import (
+    Heartbeat,
+    is_dead,
+    is_running,
+    machine_name,
+    process_name,
+)
 from clip_cfr.calibrate.grid.trials import abandon_trial, claim_trial, release_dead_trials
 
 ROOT = Path(__file__).parents[3]
@@ -78,6 +84,17 @@ class TestTrials:
         trial.set_user_attr("process", f"elsewhere:{os.getpid()}")
         trial.set_user_attr("alive", time.time() - silence)
         assert is_dead(search.study.trials[0]) == dead
+
+    @pytest.mark.parametrize("part", ["BOOT", "NAMESPACE"])
+    def test_of_another_machine_with_the_same_host_name_are_kept(self, search, part):
+        """No process of this machine has the id, and the other machine is not silent yet."""
+        host, boot, namespace = machine_name().split("/")
+        other = f"{host}/other/{namespace}" if part == "BOOT" else f"{host}/{boot}/0"
+        trial = claim_trial(search)
+        trial.set_user_attr("process", f"{other}:{2**22 + 1}")
+        assert not is_dead(search.study.trials[0])
+        trial.set_user_attr("process", f"{machine_name()}:{2**22 + 1}")
+        assert is_dead(search.study.trials[0])
 
     def test_without_a_process_name_are_released_after_a_while(self, search, monkeypatch):
         search.study.ask()

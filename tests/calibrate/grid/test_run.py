@@ -1,6 +1,8 @@
 """`search_grid`: the whole search as Python users call it."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -67,3 +69,38 @@ def test_refuses_arguments_before_it_makes_a_folder(cache_file, tmp_path):
             out=tmp_path / "grid",
         )
     assert not (tmp_path / "grid").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            "UPDATE trial_user_attributes SET value_json = '[{' WHERE key = 'runs'",
+            "JSONDecodeError",
+        ),
+        ("UPDATE trial_user_attributes SET value_json = '[]' WHERE key = 'runs'", "no result"),
+        (
+            "UPDATE trial_user_attributes SET value_json = replace(value_json, 'group_mean', "
+            "'froup_mean') WHERE key = 'runs'",
+            "KeyError: 'group_mean'",
+        ),
+        (
+            "UPDATE trial_user_attributes SET value_json = replace(value_json, '\"val\"', '\"vam\"') "
+            "WHERE key = 'runs'",
+            "TypeError",
+        ),
+        ("UPDATE trials SET state = 'COMPLEUE'", "LookupError"),
+        ("UPDATE study_user_attributes SET value_json = '3'", "AttributeError"),
+    ],
+)
+def test_a_damaged_database_is_named(cache_file, tmp_path, change, reason):
+    out = tmp_path / "grid"
+    search_grid(cache_file, {"lr": [1e-4]}, SETTINGS, out=out)
+    with closing(sqlite3.connect(out / "study.db")) as database, database:
+        assert database.execute(change).rowcount
+    with pytest.raises(CalibrationError) as error:
+        search_grid(cache_file, {"lr": [1e-4]}, SETTINGS, out=out)
+    start = f"{out / 'study.db'}: the database is damaged: a stored value cannot be decoded ("
+    assert str(error.value).startswith(start)
+    assert reason in str(error.value)
+    assert "start again with --overwrite" in str(error.value)

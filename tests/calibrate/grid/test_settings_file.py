@@ -84,6 +84,7 @@ EXPECTED = "expected a mapping of settings to a value or a list of values"
         ("lr: [1, 2\nsteps: 1\n", f", line 2: expected ',' or ']', but got ':'; {EXPECTED}"),
         ("lr: &a [*a]\n", f", line 1: {EXPECTED}, found a list"),
         ("lr: *a\n", f", line 1: found undefined alias 'a'; {EXPECTED}"),
+        ("[" * 20_000, f": nested too deeply; {EXPECTED}"),
         (b"lr: \xff\n", ": expected text in UTF-8, found other bytes"),
     ],
 )
