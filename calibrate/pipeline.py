@@ -9,11 +9,9 @@ from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.runs.folder import reserve_run_folder
 from clip_cfr.calibrate.comparison.compare import compare
 from clip_cfr.calibrate.comparison.result import (
-    CLASS_MEANS,
-    IMPORTED,
-    PROMPTS,
     CacheSummary,
     Result,
+    class_embeddings_source,
 )
 from clip_cfr.calibrate.comparison.summary import summarise
 from clip_cfr.calibrate.core.errors import CalibrationError
@@ -105,16 +103,11 @@ def summarise_cache(path: Path, cache: FeatureCache) -> CacheSummary:
     """Return the summary of a cache for a result."""
     texts = cache.texts
     attributes = texts.attribute_names or ("any",)
-    source = cache.provenance.get("class_embeddings")
-    if isinstance(source, str) and source.startswith(CLASS_MEANS):
-        embeddings = CLASS_MEANS
-    else:
-        embeddings = PROMPTS if texts.class_prompts else IMPORTED
     return CacheSummary(
         path=str(path),
         dataset=cache.dataset,
         model=cache.provenance["model"],
         groups=tuple((label, each) for label in texts.class_names for each in attributes),
         prompts=texts.class_prompts,
-        class_embeddings=embeddings,
+        class_embeddings=class_embeddings_source(cache.provenance, texts.class_prompts),
     )

@@ -71,7 +71,7 @@ def run_options(*options: Decorator) -> Decorator:
         "Run",
         *options,
         optgroup.option(
-            "--seeds", type=click.IntRange(min=1), default=1, help="Number of seeds to average."
+            "--seeds", type=click.IntRange(1, 10_000), default=1, help="Number of seeds to average."
         ),
         optgroup.option("--seed", type=SEED, default=0, help="The first seed."),
         optgroup.option(

@@ -1,6 +1,6 @@
 """The result of a calibration, from which tables, JSON and the run folder are made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -18,6 +18,18 @@ from clip_cfr.calibrate.frame import make_frame
 
 # Sources of the class embeddings of a cache.
 PROMPTS, CLASS_MEANS, IMPORTED = "prompts", "class means", "imported"
+
+
+def class_embeddings_source(provenance: Mapping[str, Any], class_prompts: Sequence) -> str:
+    """Return the source of a cache's class embeddings: `class means`, `prompts` or `imported`.
+
+    Args:
+        provenance: the provenance of the cache.
+        class_prompts: the prompts of each class; empty if there are none.
+    """
+    if str(provenance.get("class_embeddings")).startswith(CLASS_MEANS):
+        return CLASS_MEANS
+    return PROMPTS if class_prompts else IMPORTED
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,8 @@ def summarise_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSet
 
 def mean_counts(cells: Sequence[np.ndarray], num_cells: int) -> tuple[float, ...]:
     """Return the number of occurrences of each cell, averaged over several arrays."""
-    return tuple(np.mean([np.bincount(each, minlength=num_cells) for each in cells], axis=0))
+    counts = [np.bincount(each, minlength=num_cells) for each in cells]
+    return tuple(np.mean(counts, axis=0).tolist())
 
 
 def collect_warnings(task: Task, outcomes: Outcomes, selection: str) -> list[str]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Int, Int32, Shaped
 
-from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.segments import split_eval_steps
 from clip_cfr.calibrate.core.task import RowSource, Task
 
@@ -78,14 +78,14 @@ def make_windows(
         calibration_rows: row indices of the calibration set in the task; may be empty.
 
     Raises:
-        CalibrationError: `resident_rows` is too small.
+        SettingsError: `resident_rows` is too small.
     """
     train, val = task.rows("train"), task.rows("val")
     if resident_rows is None:
         steps = int(eval_steps[-1])
         yield Window(None, len(task.labels), train, calibration_rows, eval_steps, steps)
         return
-    check_resident_rows(task, resident_rows, batch_size)
+    check_resident_rows(len(task.rows("val")), resident_rows, batch_size)
     anchors = min(len(calibration_rows), (resident_rows - len(val)) // 4)
     room = resident_rows - len(val) - anchors
     parts = split_by_room(eval_steps, room, batch_size)
@@ -97,13 +97,13 @@ def make_windows(
         yield Window(rows, resident_rows, *indices, part, capacity)
 
 
-def check_resident_rows(task: Task, resident_rows: int | None, batch_size: int) -> None:
-    """Raise CalibrationError if the validation split and four batches do not fit."""
-    val = len(task.rows("val"))
-    if resident_rows is not None and resident_rows < val + MIN_BATCHES * batch_size:
-        raise CalibrationError(
-            f"--hold-rows {resident_rows}: expected at least {val + MIN_BATCHES * batch_size}, "
-            f"for the {val} rows of the validation split and four batches of training rows"
+def check_resident_rows(val_rows: int, resident_rows: int | None, batch_size: int) -> None:
+    """Raise SettingsError if the rows of the validation split and four batches do not fit."""
+    least = val_rows + MIN_BATCHES * batch_size
+    if resident_rows is not None and resident_rows < least:
+        raise SettingsError(
+            f"--hold-rows {resident_rows}: expected at least {least}, for the {val_rows} rows of "
+            "the validation split and four batches of training rows"
         )
 
 

@@ -15,6 +15,7 @@ from clip_cfr.cache.runs.grid import (
 )
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.windows import check_resident_rows
 from clip_cfr.calibrate.grid.axes import Axis, Value
 from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
 from clip_cfr.calibrate.grid.space import Space, check_space
@@ -75,6 +76,10 @@ def prepare_grid(
     info = read_info(cache)
     shape, dtype = info["features"]["shape"], info["features"]["dtype"]
     check_not_shard(cache, info["provenance"], shape[0])
+    resident_rows = choose_resident_rows(hold_rows, shape, dtype)
+    if "batch_size" not in space:
+        val = info["splits"]["val"]
+        check_resident_rows(val["n"] - val["invalid"], resident_rows, fixed.batch_size)
     plan = make_grid_plan(
         space,
         fixed,
@@ -84,7 +89,7 @@ def prepare_grid(
         sampler=sampler,
         trials=trials,
         prune=prune,
-        resident_rows=choose_resident_rows(hold_rows, shape, dtype),
+        resident_rows=resident_rows,
     )
     digests = (plan.digest, plan.legacy_digest)
     directory = Path(out) if out else default_grid_directory(cache.stem, digests)

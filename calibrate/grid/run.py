@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from clip_cfr.cache.runs.grid import write_grid
-from clip_cfr.calibrate.comparison.result import CLASS_MEANS, PROMPTS
+from clip_cfr.calibrate.comparison.result import class_embeddings_source
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.axes import Axis, Value
 from clip_cfr.calibrate.grid.execution import FinishedPoints, fit_plan
@@ -110,7 +109,9 @@ def make_result(job: GridJob, finished: FinishedPoints) -> GridResult:
         cache_sha256=job.info["sha256"],
         dataset=job.info["dataset"],
         model=job.info["provenance"]["model"],
-        class_embeddings=class_embeddings_source(job.info),
+        class_embeddings=class_embeddings_source(
+            job.info["provenance"], job.info["texts"]["class_prompts"]
+        ),
         digest=job.plan.digest,
         methods=methods,
         selection=job.fixed.selection,
@@ -126,12 +127,6 @@ def make_result(job: GridJob, finished: FinishedPoints) -> GridResult:
         storage=display_url(job.url),
         studies=finished.studies,
     )
-
-
-def class_embeddings_source(info: Mapping[str, Any]) -> str:
-    """Return the source of the class embeddings of a cache: `class means` or `prompts`."""
-    source = info["provenance"].get("class_embeddings")
-    return CLASS_MEANS if str(source).startswith(CLASS_MEANS) else PROMPTS
 
 
 def with_settings(reference: PointResult, job: GridJob) -> PointResult:

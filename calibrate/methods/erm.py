@@ -10,7 +10,7 @@ from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
     """Raise CalibrationError if the stage cannot be trained on the task."""
-    check_resident_rows(task, resident_rows, settings.batch_size)
+    check_resident_rows(len(task.rows("val")), resident_rows, settings.batch_size)
     check_step_memory(
         task,
         settings,

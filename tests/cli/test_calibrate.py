@@ -279,6 +279,14 @@ def test_a_real_process_prints_one_json_object_and_nothing_else(cache_file, tmp_
     assert json.loads(done.stdout)["cache"] == str(cache_file)
 
 
+def test_too_few_rows_in_memory_are_an_error_before_anything_is_fitted(cache_file, tmp_path):
+    out = tmp_path / "run"
+    result = invoke("--cache", cache_file, "--hold-rows", 500, "--out", out, code=2)
+    assert "--hold-rows 500: expected at least 912, for the 400 rows" in result.stderr
+    assert "seed 0: zeroshot" not in result.stderr
+    assert not out.exists()
+
+
 def test_what_does_not_fit_in_memory_is_said_before_training(cache_file, tmp_path):
     sizes = ["--erm-steps", "1000000000", "--batch-size", "1000000"]
     result = invoke("--cache", cache_file, "--out", tmp_path / "run", *sizes, code=2)

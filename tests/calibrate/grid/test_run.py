@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,23 @@ def test_returns_the_result_that_it_writes(cache_file, tmp_path):
     assert [point.method for point in result.references] == ["zeroshot", "erm"]
     assert read_grid_result(out) == result
     assert json.loads((out / "grid.json").read_text()) == result.to_json()
+
+
+def test_names_the_source_of_imported_class_embeddings(cache_file, tmp_path):
+    imported = tmp_path / "imported.h5"
+    cache = make_cache()
+    texts = cache.texts
+    texts = replace(texts, class_prompts=(), class_prompt_embeddings=texts.class_embeddings[:0])
+    write_cache(imported, replace(cache, texts=texts))
+    for path, source in ((cache_file, "prompts"), (imported, "imported")):
+        out = tmp_path / source
+        assert search_grid(path, {"lr": [1e-4]}, SETTINGS, out=out).class_embeddings == source
+
+
+def test_too_few_rows_in_memory_are_an_error_before_anything_is_fitted(cache_file, tmp_path):
+    with pytest.raises(SettingsError, match="--hold-rows 500: expected at least 912, for the 400"):
+        search_grid(cache_file, {"lr": [1e-4]}, SETTINGS, hold_rows=500, out=tmp_path / "grid")
+    assert not (tmp_path / "grid").exists()
 
 
 def test_samples_from_an_interval(cache_file, tmp_path):
@@ -71,24 +89,16 @@ def test_refuses_arguments_before_it_makes_a_folder(cache_file, tmp_path):
     assert not (tmp_path / "grid").exists()
 
 
+RUNS = "UPDATE trial_user_attributes SET value_json = {} WHERE key = 'runs'"
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (
-            "UPDATE trial_user_attributes SET value_json = '[{' WHERE key = 'runs'",
-            "JSONDecodeError",
-        ),
-        ("UPDATE trial_user_attributes SET value_json = '[]' WHERE key = 'runs'", "no result"),
-        (
-            "UPDATE trial_user_attributes SET value_json = replace(value_json, 'group_mean', "
-            "'froup_mean') WHERE key = 'runs'",
-            "KeyError: 'group_mean'",
-        ),
-        (
-            "UPDATE trial_user_attributes SET value_json = replace(value_json, '\"val\"', '\"vam\"') "
-            "WHERE key = 'runs'",
-            "TypeError",
-        ),
+        (RUNS.format("'[{'"), "JSONDecodeError"),
+        (RUNS.format("'[]'"), "no result"),
+        (RUNS.format("replace(value_json, 'group_mean', 'mean')"), "KeyError: 'group_mean'"),
+        (RUNS.format("replace(value_json, 'val', 'vam')"), "TypeError"),
         ("UPDATE trials SET state = 'COMPLEUE'", "LookupError"),
         ("UPDATE study_user_attributes SET value_json = '3'", "AttributeError"),
     ],
