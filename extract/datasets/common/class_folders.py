@@ -13,6 +13,7 @@ from clip_cfr.extract.datasets.common.find_list import FoundList
 from clip_cfr.extract.datasets.common.folders import LEFTOVERS, is_image_name
 from clip_cfr.extract.datasets.common.values import parse_split_word
 from clip_cfr.extract.datasets.tables.table import Table
+from clip_cfr.extract.errors import ExtractError
 
 Parts = tuple[str, ...]
 
@@ -42,6 +43,7 @@ def read_class_folders(root: Path) -> FoundList | None:
     classes = {parts[layout.label] for parts in inside}
     if len(classes) < 2 or all(parse_split_word(name) is not None for name in classes):
         return None
+    refuse_data_sets(root, inside, layout)
     columns = {
         "filename": tuple("/".join(parts) for parts in inside),
         "label": tuple(parts[layout.label] for parts in inside),
@@ -50,6 +52,24 @@ def read_class_folders(root: Path) -> FoundList | None:
         columns["split"] = tuple(parts[layout.split] for parts in inside)
     table = Table(root, columns, range(1, len(inside) + 1))
     return FoundList(table, warn_of_images_without_class(root, paths, layout))
+
+
+def refuse_data_sets(root: Path, paths: Sequence[Parts], layout: Layout) -> None:
+    """Raise ExtractError if the folder of a class holds splits, and so is a data set itself."""
+    below = layout.label + 1
+    if layout.split is not None:
+        return
+    codes: dict[Parts, set[int | None]] = {}
+    for parts in paths:
+        if len(parts) > below + 1:
+            codes.setdefault(parts[:below], set()).add(parse_split_word(parts[below]))
+    for folder, found in codes.items():
+        if 0 in found and None not in found and len(found) > 1:
+            names = ", ".join(sorted({parts[layout.label] for parts in paths}))
+            raise ExtractError(
+                f"{root.joinpath(*folder)} holds the folders of splits, so it is a data set "
+                f"instead of one of the classes {names}; set --root to it"
+            )
 
 
 def list_images(root: Path) -> list[Parts]:

@@ -17,7 +17,8 @@ GENERIC = re.compile(
     re.IGNORECASE,
 )
 HEXADECIMAL = re.compile(r"(?=.*\d)[0-9a-f\-]{8,}", re.IGNORECASE)
-SEPARATORS = re.compile(r"[\s_\-]+")
+# Between words: the minus of a number is none.
+SEPARATORS = re.compile(r"(?<=\w)[\s_\-]+(?=\w)|^[\s_]+|[\s_]+$")
 
 
 def spell_out(name: str) -> str:

@@ -15,12 +15,14 @@ from clip_cfr.extract.datasets.common.values import (
     parse_flag,
     parse_number,
     parse_split,
+    parse_split_word,
 )
 from clip_cfr.extract.datasets.tables.roles import SPLIT, Role, simplify
 from clip_cfr.extract.datasets.tables.table import Table, is_renaming
 from clip_cfr.extract.errors import ExtractError
 
 SHOWN_VALUES = 6
+VAL = SPLIT_NAMES.index("val")
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,19 @@ def encode_splits(table: Table) -> Int8[np.ndarray, " n"]:
     if None in codes.values():
         raise ExtractError(describe_unknown_splits(table, values, codes))
     return np.array([codes[value] for value in values], np.int8)
+
+
+def note_merged_splits(table: Table) -> tuple[str, ...]:
+    """Return a note if the list has several validation splits, such as val and eval."""
+    cleaned = (clean_text(value).casefold() for value in set(table.column(SPLIT)))
+    # `valid` and `validation` begin alike, and are the same.
+    words = {word[:3]: word for word in sorted(cleaned) if parse_split_word(word) == VAL}
+    if len(words) < 2:
+        return ()
+    return (
+        f"{table.path}: in the column {table.find_column(SPLIT)}, {' and '.join(words.values())} "
+        f"are all taken as {SPLIT_NAMES[VAL]}; leave one out with --ignore-splits",
+    )
 
 
 def describe_unknown_splits(

@@ -15,6 +15,7 @@ from clip_cfr.extract.datasets.common.encode import (
     encode_names,
     encode_splits,
     find_renamings,
+    note_merged_splits,
 )
 from clip_cfr.extract.datasets.common.image_paths import locate_images
 from clip_cfr.extract.datasets.common.left_out import drop_ignored_splits, drop_missing_values
@@ -101,6 +102,7 @@ def make_manifest(
     labels = encode_names(table, LABEL, given)
     attributes = encode_attributes(table, labels)
     splits = encode_splits(table) if table.find_column(SPLIT) else None
+    warnings += () if splits is None else note_merged_splits(table)
     subjects = encode_subjects(table)
     warnings += [*labels.notes, *attributes.notes]
     kept, notes = drop_repeated_rows(table, ids, (labels.codes, attributes.codes, splits))

@@ -282,6 +282,24 @@ def test_images_without_a_class_are_left_out_with_a_warning(tmp_path: Path, writ
     )
 
 
+def test_a_root_above_the_data_set_is_named(tmp_path: Path, write_images):
+    names = [f"birds/{split}/{name}/a.jpg" for split in ("train", "val") for name in ("owl", "jay")]
+    write_images(tmp_path, [*names, "other/b/a.jpg"])
+    assert load_error(tmp_path) == (
+        "ROOT/birds holds the folders of splits, so it is a data set instead of one of the "
+        "classes birds, other; set --root to it"
+    )
+
+
+def test_splits_of_one_meaning_are_joined_with_a_warning(root: Path):
+    text = METADATA.replace("test", "eval").replace("train", "Train")
+    (root / "metadata.csv").write_text(text + "0.jpg,dog,snow,train\n")
+    assert load(root).warnings[0] == (
+        f"{root}/metadata.csv: in the column split, eval and val are all taken as val; leave one "
+        "out with --ignore-splits"
+    )
+
+
 def test_unknown_splits_are_ignored_on_demand(tmp_path: Path, write_images):
     write_tree(write_images, tmp_path, *(f"{s}/{c}" for s in ("train", "ood") for c in "xy"))
     assert "leave out such rows with --ignore-splits ood" in load_error(tmp_path)

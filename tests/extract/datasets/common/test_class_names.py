@@ -74,6 +74,13 @@ def test_warns_of_classes_that_hardly_differ():
     )
 
 
+def test_signs_and_marks_are_part_of_a_spelling():
+    assert warn_of_similar_names("mine", "classes", ("-1", "1", "+1", "c#", "c", "_c")) == (
+        "mine: the classes 'c', '_c' differ only in upper and lower case or in blanks, so CLIP "
+        "hardly tells them apart; if they are the same, join them with --class-names _c=c",
+    )
+
+
 def test_warns_of_names_without_words_and_says_what_to_do():
     entries = [("0",), ("cat",), ("n02123045", "2")]
     assert warn_of_wordless_names("mine", ("0", "cat", "2"), entries) == (
