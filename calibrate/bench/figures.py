@@ -5,7 +5,7 @@ from statistics import median
 from clip_cfr.calibrate.bench.sizes import Sizes
 from clip_cfr.calibrate.bench.timing import Repeat, median_of, median_ratio
 from clip_cfr.calibrate.bench.training import PRODUCT_ROWS, STEPS_PER_EVALUATION
-from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.settings import Settings, pool_rows
 
 GIGA = 1e9
 
@@ -18,7 +18,8 @@ def training_figures(sizes: Sizes, settings: Settings, repeats: list[Repeat]) ->
     loop alone, `gemm_fraction_stage` on the whole stage, which also draws rows, computes centroids
     and evaluates every 40 steps.
     """
-    rows = settings.batch_size + settings.calibration_batch_size + settings.negative_pool
+    rows = settings.batch_size + settings.calibration_batch_size
+    rows += pool_rows(settings, "negative_pool") or 0
     area = sizes.dim * sizes.embedding
     product_flops, step_flops = 2 * PRODUCT_ROWS * area, 4 * rows * area
     relative_work = step_flops / product_flops

@@ -8,7 +8,7 @@ from click_option_group import optgroup
 
 from clip_cfr.cache.console import PATH
 from clip_cfr.cache.device_option import DeviceName
-from clip_cfr.calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings
+from clip_cfr.calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings, value_type
 
 Decorator = Callable[[Callable], Callable]
 
@@ -103,7 +103,7 @@ def setting_option(field: Field) -> Decorator:
     if field.type is bool:
         return optgroup.option(f"--{name}/--no-{name}", default=field.default, help=text)
     choices = field.metadata["choices"]
-    kind = click.Choice(choices) if choices else float if field.default is None else field.type
+    kind = click.Choice(choices) if choices else value_type(field)
     return optgroup.option(f"--{name}", type=kind, default=field.default, help=text)
 
 

@@ -23,6 +23,7 @@ def contrastive_loss(
     negative_similarities: Float[Array, "anchors negatives"],
     negative_mask: Bool[Array, "anchors negatives"],
     temperature: Float[Array, ""] | float,
+    num_negatives: int | None = None,
 ) -> Float[Array, ""]:
     """Return the mean contrastive loss L_cfr over the anchors that have positives; 0 if none has.
 
@@ -34,6 +35,8 @@ def contrastive_loss(
         positive_similarities, negative_similarities: cosine similarities, in [-1, 1].
         positive_mask, negative_mask: true for the similarities that count.
         temperature: t, above 0.
+        num_negatives: if given, the sum over an anchor's negatives is scaled to that many of them,
+            so that the loss does not depend on how many there are.
 
     References:
         arXiv 2403.07241, the contrastive feature recalibration loss.
@@ -42,6 +45,9 @@ def contrastive_loss(
     # in float32.
     logits = jnp.where(negative_mask, negative_similarities / temperature, -1e30)
     negative = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+    if num_negatives is not None:
+        found = jnp.maximum(negative_mask.sum(axis=-1, keepdims=True), 1)
+        negative = negative + jnp.log(num_negatives / found.astype(negative.dtype))
     terms = jax.nn.softplus(negative - positive_similarities / temperature)
     return masked_mean(masked_mean(terms, positive_mask, axis=-1), positive_mask.any(axis=-1))
 

@@ -18,8 +18,10 @@ from clip_cfr.calibrate.core.losses import contrastive_loss, cosine_loss, cross_
 from clip_cfr.calibrate.core.sampling import Pool
 from clip_cfr.calibrate.core.similarities import (
     Similarities,
+    add_where_few,
     centroid_similarities,
     nearest_similarities,
+    other_class_similarities,
     pool_similarities,
 )
 
@@ -63,7 +65,7 @@ class CfrBatch(NamedTuple):
         anchors: rows of the calibration set.
         training: minibatch of the training split.
         positives: pool of random positives; None with centroids.
-        negatives: pool of negatives; None if the nearest rows of the training minibatch are used.
+        negatives: pool of negatives; None if all negatives are rows of the training minibatch.
         alpha: weight of cross-entropy and contrastive loss.
     """
 
@@ -119,7 +121,10 @@ class CfrObjective:
     Attributes:
         holistic: `cosine`, `supcon` or `none`.
         cross_entropy: rows that it covers: `calibration`, `train` or `both`.
-        num_negatives: nearest rows to use where negatives are searched inside the step.
+        negatives: `chosen`, drawn before training; `nearest`, searched in the pool or the training
+            minibatch in each step; `minibatch`, all rows of other classes in the training
+            minibatch, and the pool for anchors that have fewer than `num_negatives` there.
+        num_negatives: negatives of each anchor; with `minibatch`, the number that they count as.
 
     References:
         arXiv 2403.07241, the total loss. Cross-entropy over training rows is our addition.
@@ -127,6 +132,7 @@ class CfrObjective:
 
     holistic: str
     cross_entropy: str
+    negatives: str
     num_negatives: int
 
     def loss(
@@ -148,8 +154,9 @@ class CfrObjective:
                 hyperparameters.dps_momentum,
             )
         positive = positive_similarities(rows, batch.positives, loss_state)
-        negative = negative_similarities(rows, batch.negatives, self.num_negatives)
-        contrastive = contrastive_loss(*positive, *negative, hyperparameters.temperature)
+        negative = self.negative_similarities(rows, batch.negatives)
+        scaled_to = self.num_negatives if self.negatives == "minibatch" else None
+        contrastive = contrastive_loss(*positive, *negative, hyperparameters.temperature, scaled_to)
         entropy = self.entropy(head, rows, data, hyperparameters.dropout_rate, key)
         holistic = self.holistic_loss(rows.training, data, hyperparameters)
         total = batch.alpha * (entropy + contrastive) + hyperparameters.holistic_weight * holistic
@@ -161,6 +168,21 @@ class CfrObjective:
             "calibration_accuracy": accuracy(scores, rows.anchors.labels),
         }
         return total, (loss_state, logged)
+
+    def negative_similarities(self, rows: EmbeddedBatch, pool: Pool | None) -> Similarities:
+        """Compare anchors with their negatives."""
+        anchors, count = rows.anchors, self.num_negatives
+        if self.negatives == "chosen":
+            return pool_similarities(anchors.embeddings, rows.negatives.embeddings, pool.indices)
+        if self.negatives == "nearest":
+            candidates = rows.training if rows.negatives is None else rows.negatives
+            return nearest_similarities(*anchors, *candidates, count)
+        similarities = other_class_similarities(*anchors, *rows.training)
+        if rows.negatives is None:
+            return similarities
+        return add_where_few(
+            similarities, other_class_similarities(*anchors, *rows.negatives), count
+        )
 
     def entropy(
         self, head: Head, rows: EmbeddedBatch, data: Data, rate: Float[Array, ""], key: Array
@@ -193,17 +215,6 @@ def positive_similarities(
     if centroids is not None:
         return centroid_similarities(*rows.anchors, centroids)
     return pool_similarities(rows.anchors.embeddings, rows.positives.embeddings, pool.indices)
-
-
-def negative_similarities(rows: EmbeddedBatch, pool: Pool | None, count: int) -> Similarities:
-    """Compare anchors with their rows of the pool, or with the nearest if none are chosen yet.
-
-    Without a pool, the nearest rows of the training minibatch are taken.
-    """
-    if pool is not None and pool.indices is not None:
-        return pool_similarities(rows.anchors.embeddings, rows.negatives.embeddings, pool.indices)
-    candidates = rows.training if rows.negatives is None else rows.negatives
-    return nearest_similarities(*rows.anchors, *candidates, count)
 
 
 def embed_batch(head: Head, batch: CfrBatch, data: Data) -> EmbeddedBatch:

@@ -147,6 +147,40 @@ def draw_random_negatives(
     return Pool(rows.reshape(steps, indices.shape[1], -1), indices)
 
 
+def draw_missing_negatives(
+    rng: np.random.Generator,
+    anchors: Int[np.ndarray, "steps anchors"],
+    training: Int[np.ndarray, "steps batch"],
+    labels: Int[np.ndarray, " n"],
+    train_rows: Int[np.ndarray, " rows"],
+    count: int,
+) -> Pool | None:
+    """Draw pools that hold `count` rows of other classes for each class.
+
+    They serve anchors whose training minibatch has fewer than `count` rows of other classes, as
+    with a class that has nearly all rows. None if there is no such anchor.
+    """
+    if not lacks_negatives(labels[anchors], labels[training], count):
+        return None
+    classes = len(np.unique(labels[train_rows]))
+    size = -(-count * classes // max(classes - 1, 1))
+    rows, _ = draw_balanced_rows(rng, train_rows, labels, len(anchors), size)
+    return Pool(rows[:, None], None)
+
+
+def lacks_negatives(
+    anchor_labels: Int[np.ndarray, "steps anchors"],
+    batch_labels: Int[np.ndarray, "steps batch"],
+    count: int,
+) -> bool:
+    """Return whether an anchor has fewer than `count` rows of other classes in its minibatch."""
+    for each in np.unique(anchor_labels):
+        others = (batch_labels != each).sum(axis=1)
+        if ((anchor_labels == each).any(axis=1) & (others < count)).any():
+            return True
+    return False
+
+
 def draw_random_positives(
     rng: np.random.Generator,
     anchors: Int[np.ndarray, "steps anchors"],

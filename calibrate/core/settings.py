@@ -1,7 +1,7 @@
 """The hyperparameters, each with its default, range, help text and the source of the default."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from math import isfinite
 from typing import Any
 
@@ -11,6 +11,8 @@ CRITERIA = ("worst-class", "average", "worst-group")
 SELECTIONS = (*CRITERIA, "last")
 # JAX and the drawn row indices count in 32 bits.
 MAX_COUNT = 2**31 - 1
+# Settings that are a number of rows or one of these words.
+POOL_WORDS = {"negative_pool": ("minibatch",), "nns_pool": ("all", "minibatch")}
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,14 @@ class Settings:
         "ours",
         within=COUNT,
     )
-    negative_pool: int = option(
-        256,
-        "Training rows drawn in each step, from which the anchors take their rns negatives",
+    negative_pool: int | str = option(
+        "256",
+        "Rows that the rns negatives come from: a number of training rows drawn in each step, of "
+        "which an anchor takes num-negatives; or minibatch, all rows of other classes in the "
+        "training minibatch, weighted to count as num-negatives, which is faster",
         "ours",
-        within=COUNT,
     )
-    nns_pool: str = option(
+    nns_pool: int | str = option(
         "all",
         "Rows that nns searches: all, the whole training split, once before the stage under the "
         "ERM head; minibatch, the training minibatch of each step; or a number of training rows "
@@ -261,7 +264,16 @@ class Settings:
         for each in fields(self):
             check_value(each.name, getattr(self, each.name), each.metadata)
         check_calibration_size(self.calibration_size)
-        nns_pool_rows(self)
+        for name in POOL_WORDS:
+            object.__setattr__(self, name, str(getattr(self, name)))
+            pool_rows(self, name)
+
+
+def value_type(field: Field) -> type:
+    """Return the type that parses a value of a setting from text."""
+    if field.name in POOL_WORDS:
+        return str
+    return float if field.default is None else field.type
 
 
 def check_value(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
@@ -284,19 +296,22 @@ def check_calibration_size(size: float | None) -> None:
         )
 
 
-def nns_pool_rows(settings: Settings) -> int | None:
-    """Return the number of rows that `nns_pool` names; None for `all` and `minibatch`.
+def pool_rows(settings: Settings, name: str) -> int | None:
+    """Return the number of rows of a pool; None if the setting is a word.
+
+    Args:
+        name: `negative_pool` or `nns_pool`.
 
     Raises:
-        SettingsError: it is neither a number of rows nor one of these words.
+        SettingsError: it is neither a number of rows nor one of the words of `POOL_WORDS`.
     """
-    if settings.nns_pool in ("all", "minibatch"):
+    value = getattr(settings, name)
+    if value in POOL_WORDS[name]:
         return None
-    if settings.nns_pool.isdecimal() and int(settings.nns_pool) > 0:
-        return int(settings.nns_pool)
-    raise SettingsError(
-        f"nns_pool is {settings.nns_pool!r}, expected all, minibatch or a number of rows"
-    )
+    if value.isdecimal() and 0 < int(value) <= MAX_COUNT:
+        return int(value)
+    words = ", ".join(POOL_WORDS[name])
+    raise SettingsError(f"{name} is {value!r}, expected {words} or a number of rows")
 
 
 # Values of the authors' release for the settings that exist here, and what is not reproduced.

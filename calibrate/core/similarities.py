@@ -66,3 +66,26 @@ def nearest_similarities(
         jnp.take_along_axis(similarities, indices, axis=1),
         jnp.take_along_axis(others, indices, axis=1),
     )
+
+
+def other_class_similarities(
+    anchors: Embeddings,
+    labels: Int[Array, " anchors"],
+    candidates: Embeddings,
+    candidate_labels: Int[Array, " candidates"],
+) -> Similarities:
+    """Compare each anchor with all candidates; those of its own class are masked out."""
+    return anchors.cosines(candidates), labels[:, None] != candidate_labels[None, :]
+
+
+def add_where_few(
+    similarities: Similarities,
+    more: tuple[Float[Array, "anchors more"], Bool[Array, "anchors more"]],
+    count: int,
+) -> tuple[Float[Array, "anchors all"], Bool[Array, "anchors all"]]:
+    """Append similarities; they count for anchors that have fewer than `count` without them."""
+    few = similarities[1].sum(axis=1, keepdims=True) < count
+    return (
+        jnp.concatenate([similarities[0], more[0]], axis=1),
+        jnp.concatenate([similarities[1], more[1] & few], axis=1),
+    )

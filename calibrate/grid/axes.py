@@ -9,7 +9,7 @@ import numpy as np
 from optuna.trial import Trial
 
 from clip_cfr.calibrate.core.errors import SettingsError
-from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.settings import POOL_WORDS, Settings, value_type
 
 Value = str | float | int | bool | None
 NONE_WORDS = ("none", "null")
@@ -142,7 +142,7 @@ def make_interval(name: str, low: Value, high: Value) -> Interval:
         SettingsError: the setting is not a number, the interval is empty, or its bounds mix
             fractions and numbers of rows.
     """
-    if value_type(name) not in (int, float):
+    if value_type(FIELDS[name]) not in (int, float):
         raise SettingsError(f"{name} is no number, so it has no range; give a list of values")
     text = f"{format_value(low)}:{format_value(high)}"
     if not low < high:
@@ -156,7 +156,7 @@ def make_interval(name: str, low: Value, high: Value) -> Interval:
 
 def is_interval(name: str, text: str) -> bool:
     """Return whether a text is `LOW:HIGH` for a setting that is a number."""
-    return value_type(name) in (int, float) and text.count(":") == 1
+    return value_type(FIELDS[name]) in (int, float) and text.count(":") == 1
 
 
 def parse_value(name: str, text: str, fixed: Settings) -> Value:
@@ -170,7 +170,7 @@ def parse_value(name: str, text: str, fixed: Settings) -> Value:
     if FIELDS[name].default is None and text.lower() in NONE_WORDS:
         return None
     try:
-        value = click.types.convert_type(value_type(name)).convert(text, None, None)
+        value = click.types.convert_type(value_type(FIELDS[name])).convert(text, None, None)
     except click.BadParameter as error:
         raise SettingsError(error.message) from error
     replace(fixed, **{name: value})  # Settings validates its fields.
@@ -184,9 +184,11 @@ def convert_value(name: str, value: Any, fixed: Settings) -> Value:
         SettingsError: the value has another type or is out of range.
     """
     value = value.item() if isinstance(value, np.generic) else value
-    expected = value_type(name)
+    expected = value_type(FIELDS[name])
     if expected is float and type(value) is int:
         value = float(value)
+    if name in POOL_WORDS and type(value) is int:
+        value = str(value)
     if type(value) is not expected and not (value is None and FIELDS[name].default is None):
         raise SettingsError(f"{name} is {value!r}, expected {expected.__name__}")
     replace(fixed, **{name: value})  # Settings validates its fields.
@@ -201,8 +203,3 @@ def format_settings(values: Mapping[str, Value]) -> str:
 def format_value(value: Value) -> str:
     """Return a value as text, a float with four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value).lower()
-
-
-def value_type(name: str) -> type:
-    """Return the type of a setting's values."""
-    return float if FIELDS[name].default is None else FIELDS[name].type

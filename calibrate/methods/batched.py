@@ -14,7 +14,7 @@ from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.objectives import ErmObjective
 from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.segments import Segment
-from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.settings import Settings, pool_rows
 from clip_cfr.calibrate.core.train import Objective, Trained, train, train_together
 from clip_cfr.calibrate.methods import cfr, fit
 from clip_cfr.calibrate.methods.fitted import Fitted
@@ -145,7 +145,7 @@ def stage_bytes(prepared: Prepared, settings: Settings) -> int:
     dim, embedding = prepared.task.projection.shape
     anchors = settings.calibration_batch_size
     rows = anchors + settings.batch_size
-    pools = settings.negative_pool + settings.positive_pool
+    pools = (pool_rows(settings, "negative_pool") or 0) + settings.positive_pool
     validation = 4 * len(prepared.task.rows("val")) * (dim + embedding)
     step = 4 * 3 * (rows + pools) * (dim + embedding)
     heads = 4 * HEADS_PER_STAGE * dim * embedding

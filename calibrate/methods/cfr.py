@@ -75,7 +75,19 @@ def fitted_stage(experiment: Experiment, trained: Trained) -> Fitted:
 
 def make_objective(settings: Settings) -> CfrObjective:
     """Return the loss that the settings describe."""
-    return CfrObjective(settings.holistic, settings.cross_entropy, settings.num_negatives)
+    return CfrObjective(
+        settings.holistic,
+        settings.cross_entropy,
+        negatives_source(settings),
+        settings.num_negatives,
+    )
+
+
+def negatives_source(settings: Settings) -> str:
+    """Return where a step finds its negatives: `chosen`, `nearest` or `minibatch`."""
+    if settings.negative == "rns":
+        return "minibatch" if settings.negative_pool == "minibatch" else "chosen"
+    return "chosen" if settings.nns_pool == "all" else "nearest"
 
 
 def make_segments(experiment: Experiment) -> Iterator[Segment]:

@@ -10,12 +10,13 @@ from clip_cfr.calibrate.core.sampling import (
     Pool,
     draw_balanced_rows,
     draw_minibatches,
+    draw_missing_negatives,
     draw_random_negatives,
     draw_random_positives,
     pool_chosen_rows,
 )
 from clip_cfr.calibrate.core.segments import evaluation_steps
-from clip_cfr.calibrate.core.settings import Settings, nns_pool_rows
+from clip_cfr.calibrate.core.settings import Settings, pool_rows
 from clip_cfr.calibrate.core.windows import Window
 from clip_cfr.calibrate.methods.checks import check_nns_pool
 
@@ -29,7 +30,7 @@ def draw_batches(rng: np.random.Generator, experiment: Experiment, window: Windo
     # The order of the draws is part of what a seed reproduces.
     positives = draw_positives(rng, experiment, window, anchors)
     training = draw_minibatches(rng, window.train_rows, steps, settings.batch_size)
-    negatives = draw_negatives(rng, experiment, window, chosen)
+    negatives = draw_negatives(rng, experiment, window, chosen, training)
     return CfrBatch(anchors, training, positives, negatives, alphas(settings, window.steps))
 
 
@@ -68,27 +69,38 @@ def draw_negatives(
     experiment: Experiment,
     window: Window,
     chosen: Int[np.ndarray, "steps anchors"],
+    training: Int[np.ndarray, "steps rows"],
 ) -> Pool | None:
-    """Draw the negatives of every step; None if they are searched in the training minibatch.
+    """Draw the negatives of every step; None if the training minibatch has them all.
 
     Args:
         chosen: indices of the anchors in the window's part of the calibration set.
+        training: the training minibatches.
     """
     settings, labels = experiment.settings, window.take(experiment.task.labels)
+    if settings.negative == "rns" and settings.negative_pool == "minibatch":
+        return draw_missing_negatives(
+            rng,
+            window.calibration_rows[chosen],
+            training,
+            labels=labels,
+            train_rows=window.train_rows,
+            count=settings.num_negatives,
+        )
     if settings.negative == "rns":
         return draw_random_negatives(
             rng,
             window.calibration_rows[chosen],
             labels=labels,
             train_rows=window.train_rows,
-            pool_size=settings.negative_pool,
+            pool_size=pool_rows(settings, "negative_pool"),
             count=settings.num_negatives,
         )
     if settings.nns_pool == "minibatch":
         return None
     if settings.nns_pool == "all":
         return pool_chosen_rows(nearest_negatives(experiment, window)[chosen])
-    size = nns_pool_rows(settings)
+    size = pool_rows(settings, "nns_pool")
     rows, _ = draw_balanced_rows(rng, window.train_rows, labels, window.capacity, size)
     return Pool(rows[:, None], None)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from clip_cfr.calibrate.core.errors import SettingsError
-from clip_cfr.calibrate.core.settings import Settings, nns_pool_rows
+from clip_cfr.calibrate.core.settings import Settings, pool_rows
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.windows import window_steps
 from clip_cfr.calibrate.runtime.memory import physical_memory
@@ -26,10 +26,11 @@ def cfr_indices_per_step(settings: Settings) -> int:
     if settings.positive == "rps":
         count += settings.positive_pool + anchors * settings.num_positives
     if settings.negative == "rns":
-        return count + settings.negative_pool + anchors * settings.num_negatives
+        drawn = pool_rows(settings, "negative_pool")
+        return count if drawn is None else count + drawn + anchors * settings.num_negatives
     if settings.nns_pool == "all":
         return count + anchors * settings.num_negatives
-    return count + (nns_pool_rows(settings) or 0)
+    return count + (pool_rows(settings, "nns_pool") or 0)
 
 
 def check_step_memory(
@@ -73,7 +74,7 @@ def check_nns_pool(task: Task, settings: Settings, resident_rows: int | None) ->
                 "of rows if only some rows are in memory at a time (--hold-rows)"
             )
         return
-    rows, available = nns_pool_rows(settings), len(task.rows("train"))
+    rows, available = pool_rows(settings, "nns_pool"), len(task.rows("train"))
     if resident_rows is not None:
         available = min(available, resident_rows - len(task.rows("val")))
     if rows > available:
@@ -115,7 +116,10 @@ def check_pool_size(settings: Settings, num_classes: int) -> None:
 
 
 def negative_pool_option(settings: Settings) -> str | None:
-    """Return the setting with the size of the pool that negatives come from; None for all rows."""
+    """Return the setting with the size of the pool that negatives are chosen from.
+
+    None if the negatives are chosen from all rows, or all rows of other classes are negatives.
+    """
     if settings.negative == "rns":
-        return "negative_pool"
+        return None if settings.negative_pool == "minibatch" else "negative_pool"
     return {"all": None, "minibatch": "batch_size"}.get(settings.nns_pool, "nns_pool")

@@ -101,6 +101,12 @@ def nearest(anchor, label, candidates, candidate_labels, count) -> list[float]:
     return sorted((dot(anchor, each) for each in others), reverse=True)[:count]
 
 
+def scale_sum(similarities, count, temperature) -> list[float]:
+    """Shift similarities so that the sum of exp(s / t) is `count` times its mean."""
+    shift = temperature * log(count / max(len(similarities), 1))
+    return [each + shift for each in similarities]
+
+
 def pick(rows, indices) -> list[list[int]]:
     """The rows that each anchor's indices name in its part of a pool; -1 names none."""
     return [
@@ -127,7 +133,7 @@ def cfr_terms(embedded, logits_of, batch, labels, rules):
             centroids of the classes) and `negatives` (rows of each anchor, or a list of candidates
             of which the nearest are taken).
         rules: dictionary of `holistic`, `cross_entropy`, `num_negatives`, `temperature`,
-            `supcon_temperature`.
+            `supcon_temperature`, and `scaled`: the negatives count as `num_negatives`.
     """
     anchors, training = batch["anchors"], batch["training"]
     positives, negatives = [], []
@@ -144,6 +150,8 @@ def cfr_terms(embedded, logits_of, batch, labels, rules):
             negatives.append(nearest(anchor, labels[row], *found, rules["num_negatives"]))
         else:
             negatives.append([dot(anchor, embedded(n)) for n in batch["negatives"][place]])
+        if rules.get("scaled"):
+            negatives[-1] = scale_sum(negatives[-1], rules["num_negatives"], rules["temperature"])
     entropy_rows = {"calibration": anchors, "train": training, "both": [*anchors, *training]}[
         rules["cross_entropy"]
     ]

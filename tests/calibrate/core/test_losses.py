@@ -15,7 +15,7 @@ from tests.calibrate.synthetic import unit
 
 # Compiled whole: a program each, where their operations one by one would be twenty.
 cross_entropy = jax.jit(losses.cross_entropy)
-contrastive_loss = jax.jit(losses.contrastive_loss)
+contrastive_loss = jax.jit(losses.contrastive_loss, static_argnames="num_negatives")
 masked_mean = jax.jit(losses.masked_mean)
 cosine_loss = jax.jit(
     lambda vectors, *args: losses.cosine_loss(normalize(vectors), *args), static_argnums=2
@@ -98,6 +98,22 @@ class TestContrastive:
         push = 1 + exp(-1)
         by_hand = (log((exp(1) + push) / exp(1)) + log((1 + push) / 1)) / 2
         assert float(found) == pytest.approx(by_hand, rel=1e-6)
+
+    def test_negatives_count_as_many_as_asked_for(self, rng):
+        """Each negative twice, as 8, is what 4 of them cost as 8."""
+        positives, positive_mask, negatives, _ = cosines(rng)
+        yes = np.ones((6, 4), bool)
+        once = contrastive_loss(positives, positive_mask, negatives, yes, 0.1, num_negatives=8)
+        twice = contrastive_loss(
+            positives, positive_mask, np.tile(negatives, 2), np.tile(yes, 2), 0.1
+        )
+        assert float(once) == pytest.approx(float(twice), rel=1e-6)
+
+    def test_no_negatives_cost_nothing_whatever_they_count_as(self, rng):
+        positives, positive_mask, negatives, _ = cosines(rng)
+        no = np.zeros((6, 4), bool)
+        found = contrastive_loss(positives, positive_mask, negatives, no, 0.1, num_negatives=8)
+        assert float(found) == 0
 
     def test_equal_positive_and_negative_cost_log_2(self):
         one, yes = np.full((1, 1), 0.3), np.ones((1, 1), bool)

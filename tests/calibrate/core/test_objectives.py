@@ -40,7 +40,18 @@ VARIANTS = [
     ("rps", "chosen", "supcon", "train", 3),
     ("rps", "pool", "none", "both", 3),
     ("rps", "minibatch", "cosine", "calibration", 50),
+    ("dps", "others", "cosine", "both", 3),
+    ("rps", "few", "none", "calibration", 5),
 ]
+# Where the objective finds the negatives of a variant. `others`: all rows of other classes in the
+# minibatch; `few`: with a pool for the anchors that have fewer than 5 there, those of class 2.
+SOURCES = {
+    "chosen": "chosen",
+    "pool": "nearest",
+    "minibatch": "nearest",
+    "others": "minibatch",
+    "few": "minibatch",
+}
 of_every_variant = pytest.mark.parametrize(
     "variant", VARIANTS, ids=lambda variant: "-".join(map(str, variant))
 )
@@ -106,15 +117,15 @@ def make_batch(positive: str, negative: str) -> CfrBatch:
     negatives = {
         "chosen": Pool(candidates, draw_indices(rng, candidates, same_class=False)),
         "pool": Pool(CANDIDATES[None], None),
-        "minibatch": None,
-    }[negative]
+        "few": Pool(CANDIDATES[None], None),
+    }.get(negative)
     batch = (ANCHORS, TRAINING, positives if positive == "rps" else None, negatives)
     return CfrBatch(*jax.tree.map(jnp.asarray, batch), jnp.float32(ALPHA))
 
 
 def make_objective(variant) -> CfrObjective:
-    _, _, holistic, cross_entropy, count = variant
-    return CfrObjective(holistic, cross_entropy, count)
+    _, negative, holistic, cross_entropy, count = variant
+    return CfrObjective(holistic, cross_entropy, SOURCES[negative], count)
 
 
 def initial_state(positive: str):
@@ -154,8 +165,13 @@ def reference_positives(head, loss_state, batch, data, hyperparameters):
     )
 
 
-def reference_negatives(batch):
+def reference_negatives(batch, negative):
     """Return the rows that each anchor uses, or the candidates of all."""
+    if SOURCES[negative] == "minibatch":
+        others = [[row for row in TRAINING if LABELS[row] != LABELS[each]] for each in ANCHORS]
+        few = negative == "few"
+        more = [row for row in CANDIDATES if LABELS[row] != 2]
+        return [rows + more * (few and len(rows) < 5) for rows in others]
     if batch.negatives is None:
         return TRAINING
     if batch.negatives.indices is None:
@@ -168,7 +184,8 @@ def make_rules(variant, hyperparameters) -> dict:
     positive, negative, holistic, cross_entropy, count = variant
     return {
         "positive": positive,
-        "nearest": negative != "chosen",
+        "nearest": SOURCES[negative] == "nearest",
+        "scaled": SOURCES[negative] == "minibatch",
         "holistic": holistic,
         "cross_entropy": cross_entropy,
         "num_negatives": count,
@@ -217,7 +234,7 @@ class TestCfr:
             "anchors": ANCHORS,
             "training": TRAINING,
             "positives": reference_positives(head, loss_state, batch, data, hyperparameters),
-            "negatives": reference_negatives(batch),
+            "negatives": reference_negatives(batch, negative),
         }
         rules = make_rules(variant, hyperparameters)
         terms = reference_terms(head, data, rows, rules)
@@ -273,7 +290,7 @@ class TestDegenerateBatches:
         logged = self.check(VARIANTS[0], head, data, negatives=empty)
         assert logged["contrastive"] == 0
 
-    @pytest.mark.parametrize("variant", VARIANTS[:2])
+    @pytest.mark.parametrize("variant", [*VARIANTS[:2], VARIANTS[6]])
     def test_one_class_and_no_row_with_weight(self, head, data, variant):
         one_class = data._replace(labels=jnp.zeros(ROWS, jnp.int32))
         no_centroids = normalize(jnp.zeros((CLASSES, EMBEDDING)))
@@ -308,7 +325,7 @@ def test_erm_value_and_gradients(head, data):
 def test_dropout_affects_the_logits_alone(head, data):
     """Contrastive loss, holistic loss and centroids see every entry."""
     batch, loss_state = make_batch("dps", "chosen"), initial_state("dps")
-    objective = CfrObjective("cosine", "both", 3)
+    objective = CfrObjective("cosine", "both", "chosen", 3)
     results = [
         evaluate(objective, head, loss_state, batch, data, make_hyperparameters(rate))[0][1]
         for rate in (0.0, 0.5)

@@ -12,6 +12,7 @@ from clip_cfr.calibrate.core.sampling import (
     draw_block_indices,
     draw_indices,
     draw_minibatches,
+    draw_missing_negatives,
     draw_random_negatives,
     draw_random_positives,
     pool_chosen_rows,
@@ -187,6 +188,28 @@ class TestRandomNegatives:
             counts = drawn[:80][labels[:80] == each]
             assert counts.min() > 0.7 * counts.mean()
             assert counts.max() < 1.3 * counts.mean()
+
+
+class TestMissingNegatives:
+    """Two classes; training minibatches of 6 rows with 5 of class 0 and 1 of class 1."""
+
+    labels = np.repeat([0, 1], [50, 10])
+    training = np.array([[0, 1, 2, 3, 4, 50], [5, 6, 7, 8, 9, 51]])
+
+    def draw(self, rng, anchors, count):
+        rows = np.arange(60)
+        return draw_missing_negatives(rng, anchors, self.training, self.labels, rows, count)
+
+    def test_nothing_is_drawn_if_no_anchor_lacks_any(self, rng):
+        assert self.draw(rng, np.array([[55], [56]]), count=5) is None
+        assert self.draw(rng, np.array([[10], [56]]), count=1) is None
+
+    def test_a_pool_has_the_count_for_every_class(self, rng):
+        pool = self.draw(rng, np.array([[55, 56], [57, 11]]), count=3)
+        assert pool.indices is None
+        classes = self.labels[pool.rows]
+        assert (classes == 0).sum(axis=(1, 2)).tolist() == [3, 3]
+        assert (classes == 1).sum(axis=(1, 2)).tolist() == [3, 3]
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])

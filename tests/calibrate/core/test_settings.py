@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
-from clip_cfr.calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings, nns_pool_rows
+from clip_cfr.calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings, pool_rows
 
 FIELDS = {each.name: each for each in fields(Settings)}
 CHOICES = {name: each for name, each in FIELDS.items() if each.metadata["choices"]}
@@ -18,7 +18,9 @@ def test_every_setting_says_what_it_is_and_where_its_default_comes_from(name):
     assert FIELDS[name].metadata["source"]
 
 
-@pytest.mark.parametrize("name", set(FIELDS) - {"nns_pool", "freeze_logit_scale"})
+@pytest.mark.parametrize(
+    "name", sorted(set(FIELDS) - {"negative_pool", "nns_pool", "freeze_logit_scale"})
+)
 def test_every_setting_has_a_range_or_choices(name):
     assert (name in RANGES) != (name in CHOICES)
 
@@ -93,20 +95,32 @@ def test_bounds_belong_to_the_range(name, value):
     assert getattr(Settings(**{name: value}), name) == value
 
 
-class TestNnsPool:
+class TestPools:
     @pytest.mark.parametrize(
-        ("value", "rows"), [("all", None), ("minibatch", None), ("1", 1), ("4096", 4096)]
+        ("name", "value", "rows"),
+        [
+            ("nns_pool", "all", None),
+            ("nns_pool", "minibatch", None),
+            ("nns_pool", "1", 1),
+            ("nns_pool", 4096, 4096),
+            ("negative_pool", "minibatch", None),
+            ("negative_pool", "256", 256),
+            ("negative_pool", 64, 64),
+        ],
     )
-    def test_is_a_word_or_a_number_of_rows(self, value, rows):
-        assert nns_pool_rows(Settings(nns_pool=value)) == rows
+    def test_are_a_word_or_a_number_of_rows(self, name, value, rows):
+        settings = Settings(**{name: value})
+        assert pool_rows(settings, name) == rows
+        assert getattr(settings, name) == str(value)
 
-    @pytest.mark.parametrize("value", ["0", "-3", "some", "", "1.5"])
-    def test_is_nothing_else(self, value):
+    @pytest.mark.parametrize("value", ["0", "-3", "some", "", "1.5", str(2**31)])
+    @pytest.mark.parametrize(
+        ("name", "words"), [("nns_pool", "all, minibatch"), ("negative_pool", "minibatch")]
+    )
+    def test_are_nothing_else(self, name, words, value):
         with pytest.raises(SettingsError) as error:
-            Settings(nns_pool=value)
-        assert str(error.value) == (
-            f"nns_pool is {value!r}, expected all, minibatch or a number of rows"
-        )
+            Settings(**{name: value})
+        assert str(error.value) == f"{name} is {value!r}, expected {words} or a number of rows"
 
 
 def test_a_wrong_setting_is_a_calibration_error():
@@ -170,7 +184,7 @@ class TestPresets:
         ("negative", "rns"),
         ("num_positives", 16),
         ("num_negatives", 16),
-        ("negative_pool", 256),
+        ("negative_pool", "256"),
         ("positive_source", "correct"),
         ("holistic", "cosine"),
         ("holistic_weight", 1),

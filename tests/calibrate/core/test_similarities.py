@@ -3,7 +3,12 @@
 import jax.numpy as jnp
 
 from clip_cfr.calibrate.core.embeddings import normalize
-from clip_cfr.calibrate.core.similarities import centroid_similarities, pool_similarities
+from clip_cfr.calibrate.core.similarities import (
+    add_where_few,
+    centroid_similarities,
+    other_class_similarities,
+    pool_similarities,
+)
 
 ANCHORS = normalize(jnp.array([[2.0, 0.0], [0.6, 0.8]]))
 
@@ -33,3 +38,20 @@ def test_slots_of_a_part_name_rows_of_that_part():
     found, mask = pool_similarities(ANCHORS, pool, jnp.array([[[1, 0]], [[0, 1]]]))
     assert mask.all()
     assert jnp.allclose(found, jnp.array([[0, 1], [-0.6, -0.8]]))
+
+
+def test_rows_of_the_anchor_s_class_do_not_count():
+    candidates = normalize(jnp.array([[1.0, 0.0], [0.0, 1.0]]))
+    found, mask = other_class_similarities(
+        ANCHORS, jnp.array([0, 1]), candidates, jnp.array([1, 1])
+    )
+    assert jnp.allclose(found, jnp.array([[1, 0], [0.6, 0.8]]))
+    assert mask.tolist() == [[True, True], [False, False]]
+
+
+def test_similarities_are_added_for_anchors_that_have_few():
+    first = jnp.zeros((2, 2)), jnp.array([[True, True], [True, False]])
+    more = jnp.ones((2, 2)), jnp.array([[True, True], [True, False]])
+    found, mask = add_where_few(first, more, 2)
+    assert found.tolist() == [[0, 0, 1, 1], [0, 0, 1, 1]]
+    assert mask.tolist() == [[True, True, False, False], [True, False, True, False]]

@@ -26,6 +26,8 @@ VARIANTS = [
     {"positive": "rps", "negative": "nns", "holistic": "supcon", "cross_entropy": "calibration"},
     {"positive": "rps", "negative": "nns", "holistic": "none", "nns_pool": "minibatch"},
     {"positive": "rps", "negative": "nns", "nns_pool": "40", "cross_entropy": "train"},
+    {"negative_pool": "minibatch"},
+    {"negative_pool": "minibatch", "num_negatives": 20, "positive": "rps"},
     {"alpha_schedule": "cosine", "dps_weighting": "confidence"},
     {"dps_weighting": "entropy", "dps_source": "zeroshot", "init": "clip"},
     {"calibration_source": "zeroshot", "freeze_logit_scale": True, "dropout": 0.0},
@@ -142,6 +144,17 @@ class TestBatches:
         assert batches.negatives.indices is None
         labels = experiment.task.labels[batches.negatives.rows[0, 0]]
         assert np.bincount(labels).tolist() == [20, 20]
+
+    def test_random_negatives_of_the_minibatch_draw_nothing(self, experiment):
+        assert self.draw(experiment, negative_pool="minibatch").negatives is None
+
+    def test_a_pool_serves_anchors_that_the_minibatch_lacks_negatives_for(self, experiment):
+        changes = {"negative_pool": "minibatch", "num_negatives": 20}
+        pool = self.draw(experiment, **changes).negatives
+        assert pool.indices is None
+        classes = experiment.task.labels[pool.rows[:, 0]]
+        assert ((classes == 0).sum(axis=1) == 20).all()
+        assert ((classes == 1).sum(axis=1) == 20).all()
 
     def test_the_minibatch_as_pool_draws_nothing(self, experiment):
         batches = self.draw(experiment, negative="nns", nns_pool="minibatch")

@@ -88,6 +88,10 @@ class TestNumNegatives:
         check_task(task, quick_settings(num_negatives=10**6), ["zeroshot", "erm", "dfr"])
 
 
+def test_the_minibatch_as_negative_pool_needs_no_size(task):
+    check_task(task, quick_settings(negative_pool="minibatch", num_negatives=201), ["cfr"])
+
+
 class TestNnsPool:
     def test_may_not_exceed_the_training_rows(self, task):
         changes = {"negative": "nns", "nns_pool": "1001"}
