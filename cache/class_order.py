@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 # Rows that a class needs for its recall to count.
 MIN_ROWS = 8
-# A class is in the wrong place if its rows are recognised in another one at least so often,
+# A class is in the wrong place if its rows are recognized in another one at least so often,
 # and in its own at most so often.
 MIN_RECALL_ELSEWHERE, MAX_RECALL = 0.5, 0.25
 # Hits that chance would give, below which far fewer of them mean nothing.

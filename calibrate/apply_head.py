@@ -20,7 +20,7 @@ def apply_head(
     Args:
         arrays: a head as in a run folder (cache/RUNS.md, "Heads"): `projection`, `logit_scale`,
             `class_embeddings` and optionally `bias`; or `linear_weight` and `linear_bias`.
-        features: pooled features, not normalised, as a cache stores them.
+        features: pooled features, not normalized, as a cache stores them.
     """
     starts = range(0, max(len(features), 1), CHUNK)
     score = linear_scores if "linear_weight" in arrays else cosine_logits

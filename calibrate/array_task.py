@@ -22,7 +22,7 @@ class Examples:
     """Training and validation rows.
 
     Attributes:
-        features: pooled features, not normalised.
+        features: pooled features, not normalized.
         labels: class index of each row.
         splits: `TRAIN` or `VAL` of each row.
         val_attributes: attribute of each validation row, numbers or strings; None if unknown.

@@ -104,7 +104,7 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         """Train the head and select it on the validation rows.
 
         Args:
-            X: (n, dim) pooled image features, not normalised. float16 is kept; other types are
+            X: (n, dim) pooled image features, not normalized. float16 is kept; other types are
                 converted to float32.
             y: (n,) class labels, numbers or strings.
             val: validation rows as `(X, y)` or `(X, y, attributes)`; by default

@@ -13,7 +13,7 @@ from clip_cfr.calibrate.comparison.result import (
     Result,
     class_embeddings_source,
 )
-from clip_cfr.calibrate.comparison.summary import summarise
+from clip_cfr.calibrate.comparison.summary import summarize
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import Settings
@@ -77,8 +77,8 @@ def calibrate_cache(
         if not comparison.outcomes:
             raise CalibrationError(describe_failures(comparison.failures))
         trained = perf_counter()
-        summary = summarise_cache(path, opened.cache)
-        result = summarise(
+        summary = summarize_cache(path, opened.cache)
+        result = summarize(
             opened.task, settings, comparison, seeds, summary, opened.drawn_val
         ).with_seconds(
             {
@@ -99,7 +99,7 @@ def describe_failures(failures: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {why}" for name, why in failures.items())
 
 
-def summarise_cache(path: Path, cache: FeatureCache) -> CacheSummary:
+def summarize_cache(path: Path, cache: FeatureCache) -> CacheSummary:
     """Return the summary of a cache for a result."""
     texts = cache.texts
     attributes = texts.attribute_names or ("any",)

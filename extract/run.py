@@ -193,10 +193,10 @@ def run_job(job: ExtractionJob) -> Summary:
     of_images, of_splits = image_warnings.finish(), warn_of_unreadable(job.manifest, writer.valid)
     for warning in of_splits:
         job.reporter.message(f"warning: {warning}")
-    return summarise(job, writer.valid, first_row, seconds, [*of_images, *of_splits])
+    return summarize(job, writer.valid, first_row, seconds, [*of_images, *of_splits])
 
 
-def summarise(
+def summarize(
     job: ExtractionJob,
     valid: Bool[np.ndarray, " n"],
     first_row: int,

@@ -33,7 +33,7 @@ def has_journal(path: Path) -> bool:
 def check_job_files(path: Path) -> None:
     """Check that no file of another program has the name of one of the job's files.
 
-    The file of features has no header, so it is recognised by the journal beside it.
+    The file of features has no header, so it is recognized by the journal beside it.
 
     Raises:
         CacheError: another file has such a name; the message names it.
@@ -51,7 +51,7 @@ def check_job_files(path: Path) -> None:
 
 def remove_job_files(path: Path) -> None:
     """Remove the files of the job that writes `path`, which `check_job_files` has checked."""
-    # Remove the features first: without a journal they would not be recognised.
+    # Remove the features first: without a journal they would not be recognized.
     partial_path(path).unlink(missing_ok=True)
     journal_path(path).unlink(missing_ok=True)
 

@@ -136,7 +136,7 @@ def _check_unit(field: str, embeddings: np.ndarray) -> None:
 
 
 def _check_means(texts: Texts) -> None:
-    """Check that class embeddings are the normalised means of their prompts' embeddings."""
+    """Check that class embeddings are the normalized means of their prompts' embeddings."""
     ends = np.cumsum([len(prompts) for prompts in texts.class_prompts])
     for row, (prompts, end) in enumerate(zip(texts.class_prompts, ends, strict=True)):
         if not prompts:
@@ -144,7 +144,7 @@ def _check_means(texts: Texts) -> None:
         mean = texts.class_prompt_embeddings[end - len(prompts) : end].mean(axis=0, dtype=float)
         offset = np.abs(texts.class_embeddings[row] * np.linalg.norm(mean) - mean).max()
         if offset > LENGTH_TOLERANCE:
-            expected = "the normalised mean of the class's prompt embeddings"
+            expected = "the normalized mean of the class's prompt embeddings"
             raise FieldError(
                 "text/class_embeddings", expected, f"a difference of {offset:.3g}", row
             )

@@ -62,7 +62,7 @@ class Texts:
         class_prompts: sentences of each class; empty if the class embeddings were imported or
             computed as class means.
         attribute_prompts: sentences of each attribute, or empty.
-        class_embeddings: of a class with prompts, the normalised mean of their embeddings.
+        class_embeddings: of a class with prompts, the normalized mean of their embeddings.
         class_prompt_embeddings: one row per sentence of `class_prompts`, class after class.
         attribute_embeddings: None if they are not known.
     """
@@ -84,7 +84,7 @@ class FeatureCache:
         dataset: name of the data set.
         rows: the manifest's columns.
         valid: false for an image that could not be read; its features are zeros and are not used.
-        features: pooled image features before the projection, not normalised, in the stored type
+        features: pooled image features before the projection, not normalized, in the stored type
             (float16 or float32). `open_cache` leaves them in the file.
         head: the projection head.
         texts: names, prompts and their embeddings.

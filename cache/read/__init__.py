@@ -1,1 +1,1 @@
-"""Read a cache: open and check the file, load or stream features, verify, summarise."""
+"""Read a cache: open and check the file, load or stream features, verify, summarize."""

@@ -53,7 +53,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 def is_cache(path: Path) -> bool:
     """Return whether a regular file is a cache, of any version, sound or damaged.
 
-    A cache is recognised by its root attribute `format`. If HDF5 cannot read the file, the value is
+    A cache is recognized by its root attribute `format`. If HDF5 cannot read the file, the value is
     searched at both ends of the file, where the root attributes are.
 
     Raises:

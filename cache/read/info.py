@@ -1,4 +1,4 @@
-"""Summarise a cache without reading its features."""
+"""Summarize a cache without reading its features."""
 
 from pathlib import Path
 from typing import Any

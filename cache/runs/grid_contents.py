@@ -1,4 +1,4 @@
-"""Recognise the files of a grid folder by their contents, so that only they are replaced."""
+"""Recognize the files of a grid folder by their contents, so that only they are replaced."""
 
 import os
 import sqlite3

@@ -13,7 +13,7 @@ ROWS = (
     ("validation_fraction", "time of evaluations over time of steps, 1 in 40 steps", "", 3),
     ("pytorch_loop_step_seconds", "step of the PyTorch loop with a DataLoader", "ms", 1),
     ("speedup_vs_pytorch_loop", "speed-up of CFR's compiled loop over that loop", "", 1),
-    ("pytorch_vectorised_step_seconds", "step of the vectorised PyTorch loop", "ms", 1),
+    ("pytorch_vectorised_step_seconds", "step of the vectorized PyTorch loop", "ms", 1),
     ("speedup_vs_pytorch_vectorised", "speed-up of CFR's compiled loop over that loop", "", 2),
     ("calibrate_seconds", "calibrate with default settings, end to end", "s", 1),
     ("startup_seconds", "importing and compiling, within these", "s", 2),

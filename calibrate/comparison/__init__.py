@@ -1,1 +1,1 @@
-"""Comparison of methods: fit and evaluate them, summarise, recommend a head, warn."""
+"""Comparison of methods: fit and evaluate them, summarize, recommend a head, warn."""

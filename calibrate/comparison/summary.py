@@ -29,7 +29,7 @@ from clip_cfr.calibrate.methods import GROUP_LABELS
 Outcomes = Mapping[str, Sequence[Outcome]]
 
 
-def summarise(
+def summarize(
     task: Task,
     settings: Settings,
     comparison: Comparison,
@@ -53,10 +53,10 @@ def summarise(
         settings=settings,
         seeds=tuple(seeds),
         methods={
-            name: summarise_method(task, name, each, settings.selection)
+            name: summarize_method(task, name, each, settings.selection)
             for name, each in outcomes.items()
         },
-        calibration_set=summarise_calibration_sets(task, outcomes),
+        calibration_set=summarize_calibration_sets(task, outcomes),
         recommendation=recommend_method(task, outcomes, settings.selection, seeds[0], cache),
         warnings=(
             *(() if drawn_val is None else (drawn_val.describe(),)),
@@ -69,19 +69,19 @@ def summarise(
     )
 
 
-def summarise_method(
+def summarize_method(
     task: Task, name: str, outcomes: Sequence[Outcome], selection: str
 ) -> MethodResult:
     """Collect the metrics of one method over all seeds."""
     return MethodResult(
         name=name,
         group_labels=GROUP_LABELS[name],
-        seeds=tuple(map(summarise_seed, outcomes)),
+        seeds=tuple(map(summarize_seed, outcomes)),
         worst_group_interval=worst_group_interval(task, outcomes[0].predictions[selection]["test"]),
     )
 
 
-def summarise_seed(outcome: Outcome) -> SeedResult:
+def summarize_seed(outcome: Outcome) -> SeedResult:
     """Collect the metrics of one method with one seed, by selection criterion."""
     steps = outcome.fitted.selected_steps
     evaluations = {
@@ -114,7 +114,7 @@ def recommend_method(
     return recommend(rng, task, predictions, selection, cache.class_embeddings)
 
 
-def summarise_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSetSummary | None:
+def summarize_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSetSummary | None:
     """Return size and composition of the calibration sets, as means over seeds; None without CFR.
 
     The attributes of training rows are used for this summary only.

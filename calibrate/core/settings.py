@@ -147,7 +147,7 @@ class Settings:
     dps_weighting: str = option(
         "none",
         "Weight of a row in its dps centroid: none, 1; confidence, the probability of its class; "
-        "entropy, 1 minus the normalised entropy of its prediction",
+        "entropy, 1 minus the normalized entropy of its prediction",
         "ours, an open question of the paper",
         choices=("none", "confidence", "entropy"),
     )

@@ -35,7 +35,7 @@ class Task:
     """Features and labels of a data set, with CLIP's head and the class embeddings.
 
     Attributes:
-        features: pooled image features before the projection, not normalised, in float16 or
+        features: pooled image features before the projection, not normalized, in float16 or
             float32; in memory or in a file.
         valid: whether each row could be read; other rows are ignored.
         labels: class of each row.

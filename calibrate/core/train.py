@@ -83,7 +83,7 @@ def train(
     """Train a head through the segments of a stage.
 
     Args:
-        objective: loss to minimise.
+        objective: loss to minimize.
         segments: consecutive segments of one stage; the first one's stage gives the initial state.
         callback: called after each segment; an exception that it raises ends the stage.
 
@@ -110,7 +110,7 @@ def train_together(objective: Objective, segments: Sequence[Segment]) -> list[Tr
     """Train several heads in one program, whose matrix products become batched products.
 
     Args:
-        objective: loss to minimise.
+        objective: loss to minimize.
         segments: one whole stage for each head, of equal shapes, data and evaluation steps.
 
     Raises:

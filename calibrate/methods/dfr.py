@@ -4,7 +4,7 @@ It uses the attributes of the validation split. It shows what the features allow
 compete with the methods that use no group labels.
 
 References:
-    Kirichenko, Izmailov, Wilson 2023, arXiv 2204.02937: L1 logistic regression on standardised
+    Kirichenko, Izmailov, Wilson 2023, arXiv 2204.02937: L1 logistic regression on standardized
     features, averaged over balanced subsamples; its strength is chosen on half of the validation
     split, and the classifier is refitted on all of it.
 """
@@ -39,7 +39,7 @@ class LinearClassifier:
     """One logistic regression for each class against the rest.
 
     Attributes:
-        weight, bias: for features as stored in the cache. The standardisation of the features is a
+        weight, bias: for features as stored in the cache. The standardization of the features is a
             linear map too, and is part of them.
     """
 
@@ -90,7 +90,7 @@ def fit(experiment: Experiment) -> Fitted:
     )
     penalty = choose_penalty(rng, split, experiment.seed)
     weight, bias = average_fits(rng, split, penalty, experiment.settings.dfr_subsamples)
-    # Fold the standardisation (features - mean) / scale into weight and bias.
+    # Fold the standardization (features - mean) / scale into weight and bias.
     weight = weight / scaler.scale_[:, None]
     bias = bias - scaler.mean_ @ weight
     return fitted_once(LinearClassifier(weight.astype(np.float32), bias.astype(np.float32)))
@@ -112,7 +112,7 @@ def check_groups(task: Task) -> None:
 
 
 def fit_scaler(task: Task) -> StandardScaler:
-    """Fit the standardisation of the features on the training split, chunk by chunk."""
+    """Fit the standardization of the features on the training split, chunk by chunk."""
     scaler, rows = StandardScaler(), task.rows("train")
     for start in range(0, len(rows), CHUNK_ROWS):
         scaler.partial_fit(task.features[rows[start : start + CHUNK_ROWS]].astype(np.float32))
@@ -121,7 +121,7 @@ def fit_scaler(task: Task) -> StandardScaler:
 
 @dataclass(frozen=True)
 class ValidationSplit:
-    """Standardised features of the validation split, with their labels and groups."""
+    """Standardized features of the validation split, with their labels and groups."""
 
     features: Float[np.ndarray, "rows dim"]
     labels: Int[np.ndarray, " rows"]

@@ -1,4 +1,4 @@
-"""Empirical risk minimisation (ERM): cross-entropy over the training split."""
+"""Empirical risk minimization (ERM): cross-entropy over the training split."""
 
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.settings import Settings

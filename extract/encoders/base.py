@@ -48,7 +48,7 @@ class Encoder(Model, Protocol):
     """A model in this process, ready to encode images."""
 
     def encode(self, pixels: Pixels) -> Features:
-        """Return the pooled image features, before the head and not normalised."""
+        """Return the pooled image features, before the head and not normalized."""
 
     def launch(self, pixels: Pixels) -> Callable[[], Features]:
         """Start encoding a batch and return a function that waits for its features.

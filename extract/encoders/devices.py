@@ -107,7 +107,7 @@ def device_name(device: torch.device) -> str:
 def limit_threads(num_parameters: int) -> None:
     """Run a small model on one thread; the features are the same bits on any number.
 
-    Synchronisation costs a small model more than parallelism gains: on two busy cores, the embedded
+    Synchronization costs a small model more than parallelism gains: on two busy cores, the embedded
     tiny CLIP encoded 600 images/s on one thread and 90 to 140 on two.
     """
     if num_parameters < SMALL_MODEL_PARAMETERS:

@@ -45,13 +45,13 @@ class ImageTower:
     def launch(self, pixels: Pixels) -> Callable[[], Features]:
         """Start encoding a batch and return a function that waits for its features."""
         device, name = self.settings.device, self.settings.dtype
-        images = self.normalise(torch.as_tensor(pixels).to(device, non_blocking=True))
+        images = self.normalize(torch.as_tensor(pixels).to(device, non_blocking=True))
         # Autocast to float32 does not exist: leave autocast off.
         dtype = None if name == "float32" else DTYPES[name]
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             return start_copy_to_host(self.network(images).float())
 
-    def normalise(self, pixels: torch.Tensor) -> Float32[torch.Tensor, "batch 3 side side"]:
+    def normalize(self, pixels: torch.Tensor) -> Float32[torch.Tensor, "batch 3 side side"]:
         """Return (pixels / 255 - mean) / std, in the order of operations of transformers."""
         mean, std = (
             torch.tensor(values, device=self.settings.device)[:, None, None]
@@ -78,7 +78,7 @@ class ImageTowerMixin:
         return self.tower.settings.device
 
     def encode(self, pixels: Pixels) -> Features:
-        """Return the pooled image features, before the head and not normalised."""
+        """Return the pooled image features, before the head and not normalized."""
         return self.tower.encode(pixels)
 
     def launch(self, pixels: Pixels) -> Callable[[], Features]:

@@ -45,7 +45,7 @@ def guess_meaning(name: str) -> str | None:
         form = name if "/" in name else f"{name}/TAG"
         return (
             f"it looks like a model of open_clip: write open-clip:{form}, or the hub id "
-            "ORGANISATION/NAME of a transformers CLIP"
+            "ORG/NAME of a transformers CLIP"
         )
     return None
 

@@ -17,7 +17,7 @@ from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.notes import Notes
 from clip_cfr.extract.images.read import NamedRow, PixelReader, ReadReport
 from clip_cfr.extract.images.shared_pixels import SharedPixels
-from clip_cfr.extract.images.workers import initialise_worker, start_context
+from clip_cfr.extract.images.workers import initialize_worker, start_context
 
 # Images per task of a worker. Small, because results stay in shared memory until they are fetched,
 # and because all workers then share the first batch.
@@ -196,7 +196,7 @@ def start_loading(
             timeout=CHECK_SECONDS,
             multiprocessing_context=start_context(),
             prefetch_factor=ahead // workers,
-            worker_init_fn=initialise_worker,
+            worker_init_fn=initialize_worker,
         )
         try:
             return iter(loader)

@@ -9,9 +9,9 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize and centre crop of an image, and the normalisation of its pixels.
+    """Resize and centre crop of an image, and the normalization of its pixels.
 
-    `apply` returns 8-bit pixels. The encoder normalises them on its device, as
+    `apply` returns 8-bit pixels. The encoder normalizes them on its device, as
     (pixels / 255 - mean) / std: 8-bit pixels take a quarter of the bandwidth of floats.
 
     Attributes:

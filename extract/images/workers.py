@@ -116,7 +116,7 @@ def prepare_sockets() -> None:
         tempfile.tempdir = before
 
 
-def initialise_worker(worker_id: int) -> None:
+def initialize_worker(worker_id: int) -> None:
     """Leave Ctrl-C to the parent process, and exit when the parent exits for any reason."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.excepthook = ignore_broken_connection

@@ -26,7 +26,7 @@ def read_class_embeddings(
 ) -> tuple[ClassEmbeddings, tuple[str, ...]]:
     """Read class embeddings and scale them to unit length; note what was changed.
 
-    A transposed matrix (columns, classes) is recognised by its shape.
+    A transposed matrix (columns, classes) is recognized by its shape.
 
     Args:
         reference: the file.

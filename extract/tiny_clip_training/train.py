@@ -68,7 +68,7 @@ def learning_rate_factor(step: int, num_steps: int) -> float:
 
 
 def make_inputs(tokenizer: CLIPTokenizer, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-    """Return the network's inputs, with pixels normalised as by the image processor."""
+    """Return the network's inputs, with pixels normalized as by the image processor."""
     pixels = torch.from_numpy(np.stack([example.pixels for example in examples]))
     captions = [example.caption for example in examples]
     return {

@@ -15,7 +15,7 @@ from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
 ROOT = Path(__file__).parents[2]
 
 
-def normalise(vectors: np.ndarray) -> np.ndarray:
+def normalize(vectors: np.ndarray) -> np.ndarray:
     """Scale vectors (n, dim) to unit length, float32."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / lengths).astype(np.float32)
@@ -26,13 +26,13 @@ def make_texts(
 ) -> Texts:
     """Return texts with random embeddings that follow the rules of the format."""
     # Positive numbers, so that no mean of prompts is zero.
-    prompt_embeddings = normalise(rng.uniform(0.1, 1, (sum(map(len, prompts)), width)))
-    class_embeddings = normalise(rng.normal(size=(len(prompts), width)))
+    prompt_embeddings = normalize(rng.uniform(0.1, 1, (sum(map(len, prompts)), width)))
+    class_embeddings = normalize(rng.normal(size=(len(prompts), width)))
     ends = np.cumsum([len(sentences) for sentences in prompts])
     for row, (sentences, end) in enumerate(zip(prompts, ends, strict=True)):
         if sentences:
             own = prompt_embeddings[end - len(sentences) : end]
-            class_embeddings[row] = normalise(own.mean(axis=0, keepdims=True))[0]
+            class_embeddings[row] = normalize(own.mean(axis=0, keepdims=True))[0]
     return Texts(
         class_names=tuple(f"class {row}" for row in range(len(prompts))),
         attribute_names=tuple(f"attribute {row}" for row in range(num_attributes)),
@@ -41,7 +41,7 @@ def make_texts(
         class_embeddings=class_embeddings,
         class_prompt_embeddings=prompt_embeddings,
         attribute_embeddings=(
-            normalise(rng.normal(size=(num_attributes, width))) if num_attributes else None
+            normalize(rng.normal(size=(num_attributes, width))) if num_attributes else None
         ),
     )
 

@@ -9,7 +9,7 @@ from jaxtyping import install_import_hook
 
 from tests.calibrate import typechecker
 
-# The programs of these tests are tiny: compiling them takes all the time, and optimising most of
+# The programs of these tests are tiny: compiling them takes all the time, and optimizing most of
 # that. XLA reads this when it first computes.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"

@@ -72,7 +72,7 @@ def supcon(embeddings, labels, temperature) -> float:
 
 
 def moved_centroids(centroids, embeddings, labels, weights, momentum):
-    """c <- normalise(m c + (1 - m) mean) for each class that the batch weighs."""
+    """c <- normalize(m c + (1 - m) mean) for each class that the batch weighs."""
     moved = np.array(centroids, float)
     for each in range(len(centroids)):
         members = [i for i in range(len(labels)) if labels[i] == each and weights[i] > 0]

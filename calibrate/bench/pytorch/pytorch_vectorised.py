@@ -1,4 +1,4 @@
-"""CFR in vectorised PyTorch: one gather and one product for all rows of a step, no DataLoader.
+"""CFR in vectorized PyTorch: one gather and one product for all rows of a step, no DataLoader.
 
 python calibrate/bench/pytorch/pytorch_vectorised.py STAGE.npz --steps N [--no-dropout]
 """

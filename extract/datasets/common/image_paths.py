@@ -59,7 +59,7 @@ def locate_images(
     for index, path in found.items():
         paths[index] = path
     missing = [index for index in missing if index not in found]
-    paths = [normalise_path(table, index, path) for index, path in enumerate(paths)]
+    paths = [normalize_path(table, index, path) for index, path in enumerate(paths)]
     if not missing:
         return ImagePaths(tuple(paths), warnings)
     if not skip_missing or len(missing) == len(paths):
@@ -112,7 +112,7 @@ def has_drive(path: str) -> bool:
     return bool(PureWindowsPath(path).drive)
 
 
-def normalise_path(table: Table, index: int, value: str) -> str:
+def normalize_path(table: Table, index: int, value: str) -> str:
     """Return the path of one entry in its shortest form."""
     if not value:
         raise ExtractError(

@@ -112,7 +112,7 @@ def prepend(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
 def guess_image_column(table: Table) -> dict[str, str]:
     """Return the roles of a table without a header whose columns can be told by their content.
 
-    The column of image names is recognised by their endings. Of two columns the other is the label.
+    The column of image names is recognized by their endings. Of two columns the other is the label.
     """
     images = [
         name for name, values in table.columns.items() if IMAGE_NAME.search(values[0].strip())

@@ -9,7 +9,7 @@ from clip_cfr.extract.datasets.common.folders import LEFTOVERS
 CLIMBING = re.compile(r"\A(?:(?:/|\.\./)+|\.\.\Z)")
 
 
-def normalise_name(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return a path in its shortest form, without a start that leads out of the archive.
 
     Bytes that are no UTF-8 are escaped.

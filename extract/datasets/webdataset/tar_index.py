@@ -19,7 +19,7 @@ from clip_cfr.extract.datasets.tables.roles import simplify
 from clip_cfr.extract.datasets.webdataset.member_names import (
     is_climbing,
     is_leftover,
-    normalise_name,
+    normalize_name,
     split_name,
 )
 from clip_cfr.extract.datasets.webdataset.tar_members import (
@@ -153,7 +153,7 @@ def peek_fields(path: Path, fields: TextFields) -> dict[str, str]:
 
 def add_member(index: OpenIndex, member: tarfile.TarInfo) -> None:
     """Add a member to the sample of its key. A later member replaces one of the same name."""
-    name = normalise_name(member.name)
+    name = normalize_name(member.name)
     key, ending = split_name(name)
     if member.isdir() or is_leftover(name) or not ending:
         return
@@ -169,7 +169,7 @@ def add_member(index: OpenIndex, member: tarfile.TarInfo) -> None:
 def locate_image(index: OpenIndex, member: tarfile.TarInfo) -> ImageMember:
     """Return where the image of a member is. A hard link is the member that it repeats."""
     if member.islnk():
-        key, ending = split_name(normalise_name(member.linkname))
+        key, ending = split_name(normalize_name(member.linkname))
         if key in index.samples and ending in index.samples[key].images:
             return index.samples[key].images[ending]
     if member.islnk() or member.issym():

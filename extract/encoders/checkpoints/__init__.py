@@ -1,1 +1,1 @@
-"""Weights files of any library: recognise them, read them without executing code, name them."""
+"""Weights files of any library: recognize them, read them without executing code, name them."""

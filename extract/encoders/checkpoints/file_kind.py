@@ -1,4 +1,4 @@
-"""Recognise a weights file by its first bytes, whatever its name ends in."""
+"""Recognize a weights file by its first bytes, whatever its name ends in."""
 
 import zipfile
 from pathlib import Path

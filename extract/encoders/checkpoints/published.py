@@ -57,17 +57,17 @@ PUBLISHED = (
 
 def find_published(name: str) -> PublishedClip | None:
     """Return the CLIP that a name means in any library's spelling, such as `ViT-L/14@336px`."""
-    plain = normalise_name(name)
+    plain = normalize_name(name)
     return next((clip for clip in PUBLISHED if plain in spellings(clip)), None)
 
 
 def spellings(clip: PublishedClip) -> set[str]:
-    """Return the normalised names of a CLIP."""
+    """Return the normalized names of a CLIP."""
     hub_name = (clip.hub_id or clip.architecture).rpartition("/")[2]
-    return {normalise_name(clip.architecture), normalise_name(hub_name)}
+    return {normalize_name(clip.architecture), normalize_name(hub_name)}
 
 
-def normalise_name(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return a name in lower case, without punctuation and what libraries add around it."""
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     plain = re.sub(r"^(openai|huggingface)?(clip)?", "", plain)

@@ -76,7 +76,7 @@ def load_network(files: ModelFiles) -> PreTrainedModel:
             state_dict=tensors,
             dtype=torch.float32,
             attn_implementation=ATTENTION,
-            # transformers initialises missing weights at random and, with this option, those of
+            # transformers initializes missing weights at random and, with this option, those of
             # another shape too. The report lists both, and both are refused below.
             ignore_mismatched_sizes=True,
             output_loading_info=True,

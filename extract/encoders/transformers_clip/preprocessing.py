@@ -56,7 +56,7 @@ def parse_processor(configuration: dict[str, Any]) -> Preprocessing:
             raise unsupported(name, configuration[name])
     size, crop = configuration["size"], configuration.get("crop_size")
     crops = bool(configuration.get("do_center_crop"))
-    mean, std = parse_normalisation(configuration)
+    mean, std = parse_normalization(configuration)
     fields = {"resample": parse_resample(configuration), "mean": mean, "std": std}
     if set(given_keys(size)) == {"shortest_edge"} and crops:
         side = parse_square("crop_size", crop)
@@ -68,7 +68,7 @@ def parse_processor(configuration: dict[str, Any]) -> Preprocessing:
     raise unsupported("size", size)
 
 
-def parse_normalisation(
+def parse_normalization(
     configuration: dict[str, Any],
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Return the mean and the standard deviation of red, green and blue."""

@@ -22,12 +22,12 @@ def convert_ray_errors(operation: str) -> Iterator[None]:
     except RayTaskError as error:
         if isinstance(error.cause, ExtractError):
             raise ExtractError(str(error.cause)) from error
-        raise ExtractError(f"{operation} failed ({summarise(error.cause)}); {REMEDY}") from error
+        raise ExtractError(f"{operation} failed ({summarize(error.cause)}); {REMEDY}") from error
     except RayError as error:
-        raise ExtractError(f"{operation} failed ({summarise(error)}); {REMEDY}") from error
+        raise ExtractError(f"{operation} failed ({summarize(error)}); {REMEDY}") from error
 
 
-def summarise(error: BaseException) -> str:
+def summarize(error: BaseException) -> str:
     """Return the class of an exception and the line of its message that states the reason."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     # When the creation of an actor fails, Ray's message is a traceback that ends with the reason.

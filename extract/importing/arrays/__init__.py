@@ -1,1 +1,1 @@
-"""Arrays of numbers in files of other programs, recognised by their first bytes."""
+"""Arrays of numbers in files of other programs, recognized by their first bytes."""

@@ -1,4 +1,4 @@
-"""The kind of a file, recognised by its first bytes, whatever its name is."""
+"""The kind of a file, recognized by its first bytes, whatever its name is."""
 
 import zipfile
 from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.write.writer import write_cache
-from tests.cache.examples import make_cache, normalise
+from tests.cache.examples import make_cache, normalize
 
 
 def with_fields(cache: FeatureCache, part: str, **values) -> FeatureCache:
@@ -132,8 +132,8 @@ BAD = [
         "text/attribute_embeddings, row 0: expected a unit-length embedding, found length ",
     ),
     (
-        with_fields(GOOD, "texts", class_embeddings=normalise(np.eye(2, 4))),
-        "text/class_embeddings, row 0: expected the normalised mean of the class's prompt "
+        with_fields(GOOD, "texts", class_embeddings=normalize(np.eye(2, 4))),
+        "text/class_embeddings, row 0: expected the normalized mean of the class's prompt "
         "embeddings, found a difference of ",
     ),
 ]

@@ -363,7 +363,7 @@ def test_a_run_that_a_kill_left_under_a_temporary_name_gets_its_name_back(run, c
 
 
 def test_folders_of_similar_names_are_left_alone(run):
-    """Folders are recognised by their contents, and not by their names alone."""
+    """Folders are recognized by their contents, and not by their names alone."""
     for name in (".run.0123abcd.old", ".run.0123abcd.tmp", ".run.mine.tmp"):
         run.with_name(name).mkdir()
         (run.with_name(name) / "photo.png").write_text("mine")

@@ -9,7 +9,7 @@ import pytest
 from clip_cfr.calibrate.comparison.compare import compare
 from clip_cfr.calibrate.comparison.method_result import mean
 from clip_cfr.calibrate.comparison.result import CacheSummary, Result
-from clip_cfr.calibrate.comparison.summary import summarise
+from clip_cfr.calibrate.comparison.summary import summarize
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import SELECTIONS
@@ -57,7 +57,7 @@ def cache_of(task) -> CacheSummary:
 
 @pytest.fixture(scope="module")
 def result(task, comparison) -> Result:
-    return summarise(task, quick_settings(), comparison, SEEDS, cache_of(task))
+    return summarize(task, quick_settings(), comparison, SEEDS, cache_of(task))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ class TestSummary:
         apart = replace(task, valid=task.valid & (usual == (task.splits == 0)))
         settings = quick_settings()
         done = compare(prepare(apart), settings, ["zeroshot"], SEEDS, Recorder())
-        found = summarise(apart, settings, done, SEEDS, cache_of(apart)).to_json()
+        found = summarize(apart, settings, done, SEEDS, cache_of(apart)).to_json()
         json.dumps(found, allow_nan=False)
         assert found["methods"]["zeroshot"]["test"]["train_weighted_average"] is None
         assert "train_weighted_average_std" not in found["methods"]["zeroshot"]["test"]
@@ -141,14 +141,14 @@ class TestSummary:
     def test_of_one_seed_has_no_deviations(self, task, comparison):
         first = {name: found[:1] for name, found in comparison.outcomes.items()}
         one = replace(comparison, outcomes=first)
-        found = summarise(task, quick_settings(), one, SEEDS[:1], cache_of(task)).to_json()
+        found = summarize(task, quick_settings(), one, SEEDS[:1], cache_of(task)).to_json()
         assert "worst_group_std" not in found["methods"]["cfr"]["test"]
         assert isinstance(found["calibration_set"]["size"], int)
         assert not any(each.startswith("seed") for each in found["warnings"])
 
     def test_without_cfr_has_no_calibration_set(self, task, comparison):
         only = replace(comparison, outcomes={"zeroshot": comparison.outcomes["zeroshot"]})
-        found = summarise(task, quick_settings(), only, SEEDS, cache_of(task)).to_json()
+        found = summarize(task, quick_settings(), only, SEEDS, cache_of(task)).to_json()
         assert found["calibration_set"] is None
         assert found["recommendation"] is None
 

@@ -10,7 +10,7 @@ from clip_cfr.calibrate.core.embeddings import normalize
 from tests.calibrate.synthetic import unit
 
 
-def normalise(vectors):
+def unit_vectors(vectors):
     """Vectors of unit length."""
     return normalize(vectors).unit
 
@@ -18,16 +18,16 @@ def normalise(vectors):
 class TestUnitLength:
     def test_gives_unit_length(self, rng):
         vectors = rng.normal(size=(5, 3)) * np.array([[1e-6], [1e-3], [1], [1e3], [1e6]])
-        lengths = np.linalg.norm(jax.jit(normalise)(vectors), axis=1)
+        lengths = np.linalg.norm(jax.jit(unit_vectors)(vectors), axis=1)
         assert lengths == pytest.approx(np.ones(5), rel=1e-5)
 
     def test_gradients(self, rng):
         vectors = np.float32(rng.normal(size=(3, 4)))
         tolerances = {"eps": 1e-2, "atol": 1e-2, "rtol": 1e-2}
-        check_grads(jax.jit(normalise), (vectors,), order=1, modes=["rev"], **tolerances)
+        check_grads(jax.jit(unit_vectors), (vectors,), order=1, modes=["rev"], **tolerances)
 
     def test_a_zero_vector_stays_zero_with_a_zero_gradient(self):
-        function = jax.jit(jax.value_and_grad(lambda v: normalise(v).sum()))
+        function = jax.jit(jax.value_and_grad(lambda v: unit_vectors(v).sum()))
         value, gradient = function(np.zeros((1, 3), np.float32))
         assert float(value) == 0
         assert gradient.tolist() == [[0, 0, 0]]

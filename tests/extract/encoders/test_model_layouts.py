@@ -500,7 +500,7 @@ def test_a_name_that_the_hub_lacks_may_be_one_of_open_clip(monkeypatch):
     monkeypatch.setattr(model_files, "snapshot_download", raise_not_found)
     assert message_of("EVA02-L-14/merged2b") == (
         "model EVA02-L-14/merged2b is not a local folder, and it looks like a model of open_clip: "
-        "write open-clip:EVA02-L-14/merged2b, or the hub id ORGANISATION/NAME of a transformers "
+        "write open-clip:EVA02-L-14/merged2b, or the hub id ORG/NAME of a transformers "
         "CLIP"
     )
 

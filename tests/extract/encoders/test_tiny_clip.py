@@ -132,7 +132,7 @@ def test_training_uses_the_pixels_of_the_image_processor(tiny_encoder, tokenizer
     apply = tiny_encoder.preprocessing.apply
     pixels = np.stack([apply(Image.fromarray(example.pixels)) for example in examples])
     in_training = make_inputs(tokenizer, examples)["pixel_values"]
-    in_extraction = tiny_encoder.tower.normalise(torch.from_numpy(pixels))
+    in_extraction = tiny_encoder.tower.normalize(torch.from_numpy(pixels))
     np.testing.assert_allclose(in_training.numpy(), in_extraction.numpy(), atol=1e-6)
 
 

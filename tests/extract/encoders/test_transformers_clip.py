@@ -91,7 +91,7 @@ def test_bfloat16_is_autocast_of_the_image_tower_only(encoder, small_clip):
     assert rounded.dtype == np.float32
     assert 0 < np.abs(exact - rounded).max() < 0.05
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        images = encoder.tower.normalise(torch.from_numpy(pixels))
+        images = encoder.tower.normalize(torch.from_numpy(pixels))
         expected = encoder.network.vision_model(pixel_values=images).pooler_output.float()
     np.testing.assert_array_equal(rounded, expected.numpy())
     np.testing.assert_array_equal(encoder.head().projection, low.head().projection)

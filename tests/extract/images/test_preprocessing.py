@@ -66,10 +66,10 @@ def make_processor(side: int) -> CLIPImageProcessorPil:
     )
 
 
-def normalise(preprocessing: Preprocessing, pixels: np.ndarray) -> np.ndarray:
+def normalize(preprocessing: Preprocessing, pixels: np.ndarray) -> np.ndarray:
     settings = ComputeSettings(torch.device("cpu"), "float32", compile=False, channels_last=False)
     tower = ImageTower(None, preprocessing, settings)
-    return tower.normalise(torch.from_numpy(pixels[None]))[0].numpy()
+    return tower.normalize(torch.from_numpy(pixels[None]))[0].numpy()
 
 
 @pytest.mark.parametrize("side", [224, 336])
@@ -80,13 +80,13 @@ def test_pixels_equal_those_of_the_image_processor(kind, side):
     inputs = processor(images=expected_image(FILES[kind]), return_tensors="np")
     pixels = preprocessing.apply(decode_image(FILES[kind], kind))
     assert (pixels.shape, pixels.dtype) == ((side, side, 3), np.uint8)
-    np.testing.assert_array_equal(normalise(preprocessing, pixels), inputs["pixel_values"][0])
+    np.testing.assert_array_equal(normalize(preprocessing, pixels), inputs["pixel_values"][0])
 
 
 OTHER_PROCESSORS = {
     "larger than the crop": CLIPImageProcessorPil(size={"shortest_edge": 50}, crop_size=33),
     "smaller than the crop": CLIPImageProcessorPil(size={"shortest_edge": 30}, crop_size=41),
-    "bilinear, not normalised": CLIPImageProcessorPil(
+    "bilinear, not normalized": CLIPImageProcessorPil(
         size={"shortest_edge": 32}, crop_size=32, resample=2, do_normalize=False
     ),
     "a square": SiglipImageProcessorPil(size={"height": 48, "width": 48}),
@@ -100,7 +100,7 @@ def test_pixels_of_other_configurations_equal_those_of_the_image_processor(kind,
     preprocessing = parse_processor(describe_processor(processor)["configuration"])
     inputs = processor(images=image, return_tensors="np")
     np.testing.assert_array_equal(
-        normalise(preprocessing, preprocessing.apply(image)), inputs["pixel_values"][0]
+        normalize(preprocessing, preprocessing.apply(image)), inputs["pixel_values"][0]
     )
 
 

@@ -3,13 +3,13 @@ import pytest
 from clip_cfr.extract.datasets.webdataset.member_names import (
     is_climbing,
     is_leftover,
-    normalise_name,
+    normalize_name,
     split_name,
 )
 
 
 @pytest.mark.parametrize(
-    ("name", "normalised", "climbs"),
+    ("name", "normalized", "climbs"),
     [
         ("a/b.jpg", "a/b.jpg", False),
         ("./a//b.jpg", "a/b.jpg", False),
@@ -21,8 +21,8 @@ from clip_cfr.extract.datasets.webdataset.member_names import (
         ("b\udcff.jpg", "b\\xff.jpg", False),
     ],
 )
-def test_paths_become_those_inside_the_archive(name: str, normalised: str, climbs: bool):
-    assert normalise_name(name) == normalised
+def test_paths_become_those_inside_the_archive(name: str, normalized: str, climbs: bool):
+    assert normalize_name(name) == normalized
     assert is_climbing(name) == climbs
 
 

@@ -49,7 +49,7 @@ def test_the_input_of_the_tower_is_the_output_of_the_transform(open_clip, small_
     encoder = load_encoder(EncoderSpec(f"open-clip:{small_vit}", device="cpu"))
     pixels = np.stack([encoder.preprocessing.apply(image) for image in images()])
     expected = torch.stack([transform(image) for image in images()])
-    found = encoder.tower.normalise(torch.from_numpy(pixels))
+    found = encoder.tower.normalize(torch.from_numpy(pixels))
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 

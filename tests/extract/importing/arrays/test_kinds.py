@@ -1,4 +1,4 @@
-"""Kinds of files that are recognised by their first bytes, whatever their names."""
+"""Kinds of files that are recognized by their first bytes, whatever their names."""
 
 import pickle
 import zipfile
