@@ -54,9 +54,9 @@ def extract_dataset(
         reporter: receives progress and messages; by default lines on standard error.
 
     Raises:
-        OptionError: if options do not go together, or the data set does not have them.
-        ExtractError: if the data set, an image or the model cannot be used.
-        CacheError: if `out` is finished, is no cache, is being written by another process, or has
+        OptionError: options do not go together, or the data set does not have them.
+        ExtractError: the data set, an image or the model cannot be used.
+        CacheError: `out` is finished, is no cache, is being written by another process, or has
             an unfinished job with other settings.
     """
     encoder, data = encoder or EncoderSpec(), data or DatasetOptions()

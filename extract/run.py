@@ -91,10 +91,10 @@ def extract_manifest(
         engine: decodes and encodes the images; None does so in this process and its workers.
 
     Raises:
-        ExtractError: if an image cannot be read and is not skipped, a prompt is too long, the
+        ExtractError: an image cannot be read and is not skipped, a prompt is too long, the
             data set or the file of an encoded image has changed since the unfinished job started,
             or there are more shards than rows.
-        CacheError: if `out` is finished, is being written by another process, or has an unfinished
+        CacheError: `out` is finished, is being written by another process, or has an unfinished
             job with other settings.
     """
     if options.limit is not None:
@@ -279,7 +279,7 @@ def skip_unreadable(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWr
     """Report the unreadable images of a batch.
 
     Raises:
-        ExtractError: if unreadable images are not skipped, or if the folder of the images has
+        ExtractError: unreadable images are not skipped, or if the folder of the images has
             disappeared.
     """
     if not job.options.skip_unreadable:
@@ -296,7 +296,7 @@ def append_batch(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWrite
     """Save a batch, with the state of its files and its micro-batch size if that was halved.
 
     Raises:
-        ExtractError: if features are not finite.
+        ExtractError: features are not finite.
     """
     valid = np.array([row not in batch.errors for row in batch.rows])
     finite = np.isfinite(batch.features).all(axis=1) | ~valid

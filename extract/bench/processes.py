@@ -39,7 +39,7 @@ def run_command(words: Sequence[str | Path]) -> CompletedCommand:
     """Run a command to its end.
 
     Raises:
-        ExtractError: if its exit code is not 0; with the last line of its standard error.
+        ExtractError: its exit code is not 0; with the last line of its standard error.
     """
     command, peaks, started = list(map(str, words)), {}, perf_counter()
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -55,7 +55,7 @@ def bench_extract(
         the reason.
 
     Raises:
-        ExtractError: if a command fails.
+        ExtractError: a command fails.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -48,10 +48,10 @@ def load_dataset(name: str, root: str | Path, options: DatasetOptions | None = N
         options: options of the data set; by default none are set.
 
     Raises:
-        OptionError: if the data set does not exist or does not support an option, or the value of
+        OptionError: the data set does not exist or does not support an option, or the value of
             an option is not valid.
-        ExtractError: if the root does not hold the data set in its published layout.
-        CacheError: if the root of `digits` cannot be written.
+        ExtractError: the root does not hold the data set in its published layout.
+        CacheError: the root of `digits` cannot be written.
     """
     # Imported here because it needs NumPy, while listing DATASETS on the command line does not.
     from clip_cfr.extract.datasets.common.finish import finish_manifest
@@ -67,7 +67,7 @@ def find_dataset(name: str) -> str:
     """Return the key of DATASETS that equals a name without regard to case.
 
     Raises:
-        OptionError: if there is none.
+        OptionError: there is none.
     """
     if name.strip().lower() not in DATASETS:
         raise OptionError(f"--dataset is {name!r}, expected one of {', '.join(DATASETS)}")

@@ -36,9 +36,9 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read the images of a folder that a list or the names of folders describe.
 
     Raises:
-        ExtractError: if there is no list and no folder of a class, an image is missing, or the list
+        ExtractError: there is no list and no folder of a class, an image is missing, or the list
             is not valid.
-        OptionError: if an option does not fit the list.
+        OptionError: an option does not fit the list.
     """
     require_folder(root, EXPECTED)
     found = read_list(root, options)

@@ -52,7 +52,7 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     Without a metadata file, the splits are drawn at random.
 
     Raises:
-        ExtractError: if a folder, the metadata file or an image is missing, or the file is not
+        ExtractError: a folder, the metadata file or an image is missing, or the file is not
             valid.
     """
     require_folder(root, EXPECTED)

@@ -45,7 +45,7 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read Waterbirds. Label 1 is a water bird, attribute 1 a water background.
 
     Raises:
-        ExtractError: if the metadata file or an image is missing, or the file is not valid.
+        ExtractError: the metadata file or an image is missing, or the file is not valid.
     """
     tree = FolderTree(root)
     table, warnings = read_published_list(tree, METADATA, EXPECTED, options)

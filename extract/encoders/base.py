@@ -31,7 +31,7 @@ class Model(Protocol):
         """Return the unit-length embeddings of sentences.
 
         Raises:
-            ExtractError: if a sentence has more tokens than the text tower takes.
+            ExtractError: a sentence has more tokens than the text tower takes.
         """
 
     def head(self) -> Head:

@@ -23,7 +23,7 @@ class CompiledNetwork:
         """Return the network's output.
 
         Raises:
-            ExtractError: if torch.compile does not work on this machine.
+            ExtractError: torch.compile does not work on this machine.
         """
         try:
             return self.compiled(images)

@@ -49,7 +49,7 @@ def choose_device(device: str, dtype: str) -> torch.device:
     """Return the device named `auto`, `cpu` or `cuda`, after checking that it can compute `dtype`.
 
     Raises:
-        ExtractError: if there is no CUDA device, or the device cannot compute in `dtype`.
+        ExtractError: there is no CUDA device, or the device cannot compute in `dtype`.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ExtractError(

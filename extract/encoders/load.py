@@ -16,7 +16,7 @@ def load_encoder(spec: EncoderSpec) -> Encoder:
     """Load the encoder of a model with the library that the model's name or folder selects.
 
     Raises:
-        ExtractError: if the model, device or compute type does not exist, the weights are damaged,
+        ExtractError: the model, device or compute type does not exist, the weights are damaged,
             or the image head is not linear.
     """
     check_name(spec.model)

@@ -81,5 +81,5 @@ class Engine(Protocol):
             message: callback receiving each line for the user.
 
         Raises:
-            ExtractError: if the engine cannot continue.
+            ExtractError: the engine cannot continue.
         """

@@ -27,7 +27,7 @@ class MicrobatchEncoder:
         """Start encoding a batch.
 
         Raises:
-            ExtractError: if the memory does not hold a single image.
+            ExtractError: the memory does not hold a single image.
         """
         while True:
             size = self.size
@@ -71,7 +71,7 @@ class LaunchedBatch:
         """Wait for the features; return them with the micro-batch size that they were encoded in.
 
         Raises:
-            ExtractError: if the memory does not hold a single image.
+            ExtractError: the memory does not hold a single image.
         """
         try:
             return np.concatenate([fetch() for fetch in self.fetches]), self.size

@@ -134,7 +134,7 @@ def load_batches(
         pin_memory: return pixels in page-locked memory, for asynchronous copies to a GPU.
 
     Raises:
-        ExtractError: if worker processes cannot start, one dies, memory is short, or nothing is
+        ExtractError: worker processes cannot start, one dies, memory is short, or nothing is
             decoded for STALL_SECONDS.
     """
     side = reader.preprocessing.side
@@ -224,7 +224,7 @@ def next_chunk(chunks: Iterator[Chunk], name: str) -> Chunk:
         name: name of its first image.
 
     Raises:
-        ExtractError: if a worker has died, memory is short, or nothing arrives for STALL_SECONDS.
+        ExtractError: a worker has died, memory is short, or nothing arrives for STALL_SECONDS.
     """
     deadline = time.monotonic() + STALL_SECONDS
     while (chunk := poll_chunk(chunks)) is None:
@@ -239,7 +239,7 @@ def poll_chunk(chunks: Iterator[Chunk]) -> Chunk | None:
     """Return the next chunk, or None if the workers live and have sent none in CHECK_SECONDS.
 
     Raises:
-        ExtractError: if a worker has died.
+        ExtractError: a worker has died.
     """
     try:
         return next(chunks)

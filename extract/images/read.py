@@ -92,7 +92,7 @@ class PixelReader:
         """Read rows into an array, black where an image cannot be read, and return a report.
 
         Raises:
-            MemoryError: if memory is short; the message names the image.
+            MemoryError: memory is short; the message names the image.
         """
         report = ReadReport()
         for index, (row, name) in enumerate(rows):
@@ -110,8 +110,8 @@ class PixelReader:
         """Read one row into an array, and return the notes on it.
 
         Raises:
-            ExtractError: if the image cannot be read, or needs an unusual amount of memory.
-            MemoryError: if memory is short; the message names the image.
+            ExtractError: the image cannot be read, or needs an unusual amount of memory.
+            MemoryError: memory is short; the message names the image.
         """
         try:
             decoded = read_decoded(self.images, row, name, self.settings)

@@ -23,7 +23,7 @@ class SharedPixels:
         array: the array.
 
     Raises:
-        OSError: if the system has no such memory, or its limits forbid it.
+        OSError: the system has no such memory, or its limits forbid it.
     """
 
     def __init__(self, shape: tuple[int, ...]):

@@ -50,8 +50,8 @@ def open_cache_contents(
         The cache, and notes on assumptions that the user should know of.
 
     Raises:
-        OptionError: if an option does not fit the files.
-        ExtractError: if a file cannot be read, or the files do not match each other.
+        OptionError: an option does not fit the files.
+        ExtractError: a file cannot be read, or the files do not match each other.
     """
     options = options or DatasetOptions()
     parts = open_features(files.features, stack)

@@ -67,10 +67,10 @@ def import_embeddings(
         Notes on assumptions that the user should know of.
 
     Raises:
-        OptionError: if an option does not fit the files.
-        ExtractError: if a file cannot be read, the files do not match each other, or memory runs
+        OptionError: an option does not fit the files.
+        ExtractError: a file cannot be read, the files do not match each other, or memory runs
             out.
-        CacheError: if `out` is finished, is one of the files to read or no cache, or is being
+        CacheError: `out` is finished, is one of the files to read or no cache, or is being
             written by another process.
     """
     files = make_embedding_files(features, metadata, class_embeddings, projection)

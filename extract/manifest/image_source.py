@@ -25,7 +25,7 @@ class ImageSource(Protocol):
         """Return the image of a row: the bytes of its encoded file, or its RGB pixels.
 
         Raises:
-            OSError: if the file cannot be read.
+            OSError: the file cannot be read.
         """
 
 
@@ -45,7 +45,7 @@ class FileSource:
         """Return the bytes of the file of a row.
 
         Raises:
-            OSError: if the file cannot be read or is not a regular file.
+            OSError: the file cannot be read or is not a regular file.
         """
         path = self.root / self.paths[row]
         with open(path, "rb", opener=open_nonblocking) as file:

@@ -15,7 +15,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     """Parse a shard written `INDEX/COUNT` into its index, counted from 1, and the count.
 
     Raises:
-        OptionError: if the text has another form, or the index is not in 1 to the count.
+        OptionError: the text has another form, or the index is not in 1 to the count.
     """
     match = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
     index, count = map(int, match.groups()) if match else (0, 0)
@@ -41,7 +41,7 @@ def select_shard(
         shard: index, counted from 1, and count; None selects all rows, without an entry.
 
     Raises:
-        OptionError: if there are more shards than rows.
+        OptionError: there are more shards than rows.
     """
     if shard is None:
         return manifest, {}

@@ -33,7 +33,7 @@ class SampleImages:
         """Return the image of a row.
 
         Raises:
-            OSError: if the row has no sample, or its image cannot be read.
+            OSError: the row has no sample, or its image cannot be read.
         """
         sample = int(self.samples[row])
         if sample == MISSING:
@@ -53,8 +53,8 @@ def make_archive_manifest(dataset: str, samples: Samples, options: DatasetOption
     `options.metadata`, which names samples by their ids.
 
     Raises:
-        ExtractError: if there are no labels, or a value is not one of those expected.
-        OptionError: if an option does not fit.
+        ExtractError: there are no labels, or a value is not one of those expected.
+        OptionError: an option does not fit.
     """
     if options.metadata is None:
         table = make_sample_table(samples, without_filename(options).columns)

@@ -39,7 +39,7 @@ def find_archives(root: Path, endings: Sequence[str], example: str) -> Archives:
         example: example of a pattern, for messages.
 
     Raises:
-        ExtractError: if there is no archive.
+        ExtractError: there is no archive.
     """
     text = str(root)
     if ADDRESS.match(text):
@@ -62,7 +62,7 @@ def find_in_folder(root: Path, endings: Sequence[str], example: str) -> Archives
     """Return the archives in a folder, or else in the folders below it.
 
     Raises:
-        ExtractError: if there is none.
+        ExtractError: there is none.
     """
     paths = list_archives(root, endings)
     if paths:
@@ -91,7 +91,7 @@ def list_archives(folder: Path, endings: Sequence[str]) -> list[Path]:
     """Return the archives directly in a folder, with numbers in the order of their value.
 
     Raises:
-        ExtractError: if the folder cannot be listed.
+        ExtractError: the folder cannot be listed.
     """
     try:
         names = os.listdir(folder)

@@ -37,7 +37,7 @@ def match_list(samples: Samples, options: DatasetOptions) -> ListedSamples:
     """Read the list `options.metadata` and match its entries with samples.
 
     Raises:
-        ExtractError: if the list is not valid, an entry has no sample and `options.skip_missing` is
+        ExtractError: the list is not valid, an entry has no sample and `options.skip_missing` is
             not set, or none has one.
     """
     folder = samples.archives.folder
@@ -92,7 +92,7 @@ def check_missing(
     """Return a warning if entries have no sample.
 
     Raises:
-        ExtractError: if such entries are not skipped, or no entry has a sample.
+        ExtractError: such entries are not skipped, or no entry has a sample.
     """
     missing = np.flatnonzero(rows == MISSING)
     if not len(missing):

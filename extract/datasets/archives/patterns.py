@@ -22,7 +22,7 @@ def expand_pattern(text: str) -> list[Path]:
     """Return the files that a pattern stands for, in the order of its braces, each once.
 
     Raises:
-        ExtractError: if the pattern names a file that does not exist, or fits no file.
+        ExtractError: the pattern names a file that does not exist, or fits no file.
     """
     texts = [each for part in text.split(SEPARATOR) for each in expand_braces(part)]
     found = {each: expand_wildcards(each) for each in texts}
@@ -39,7 +39,7 @@ def expand_braces(text: str) -> list[str]:
     """Return the texts that ranges and alternatives in braces stand for, as in a shell.
 
     Raises:
-        ExtractError: if a range is too large.
+        ExtractError: a range is too large.
     """
     match = BRACES.search(text)
     if match is None:
@@ -56,7 +56,7 @@ def expand_range(text: str) -> list[str]:
     They are as wide as the wider bound if a bound has a leading zero.
 
     Raises:
-        ExtractError: if there are too many.
+        ExtractError: there are too many.
     """
     bounds = text.split("..")[:2]
     first, last, *step = map(int, text.split(".."))

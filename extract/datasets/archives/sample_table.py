@@ -45,7 +45,7 @@ def make_sample_table(samples: Samples, columns: Mapping[str, str]) -> SampleTab
         columns: field of each role that the user determines; an empty name says that there is none.
 
     Raises:
-        ExtractError: if there is no field of labels, or a field of `columns` does not exist.
+        ExtractError: there is no field of labels, or a field of `columns` does not exist.
     """
     require_fields(samples, columns)
     table = SampleTable(

@@ -50,7 +50,7 @@ def make_unique_ids(
     """Return the keys if each occurs once, otherwise keys behind the name of their archive.
 
     Raises:
-        ExtractError: if a key occurs twice in archives of one name.
+        ExtractError: a key occurs twice in archives of one name.
     """
     if len(set(keys)) == len(keys):
         return tuple(keys)

@@ -83,9 +83,9 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read CelebA. The label is the presence of one attribute, the spurious attribute of another.
 
     Raises:
-        OptionError: if --target or --spurious is not an attribute of CelebA, or the files on disk
+        OptionError: --target or --spurious is not an attribute of CelebA, or the files on disk
             do not have it.
-        ExtractError: if a list or an image is missing, or a list is not valid.
+        ExtractError: a list or an image is missing, or a list is not valid.
     """
     require_folder(root, EXPECTED)
     tree = FolderTree(root)
@@ -136,7 +136,7 @@ def read_faces(tree: FolderTree, options: DatasetOptions) -> Faces:
     """Read the list of attributes or a metadata file, and the list of partitions if it is needed.
 
     Raises:
-        ExtractError: if a list is missing or not valid.
+        ExtractError: a list is missing or not valid.
     """
     if options.metadata is not None:
         table = read_given_list(tree.root, options.metadata, options.columns)
@@ -160,7 +160,7 @@ def find_partitions(tree: FolderTree, attributes: Path) -> Found:
     """Return the list of partitions that belongs to a list of attributes.
 
     Raises:
-        ExtractError: if there is none.
+        ExtractError: there is none.
     """
     beside = (attributes.parent, attributes.parent.parent)
     paths = [folder / name for folder in beside for name in PARTITIONS]
@@ -180,7 +180,7 @@ def match_splits(table: Table, partitions: Table) -> Int8[np.ndarray, " n"]:
     """Return the split code of each image of a list, from the list of partitions.
 
     Raises:
-        ExtractError: if an image is not in that list.
+        ExtractError: an image is not in that list.
     """
     splits = dict(zip(read_image_names(partitions), encode_splits(partitions), strict=True))
     names = read_image_names(table)
@@ -199,7 +199,7 @@ def make_face_rows(faces: Faces, attributes: tuple[str, str]) -> Rows:
     A list with the columns of labels and attributes of DFR or SubpopBench has the default ones.
 
     Raises:
-        OptionError: if the list does not have the attributes.
+        OptionError: the list does not have the attributes.
     """
     table = faces.table
     roles = [Role(name) for name in attributes]

@@ -29,7 +29,7 @@ def read_list(
         columns: column of each role that the user determines.
 
     Raises:
-        ExtractError: if the file cannot be read, a row and the header differ in their number of
+        ExtractError: the file cannot be read, a row and the header differ in their number of
             fields, or the number of rows is not that of the first line.
     """
     lines = split_lines(read_text(path))

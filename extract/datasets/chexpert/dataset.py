@@ -53,8 +53,8 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     at random.
 
     Raises:
-        OptionError: if --split-by is neither `patient` nor `image`.
-        ExtractError: if a list or an image is missing, or a list is not valid.
+        OptionError: --split-by is neither `patient` nor `image`.
+        ExtractError: a list or an image is missing, or a list is not valid.
     """
     split_by = resolve_choice("split_by", options.split_by, tuple(SPLITTERS))
     folder = find_file(root, [f"{name}train.csv" for name in FOLDERS], EXPECTED).parent

@@ -14,7 +14,7 @@ def read_races(path: Path) -> dict[int, int]:
     """Read the race of each patient by number: 0 white, 1 black, 2 any other or unknown.
 
     Raises:
-        ExtractError: if openpyxl is not installed, the file is not a workbook or has no columns
+        ExtractError: openpyxl is not installed, the file is not a workbook or has no columns
             PATIENT and PRIMARY_RACE, or a patient has two races.
     """
     rows = read_workbook(path)

@@ -60,7 +60,7 @@ def read_image_lists(
         skip_missing: whether the files of some images may be missing.
 
     Raises:
-        ExtractError: if an image is missing or a duplicate, or a list is not valid.
+        ExtractError: an image is missing or a duplicate, or a list is not valid.
     """
     parts = [read_image_list(folder, read_table(path), skip_missing) for path in lists]
     images = ImageList(

@@ -22,8 +22,8 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read Colored MNIST. The label is a range of digits, the attribute a colour.
 
     Raises:
-        OptionError: if the protocol is unknown.
-        ExtractError: if a file is missing, damaged or not one of MNIST's.
+        OptionError: the protocol is unknown.
+        ExtractError: a file is missing, damaged or not one of MNIST's.
     """
     protocol = resolve_choice("protocol", options.protocol, tuple(PROTOCOLS))
     return PROTOCOLS[protocol](root, options.seed)

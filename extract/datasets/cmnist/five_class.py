@@ -33,7 +33,7 @@ def load_five_class(root: Path, seed: int | None) -> Manifest:
         seed: seed of the hues.
 
     Raises:
-        ExtractError: if a file is missing or damaged.
+        ExtractError: a file is missing or damaged.
     """
     train, test = read_part(root, "train"), read_part(root, "t10k")
     num_val = round(len(train) * VAL_FRACTION)

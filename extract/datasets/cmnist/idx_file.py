@@ -18,7 +18,7 @@ def read_idx(path: Path, ndim: int) -> UInt8[np.ndarray, "..."]:
     """Read an idx file of unsigned bytes with `ndim` axes, gzipped or not, whatever its name.
 
     Raises:
-        ExtractError: if the file cannot be read, has another type or number of axes, or is longer
+        ExtractError: the file cannot be read, has another type or number of axes, or is longer
             or shorter than its header says.
     """
     content = read_content(path)

@@ -36,7 +36,7 @@ def read_part(root: Path, part: str) -> MnistPart:
     """Read MNIST's part `train` or `t10k`.
 
     Raises:
-        ExtractError: if a file is missing or damaged, or the two files do not belong together.
+        ExtractError: a file is missing or damaged, or the two files do not belong together.
     """
     images_path = find_idx_file(root, f"{part}-images-idx3-ubyte")
     numbers_path = find_idx_file(root, f"{part}-labels-idx1-ubyte")

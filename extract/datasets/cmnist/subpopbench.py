@@ -37,7 +37,7 @@ def load_subpopbench(root: Path, seed: int | None) -> Manifest:
         seed: seed of the noise; by default SubpopBench's.
 
     Raises:
-        ExtractError: if a file is missing or damaged, or has another number of digits.
+        ExtractError: a file is missing or damaged, or has another number of digits.
     """
     train = read_part(root, "train")
     if len(train) != sum(SPLIT_SIZES):

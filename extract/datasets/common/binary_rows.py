@@ -17,7 +17,7 @@ def read_binary_rows(table: Table, paths: Sequence[str]) -> Rows:
         paths: path of the image of each entry, relative to the root.
 
     Raises:
-        ExtractError: if a column is missing, or a value is not one of those expected.
+        ExtractError: a column is missing, or a value is not one of those expected.
     """
     return make_rows(
         ids=paths,

@@ -52,7 +52,7 @@ def encode_names(table: Table, role: Role, names: Sequence[str] | None = None) -
         names: names in the order of their codes, if the user gave them.
 
     Raises:
-        ExtractError: if there is no such column, or a value is not one of the names, has no number
+        ExtractError: there is no such column, or a value is not one of the names, has no number
             among them, or is a number with a fraction.
     """
     values = table.column(role)
@@ -210,7 +210,7 @@ def encode_binary(table: Table, role: Role) -> Int32[np.ndarray, " n"]:
     """Return the codes of a column of two values: 0 and 1, -1 and 1, or no and yes.
 
     Raises:
-        ExtractError: if there is no such column, or a value is none of these.
+        ExtractError: there is no such column, or a value is none of these.
     """
     values = table.column(role)
     code_of = {value: parse_binary(clean_text(value)) for value in dict.fromkeys(values)}
@@ -235,7 +235,7 @@ def encode_splits(table: Table) -> Int8[np.ndarray, " n"]:
     """Return the split code of each entry.
 
     Raises:
-        ExtractError: if there is no column of splits, or a value is none of the usual names.
+        ExtractError: there is no column of splits, or a value is none of the usual names.
     """
     values = table.column(SPLIT)
     codes = {value: parse_split(clean_text(value)) for value in dict.fromkeys(values)}

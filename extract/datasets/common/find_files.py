@@ -18,7 +18,7 @@ def find_file(
         given: file that the user chose.
 
     Raises:
-        ExtractError: if the root is not a folder or contains no candidate.
+        ExtractError: the root is not a folder or contains no candidate.
     """
     require_folder(root, expected)
     path = given or find_first_file(root, candidates)

@@ -34,7 +34,7 @@ def read_given_list(root: Path, path: Path, columns: Mapping[str, str] | None) -
     """Read the list that the user names, relative to the working directory or to the root.
 
     Raises:
-        ExtractError: if there is no such file, or it is not a list.
+        ExtractError: there is no such file, or it is not a list.
     """
     if not path.exists() and (root / path).is_file():
         path = root / path
@@ -55,7 +55,7 @@ def find_list(root: Path, columns: Mapping[str, str] | None) -> FoundList | None
     or one file for each split.
 
     Raises:
-        ExtractError: if there are several lists, or a list called `metadata` is not valid.
+        ExtractError: there are several lists, or a list called `metadata` is not valid.
     """
     usual = [path for path in list_files(root) if is_usual(path)]
     below = [path for folder in list_folders(root) for path in list_files(folder)]
@@ -78,7 +78,7 @@ def find_only_list(
     """Return the only one of some files that is a list, or one list for each split, or None.
 
     Raises:
-        ExtractError: if several files are lists.
+        ExtractError: several files are lists.
     """
     lists = [table for path in paths if (table := try_to_read(path, columns)) is not None]
     if not lists:
@@ -136,7 +136,7 @@ def read_lists(root: Path, paths: Sequence[Path], columns: Mapping[str, str] | N
     """Read lists of the usual name.
 
     Raises:
-        ExtractError: if a list is not valid, or several lists are in one folder.
+        ExtractError: a list is not valid, or several lists are in one folder.
     """
     folders = [path.parent for path in paths]
     twice = next((folder for folder in folders if folders.count(folder) > 1), None)

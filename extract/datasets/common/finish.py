@@ -38,8 +38,8 @@ def finish_manifest(
         has_prompts: whether prompts will be embedded; warnings about them are given only then.
 
     Raises:
-        OptionError: if an option does not fit the data set.
-        ExtractError: if the prompts file is not valid, or a path or name is not UTF-8.
+        OptionError: an option does not fit the data set.
+        ExtractError: the prompts file is not valid, or a path or name is not UTF-8.
     """
     if options.class_names is not None:
         manifest = override_class_names(manifest, options.class_names)
@@ -89,8 +89,8 @@ def draw_val(manifest: Manifest, fraction: float, seed: int | None) -> Manifest:
     """Return the manifest with a fraction of the training rows, drawn at random, as val.
 
     Raises:
-        OptionError: if the fraction is not between 0 and 1, or there are rows in val already.
-        ExtractError: if there are too few training rows.
+        OptionError: the fraction is not between 0 and 1, or there are rows in val already.
+        ExtractError: there are too few training rows.
     """
     if not 0 < fraction < 1:
         raise OptionError(f"--val-fraction is {fraction}, expected a number between 0 and 1")

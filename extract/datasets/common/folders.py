@@ -122,7 +122,7 @@ def list_folder(folder: Path) -> set[str]:
     """Return the names in a folder; the empty set if there is no such folder.
 
     Raises:
-        ExtractError: if the folder cannot be listed.
+        ExtractError: the folder cannot be listed.
     """
     try:
         return set(os.listdir(folder))

@@ -48,7 +48,7 @@ def locate_images(
         skip_missing: whether the files of some entries may be missing.
 
     Raises:
-        ExtractError: if a path is empty or outside the root, or a file is missing.
+        ExtractError: a path is empty or outside the root, or a file is missing.
     """
     folders = Folders(root)
     paths = [make_relative(root, value) for value in values]

@@ -21,7 +21,7 @@ def drop_ignored_splits(table: Table, options: DatasetOptions) -> Kept:
     """Return the indices of the entries that are in no ignored split, and a warning.
 
     Raises:
-        OptionError: if there is no column of splits, an ignored value does not occur in it, or no
+        OptionError: there is no column of splits, an ignored value does not occur in it, or no
             entry is left.
     """
     if not options.ignore_splits:
@@ -63,7 +63,7 @@ def drop_missing_values(table: Table, options: DatasetOptions) -> Kept:
     Names that the user gives to classes are not missing values, even `none`.
 
     Raises:
-        ExtractError: if a value is missing and `drop_missing` is not set, or no entry is left.
+        ExtractError: a value is missing and `drop_missing` is not set, or no entry is left.
     """
     missing = {
         role.name: find_missing_values(table, role, options.class_names)

@@ -87,8 +87,8 @@ def make_manifest(
             `skip_missing` are used. Names by old names are left to `override_class_names`.
 
     Raises:
-        ExtractError: if a column is missing, or a value is not one of those expected.
-        OptionError: if an option does not fit the list.
+        ExtractError: a column is missing, or a value is not one of those expected.
+        OptionError: an option does not fit the list.
     """
     options = options or DatasetOptions()
     table, num_entries = settle_columns(table, root, options), len(table)
@@ -192,7 +192,7 @@ def find_split_column(table: Table) -> str:
     """Return the column of splits, or an empty string.
 
     Raises:
-        ExtractError: if several columns may be it.
+        ExtractError: several columns may be it.
     """
     likely = [
         name
@@ -297,7 +297,7 @@ def draw_noted(
         options: `seed` is used.
 
     Raises:
-        OptionError: if there are fewer subjects than splits.
+        OptionError: there are fewer subjects than splits.
     """
     labels, groups, subjects = columns
     num_subjects = len(labels) if subjects is None else len(np.unique(subjects))

@@ -73,7 +73,7 @@ def resolve_choice(option: str, value: str | None, choices: tuple[str, ...]) -> 
     """Return the value of an option, or the first choice if it is not set.
 
     Raises:
-        OptionError: if the value is not one of the choices.
+        OptionError: the value is not one of the choices.
     """
     if value is None:
         return choices[0]

@@ -27,8 +27,8 @@ def parse_class_names(text: str) -> tuple[str, ...] | dict[str, str]:
             a name in each line, or a JSON list or object.
 
     Raises:
-        OptionError: if some, but not all entries have the form `old=new`.
-        ExtractError: if the file cannot be read.
+        OptionError: some, but not all entries have the form `old=new`.
+        ExtractError: the file cannot be read.
     """
     if text.startswith("@") or ("," not in text and "=" not in text and Path(text).is_file()):
         return read_class_names(Path(text.removeprefix("@")))
@@ -80,7 +80,7 @@ def override_class_names(
             names or numbers. Classes that get the same new name are joined.
 
     Raises:
-        OptionError: if the number of names is not the number of classes, the names are not
+        OptionError: the number of names is not the number of classes, the names are not
             distinct and non-blank, or an old name is not that of a class.
     """
     if isinstance(class_names, Mapping):
@@ -124,7 +124,7 @@ def find_class(manifest: Manifest, name: str) -> int:
     """Return the label of a class by its name, or by its number if names are words.
 
     Raises:
-        OptionError: if there is no such class.
+        OptionError: there is no such class.
     """
     names = manifest.class_names
     numbers = [parse_number(each) for each in names]
@@ -144,7 +144,7 @@ def override_prompts(manifest: Manifest, path: Path) -> Manifest:
     """Return the manifest with the prompt entries of a file, for classes, attributes or both.
 
     Raises:
-        ExtractError: if the file does not have the form that `read_prompts` expects, or does not
+        ExtractError: the file does not have the form that `read_prompts` expects, or does not
             match the classes and attributes of the manifest.
     """
     prompts = read_prompts(path)
@@ -165,7 +165,7 @@ def read_prompts(path: Path) -> dict[str, Any]:
     used unchanged; any other is a name and is inserted into the templates.
 
     Raises:
-        ExtractError: if the file cannot be read, is not valid JSON, or has other keys.
+        ExtractError: the file cannot be read, is not valid JSON, or has other keys.
     """
     try:
         prompts = json.loads(read_text(path))

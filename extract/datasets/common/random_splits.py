@@ -178,7 +178,7 @@ def draw_subpopbench_splits(
     Arguments and result are those of `draw_stratified_splits`.
 
     Raises:
-        ValueError: if a stratum is too small for the fractions.
+        ValueError: a stratum is too small for the fractions.
     """
     from sklearn.model_selection import train_test_split
 

@@ -22,7 +22,7 @@ def drop_repeated_rows(
         columns: label, attribute and split of each entry; None where they are not in the list.
 
     Raises:
-        ExtractError: if two entries of an image differ.
+        ExtractError: two entries of an image differ.
     """
     if len(set(ids)) == len(ids):
         return np.arange(len(ids)), ()

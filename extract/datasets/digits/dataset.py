@@ -37,8 +37,8 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     Rendering takes seconds.
 
     Raises:
-        ExtractError: if the root holds other files, digits of another seed, or not all of them.
-        CacheError: if the root cannot be written, or another process is rendering into it.
+        ExtractError: the root holds other files, digits of another seed, or not all of them.
+        CacheError: the root cannot be written, or another process is rendering into it.
     """
     ensure_rendered(root, DEFAULT_SEED if options.seed is None else options.seed)
     table = read_table(root / METADATA)

@@ -35,8 +35,8 @@ def ensure_rendered(root: Path, seed: int) -> None:
     """Render the digits of a seed into the root, unless the root holds them already.
 
     Raises:
-        ExtractError: if the root holds other files, or digits of another seed or version.
-        CacheError: if the root cannot be written, or another process is rendering into it.
+        ExtractError: the root holds other files, or digits of another seed or version.
+        CacheError: the root cannot be written, or another process is rendering into it.
     """
     expected = json.dumps({"dataset": "digits", "version": VERSION, "seed": seed})
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):

@@ -41,7 +41,7 @@ def find_published_file(tree: FolderTree, candidates: Sequence[str], expected: s
         expected: expected content of the root in words, for messages.
 
     Raises:
-        ExtractError: if the root is no folder, there is no such file, or several are equally near.
+        ExtractError: the root is no folder, there is no such file, or several are equally near.
     """
     require_folder(tree.root, expected)
     found = search_file(tree, candidates)
@@ -67,7 +67,7 @@ def read_published_list(
         The list, and warnings that say where it is.
 
     Raises:
-        ExtractError: if there is no list, or it is not valid.
+        ExtractError: there is no list, or it is not valid.
     """
     require_folder(tree.root, expected)
     if options.metadata is not None:
@@ -80,7 +80,7 @@ def search_file(tree: FolderTree, candidates: Sequence[str]) -> Found | None:
     """Return the file that `find_published_file` returns, or None if there is none.
 
     Raises:
-        ExtractError: if several files are equally near.
+        ExtractError: several files are equally near.
     """
     published = find_first_file(tree.root, candidates)
     if published is not None:
@@ -96,7 +96,7 @@ def find_below(tree: FolderTree, names: Sequence[str]) -> Path | None:
     """Return the nearest file with one of some simplified names, or None.
 
     Raises:
-        ExtractError: if several are equally near and have the same name.
+        ExtractError: several are equally near and have the same name.
     """
     for level in tree.levels():
         for name in names:

@@ -48,9 +48,9 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read the rows of Parquet files.
 
     Raises:
-        ExtractError: if there is no file, one is damaged or has other columns than the first, or
+        ExtractError: there is no file, one is damaged or has other columns than the first, or
             there are no labels.
-        OptionError: if an option does not fit.
+        OptionError: an option does not fit.
     """
     archives = find_archives(root, ENDINGS, EXAMPLE)
     infos = [read_info(path) for path in archives.paths]

@@ -53,7 +53,7 @@ def open_parquet(path: Path) -> Iterator["ParquetFile"]:
     """Yield the reader of a Parquet file.
 
     Raises:
-        ExtractError: if pyarrow is not installed, or the file cannot be read or is not valid.
+        ExtractError: pyarrow is not installed, or the file cannot be read or is not valid.
     """
     try:
         import pyarrow as pa
@@ -139,7 +139,7 @@ def choose_image_column(info: FileInfo, chosen: str | None) -> str:
         chosen: the column that the user names.
 
     Raises:
-        ExtractError: if there is no such column, or several and none is chosen.
+        ExtractError: there is no such column, or several and none is chosen.
     """
     if chosen:
         found = [name for name in info.names if simplify(name) == simplify(chosen)]

@@ -48,7 +48,7 @@ class ParquetImages:
         Fast if the rows that a process reads ascend.
 
         Raises:
-            OSError: if the image cannot be read, or the file has another size than before.
+            OSError: the image cannot be read, or the file has another size than before.
         """
         file = int(self.files[row])
         path, group = self.paths[file], int(self.groups[row])
@@ -76,7 +76,7 @@ class RowGroupStream:
         """Open a file.
 
         Raises:
-            OSError: if the file cannot be read, or has another size.
+            OSError: the file cannot be read, or has another size.
         """
         found = os.stat(path).st_size
         if found != size:
@@ -89,7 +89,7 @@ class RowGroupStream:
         """Return the value of a row, given by its index in the row group.
 
         Raises:
-            OSError: if the file is damaged.
+            OSError: the file is damaged.
         """
         with self.lock:
             if position < self.first:
@@ -109,7 +109,7 @@ class RowGroupStream:
         """Decode the next rows. Rows behind a damage are not tried again.
 
         Raises:
-            OSError: if they cannot be read.
+            OSError: they cannot be read.
         """
         import pyarrow as pa
 
@@ -139,6 +139,6 @@ def open_stream(path: Path, size: int, group: int, column: str) -> RowGroupStrea
     """Return the stream of a row group, which this process keeps while it is one of the last.
 
     Raises:
-        OSError: if the file cannot be opened, or has another size.
+        OSError: the file cannot be opened, or has another size.
     """
     return RowGroupStream(path, size, group, column)

@@ -29,7 +29,7 @@ def parse_delimited(path: Path, text: str) -> Table:
     header gets the columns `column 1`, `column 2` ...
 
     Raises:
-        ExtractError: if there are no rows, or a row does not fit the header.
+        ExtractError: there are no rows, or a row does not fit the header.
     """
     separator, skipped = find_separator(text)
     rows = split_rows(path, text, separator, skipped)

@@ -21,7 +21,7 @@ def parse_json(path: Path, text: str) -> Table:
     """Return the table of JSON Lines, or of a JSON list of objects.
 
     Raises:
-        ExtractError: if the text is not valid, or an entry is not an object.
+        ExtractError: the text is not valid, or an entry is not an object.
     """
     numbered = parse_list(path, text) if text.lstrip().startswith("[") else parse_lines(path, text)
     names = list(dict.fromkeys(name for _, entry in numbered for name in entry))

@@ -20,7 +20,7 @@ def read_parquet(path: Path) -> Table:
     Rows are counted from 1.
 
     Raises:
-        ExtractError: if pyarrow is not installed, or the file is not valid or has no such column.
+        ExtractError: pyarrow is not installed, or the file is not valid or has no such column.
     """
     try:
         import pyarrow as pa

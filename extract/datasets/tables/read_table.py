@@ -23,7 +23,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
             name has no column.
 
     Raises:
-        ExtractError: if the file cannot be read, its form is none of these, it has no rows, or a
+        ExtractError: the file cannot be read, its form is none of these, it has no rows, or a
             column of `columns` does not exist.
     """
     return assign_columns(read_any(path), columns or {})
@@ -62,7 +62,7 @@ def find_named(table: Table, role: str, name: str, option: str = "") -> str:
         option: option that has the name as its value, for messages; by default `--columns`.
 
     Raises:
-        ExtractError: if the role does not exist, or not exactly one column has this name.
+        ExtractError: the role does not exist, or not exactly one column has this name.
     """
     if role not in ROLES:
         raise ExtractError(f"--columns: {role!r} is not one of {', '.join(ROLES)}")

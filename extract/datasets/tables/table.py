@@ -102,7 +102,7 @@ class Table:
         """Return the column that has a role, or None.
 
         Raises:
-            ExtractError: if several columns may have it.
+            ExtractError: several columns may have it.
         """
         names = self.candidates(role)
         if len(names) > 1:
@@ -116,7 +116,7 @@ class Table:
         """Return the values of the column that has a role.
 
         Raises:
-            ExtractError: if no column or several columns may have the role.
+            ExtractError: no column or several columns may have the role.
         """
         name = self.find_column(role)
         if name is None:
@@ -135,7 +135,7 @@ class Table:
         """Return the integer codes of the values of the column that has a role.
 
         Raises:
-            ExtractError: if there is no such column, or a value has no code.
+            ExtractError: there is no such column, or a value has no code.
         """
         values = self.column(role)
         unknown = next((i for i, value in enumerate(values) if value not in codes), None)
@@ -225,7 +225,7 @@ def make_table(
     Rows and columns without any content, as spreadsheets leave them, are dropped.
 
     Raises:
-        ExtractError: if the header contains a name twice over different values, there are no rows,
+        ExtractError: the header contains a name twice over different values, there are no rows,
             or a row and the header differ in their number of fields.
     """
     row_numbers, columns = [], [[] for _ in header]
@@ -258,7 +258,7 @@ def fit_row(path: Path, width: int, row_number: int, fields: Sequence[str]) -> S
     """Return the fields of a row, of which blank ones may be missing or too many at the end.
 
     Raises:
-        ExtractError: if the row has more fields than the header, or fewer without being blank.
+        ExtractError: the row has more fields than the header, or fewer without being blank.
     """
     filled = len(fields)
     while filled and not fields[filled - 1].strip():

@@ -40,7 +40,7 @@ def read_text(path: Path) -> str:
     """Return the text of a UTF-8 or UTF-16 file, without a byte order mark, decompressed.
 
     Raises:
-        ExtractError: if the file cannot be read, or is not such text.
+        ExtractError: the file cannot be read, or is not such text.
     """
     content = decompress(path, read_bytes(path))
     refuse_foreign(path, content)
@@ -51,7 +51,7 @@ def read_bytes(path: Path, length: int = -1) -> bytes:
     """Return the first bytes of a file, by default all.
 
     Raises:
-        ExtractError: if the file cannot be read.
+        ExtractError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -103,7 +103,7 @@ def decode(path: Path, content: bytes) -> str:
     """Return the text of UTF-8 or UTF-16 bytes.
 
     Raises:
-        ExtractError: if the bytes are not such text.
+        ExtractError: the bytes are not such text.
     """
     encoding = find_encoding(content)
     try:

@@ -28,7 +28,7 @@ def read_workbook_table(path: Path) -> Table:
     """Read the first sheet of a workbook, whose first row that is not blank is the header.
 
     Raises:
-        ExtractError: if openpyxl is not installed, or the file is not a workbook or has no rows.
+        ExtractError: openpyxl is not installed, or the file is not a workbook or has no rows.
     """
     cells = [(number, list(map(to_text, row))) for number, row in enumerate(read_workbook(path), 1)]
     filled = [(number, row) for number, row in cells if any(row)]
@@ -42,7 +42,7 @@ def read_workbook(path: Path) -> list[tuple]:
     """Return the rows of the first sheet of an Excel workbook, as tuples of values.
 
     Raises:
-        ExtractError: if openpyxl is not installed, or the file is not a workbook.
+        ExtractError: openpyxl is not installed, or the file is not a workbook.
     """
     try:
         from openpyxl import load_workbook

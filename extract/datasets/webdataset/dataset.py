@@ -44,8 +44,8 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read the samples of tar archives.
 
     Raises:
-        ExtractError: if there is no archive, one is compressed or damaged, or there are no labels.
-        OptionError: if an option does not fit.
+        ExtractError: there is no archive, one is compressed or damaged, or there are no labels.
+        OptionError: an option does not fit.
     """
     archives = find_archives(root, ENDINGS, EXAMPLE)
     names, fields = choose_fields(archives, options)
@@ -139,7 +139,7 @@ def assign_label(
     """Return the field of labels if it is `.cls` or `.txt`, because no field is called label.
 
     Raises:
-        ExtractError: if most texts of `.txt` differ, as captions do.
+        ExtractError: most texts of `.txt` differ, as captions do.
     """
     if any(simplify(name) in tier for name in columns for tier in LABEL.tiers()):
         return {}

@@ -119,7 +119,7 @@ def index_tar(
         skip_damage: index the samples that are complete before a damage, and warn of it.
 
     Raises:
-        ExtractError: if the file is no uncompressed tar archive, is damaged, a field cannot be
+        ExtractError: the file is no uncompressed tar archive, is damaged, a field cannot be
             read, or a sample has several images of which none is chosen.
     """
     with open_tar(path) as tar:
@@ -222,7 +222,7 @@ def choose_image(
     """Return the image of a sample: the chosen one, or the only one with a plain ending.
 
     Raises:
-        ExtractError: if it has several images of which none is chosen.
+        ExtractError: it has several images of which none is chosen.
     """
     chosen = [each for each in images if ending and simplify(each) == simplify(ending)]
     plain = [each for each in images if "." not in each]

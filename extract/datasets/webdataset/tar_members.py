@@ -33,7 +33,7 @@ def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
     """Yield an uncompressed tar archive.
 
     Raises:
-        ExtractError: if the file cannot be read or is no uncompressed tar archive.
+        ExtractError: the file cannot be read or is no uncompressed tar archive.
     """
     if not path.is_file():
         raise ExtractError(f"{path} is no regular file, expected a tar archive; check --root")

@@ -37,7 +37,7 @@ class TarImages:
         """Return the bytes of the image of a row. Several threads may read at a time.
 
         Raises:
-            OSError: if the image cannot be read, or the archive is another one than was indexed.
+            OSError: the image cannot be read, or the archive is another one than was indexed.
         """
         if row in self.errors:
             raise OSError(errno.EINVAL, self.errors[row])
@@ -65,7 +65,7 @@ class OpenArchive:
         """Open a file.
 
         Raises:
-            OSError: if the file cannot be opened, or has another size.
+            OSError: the file cannot be opened, or has another size.
         """
         self.descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self.descriptor)
@@ -81,6 +81,6 @@ def open_archive(path: Path, state: tuple[int, int]) -> OpenArchive:
     The time of change in `state` is that of this machine; other nodes of a cluster may have copies.
 
     Raises:
-        OSError: if the archive cannot be opened, or has another size than that of `state`.
+        OSError: the archive cannot be opened, or has another size than that of `state`.
     """
     return OpenArchive(path, state[0])

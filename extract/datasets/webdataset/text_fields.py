@@ -45,7 +45,7 @@ class TextFields:
             ending: its name from the first dot on, without the dot.
 
         Raises:
-            ExtractError: if the member is not valid.
+            ExtractError: the member is not valid.
         """
         outer, _, last = ending.lower().rpartition(".")
         if last in JSON_ENDINGS:
@@ -73,7 +73,7 @@ def read_text(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     """Return the text of a member.
 
     Raises:
-        ExtractError: if it is no regular file, is too long, or no UTF-8 text.
+        ExtractError: it is no regular file, is too long, or no UTF-8 text.
     """
     if not member.isreg() or member.size > MAX_SIZE:
         raise ExtractError(
@@ -93,7 +93,7 @@ def parse_json(path: Path, name: str, text: str) -> dict[str, Any]:
     """Return the values of a JSON object; those of inner objects have names such as `meta.label`.
 
     Raises:
-        ExtractError: if the text is no JSON object.
+        ExtractError: the text is no JSON object.
     """
     try:
         value = json.loads(text)

@@ -27,7 +27,7 @@ def describe_file(path: Path) -> str:
     """Return what a weights file holds, and how to name its model.
 
     Raises:
-        ExtractError: if the file holds weights that cannot be read.
+        ExtractError: the file holds weights that cannot be read.
     """
     kind = file_kind(path)
     if kind == TORCHSCRIPT:

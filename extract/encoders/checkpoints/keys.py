@@ -31,7 +31,7 @@ def strip_prefix(model: str, tensors: Tensors, anchors: Collection[str]) -> Tens
         anchors: names without prefix, one of which the model has.
 
     Raises:
-        ExtractError: if several models are in the file.
+        ExtractError: several models are in the file.
     """
     prefixes = next((found for a in anchors if (found := prefixes_of(tensors, a))), [""])
     if "" in prefixes:

@@ -31,7 +31,7 @@ def read_tensors(model: str, path: Path) -> Tensors:
         path: a safetensors file or a file of torch.save.
 
     Raises:
-        ExtractError: if the file is something else, damaged, or holds objects that need code.
+        ExtractError: the file is something else, damaged, or holds objects that need code.
     """
     return find_state(model, path, read_content(model, path))
 
@@ -40,7 +40,7 @@ def read_content(model: str, path: Path) -> Any:
     """Return what a weights file holds: tensors by name, or those within a training checkpoint.
 
     Raises:
-        ExtractError: if the file is something else, damaged, or holds objects that need code.
+        ExtractError: the file is something else, damaged, or holds objects that need code.
     """
     kind = file_kind(path)
     if kind == TORCHSCRIPT:
@@ -68,7 +68,7 @@ def find_state(model: str, path: Path, content: Any) -> Tensors:
     """Return the tensors by name in what a weights file holds, at most two levels down.
 
     Raises:
-        ExtractError: if there are none.
+        ExtractError: there are none.
     """
     for candidate in (content, *entries(content)):
         for state in (candidate, *entries(candidate)):

@@ -57,7 +57,7 @@ class OpenClipEncoder(ImageTowerMixin):
         """Load the encoder of a model whose name begins with `open-clip:`.
 
         Raises:
-            ExtractError: if the model, device or compute type does not exist, the weights are
+            ExtractError: the model, device or compute type does not exist, the weights are
                 damaged, the image tower does not end in a linear map, or its preprocessing is not
                 supported.
         """
@@ -90,7 +90,7 @@ class OpenClipEncoder(ImageTowerMixin):
         """Return the unit-length embeddings of sentences.
 
         Raises:
-            ExtractError: if a sentence has more tokens than the text tower takes.
+            ExtractError: a sentence has more tokens than the text tower takes.
         """
         check_lengths(self.files, self.tokenizer, list(sentences))
         batches = self.tokenizer(list(sentences)).split(TEXT_BATCH_SIZE)

@@ -18,8 +18,8 @@ def import_open_clip() -> ModuleType:
     """Import the library.
 
     Raises:
-        ModuleNotFoundError: if open_clip or torchvision is not installed.
-        ExtractError: if torchvision was built for another torch.
+        ModuleNotFoundError: open_clip or torchvision is not installed.
+        ExtractError: torchvision was built for another torch.
     """
     try:
         return importlib.import_module("open_clip")

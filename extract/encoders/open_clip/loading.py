@@ -19,7 +19,7 @@ def load_model(files: OpenClipFiles) -> torch.nn.Module:
     """Load the model in float32, in evaluation mode and without gradients.
 
     Raises:
-        ExtractError: if the configuration or the weights are damaged or do not match.
+        ExtractError: the configuration or the weights are damaged or do not match.
     """
     open_clip, folder = import_open_clip(), files.weights.parent
     remedy = "correct open_clip_config.json"
@@ -40,7 +40,7 @@ def load_weights(files: OpenClipFiles, model: torch.nn.Module) -> None:
     """Load the weights into the model; ignore further ones, such as a classifier's.
 
     Raises:
-        ExtractError: if they are damaged, incomplete or of another architecture.
+        ExtractError: they are damaged, incomplete or of another architecture.
     """
     path = files.weights
     content = read_content(files.model, path)
@@ -75,7 +75,7 @@ def load_tokenizer(files: OpenClipFiles) -> Any:
     """Load the tokenizer: sentences to token ids (n, context length), padded and truncated.
 
     Raises:
-        ExtractError: if the tokenizer is damaged or missing.
+        ExtractError: the tokenizer is damaged or missing.
     """
     remedy = "copy the tokenizer of the model that it was trained from"
     with (

@@ -75,7 +75,7 @@ def locate_model(model: str, revision: str | None) -> OpenClipFiles:
     """Locate the files of a model; download the weights of a pretrained tag.
 
     Raises:
-        ExtractError: if the model does not exist, has no weights, or has weights that cannot be
+        ExtractError: the model does not exist, has no weights, or has weights that cannot be
             loaded without executing code.
     """
     if revision:
@@ -119,7 +119,7 @@ def download_repository(model: str, repository: str) -> OpenClipFiles:
     """Download a repository of the hub that holds a model of open_clip.
 
     Raises:
-        ExtractError: if there is none, or the hub cannot be reached.
+        ExtractError: there is none, or the hub cannot be reached.
     """
     disable_progress_bars()
     try:

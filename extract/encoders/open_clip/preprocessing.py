@@ -23,7 +23,7 @@ def parse_transform(configuration: dict[str, Any]) -> Preprocessing:
     for palette images, since Pillow resizes those by nearest neighbour.
 
     Raises:
-        ExtractError: if the transform has an unsupported step; the message names it.
+        ExtractError: the transform has an unsupported step; the message names it.
     """
     size, mode = configuration["size"], configuration["resize_mode"]
     height, width = (size, size) if isinstance(size, int) else size

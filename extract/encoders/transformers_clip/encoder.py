@@ -62,7 +62,7 @@ class ClipEncoder(ImageTowerMixin):
         """Load an encoder from a hub id or a local folder.
 
         Raises:
-            ExtractError: if the model, device or compute type does not exist, the weights are
+            ExtractError: the model, device or compute type does not exist, the weights are
                 damaged, the model is not a CLIP, or its preprocessing is not supported.
         """
         device = choose_device(spec.device, spec.dtype)
@@ -88,7 +88,7 @@ class ClipEncoder(ImageTowerMixin):
         """Return the unit-length embeddings of sentences.
 
         Raises:
-            ExtractError: if a sentence has more tokens than the text tower takes.
+            ExtractError: a sentence has more tokens than the text tower takes.
         """
         starts = range(0, len(sentences), TEXT_BATCH_SIZE)
         batches = [list(sentences[start : start + TEXT_BATCH_SIZE]) for start in starts]

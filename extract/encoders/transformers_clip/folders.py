@@ -33,7 +33,7 @@ def find_model_folder(model: str, folder: Path) -> Path:
     sentence-transformers keeps its CLIP in `0_CLIPModel`, the hub's cache in `snapshots/COMMIT`.
 
     Raises:
-        ExtractError: if there is none; the message says what the folder holds instead.
+        ExtractError: there is none; the message says what the folder holds instead.
     """
     if (folder / "adapter_config.json").is_file():
         raise ExtractError(f"model {model} {explain_folder(folder)}")
@@ -85,7 +85,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
     """Return the content of config.json.
 
     Raises:
-        ExtractError: if it is not a JSON object.
+        ExtractError: it is not a JSON object.
     """
     path = folder / CONFIGURATION
     try:

@@ -28,7 +28,7 @@ def load_processor(files: ModelFiles, config: PreTrainedConfig) -> Any:
     resizes differently.
 
     Raises:
-        ExtractError: if the image processor is damaged or missing.
+        ExtractError: the image processor is damaged or missing.
     """
     folder = find_folder_of(files.folder, PROCESSOR_FILES)
     if folder is None:

@@ -58,7 +58,7 @@ def load_network(files: ModelFiles) -> PreTrainedModel:
     """Load the model in float32, in evaluation mode and without gradients.
 
     Raises:
-        ExtractError: if the weights are damaged, incomplete or of another shape.
+        ExtractError: the weights are damaged, incomplete or of another shape.
     """
     silence_transformers()
     remedy = f"correct config.json, or copy {BASE}"
@@ -91,7 +91,7 @@ def load_tensors(files: ModelFiles) -> Tensors:
     """Return the weights under the names and in the shapes that transformers expects.
 
     Raises:
-        ExtractError: if they are damaged, or those of another library.
+        ExtractError: they are damaged, or those of another library.
     """
     tensors: Tensors = {}
     for path in files.weights:
@@ -170,7 +170,7 @@ def load_tokenizer(files: ModelFiles, tower: PreTrainedConfig) -> Any:
     """Load the tokenizer and check that it belongs to the text tower.
 
     Raises:
-        ExtractError: if the tokenizer is damaged, missing or belongs to another model.
+        ExtractError: the tokenizer is damaged, missing or belongs to another model.
     """
     # Without these files transformers creates a tokenizer with an empty vocabulary.
     folder = find_folder_of(files.folder, TOKENIZER_FILES)

@@ -69,7 +69,7 @@ def locate_model(model: str, revision: str | None) -> ModelFiles:
     """Locate the files of a CLIP; download them if `model` is neither a local folder nor a file.
 
     Raises:
-        ExtractError: if there are no files, the hub cannot be reached, or the model is not a CLIP.
+        ExtractError: there are no files, the hub cannot be reached, or the model is not a CLIP.
     """
     path = Path(model).expanduser()
     if not path.exists():
@@ -88,7 +88,7 @@ def locate_download(model: str, folder: Path) -> ModelFiles:
     """Locate the files of a model in the hub's local cache.
 
     Raises:
-        ExtractError: if files are missing there, or the model is not a CLIP.
+        ExtractError: files are missing there, or the model is not a CLIP.
     """
     try:
         within = find_model_folder(model, folder)
@@ -103,7 +103,7 @@ def locate_file(model: str, path: Path) -> ModelFiles:
     """Locate a model whose weights file is given; its other files lie beside it.
 
     Raises:
-        ExtractError: if no configuration lies beside it; the message says what the file holds.
+        ExtractError: no configuration lies beside it; the message says what the file holds.
     """
     parts = (CONFIGURATION, "adapter_config.json")
     if not any((path.parent / name).is_file() for name in parts):
@@ -170,7 +170,7 @@ def find_weights(model: str, folder: Path) -> tuple[Path, ...]:
     """Return the weights files of a folder.
 
     Raises:
-        ExtractError: if there are none, or shards are missing.
+        ExtractError: there are none, or shards are missing.
     """
     weights = match_first_pattern(folder, SAFETENSORS + PICKLES) or only_weights_in(folder)
     if not weights:

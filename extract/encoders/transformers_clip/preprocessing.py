@@ -29,7 +29,7 @@ def make_preprocessing(files: ModelFiles, processor: Any, tower: CLIPVisionConfi
     """Return the preprocessing that reproduces an image processor bit by bit.
 
     Raises:
-        ExtractError: if the processor has an unsupported step, or its images have another size
+        ExtractError: the processor has an unsupported step, or its images have another size
             than the tower takes.
     """
     try:
@@ -49,7 +49,7 @@ def parse_processor(configuration: dict[str, Any]) -> Preprocessing:
     """Return the preprocessing of an image processor with this configuration.
 
     Raises:
-        ExtractError: if the processor has an unsupported step; the message names it.
+        ExtractError: the processor has an unsupported step; the message names it.
     """
     for name, neutral in NEUTRAL_SETTINGS.items():
         if configuration.get(name, neutral[0]) not in neutral:

@@ -40,7 +40,7 @@ def connect_to_ray(address: str | None) -> Iterator[None]:
             machine, which ends with the block.
 
     Raises:
-        ExtractError: if no cluster answers at the address, or it has another version.
+        ExtractError: no cluster answers at the address, or it has another version.
     """
     with contextlib.ExitStack() as stack:
         private = {} if address else private_instance_environment()

@@ -47,7 +47,7 @@ def decode_rows(
         The pixels; then the errors and notes of the rows, and this host's name.
 
     Raises:
-        ExtractError: if this host has other library versions.
+        ExtractError: this host has other library versions.
     """
     found = fetch_context(context[0])
     try:

@@ -107,7 +107,7 @@ class EncodingActor:
             The features, the micro-batch size that they were encoded in, and messages for the user.
 
         Raises:
-            ExtractError: if the encoder has another provenance.
+            ExtractError: the encoder has another provenance.
         """
         check_provenance(expected, self.provenance, socket.gethostname())
         messages: list[str] = []

@@ -124,7 +124,7 @@ def start_encoders(
     This process must be connected to a cluster.
 
     Raises:
-        ExtractError: if the cluster lacks the requested device, or cannot load the model.
+        ExtractError: the cluster lacks the requested device, or cannot load the model.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     plan = plan_resources(nodes, spec.device)
@@ -147,7 +147,7 @@ def wait_for_first(
     """Return the first available info; send a message if that takes long.
 
     Raises:
-        ExtractError: if it takes very long.
+        ExtractError: it takes very long.
     """
     ready, _ = ray.wait(infos, timeout=SECONDS_BEFORE_MESSAGE)
     if ready:

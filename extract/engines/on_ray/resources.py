@@ -39,7 +39,7 @@ def plan_resources(nodes: Sequence[Mapping[str, float]], device: str) -> Resourc
         device: `auto`, `cpu` or `cuda`.
 
     Raises:
-        ExtractError: if no node has a CPU, or `cuda` is requested and no node has a GPU.
+        ExtractError: no node has a CPU, or `cuda` is requested and no node has a GPU.
     """
     gpus = sum(int(node.get("GPU", 0)) for node in nodes)
     cores = [count for node in nodes if (count := int(node.get("CPU", 0)))]

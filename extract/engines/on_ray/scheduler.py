@@ -188,7 +188,7 @@ class Scheduler:
         """Queue the batch of a dead encoder again, and wait for the encoder's restart.
 
         Raises:
-            ExtractError: if several encoders died while encoding the batch.
+            ExtractError: several encoders died while encoding the batch.
         """
         self.calls.pop(encoder, None)
         if encoder not in self.loading.values():

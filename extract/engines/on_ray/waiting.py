@@ -19,7 +19,7 @@ def wait_for_any(references: Sequence[ray.ObjectRef], operation: str) -> ray.Obj
         operation: what is waited for, for the message.
 
     Raises:
-        ExtractError: if there is none for STALL_SECONDS.
+        ExtractError: there is none for STALL_SECONDS.
     """
     ready, _ = ray.wait(list(references), num_returns=1, timeout=STALL_SECONDS, fetch_local=False)
     if not ready:
