@@ -223,13 +223,17 @@ def read_folder(directory: Path) -> dict[str, bytes]:
             "wrote"
         )
     index = parse_json(INDEX, read_file(directory, INDEX))
-    found, expected = index.get("format"), f"{FORMAT} of version {VERSION}"
-    if found != FORMAT or index.get("version") != VERSION:
-        older = found == FORMAT and index.get("version") == 1
+    if index.get("format") != FORMAT:
+        raise CacheError(
+            f"{directory}: expected a run folder, found {INDEX} of another program; name a folder "
+            "that calibrate wrote"
+        )
+    if index.get("version") != VERSION:
+        older = index.get("version") == 1
         remedy = "calibrate again with --overwrite" if older else "install a newer clip-cfr"
         raise CacheError(
-            f"{directory}: expected {expected}, found {found} of version {index.get('version')}; "
-            f"{remedy}"
+            f"{directory}: expected {FORMAT} of version {VERSION}, found {FORMAT} of version "
+            f"{index.get('version')}; {remedy}"
         )
     return {
         name: read_checked(directory, name, digest)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+COMPUTE_TYPES = ("float32", "bfloat16", "float16")
 PAPER_MODEL = "openai/clip-vit-large-patch14-336"
 # Name of each setting in the journal of a job.
 JOURNAL_NAMES = {"dtype": "compute_dtype", "compile": "compile", "channels_last": "channels_last"}
@@ -41,6 +42,8 @@ def fill_from_job(spec: EncoderSpec, job: dict[str, Any]) -> EncoderSpec:
         return spec
     open_settings = {name for name in JOURNAL_NAMES if getattr(spec, name) in ("auto", None)}
     found = {name: job[JOURNAL_NAMES[name]] for name in open_settings if JOURNAL_NAMES[name] in job}
+    if found.get("dtype") not in COMPUTE_TYPES:
+        found.pop("dtype", None)  # Of a changed journal: the jobs are compared and differ.
     if spec.device == "auto":
         found["device"] = job["device"].split()[0]
     return replace(spec, **found)

@@ -450,3 +450,13 @@ def test_the_default_folder_has_name_and_time():
     found = default_run_directory("digits")
     assert found.parent == Path("runs")
     assert re.fullmatch(r"digits-\d{8}-\d{6}-\d{3}", found.name)
+
+
+def test_the_index_of_another_program_is_no_run(tmp_path):
+    (tmp_path / "run.json").write_text('{"version": 2}')
+    with pytest.raises(CacheError) as error:
+        read_run(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: expected a run folder, found run.json of another program; name a folder that "
+        "calibrate wrote"
+    )

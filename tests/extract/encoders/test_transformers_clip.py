@@ -164,6 +164,7 @@ def test_open_settings_come_from_the_unfinished_job_of_the_same_model():
     assert fill_from_job(EncoderSpec("m"), job) == filled
     given = EncoderSpec("m", None, "cpu", "float32", compile=False, channels_last=True)
     assert fill_from_job(given, job) == given
+    assert fill_from_job(EncoderSpec("m"), job | {"compute_dtype": "x"}).dtype == "auto"
     assert fill_from_job(EncoderSpec("m"), {}) == EncoderSpec("m")
     assert fill_from_job(EncoderSpec("other"), job) == EncoderSpec("other")
 
