@@ -105,7 +105,7 @@ class LazyGroup(click.Group):
         except MemoryError as error:
             raise click.ClickException(f"out of memory: {error}; {SMALLER}") from error
         except OSError as error:
-            if error.errno == errno.EPIPE:  # A closed pipe is no error: click ends quietly.
+            if error.errno == errno.EPIPE:  # Not an error: click ends quietly.
                 raise
             flush_or_discard_output()
             if error.errno in (errno.EMFILE, errno.ENFILE):
@@ -114,7 +114,7 @@ class LazyGroup(click.Group):
             raise click.ClickException(message) from error
 
     def context_of_command(self, ctx: click.Context) -> click.Context:
-        """Return a context of the command that was called, for its usage line."""
+        """Return a context of the called command, for its usage line."""
         command = self.get_command(ctx, ctx.invoked_subcommand)
         return click.Context(command, parent=ctx, info_name=ctx.invoked_subcommand)
 

@@ -92,7 +92,7 @@ def emit(result: dict[str, Any], as_json: bool, render: Callable[[dict[str, Any]
 
 
 def escape_controls(text: str) -> str:
-    """Return a text that a terminal shows as it is: control characters as in a Python string.
+    """Escape control characters as in a Python string, so that a terminal shows them.
 
     Names, ids and paths come from files, and could otherwise move the cursor or change colours.
     Line feeds and tabs stay.

@@ -23,7 +23,7 @@ JOB_TYPES = {
     **dict.fromkeys(("compile", "channels_last"), bool),
 }
 REQUIRED = ("num_rows", "dim", "dtype")
-TYPE_NAMES = {int: "a positive integer", str: "a text", bool: "true or false"}
+TYPE_NAMES = {int: "a positive integer", str: "a string", bool: "true or false"}
 
 
 @dataclass(frozen=True)

@@ -152,10 +152,10 @@ def prompt_owners(class_prompts: tuple[tuple[str, ...], ...]) -> np.ndarray:
 
 
 def encode_text(field: str, *texts: str) -> np.ndarray:
-    """Return texts as fixed-length UTF-8, because HDF5 has no checksums for variable length.
+    """Return strings as fixed-length UTF-8, because HDF5 has no checksums for variable length.
 
     Raises:
-        FieldError: a text contains a surrogate and cannot be encoded.
+        FieldError: a string contains a surrogate and cannot be encoded.
     """
     try:
         encoded = [text.encode() for text in texts]

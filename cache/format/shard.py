@@ -78,6 +78,6 @@ def check_not_shard(path: Path, provenance: Mapping[str, Any], num_rows: int) ->
     shard = shard_from_provenance(provenance, num_rows)
     if shard:
         raise CacheError(
-            f"{path}: expected a whole cache, found {shard}; join all {shard.count} shards with "
+            f"{path}: expected a whole cache, found {shard}; merge all {shard.count} shards with "
             "merge SHARD... --out FILE.h5"
         )

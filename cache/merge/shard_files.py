@@ -60,7 +60,7 @@ def read_shard_file(path: Path) -> ShardFile:
         shard = shard_from_provenance(values["provenance"], num_rows)
         if shard is None:
             raise CacheError(
-                f"{path}: expected a shard, found a whole cache; merge joins the files that "
+                f"{path}: expected a shard, found a whole cache; merge takes the files that "
                 "extract --shard I/N writes"
             )
         return ShardFile(

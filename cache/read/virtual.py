@@ -28,7 +28,7 @@ from clip_cfr.cache.read.hdf5_file import (
 
 # Name of the entry in the provenance.
 MERGED_KEY = "merged"
-MERGE_AGAIN = "restore it, or join the shards again with merge --virtual --overwrite"
+MERGE_AGAIN = "restore it, or merge the shards again with merge --virtual --overwrite"
 
 
 @dataclass(frozen=True)

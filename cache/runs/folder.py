@@ -93,7 +93,7 @@ def check_contents(directory: Path) -> None:
         return
     is_empty = directory.is_dir() and not any(directory.iterdir())
     if not is_empty and not is_run(directory):
-        raise CacheError(f"{directory}: exists and is no run folder; name another one")
+        raise CacheError(f"{directory}: exists and is not a run folder; name another one")
     foreign = foreign_files(directory)
     if foreign:
         raise CacheError(
@@ -214,7 +214,7 @@ def read_folder(directory: Path) -> dict[str, bytes]:
     """Read the files that the index names, and check their SHA-256.
 
     Raises:
-        CacheError: the folder is missing, no run, or of another version.
+        CacheError: the folder is missing, not a run, or of another version.
         FieldError: a file is missing or damaged.
     """
     if not (directory / INDEX).is_file():

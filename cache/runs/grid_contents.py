@@ -34,14 +34,14 @@ def check_grid_contents(directory: Path, overwrite: bool) -> None:
         overwrite: whether its contents will be replaced; then other files are an error too.
 
     Raises:
-        CacheError: the path is no folder, or the folder holds something else.
+        CacheError: the path is not a folder, or the folder holds something else.
     """
     if not directory.exists() and not directory.is_symlink():
         return
     if not directory.is_dir():
         raise CacheError(f"{directory}: expected a folder, found a file; name another one")
     if any(directory.iterdir()) and not holds_grid(directory):
-        raise CacheError(f"{directory}: exists and is no grid folder; name another one")
+        raise CacheError(f"{directory}: exists and is not a grid folder; name another one")
     foreign = find_foreign(directory)
     if overwrite and foreign:
         raise CacheError(

@@ -70,7 +70,7 @@ def write_run(directory: str | Path, run: Run, overwrite: bool = False) -> None:
     """Write a run folder atomically; with `overwrite` it replaces an older run.
 
     Raises:
-        CacheError: the folder exists and is no run, or is one and `overwrite` is false; another
+        CacheError: the folder exists and is not a run, or is one and `overwrite` is false; another
             process writes it; a value cannot be stored; or the disk is full.
     """
     with reserve_run_folder(Path(directory), overwrite) as target:
@@ -97,7 +97,7 @@ def read_run(directory: str | Path) -> Run:
     """Read a run folder and check each of its files.
 
     Raises:
-        CacheError: the folder is missing or no run, or one of its files is missing or damaged.
+        CacheError: the folder is missing or not a run, or one of its files is missing or damaged.
     """
     directory = Path(directory)
     with error_context(directory, DAMAGED):

@@ -39,7 +39,7 @@ def recover_batches(
             f"{journal_path}: belongs to another job: {'; '.join(changes)}; run again with its "
             "settings to resume it, or start again with --overwrite"
         )
-    return _undamaged(features, journal.batches)
+    return _undamaged_batches(features, journal.batches)
 
 
 def _log_discarded(path: Path) -> None:
@@ -53,7 +53,7 @@ def _log_discarded(path: Path) -> None:
         logger.warning("%s: starts again; %s of an unfinished job are discarded", path, found)
 
 
-def _undamaged(features: FlatRows, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
+def _undamaged_batches(features: FlatRows, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
     """Return the batches before the first whose features are missing or damaged."""
     kept: list[Batch] = []
     start, num_rows = 0, min(features.num_complete(), features.shape[0])

@@ -48,7 +48,7 @@ def write_cache(
         inputs: files that the contents are from; None and missing ones are skipped.
 
     Raises:
-        CacheError: the cache breaks a rule of the format, the file exists and is no cache or
+        CacheError: the cache breaks a rule of the format, the file exists and is not a cache or
             `overwrite` is false, it is one of the inputs, another process writes it, or the disk
             is full.
     """
@@ -68,7 +68,7 @@ def write_atomically(
     """Write a cache under a temporary name and rename it; the caller has reserved the output.
 
     Args:
-        path: the cache to write, which is no symbolic link.
+        path: the cache to write, which is not a symbolic link.
         cache: the contents; its features may be any `ArraySource`.
         overwrite: whether to replace a cache that is at `path`.
         virtual: layout that refers to the features in other files. If given, the features are

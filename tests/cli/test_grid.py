@@ -230,7 +230,7 @@ class TestStudy:
 
     def test_with_other_resident_rows_is_refused(self, finished, cache_file, monkeypatch):
         out, _ = finished
-        monkeypatch.setattr(resident_rows, "fitting_rows", lambda *_: 400)
+        monkeypatch.setattr(resident_rows, "count_fitting_rows", lambda *_: 400)
         arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
         error = invoke(*arguments, code=1).stderr.splitlines()[-1]
         assert "the study grid belongs to another grid: hold_rows is None, here 400;" in error
@@ -263,7 +263,7 @@ class TestStudy:
         (tmp_path / "run.json").touch()
         arguments = ["--cache", cache_file, "--set", "lr=1", "--out", tmp_path]
         assert invoke(*arguments, code=1).stderr == (
-            f"Error: {tmp_path}: exists and is no grid folder; name another one\n"
+            f"Error: {tmp_path}: exists and is not a grid folder; name another one\n"
         )
 
 

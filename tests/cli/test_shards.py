@@ -55,7 +55,7 @@ def test_from_images_to_a_merged_cache(small_clip, tmp_path, monkeypatch):
 
     refused = (
         "Error: folder.2-of-3.h5: expected a whole cache, found shard 2 of 3 (rows 8 to 15 of 24); "
-        "join all 3 shards with merge SHARD... --out FILE.h5"
+        "merge all 3 shards with merge SHARD... --out FILE.h5"
     )
     assert error_of("calibrate", "--cache", shards[1]) == refused
     assert error_of("grid", "--cache", shards[1], "--set", "lr=1e-3,1e-4") == refused

@@ -105,7 +105,7 @@ def test_a_whole_cache_and_a_missing_file_are_refused(shards, out, tmp_path):
     whole = tmp_path / "whole.h5"
     write_cache(whole, WHOLE)
     assert error_of([*shards, whole], out) == (
-        f"{whole}: expected a shard, found a whole cache; merge joins the files that extract "
+        f"{whole}: expected a shard, found a whole cache; merge takes the files that extract "
         "--shard I/N writes"
     )
     assert error_of([tmp_path / "none.h5"], out).startswith(f"{tmp_path / 'none.h5'}: no such file")

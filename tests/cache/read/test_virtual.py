@@ -18,7 +18,7 @@ from tests.cache.shard_files import make_whole, shard_cache, write_shard, write_
 
 ARCHIVES = Path(__file__).parents[1] / "archives"
 WHOLE = make_whole()
-AGAIN = "restore it, or join the shards again with merge --virtual --overwrite"
+AGAIN = "restore it, or merge the shards again with merge --virtual --overwrite"
 
 
 @pytest.fixture

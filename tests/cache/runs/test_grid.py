@@ -102,13 +102,13 @@ class TestFolder:
     @pytest.mark.parametrize("name", ["grid.json", "study.db", "leaderboard.csv"])
     def test_with_files_of_these_names_alone_is_refused(self, tmp_path, overwrite, name):
         (tmp_path / name).write_text('{"levels": [1, 2]}')
-        expected = f"{tmp_path}: exists and is no grid folder; name another one"
+        expected = f"{tmp_path}: exists and is not a grid folder; name another one"
         assert refusal(make_grid_folder, tmp_path, overwrite) == expected
         assert (tmp_path / name).read_text() == '{"levels": [1, 2]}'
 
     def test_with_the_study_of_another_program_is_refused(self, tmp_path):
         make_study(tmp_path / "study.db", mark=None)
-        expected = f"{tmp_path}: exists and is no grid folder; name another one"
+        expected = f"{tmp_path}: exists and is not a grid folder; name another one"
         for overwrite in (True, False):
             assert refusal(make_grid_folder, tmp_path, overwrite) == expected
         write_grid(tmp_path, RESULT, LEADERBOARD)
@@ -125,7 +125,7 @@ class TestFolder:
     @pytest.mark.parametrize("overwrite", [True, False])
     def test_with_something_else_is_refused(self, tmp_path, overwrite):
         (tmp_path / "run.json").touch()
-        expected = f"{tmp_path}: exists and is no grid folder; name another one"
+        expected = f"{tmp_path}: exists and is not a grid folder; name another one"
         assert refusal(make_grid_folder, tmp_path, overwrite) == expected
         assert (tmp_path / "run.json").exists()
 

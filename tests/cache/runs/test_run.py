@@ -139,9 +139,10 @@ def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
     (tmp_path / "file").write_text("mine")
     for existing in (folder, tmp_path / "file"):
         found = message_of(write_run, existing, run=RUN, overwrite=True)
-        assert found == "exists and is no run folder; name another one"
+        assert found == "exists and is not a run folder; name another one"
     assert (
-        message_of(write_run, Path("/"), run=RUN) == "exists and is no run folder; name another one"
+        message_of(write_run, Path("/"), run=RUN)
+        == "exists and is not a run folder; name another one"
     )
     assert (folder / "config.json").read_text() == "mine"
 
@@ -276,7 +277,7 @@ def test_a_run_folder_with_foreign_files_is_never_replaced(run):
 def test_a_folder_of_photos_with_a_run_json_is_never_replaced(tmp_path):
     (tmp_path / "run.json").write_text('{"sha256": {}}')
     found = message_of(write_run, tmp_path, run=RUN, overwrite=True)
-    assert found == "exists and is no run folder; name another one"
+    assert found == "exists and is not a run folder; name another one"
 
 
 def test_a_run_that_lists_photos_is_never_replaced(run):

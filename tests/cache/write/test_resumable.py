@@ -294,10 +294,10 @@ DAMAGED_HEADERS = [
     (HEADER | {"job": NUMBERS, "crc32": 1}, f"settings with CRC-32 {job_checksum(NUMBERS)}", "1"),
     (HEADER | {"job": NUMBERS | {"num_rows": "23"}}, "a positive integer", '"23"'),
     (HEADER | {"job": NUMBERS | {"dim": 0}}, "a positive integer", "0"),
-    (HEADER | {"job": NUMBERS | {"dtype": None}}, "a text", "null"),
+    (HEADER | {"job": NUMBERS | {"dtype": None}}, "a string", "null"),
     (HEADER | {"job": NUMBERS | {"batch_size": True}}, "a positive integer", "true"),
-    (HEADER | {"job": NUMBERS | {"compute_dtype": ["float32"]}}, "a text", '["float32"]'),
-    (HEADER | {"job": NUMBERS | {"device": ""}}, "a text", '""'),
+    (HEADER | {"job": NUMBERS | {"compute_dtype": ["float32"]}}, "a string", '["float32"]'),
+    (HEADER | {"job": NUMBERS | {"device": ""}}, "a string", '""'),
     (HEADER | {"job": NUMBERS | {"compile": 1}}, "true or false", "1"),
     (HEADER | {"job": NUMBERS | {"channels_last": "no"}}, "true or false", '"no"'),
 ]
