@@ -133,7 +133,7 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         jax_setup.start(self.device)
         with jax_setup.fixed_numerics():
             experiment = Experiment(prepare(task), settings, seed)
-            self._keep(experiment, methods.fit(self.method, experiment))
+            self._set_fitted_attributes(experiment, methods.fit(self.method, experiment))
         return self
 
     def decision_function(self, X: ArrayLike) -> Float[np.ndarray, "..."]:
@@ -187,7 +187,7 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
             val_attributes=as_column(val[2], "attributes of val", X_val) if val[2:] else None,
         )
 
-    def _keep(self, experiment: Experiment, fitted: Fitted) -> None:
+    def _set_fitted_attributes(self, experiment: Experiment, fitted: Fitted) -> None:
         """Set the attributes that training determines."""
         selection = experiment.settings.selection
         self.head_ = fitted.classifiers[selection].arrays(experiment)

@@ -71,10 +71,10 @@ def run_command(*words) -> None:
 def exit_on_termination() -> Iterator[None]:
     """Raise SystemExit in the block if another process asks this one to end (SIGTERM)."""
 
-    def leave(number, frame):
+    def exit_on_signal(number, frame):
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = signal.signal(signal.SIGTERM, exit_on_signal)
     try:
         yield
     finally:

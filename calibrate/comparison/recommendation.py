@@ -37,7 +37,7 @@ class Recommendation:
     reason: str
 
 
-def candidates(methods: Sequence[str]) -> list[str]:
+def list_candidates(methods: Sequence[str]) -> list[str]:
     """Return the methods that use no group labels; only these are recommended."""
     return [name for name in methods if GROUP_LABELS[name] == "none"]
 

@@ -12,7 +12,7 @@ from clip_cfr.calibrate.comparison.method_result import (
     MethodResult,
     SeedResult,
 )
-from clip_cfr.calibrate.comparison.recommendation import Recommendation, candidates, recommend
+from clip_cfr.calibrate.comparison.recommendation import Recommendation, list_candidates, recommend
 from clip_cfr.calibrate.comparison.resampling import interval, resample, worst
 from clip_cfr.calibrate.comparison.result import (
     Artifacts,
@@ -108,7 +108,7 @@ def recommend_method(
     """Recommend one of the methods that use no group labels."""
     predictions = {
         name: [each.predictions[selection]["val"] for each in outcomes[name]]
-        for name in candidates(list(outcomes))
+        for name in list_candidates(list(outcomes))
     }
     rng = np.random.default_rng(seed)
     return recommend(rng, task, predictions, selection, cache.class_embeddings)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from clip_cfr.calibrate.comparison.method_result import MethodResult
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
-from clip_cfr.calibrate.comparison.titles import method_title, per_cent
+from clip_cfr.calibrate.comparison.titles import format_per_cent, method_title
 
 AVERAGES = {
     "average": "average",
@@ -66,7 +66,7 @@ def methods_table(result: Result) -> Table:
 def mean_cell(method: MethodResult, selection: str, key: str) -> str:
     """Return a test metric as a mean over seeds with its deviation."""
     metrics = method.mean(selection, "test")
-    return per_cent(metrics[key], metrics.get(f"{key}_std"))
+    return format_per_cent(metrics[key], metrics.get(f"{key}_std"))
 
 
 def interval_cell(method: MethodResult) -> str:
@@ -90,7 +90,7 @@ def groups_table(result: Result) -> Table:
             cells[0]["label"],
             cells[0]["attribute"],
             str(cells[0]["n"]),
-            *(per_cent(cell["accuracy"], cell.get("accuracy_std")) for cell in cells),
+            *(format_per_cent(cell["accuracy"], cell.get("accuracy_std")) for cell in cells),
         )
         for cells in zip(*columns, strict=True)
     )
@@ -110,7 +110,7 @@ def notes(result: Result) -> list[str]:
     if result.seconds:
         seconds = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items())
         lines.append(f"Seconds: {seconds}")
-    return [*lines, advice(result)]
+    return [*lines, format_recommendation(result)]
 
 
 def describe_calibration_set(result: Result) -> str:
@@ -147,7 +147,7 @@ def describe_prompts(result: Result) -> list[str]:
     ]
 
 
-def advice(result: Result) -> str:
+def format_recommendation(result: Result) -> str:
     """Return the recommendation and its reason as text."""
     head = result.recommended_head
     if result.recommendation is not None:

@@ -17,7 +17,7 @@ def method_title(name: str, class_embeddings: str) -> str:
     return METHOD_TITLES.get(name, name)
 
 
-def per_cent(value: float | None, std: float | None = None) -> str:
+def format_per_cent(value: float | None, std: float | None = None) -> str:
     """Return a fraction as text in per cent, with its standard deviation if given; `-` for None."""
     if value is None:
         return "-"

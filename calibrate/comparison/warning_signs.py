@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from clip_cfr.cache.class_order import check_class_order, predict_zero_shot, sample_rows
+from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.core.calibration_set import CalibrationSet
 from clip_cfr.calibrate.core.metrics import SplitMetrics
 from clip_cfr.calibrate.core.task import SPLITS, Task
@@ -20,19 +21,14 @@ NAMED_GROUPS = 6
 History = Mapping[str, np.ndarray]
 
 
-def format_per_cent(value: float) -> str:
-    """Return a fraction as text in per cent, with the sign."""
-    return f"{100 * value:.1f} %"
-
-
 def check_gain(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
     """Warn if CFR's worst-group accuracy is not above ERM's."""
     ours, theirs = cfr.worst_group, erm.worst_group
     if ours > theirs:
         return None
     return (
-        f"CFR's worst-group accuracy on val ({format_per_cent(ours)}) is not above ERM's "
-        f"({format_per_cent(theirs)}): recalibration does not reach the spurious feature"
+        f"CFR's worst-group accuracy on val ({format_per_cent(ours)} %) is not above ERM's "
+        f"({format_per_cent(theirs)} %): recalibration does not reach the spurious feature"
     )
 
 
@@ -42,8 +38,8 @@ def check_average(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
     if ours >= theirs - AVERAGE_DROP:
         return None
     return (
-        f"CFR's average accuracy on val ({format_per_cent(ours)}) is well below ERM's "
-        f"({format_per_cent(theirs)}): over-correction"
+        f"CFR's average accuracy on val ({format_per_cent(ours)} %) is well below ERM's "
+        f"({format_per_cent(theirs)} %): over-correction"
     )
 
 
@@ -56,9 +52,9 @@ def check_overfitting(history: History) -> str | None:
     step = int(history["step"][best])
     return (
         f"after step {step} accuracy on minibatches of the calibration set rose from "
-        f"{format_per_cent(on_set[best])} to {format_per_cent(on_set[-1])} while val worst-class "
-        f"fell from {format_per_cent(on_val[best])} to {format_per_cent(on_val[-1])}: over-fitting "
-        "the calibration set"
+        f"{format_per_cent(on_set[best])} % to {format_per_cent(on_set[-1])} % while val "
+        f"worst-class fell from {format_per_cent(on_val[best])} % to "
+        f"{format_per_cent(on_val[-1])} %: over-fitting the calibration set"
     )
 
 

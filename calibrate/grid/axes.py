@@ -73,7 +73,7 @@ Axis = Choices | Interval
 
 
 def parse_axis(text: AxisText, fixed: Settings) -> Axis:
-    """Return the axis that a text describes: `LOW:HIGH` for a number, or a list of values.
+    """Parse an axis: `LOW:HIGH` for a number, or a list of values.
 
     Args:
         text: a setting and its values.
@@ -143,7 +143,7 @@ def make_interval(name: str, low: Value, high: Value) -> Interval:
             fractions and numbers of rows.
     """
     if value_type(FIELDS[name]) not in (int, float):
-        raise SettingsError(f"{name} is no number, so it has no range; give a list of values")
+        raise SettingsError(f"{name} is not a number, so it has no range; give a list of values")
     text = f"{format_value(low)}:{format_value(high)}"
     if not low < high:
         raise SettingsError(f"the range {text} is empty, expected LOW:HIGH")
@@ -160,10 +160,10 @@ def is_interval(name: str, text: str) -> bool:
 
 
 def parse_value(name: str, text: str, fixed: Settings) -> Value:
-    """Return the value of a text.
+    """Parse the value of a setting.
 
     Raises:
-        SettingsError: the text is no valid value; the message is that of `calibrate`.
+        SettingsError: the text is not a valid value; the message is that of `calibrate`.
     """
     if not text:
         raise SettingsError("a value is missing")

@@ -114,7 +114,7 @@ def parse_storage(storage: str, overwrite: bool) -> str:
     """Return the URL of a storage.
 
     Raises:
-        SettingsError: it is no URL of a shared storage, or would have to be overwritten.
+        SettingsError: it is not the URL of a shared storage, or would have to be overwritten.
     """
     url = parse_url(storage)
     if overwrite:

@@ -24,7 +24,7 @@ def sort_points(
     """
     ranked = rankable_methods(methods)
 
-    def merit(point: PointResult) -> tuple:
+    def sort_key(point: PointResult) -> tuple:
         accuracy = point.val[metric] if point.val else 0.0
         return (
             STATES.index(point.state),
@@ -34,7 +34,7 @@ def sort_points(
             point.point,
         )
 
-    return tuple(sorted(points, key=merit))
+    return tuple(sorted(points, key=sort_key))
 
 
 def leaderboard_columns(result: GridResult) -> dict[str, np.ndarray]:

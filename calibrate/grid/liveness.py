@@ -86,7 +86,7 @@ class Heartbeat:
     def __init__(self, trials: Sequence[Trial]):
         self.trials = trials
         self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self.beat, daemon=True)
+        self.thread = threading.Thread(target=self.mark_until_stopped, daemon=True)
 
     def __enter__(self) -> None:
         self.thread.start()
@@ -95,7 +95,7 @@ class Heartbeat:
         self.stopped.set()
         self.thread.join()
 
-    def beat(self) -> None:
+    def mark_until_stopped(self) -> None:
         """Mark the trials until the block ends; failures to mark are ignored."""
         while not self.stopped.wait(SECONDS_BETWEEN_BEATS):
             for trial in self.trials:

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 HIDDEN = "***"
 # The user's part of a URL, up to the last @: a password may itself have one.
 USER_PART = re.compile(r"(//[^:@/\s]*:)\S+@")
-# The same of a text without //, which is no URL but may have been meant as one.
+# The same without //: not a URL, but it may have been meant as one.
 USER_PART_ALONE = re.compile(r"([^:@/\s'\"]+:)[^\s/]\S*@")
 KEY_AND_VALUE = re.compile(r"([^\s?&;,=({'\"]+)(\s*=\s*)([^\s&;,)}'\"]+)")
 SECRET_KEY = re.compile(
@@ -19,7 +19,7 @@ def mask_secrets(text: str) -> str:
     """Return a URL, or a message that may quote one, with *** in place of passwords.
 
     Both `//USER:PASSWORD@` and values of keys such as `password=`, `pwd=` and `token=` are masked,
-    also if the text is no valid URL.
+    also if the text is not a valid URL.
     """
     user_part = USER_PART if "//" in text else USER_PART_ALONE
     return KEY_AND_VALUE.sub(_mask_value, user_part.sub(rf"\1{HIDDEN}@", text))

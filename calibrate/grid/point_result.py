@@ -41,7 +41,7 @@ class SeedResult:
         """Return the result of a dictionary.
 
         Raises:
-            TypeError: a field is missing or unknown, or an accuracy is no number.
+            TypeError: a field is missing or unknown, or an accuracy is not a number.
             KeyError: a metric is missing.
         """
         result = cls(**data)

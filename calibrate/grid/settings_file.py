@@ -24,7 +24,7 @@ def read_settings_file(path: Path) -> list[AxisText]:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file.
+    """Read the text of a file.
 
     Raises:
         CalibrationError: the file cannot be read or is not UTF-8.
@@ -40,7 +40,7 @@ def read_text(path: Path) -> str:
 
 
 def compose_yaml(path: Path, text: str) -> yaml.Node | None:
-    """Return the node tree of a text; None if it is empty.
+    """Parse YAML into its node tree; None if it is empty.
 
     Nodes keep their line numbers, and scalars such as `1e-4` and `16:32` stay text.
 

@@ -55,7 +55,7 @@ def parse_url(url: str) -> str:
     """Return a storage URL, with `~` at the start of a file's path replaced by the home folder.
 
     Raises:
-        SettingsError: it is no storage URL, or names a database in memory.
+        SettingsError: it is not a storage URL, or names a database in memory.
     """
     try:
         parts = make_url(url)

@@ -7,7 +7,7 @@ from typing import Any
 
 from clip_cfr.calibrate.comparison.formats import for_terminal, latex, markdown
 from clip_cfr.calibrate.comparison.tables import Table
-from clip_cfr.calibrate.comparison.titles import METHOD_TITLES, method_title, per_cent
+from clip_cfr.calibrate.comparison.titles import METHOD_TITLES, format_per_cent, method_title
 from clip_cfr.calibrate.grid.axes import format_settings, format_value
 from clip_cfr.calibrate.grid.point_result import Accuracies, PointResult
 from clip_cfr.calibrate.grid.result import GridResult
@@ -83,7 +83,7 @@ def format_cells(result: GridResult, point: PointResult, names: Sequence[str]) -
 
 def format_accuracy(accuracies: Accuracies, metric: str) -> str:
     """Return a mean over seeds in per cent, with its standard deviation."""
-    return per_cent(accuracies[metric], accuracies.get(f"{metric}_std"))
+    return format_per_cent(accuracies[metric], accuracies.get(f"{metric}_std"))
 
 
 def notes(result: GridResult) -> list[str]:

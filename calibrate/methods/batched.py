@@ -108,11 +108,11 @@ def train_jobs(jobs: Mapping[int, Job]) -> dict[int, Trained]:
     return {
         key: trained
         for keys in batches.values()
-        for key, trained in zip(keys, train_alike([jobs[key] for key in keys]), strict=True)
+        for key, trained in zip(keys, train_same_shape([jobs[key] for key in keys]), strict=True)
     }
 
 
-def train_alike(jobs: Sequence[Job]) -> list[Trained]:
+def train_same_shape(jobs: Sequence[Job]) -> list[Trained]:
     """Train jobs of equal shapes in one program."""
     objective, segments = jobs[0][0], [segment for _, segment in jobs]
     if len(segments) == 1:

@@ -19,11 +19,11 @@ def choose_resident_rows(
         dtype: type of the features.
     """
     rows, columns = shape
-    resident = requested or fitting_rows(rows, columns * np.dtype(dtype).itemsize)
+    resident = requested or count_fitting_rows(rows, columns * np.dtype(dtype).itemsize)
     return None if resident is None or resident >= rows else resident
 
 
-def fitting_rows(rows: int, row_bytes: int) -> int | None:
+def count_fitting_rows(rows: int, row_bytes: int) -> int | None:
     """Return how many rows fit in a quarter of the memory; None if all fit in half of it.
 
     If the system does not report its memory, all rows are assumed to fit.

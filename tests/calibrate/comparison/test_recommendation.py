@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.comparison.recommendation import candidates, recommend
+from clip_cfr.calibrate.comparison.recommendation import list_candidates, recommend
 from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.methods import GROUP_LABELS
 from tests.calibrate.synthetic import make_task
@@ -135,6 +135,6 @@ def test_rows_of_one_subject_make_no_win():
 
 
 def test_methods_with_group_labels_are_never_candidates():
-    assert set(candidates(list(GROUP_LABELS))).isdisjoint({"dfr"})
-    assert all(GROUP_LABELS[name] == "none" for name in candidates(list(GROUP_LABELS)))
-    assert candidates(["dfr"]) == []
+    assert set(list_candidates(list(GROUP_LABELS))).isdisjoint({"dfr"})
+    assert all(GROUP_LABELS[name] == "none" for name in list_candidates(list(GROUP_LABELS)))
+    assert list_candidates(["dfr"]) == []

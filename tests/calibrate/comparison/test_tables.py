@@ -12,8 +12,8 @@ from clip_cfr.calibrate.comparison.method_result import Evaluation, MethodResult
 from clip_cfr.calibrate.comparison.recommendation import Recommendation
 from clip_cfr.calibrate.comparison.result import CacheSummary, CalibrationSetSummary, Result
 from clip_cfr.calibrate.comparison.tables import (
-    advice,
     describe_calibration_set,
+    format_recommendation,
     groups_table,
     methods_table,
     notes,
@@ -127,11 +127,15 @@ def test_the_calibration_set_is_described_group_by_group():
 
 
 def test_the_recommendation_says_which_method_to_use():
-    assert advice(RESULT) == "Recommendation: use CFR. CFR is better."
+    assert format_recommendation(RESULT) == "Recommendation: use CFR. CFR is better."
     one = replace(RESULT, methods={"erm": RESULT.methods["erm"]}, recommendation=None)
-    assert advice(one).startswith("Recommendation: none. ERM is the only method without group ")
+    assert format_recommendation(one).startswith(
+        "Recommendation: none. ERM is the only method without group "
+    )
     none = replace(RESULT, methods={"dfr": RESULT.methods["dfr"]}, recommendation=None)
-    assert advice(none).startswith("Recommendation: none. Only methods without group labels are ")
+    assert format_recommendation(none).startswith(
+        "Recommendation: none. Only methods without group labels are "
+    )
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
