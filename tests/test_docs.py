@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from clip_cfr.cli import main
+from tests.data_page import run_page, write_inputs
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -82,6 +83,18 @@ def test_the_python_page_prints_what_it_shows(tmp_path):
     for block, printed in zip(blocks, run_blocks(path, blocks, tmp_path), strict=True):
         shown = without_trailing_spaces(block.output)
         assert without_trailing_spaces(printed) == shown, f"{path}, line {block.line + 1}"
+
+
+def test_the_data_page_says_what_its_commands_say(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    blocks = list(run_page(page, tmp_path))
+    assert len(blocks) > 4
+    for shown, said in blocks:
+        assert len(shown) == len(said), said
+        for start, line in zip(shown, said, strict=True):
+            assert line.startswith(start)
 
 
 def commands(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
