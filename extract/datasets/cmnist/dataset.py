@@ -4,6 +4,9 @@ Layout of the root, itself or in raw/ or MNIST/raw/ (torchvision), each file wit
 
     train-images-idx3-ubyte, train-labels-idx1-ubyte
     t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte    for five-class only
+
+or train-images.idx3-ubyte and so on, or each file in a folder of its own name (Kaggle). Files with
+these names are also found a few folders deeper.
 """
 
 from pathlib import Path

@@ -47,7 +47,11 @@ def load_five_class(root: Path, seed: int | None) -> Manifest:
         images=HueDigits(np.concatenate([train.images, test.images]), hues),
         classes=[range(first, first + 2) for first in range(0, 10, 2)],
         colour_names=HUE_NAMES,
-        warnings=compare_counts("cmnist", sizes, PUBLISHED),
+        warnings=(
+            *train.warnings,
+            *test.warnings,
+            *compare_counts("cmnist", sizes, PUBLISHED),
+        ),
     )
 
 

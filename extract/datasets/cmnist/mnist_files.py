@@ -7,11 +7,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from clip_cfr.extract.datasets.cmnist.idx_file import read_idx
-from clip_cfr.extract.datasets.common.find_files import find_file
+from clip_cfr.extract.datasets.layouts.folder_tree import FolderTree
+from clip_cfr.extract.datasets.layouts.search import Found, find_published_file
 from clip_cfr.extract.errors import ExtractError
 
 FOLDERS = ("", "raw/", "MNIST/raw/")
 EXPECTED = "MNIST's idx files, such as train-images-idx3-ubyte, with or without .gz"
+KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,13 @@ class MnistPart:
         ids: name of each image, made of the name of the file and its index there.
         images: grey values, 0 for the background.
         numbers: number from 0 to 9 that each image shows.
+        warnings: where the files are, if that is not where they are published to be.
     """
 
     ids: tuple[str, ...]
     images: UInt8[np.ndarray, "n height width"]
     numbers: UInt8[np.ndarray, " n"]
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -38,8 +42,9 @@ def read_part(root: Path, part: str) -> MnistPart:
     Raises:
         ExtractError: a file is missing or damaged, or the two files do not belong together.
     """
-    images_path = find_idx_file(root, f"{part}-images-idx3-ubyte")
-    numbers_path = find_idx_file(root, f"{part}-labels-idx1-ubyte")
+    tree = FolderTree(root)
+    found = [find_idx_file(tree, f"{part}-{kind}") for kind in KINDS]
+    images_path, numbers_path = (each.path for each in found)
     images, numbers = read_idx(images_path, 3), read_idx(numbers_path, 1)
     if len(images) != len(numbers):
         raise ExtractError(
@@ -52,10 +57,21 @@ def read_part(root: Path, part: str) -> MnistPart:
             "expected 0 to 9; download the file again"
         )
     ids = tuple(f"{part}-images-idx3-ubyte/{index:05d}" for index in range(len(numbers)))
-    return MnistPart(ids, images, numbers)
+    warnings = tuple(warning for each in found for warning in each.warnings)
+    return MnistPart(ids, images, numbers, warnings)
 
 
-def find_idx_file(root: Path, name: str) -> Path:
-    """Return the path of one of MNIST's files, in the root or in torchvision's folders."""
-    paths = [f"{folder}{name}{ending}" for folder in FOLDERS for ending in ("", ".gz")]
-    return find_file(root, paths, EXPECTED)
+def find_idx_file(tree: FolderTree, name: str) -> Found:
+    """Return one of MNIST's files, in a published place or the nearest one with such a name.
+
+    Args:
+        tree: the folders of the data set.
+        name: published name of the file, such as `train-images-idx3-ubyte`.
+
+    Raises:
+        ExtractError: if there is none, or several are equally near.
+    """
+    # In some copies a dot precedes `idx`, and Kaggle puts each file into a folder of its name.
+    names = (name, name.replace("-idx", ".idx"))
+    paths = [path for each in names for path in (each, f"{each}.gz", f"{each}/{each}")]
+    return find_published_file(tree, [f + path for f in FOLDERS for path in paths], EXPECTED)

@@ -56,7 +56,10 @@ def load_subpopbench(root: Path, seed: int | None) -> Manifest:
         images=ChannelDigits(train.images, colours),
         classes=[range(5), range(5, 10)],
         colour_names=("red", "green"),
-        warnings=compare_counts("cmnist", count_groups(rows, 4, 2), PUBLISHED),
+        warnings=(
+            *train.warnings,
+            *compare_counts("cmnist", count_groups(rows, 4, 2), PUBLISHED),
+        ),
     )
 
 

@@ -164,6 +164,51 @@ def test_finds_files_in_the_folders_of_torchvision(small: Path, folder: str):
     assert load(small, protocol="five-class").sha256() == expected
 
 
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: name.replace("-idx", ".idx"),
+        lambda name: f"{name}/{name}",
+        lambda name: f"raw/{name}/{name.replace('-idx', '.idx')}",
+        lambda name: f"data/mnist/files/{name}",
+    ],
+    ids=["dots", "folders of their names", "both", "deeper"],
+)
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_finds_files_of_other_copies(small: Path, rename, is_compressed: bool):
+    expected = load(small, protocol="five-class").sha256()
+    for path in list(small.glob("*ubyte")):
+        content = path.read_bytes()
+        path.unlink()
+        target = small / (rename(path.name) + (".gz" if is_compressed else ""))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(gzip.compress(content, 1) if is_compressed else content)
+    assert load(small, protocol="five-class").sha256() == expected
+
+
+def test_takes_the_file_beside_a_folder_that_repeats_it(small: Path):
+    """Kaggle's copy has each file twice."""
+    expected = load(small, protocol="five-class")
+    for path in list(small.glob("*ubyte")):
+        dotted = small / path.name.replace("-idx", ".idx")
+        path.rename(dotted)
+        path.mkdir()
+        shutil.copy(dotted, path / path.name)
+    manifest = load(small, protocol="five-class")
+    assert manifest.sha256() == expected.sha256()
+    assert manifest.warnings == expected.warnings
+
+
+def test_says_where_it_found_the_files(small: Path):
+    (small / "inner").mkdir()
+    for path in list(small.glob("*ubyte")):
+        path.rename(small / "inner" / path.name)
+    assert load(small, protocol="five-class").warnings[0] == (
+        f"{small} does not contain train-images-idx3-ubyte itself; took "
+        f"{small}/inner/train-images-idx3-ubyte"
+    )
+
+
 def test_detects_gzip_by_content(small: Path):
     expected = load(small, protocol="five-class").sha256()
     path = small / "train-images-idx3-ubyte"
@@ -230,8 +275,7 @@ def test_names_a_missing_file(small: Path):
     (small / "t10k-labels-idx1-ubyte").unlink()
     assert load_error(small, protocol="five-class") == (
         "ROOT contains none of t10k-labels-idx1-ubyte, t10k-labels-idx1-ubyte.gz, "
-        "raw/t10k-labels-idx1-ubyte, raw/t10k-labels-idx1-ubyte.gz, "
-        "MNIST/raw/t10k-labels-idx1-ubyte, MNIST/raw/t10k-labels-idx1-ubyte.gz; "
+        "t10k-labels.idx1-ubyte, t10k-labels.idx1-ubyte.gz; "
         "set --root to a folder that contains MNIST's idx files, such as train-images-idx3-ubyte, "
         "with or without .gz"
     )
