@@ -4,6 +4,8 @@ Layouts of the root:
 
     MetaShift-Cat-Dog-indoor-outdoor/    with the four folders of GROUPS; or this folder itself
     metadata_metashift.csv               in or beside that folder (SubpopBench); optional
+
+The folder is also found deeper, by its name or by the folders in it.
 """
 
 from pathlib import Path
@@ -13,16 +15,14 @@ from jaxtyping import Int8
 
 from clip_cfr.cache.format.schema import Rows
 from clip_cfr.extract.datasets.common.binary_rows import read_binary_rows
-from clip_cfr.extract.datasets.common.find_files import (
-    find_first_file,
-    find_first_folder,
-    require_folder,
-)
+from clip_cfr.extract.datasets.common.find_files import find_first_file, require_folder
+from clip_cfr.extract.datasets.common.find_list import read_given_list
+from clip_cfr.extract.datasets.common.folders import is_image_name, list_folder
 from clip_cfr.extract.datasets.common.image_paths import locate_images
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
 from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED
-from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.layouts.folder_tree import FolderTree
 from clip_cfr.extract.datasets.tables.roles import FILENAME
 from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
@@ -56,13 +56,8 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
             valid.
     """
     require_folder(root, EXPECTED)
-    folder = find_first_folder(root, (FOLDER,))
-    metadata = (
-        options.metadata
-        or find_first_file(folder, [METADATA])
-        or find_first_file(folder.parent, [METADATA])
-    )
-    rows, warnings = read_or_scan_rows(folder, metadata, options)
+    folder = find_data_folder(root)
+    rows, warnings = read_or_scan_rows(root, folder, options)
     return Manifest(
         dataset="metashift",
         rows=rows,
@@ -78,12 +73,27 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     )
 
 
+def find_data_folder(root: Path) -> Path:
+    """Return the nearest folder that holds one of the folders of GROUPS, or the root."""
+    if (root / FOLDER).is_dir():
+        return root / FOLDER
+    folders = (each.path for each in FolderTree(root).folders())
+    return next((path for path in folders if any((path / name).is_dir() for name in GROUPS)), root)
+
+
+def find_metadata(root: Path, folder: Path) -> Path | None:
+    """Return the metadata file in the data set's folder, beside it or in the root, or None."""
+    found = (find_first_file(each, [METADATA]) for each in (folder, folder.parent, root))
+    return next((path for path in found if path is not None), None)
+
+
 def read_or_scan_rows(
-    folder: Path, metadata: Path | None, options: DatasetOptions
+    root: Path, folder: Path, options: DatasetOptions
 ) -> tuple[Rows, tuple[str, ...]]:
     """Return the rows of the metadata file, or of all images and a warning about drawn splits."""
+    metadata = options.metadata or find_metadata(root, folder)
     if metadata is not None:
-        table = read_table(metadata, options.columns)
+        table = read_given_list(root, metadata, options.columns)
         return read_metadata_rows(folder, table, skip_missing=options.skip_missing)
     seed = DEFAULT_SEED if options.seed is None else options.seed
     warning = (
@@ -117,11 +127,10 @@ def scan_rows(folder: Path, seed: int) -> Rows:
 
 def list_images(folder: Path, name: str) -> list[str]:
     """Return the paths of the images in one of the four folders, relative to `folder`."""
-    paths = [f"{name}/{path.name}" for path in (folder / name).glob("*.jpg")]
+    paths = [f"{name}/{each}" for each in list_folder(folder / name) if is_image_name(each)]
     if not paths:
         raise ExtractError(
-            f"{folder / name} contains no images *.jpg; "
-            f"set --root to a folder that contains {EXPECTED}"
+            f"{folder / name} contains no images; set --root to a folder that contains {EXPECTED}"
         )
     return paths
 

@@ -41,8 +41,3 @@ def require_folder(root: Path, expected: str) -> None:
 def find_first_file(root: Path, candidates: Iterable[str]) -> Path | None:
     """Return the first candidate that is a file under the root, or None."""
     return next((root / name for name in candidates if (root / name).is_file()), None)
-
-
-def find_first_folder(root: Path, candidates: Iterable[str]) -> Path:
-    """Return the first candidate that is a folder under the root, or the root itself."""
-    return next((root / name for name in candidates if (root / name).is_dir()), root)

@@ -107,6 +107,37 @@ def test_the_draw_of_a_seed_never_changes():
     assert np.flatnonzero(splits == 1).tolist() == [5, 21, 30, 33]
 
 
+def test_takes_images_whatever_their_ending(root: Path):
+    expected = load(root)
+    for number, ending in enumerate((".jpeg", ".JPG", ".JPEG", ".png")):
+        (root / FOLDER / PATHS[number]).rename((root / FOLDER / PATHS[number]).with_suffix(ending))
+    rows = load(root).rows
+    assert [Path(name).stem for name in rows.ids] == [Path(name).stem for name in expected.rows.ids]
+    assert rows.labels.tolist() == expected.rows.labels.tolist()
+
+
+def test_passes_over_leftovers_of_systems(root: Path):
+    expected = load(root).sha256()
+    for folder in GROUPS:
+        for name in ("._0.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", ".hidden.jpg"):
+            (root / FOLDER / folder / name).write_bytes(b"leftover")
+    (root / "__MACOSX" / FOLDER).mkdir(parents=True)
+    assert load(root).sha256() == expected
+
+
+@pytest.mark.parametrize("name", ["metashift/" + FOLDER, "data/cats and dogs"])
+@pytest.mark.parametrize("has_metadata", [False, True])
+def test_finds_the_folder_deeper(root: Path, name: str, has_metadata: bool):
+    if has_metadata:
+        write_metadata(root / "metadata_metashift.csv")
+    expected = load(root)
+    (root / name).parent.mkdir()
+    (root / FOLDER).rename(root / name)
+    manifest = load(root)
+    assert manifest.sha256() == expected.sha256()
+    assert manifest.images.root == root / name
+
+
 def test_rejects_a_path_outside_the_folder(root: Path):
     (root / "list.csv").write_text("filename,y,a,split\n/home/else/3.jpg,1,1,2\n")
     assert load_error(root, metadata=root / "list.csv") == (
@@ -134,6 +165,6 @@ def test_names_a_missing_image(root: Path):
 def test_names_a_missing_folder(root: Path):
     shutil.rmtree(root / FOLDER / "test" / "cat")
     assert load_error(root) == (
-        f"ROOT/{FOLDER}/test/cat/cat(outdoor) contains no images *.jpg; "
+        f"ROOT/{FOLDER}/test/cat/cat(outdoor) contains no images; "
         f"set --root to a folder that contains {EXPECTED}"
     )
