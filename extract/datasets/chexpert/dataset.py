@@ -6,7 +6,15 @@ The root is one of FOLDERS, or contains one:
 
     train.csv, valid.csv                            lists of images
     train/patient00001/study1/view1_frontal.jpg     images, at the paths in the lists
-    CHEXPERT DEMO.xlsx                              races of the patients; optional
+    CHEXPERT DEMO.xlsx or .csv                      races of the patients; optional
+
+or contains the batches of today's download, or is the first one:
+
+    CheXpert-v1.0 batch 1 (validate & csv)/         the lists and valid/
+    CheXpert-v1.0 batch 2 (train 1)/                patient00001/ and so on; also batches 3 and 4
+    CHEXPERT DEMO.xlsx or .csv                      in the first one or beside the batches
+
+The lists are also found a few folders deeper.
 """
 
 from pathlib import Path
@@ -14,8 +22,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8, Int32
 
-from clip_cfr.extract.datasets.chexpert.demographics import read_races
+from clip_cfr.extract.datasets.chexpert.demographics import find_demographics, read_races
 from clip_cfr.extract.datasets.chexpert.list_files import UNKNOWN, ImageList, read_image_lists
+from clip_cfr.extract.datasets.chexpert.patient_folders import find_patients
 from clip_cfr.extract.datasets.common.find_files import find_file
 from clip_cfr.extract.datasets.common.options import DatasetOptions, resolve_choice
 from clip_cfr.extract.datasets.common.random_splits import (
@@ -23,12 +32,20 @@ from clip_cfr.extract.datasets.common.random_splits import (
     draw_subject_splits,
     draw_subpopbench_splits,
 )
+from clip_cfr.extract.datasets.layouts.folder_tree import FolderTree
+from clip_cfr.extract.datasets.layouts.search import find_published_file
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.image_source import FileSource
 from clip_cfr.extract.manifest.manifest import Manifest, Sentence, make_rows
 
 OPTIONS = ("split_by", "seed")
-FOLDERS = ("", "CheXpert-v1.0-small/", "chexpert/", "CheXpert-v1.0/")
+FOLDERS = (
+    "",
+    "CheXpert-v1.0-small/",
+    "chexpert/",
+    "CheXpert-v1.0/",
+    "CheXpert-v1.0 batch 1 (validate & csv)/",
+)
 DEMOGRAPHICS = "CHEXPERT DEMO.xlsx"
 EXPECTED = (
     f"CheXpert-v1.0-small/ (train.csv, valid.csv, their images and, for race, {DEMOGRAPHICS})"
@@ -48,8 +65,8 @@ SEXES_AND_RACES = (
 def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read CheXpert. Label 1 is an image without a finding; the attribute is sex and race.
 
-    Without the demographics workbook the attribute is the sex alone. Images of patients whose sex
-    is unknown, or who are not in the workbook, are dropped, as SubpopBench does. Splits are drawn
+    Without the demographics file the attribute is the sex alone. Images of patients whose sex is
+    unknown, or who are not in that file, are dropped, as SubpopBench does. Splits are drawn
     at random.
 
     Raises:
@@ -57,18 +74,22 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         ExtractError: a list or an image is missing, or a list is not valid.
     """
     split_by = resolve_choice("split_by", options.split_by, tuple(SPLITTERS))
-    folder = find_file(root, [f"{name}train.csv" for name in FOLDERS], EXPECTED).parent
-    lists = [folder / "train.csv", find_file(folder, ["valid.csv"], EXPECTED)]
-    listed = read_image_lists(folder, lists, skip_missing=options.skip_missing)
-    races = read_patient_races(folder / DEMOGRAPHICS, listed.patients)
+    paths = [f"{name}train.csv" for name in FOLDERS]
+    train = find_published_file(FolderTree(root), paths, EXPECTED)
+    folder = train.path.parent
+    lists = [train.path, find_file(folder, ["valid.csv"], EXPECTED)]
+    patients = find_patients(folder)
+    listed = read_image_lists(patients, lists, skip_missing=options.skip_missing)
+    demographics = find_demographics(dict.fromkeys((folder, patients.root, root)))
+    races = None if demographics is None else encode_races(demographics, listed.patients)
     images, attributes = select_known_attributes(listed, races)
     seed = DEFAULT_SEED if options.seed is None else options.seed
     splits = SPLITTERS[split_by](images, attributes, seed)
     names = SEXES if races is None else SEXES_AND_RACES
     return Manifest(
         dataset="chexpert",
-        rows=make_rows(images.paths, images.labels, attributes, splits, images.patients),
-        images=FileSource(folder, images.paths),
+        rows=make_rows(images.ids, images.labels, attributes, splits, images.patients),
+        images=FileSource(patients.root, images.paths),
         class_names=("finding", "no finding"),
         attribute_names=names,
         class_prompts=(
@@ -77,18 +98,15 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
         ),
         attribute_prompts=tuple((Sentence(f"a chest x-ray of a {name}."),) for name in names),
         warnings=(
+            *train.warnings,
             *listed.warnings,
             *make_warnings(folder, len(listed.paths) - len(images.paths), races is None),
         ),
     )
 
 
-def read_patient_races(
-    path: Path, patients: Int32[np.ndarray, " n"]
-) -> Int32[np.ndarray, " n"] | None:
-    """Return the race code of each row's patient, -1 if unknown; None if there is no workbook."""
-    if not path.is_file():
-        return None
+def encode_races(path: Path, patients: Int32[np.ndarray, " n"]) -> Int32[np.ndarray, " n"]:
+    """Return the race code of each row's patient by the demographics file, -1 if unknown."""
     races = read_races(path)
     return np.array([races.get(patient, UNKNOWN) for patient in patients.tolist()], np.int32)
 
@@ -132,7 +150,7 @@ SPLITTERS = {"patient": split_by_patient, "image": split_by_image}
 
 
 def make_warnings(folder: Path, num_dropped: int, sex_alone: bool) -> tuple[str, ...]:
-    """Return warnings about a missing workbook and dropped images."""
+    """Return warnings about a missing demographics file and dropped images."""
     warnings = []
     if sex_alone:
         warnings.append(

@@ -1,54 +1,69 @@
-"""The race of CheXpert's patients, from the separately published demographics workbook."""
+"""The race of CheXpert's patients, from the separately published demographics file."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from clip_cfr.extract.datasets.tables.workbook import read_workbook
+from clip_cfr.extract.datasets.layouts.folder_tree import list_folder
+from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.tables.roles import Role, simplify
+from clip_cfr.extract.datasets.tables.table import Table
+from clip_cfr.extract.datasets.tables.workbook import read_workbook_table
 from clip_cfr.extract.errors import ExtractError
 
+# Published as .xlsx, and today as .csv too.
+STEM = "CHEXPERT DEMO."
+PATIENT, RACE = Role("PATIENT"), Role("PRIMARY_RACE")
 # Prefixes of the race; every other value, and a missing one, counts as one further race.
 RACE_PREFIXES = ("White", "Black")
+
+
+def find_demographics(folders: Iterable[Path]) -> Path | None:
+    """Return the first demographics file in some folders, whatever its form, or None."""
+    return next(
+        (
+            folder / name
+            for folder in folders
+            for name in list_folder(folder).files
+            if simplify(name).startswith(simplify(STEM))
+        ),
+        None,
+    )
 
 
 def read_races(path: Path) -> dict[int, int]:
     """Read the race of each patient by number: 0 white, 1 black, 2 any other or unknown.
 
     Raises:
-        ExtractError: openpyxl is not installed, the file is not a workbook or has no columns
-            PATIENT and PRIMARY_RACE, or a patient has two races.
+        ExtractError: the file is not valid, has no columns PATIENT and PRIMARY_RACE, a patient
+            has two races, or openpyxl, which reads workbooks, is not installed.
     """
-    rows = read_workbook(path)
-    header = list(rows[0]) if rows else []
-    if not {"PATIENT", "PRIMARY_RACE"} <= set(header):
-        found = ", ".join(str(name) for name in header if name is not None)
+    is_workbook = path.suffix.lower() == ".xlsx"
+    table = read_workbook_table(path) if is_workbook else read_table(path)
+    if not all(table.candidates(role) for role in (PATIENT, RACE)):
         raise ExtractError(
-            f"{path} has no columns PATIENT and PRIMARY_RACE, found the columns {found or 'none'}; "
-            "download it again"
+            f"{path} has no columns {PATIENT.name} and {RACE.name}, found the columns "
+            f"{', '.join(table.columns)}; download it again"
         )
-    patient, race = header.index("PATIENT"), header.index("PRIMARY_RACE")
-    return collect_races(path, [(row[patient], row[race]) for row in rows[1:]])
+    return collect_races(table)
 
 
-def collect_races(path: Path, entries: Iterable[tuple[object, object]]) -> dict[int, int]:
-    """Return the race code of each patient.
-
-    Args:
-        path: the workbook, for messages.
-        entries: PATIENT and PRIMARY_RACE of the rows from the second on.
-    """
+def collect_races(table: Table) -> dict[int, int]:
+    """Return the race code of each patient."""
     races: dict[int, int] = {}
-    for row, (name, race) in enumerate(entries, start=2):
-        if name is None:
+    entries = zip(table.column(PATIENT), map(encode_race, table.column(RACE)), strict=True)
+    for index, (name, race) in enumerate(entries):
+        if not name:
             continue
-        patient = parse_patient_number(str(name))
+        patient = parse_patient_number(name)
         if patient is None:
             raise ExtractError(
-                f"{path}, row {row}: PATIENT is {name!r}, expected a name such as patient00001"
+                f"{table.location(index)}: {PATIENT.name} is {name!r}, expected a name such as "
+                "patient00001"
             )
-        if races.setdefault(patient, encode_race(race)) != encode_race(race):
+        if races.setdefault(patient, race) != race:
             raise ExtractError(
-                f"{path}, row {row}: {name} has another race in an earlier row, expected one race "
-                "for each patient; remove one of the rows"
+                f"{table.location(index)}: {name} has another race in an earlier row, expected one "
+                "race for each patient; remove one of the rows"
             )
     return races
 
@@ -59,9 +74,7 @@ def parse_patient_number(name: str) -> int | None:
     return int(digits) if digits != name and digits.isdecimal() else None
 
 
-def encode_race(race: object) -> int:
+def encode_race(race: str) -> int:
     """Return the code of a race such as `White, non-Hispanic`."""
     prefixes = enumerate(RACE_PREFIXES)
-    return next(
-        (code for code, prefix in prefixes if str(race).startswith(prefix)), len(RACE_PREFIXES)
-    )
+    return next((code for code, prefix in prefixes if race.startswith(prefix)), len(RACE_PREFIXES))

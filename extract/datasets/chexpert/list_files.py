@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int32
 
 from clip_cfr.extract.datasets.chexpert.demographics import parse_patient_number
-from clip_cfr.extract.datasets.common.image_paths import locate_images
+from clip_cfr.extract.datasets.chexpert.patient_folders import PatientFolders
+from clip_cfr.extract.datasets.common.image_paths import locate_images, slashed
 from clip_cfr.extract.datasets.tables.read_table import read_table
 from clip_cfr.extract.datasets.tables.roles import Role
 from clip_cfr.extract.datasets.tables.table import Table
@@ -25,13 +27,15 @@ class ImageList:
     """Columns of the lists, with an entry for each image.
 
     Attributes:
-        paths: path relative to the data set's folder.
+        ids: path as in the lists, such as `train/patient00001/study1/view1_frontal.jpg`.
+        paths: path on disk, relative to the folder that contains all patients.
         labels: 1 if there is no finding, otherwise 0.
         sexes: 0 male, 1 female, -1 unknown.
         patients: number of the patient.
         warnings: what the user should know of how the images were found.
     """
 
+    ids: tuple[str, ...]
     paths: tuple[str, ...]
     labels: Int32[np.ndarray, " n"]
     sexes: Int32[np.ndarray, " n"]
@@ -41,7 +45,8 @@ class ImageList:
     def select(self, mask: Bool[np.ndarray, " n"]) -> "ImageList":
         """Return the images for which the mask is true."""
         return ImageList(
-            paths=tuple(path for path, keep in zip(self.paths, mask, strict=True) if keep),
+            ids=tuple(compress(self.ids, mask)),
+            paths=tuple(compress(self.paths, mask)),
             labels=self.labels[mask],
             sexes=self.sexes[mask],
             patients=self.patients[mask],
@@ -50,20 +55,21 @@ class ImageList:
 
 
 def read_image_lists(
-    folder: Path, lists: Sequence[Path], *, skip_missing: bool = False
+    folders: PatientFolders, lists: Sequence[Path], *, skip_missing: bool = False
 ) -> ImageList:
     """Read several lists and concatenate them.
 
     Args:
-        folder: folder of the data set, which contains the images.
+        folders: where the folders of the patients are.
         lists: paths of the CSV files.
         skip_missing: whether the files of some images may be missing.
 
     Raises:
         ExtractError: an image is missing or a duplicate, or a list is not valid.
     """
-    parts = [read_image_list(folder, read_table(path), skip_missing) for path in lists]
+    parts = [read_image_list(folders, read_table(path), skip_missing) for path in lists]
     images = ImageList(
+        ids=tuple(each for part in parts for each in part.ids),
         paths=tuple(path for part in parts for path in part.paths),
         labels=np.concatenate([part.labels for part in parts]),
         sexes=np.concatenate([part.sexes for part in parts]),
@@ -78,19 +84,22 @@ def read_image_lists(
     return images
 
 
-def read_image_list(folder: Path, table: Table, skip_missing: bool) -> ImageList:
+def read_image_list(folders: PatientFolders, table: Table, skip_missing: bool) -> ImageList:
     """Return the images of one list."""
     # Paths begin with the published name of the data set's folder, which may have another name.
-    values = [value.partition("/")[2] for value in table.column(Role("Path"))]
-    images = locate_images(folder, table, values, skip_missing=skip_missing)
-    paths = images.paths
-    table.require_unique("image", paths)
+    ids = [slashed(value).partition("/")[2] for value in table.column(Role("Path"))]
+    if not skip_missing:
+        folders.require_patients(table, ids)
+    values = [folders.locate(each) for each in ids]
+    images = locate_images(folders.root, table, values, skip_missing=skip_missing)
+    table.require_unique("image", images.paths)
     sexes = [SEX_CODES.get(sex, UNKNOWN) for sex in table.column(Role("Sex"))]
     return ImageList(
-        paths=paths,
+        ids=tuple(ids),
+        paths=images.paths,
         labels=table.encode_column(NO_FINDING_CODES, Role("No Finding")),
         sexes=np.array(sexes, np.int32),
-        patients=np.array([parse_patient(table, *entry) for entry in enumerate(paths)], np.int32),
+        patients=np.array([parse_patient(table, *entry) for entry in enumerate(ids)], np.int32),
         warnings=images.warnings,
     )
 

@@ -122,6 +122,96 @@ def test_finds_the_folder(with_demographics: Path, name: str):
     assert load(with_demographics / name).sha256() == expected
 
 
+BATCH_1 = "CheXpert-v1.0 batch 1 (validate & csv)"
+BATCH_2 = "CheXpert-v1.0 batch 2 (train 1)"
+BATCH_3 = "CheXpert-v1.0 batch 3 (train 2)"
+
+
+def move_into_batches(root: Path, first: str, second: str, third: str) -> None:
+    """Move CheXpert into the folders that it is downloaded in today, named as given."""
+    whole = root / NAME
+    train = whole / "train"
+    for name, patients in ((second, ("patient00001", "patient00003")), (third, ())):
+        (root / name).mkdir(parents=True)
+        for patient in patients or sorted(each.name for each in train.iterdir()):
+            (train / patient).rename(root / name / patient)
+    train.rmdir()
+    whole.rename(root / first)
+
+
+@pytest.mark.parametrize(
+    ("second", "third"),
+    [
+        (BATCH_2, BATCH_3),
+        ("chexpert_batch_2_train", "chexpert_batch_3_train"),
+        (f"{BATCH_2}/train", f"{BATCH_3}/{BATCH_3}"),
+    ],
+)
+def test_reads_the_batches(with_demographics: Path, second: str, third: str, jpeg: bytes):
+    expected = load(with_demographics)
+    move_into_batches(with_demographics, BATCH_1, second, third)
+    for root in (with_demographics, with_demographics / BATCH_1):
+        manifest = load(root)
+        assert manifest.sha256() == expected.sha256()
+        assert manifest.warnings == expected.warnings
+        assert manifest.images.root == with_demographics
+        assert manifest.images.paths == (
+            f"{second}/patient00001/study1/view1_frontal.jpg",
+            f"{second}/patient00001/study2/view1_frontal.jpg",
+            f"{third}/patient00002/study1/view1_frontal.jpg",
+            f"{second}/patient00003/study1/view1_frontal.jpg",
+            f"{BATCH_1}/valid/patient00005/study1/view1_frontal.jpg",
+            f"{BATCH_1}/valid/patient00006/study1/view1_frontal.jpg",
+        )
+        assert manifest.images.read(2) == jpeg
+
+
+def test_names_the_batches_that_lack_a_patient(root: Path):
+    move_into_batches(root, BATCH_1, BATCH_2, BATCH_3)
+    (root / BATCH_3).rename(root / "unpacked later")
+    assert load_error(root) == (
+        f"ROOT/{BATCH_1}/train.csv, row 4: patient00002 is in none of the batches {BATCH_1}, "
+        f"{BATCH_2} in ROOT (2 of 5 images are missing); unpack the other batches there, or keep "
+        "their rows as not valid with --on-error skip"
+    )
+    assert len(load(root, skip_missing=True).rows) == 6
+
+
+def test_finds_the_lists_in_a_deeper_folder(with_demographics: Path):
+    expected = load(with_demographics)
+    folder = with_demographics / "data" / "archive"
+    folder.mkdir(parents=True)
+    (with_demographics / NAME).rename(folder / "x-rays")
+    manifest = load(with_demographics)
+    assert manifest.sha256() == expected.sha256()
+    assert manifest.warnings[0] == (
+        f"{with_demographics} does not contain train.csv itself; took {folder}/x-rays/train.csv"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [f"{NAME}/CHEXPERT DEMO.csv", "CHEXPERT DEMO.csv", f"{NAME}/CheXpert_Demo.csv"]
+)
+def test_reads_races_from_a_csv_file(with_demographics: Path, name: str):
+    expected = load(with_demographics)
+    (with_demographics / NAME / "CHEXPERT DEMO.xlsx").unlink()
+    rows = [f'patient{i:05d},Male,"{race or ""}"' for i, race in enumerate(RACES, 1)]
+    (with_demographics / name).write_text("\n".join(["PATIENT,GENDER,PRIMARY_RACE", *rows]))
+    manifest = load(with_demographics)
+    assert manifest.sha256() == expected.sha256()
+    assert manifest.attribute_names == expected.attribute_names
+
+
+def test_names_the_row_of_a_csv_file_with_two_races(root: Path):
+    (root / NAME / "CHEXPERT DEMO.csv").write_text(
+        "PATIENT,PRIMARY_RACE\npatient00001,White\npatient00001,Asian\n"
+    )
+    assert load_error(root) == (
+        f"ROOT/{NAME}/CHEXPERT DEMO.csv, row 3: patient00001 has another race in an earlier row, "
+        "expected one race for each patient; remove one of the rows"
+    )
+
+
 @pytest.fixture
 def many(tmp_path: Path, write_images) -> Path:
     """A hundred patients with four images each."""
@@ -243,7 +333,7 @@ def test_names_a_missing_list(root: Path):
         (
             [(17, "White")],
             ("PATIENT", "GENDER"),
-            ", row 2: PATIENT is 17, expected a name such as patient00001",
+            ", row 2: PATIENT is '17', expected a name such as patient00001",
         ),
         (
             [("patient00001", "White")],
