@@ -69,7 +69,7 @@ def find_idx_file(tree: FolderTree, name: str) -> Found:
         name: published name of the file, such as `train-images-idx3-ubyte`.
 
     Raises:
-        ExtractError: if there is none, or several are equally near.
+        ExtractError: there is none, or several are equally near.
     """
     # In some copies a dot precedes `idx`, and Kaggle puts each file into a folder of its name.
     names = (name, name.replace("-idx", ".idx"))
