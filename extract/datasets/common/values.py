@@ -22,8 +22,8 @@ FLAGS = {
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training", "trn", "tr", "learn"), 0),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "development", "eval"), 1),
-    **dict.fromkeys(("evaluation", "tune", "tuning"), 1),
+    **dict.fromkeys(("val", "valid", "validation", "validate", "va", "dev", "development"), 1),
+    **dict.fromkeys(("eval", "evaluation", "tune", "tuning"), 1),
     **dict.fromkeys(("test", "testing", "tst", "te"), 2),
 }
 SPLIT_SUFFIXES = ("", "split", "set", "data", "images")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from clip_cfr.extract.datasets.common.values import parse_split_word
 from clip_cfr.extract.datasets.tables.table import Table, make_table, placeholder
 from clip_cfr.extract.errors import ExtractError
 
@@ -112,13 +113,23 @@ def prepend(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
 def guess_image_column(table: Table) -> dict[str, str]:
     """Return the roles of a table without a header whose columns can be told by their content.
 
-    The column of image names is recognized by their endings. Of two columns the other is the label.
+    The column of image names is recognized by their endings, and that of splits by their words. If
+    one column is left, it is the label.
     """
     images = [
         name for name, values in table.columns.items() if IMAGE_NAME.search(values[0].strip())
     ]
-    others = [name for name in table.columns if name not in images]
     if len(images) != 1:
         return {}
+    others = [name for name in table.columns if name not in images]
+    splits = [name for name in others if states_splits(table.columns[name])]
+    split = {"split": splits[0]} if len(splits) == 1 else {}
+    others = [name for name in others if name not in split.values()]
     label = {"label": others[0]} if len(others) == 1 else {}
-    return {"filename": images[0], **label}
+    return {"filename": images[0], **label, **split}
+
+
+def states_splits(values: Sequence[str]) -> bool:
+    """Return whether all values are words for splits, and several of them occur."""
+    codes = {parse_split_word(value) for value in set(values)}
+    return None not in codes and len(codes) > 1

@@ -59,7 +59,7 @@ LABEL = Role(
         tier("labels"),
         tier(
             "y class target category classname labelname categoryname targetname classlabel "
-            "groundtruth gt labeltext"
+            "groundtruth gt labeltext cls"
         ),
         tier("classid labelid categoryid targetid classidx labelidx classindex labelindex classes"),
     ),

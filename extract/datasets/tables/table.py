@@ -120,7 +120,10 @@ class Table:
         """
         name = self.find_column(role)
         if name is None:
-            found = f"found the columns {', '.join(self.columns)}"
+            nameless = all(map(is_placeholder, self.columns))
+            found = f"found the columns {', '.join(self.columns)}" + (
+                ", because its first row is no header" if nameless else ""
+            )
             raise ExtractError(
                 f"{self.path} has no column {role.name}, {found}; "
                 + (

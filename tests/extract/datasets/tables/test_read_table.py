@@ -141,8 +141,19 @@ def test_a_file_without_a_header_has_numbered_columns(path: Path):
     assert table.columns == {"column 1": ("x/a.jpg", "x/b.jpg"), "column 2": ("0", "1")}
     assert table.row_numbers == (1, 2)
     assert (table.column(FILENAME), table.column(LABEL)) == (("x/a.jpg", "x/b.jpg"), ("0", "1"))
-    table = read_text(path, "x/a.jpg,0,train", "x/b.jpg,1,val", label="column 2")
+    table = read_text(path, "x/a.jpg,0,train", "x/b.jpg,1,val")
     assert (table.column(FILENAME), table.column(LABEL)) == (("x/a.jpg", "x/b.jpg"), ("0", "1"))
+    assert table.column(SPLIT) == ("train", "val")
+
+
+def test_a_file_without_a_header_that_is_ambiguous_says_so(path: Path):
+    table = read_text(path, "x/a.jpg,cat,snow,train", "x/b.jpg,dog,grass,val")
+    with pytest.raises(ExtractError) as error:
+        table.column(LABEL)
+    assert str(error.value) == (
+        f"{path} has no column label, found the columns column 1, column 2, column 3, column 4, "
+        "because its first row is no header; name the one to take with --columns label=COLUMN"
+    )
 
 
 @pytest.mark.parametrize(
