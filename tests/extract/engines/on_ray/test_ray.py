@@ -146,6 +146,14 @@ def test_an_encoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out, c
     assert len(reporter.saved) == 11
     assert verify_cache(out) == verify_cache(whole)
     assert capfd.readouterr().out == ""
+    wait_for_restart(model)
+
+
+def wait_for_restart(model) -> None:
+    """Wait until a killed encoder has restarted, which the tests after this one need."""
+    from clip_cfr.extract.engines.on_ray.waiting import fetch
+
+    fetch(model.actor.describe.options(max_task_retries=-1).remote())
 
 
 def test_a_decoder_that_is_killed_loses_nothing(manifest, on_ray, whole, out, tmp_path, capfd):
