@@ -52,7 +52,7 @@ def read_list(root: Path, options: DatasetOptions) -> FoundList:
         return FoundList(read_given_list(root, options.metadata, options.columns))
     found = find_list(root, options.columns)
     if found is not None:
-        return found if found.table.candidates(LABEL) else take_labels_of_folders(root, found)
+        return found if found.table.find_candidates(LABEL) else take_labels_of_folders(root, found)
     found = read_class_folders(root) or find_list_below(root, options.columns)
     if found is not None:
         return found

@@ -34,7 +34,7 @@ SIGNATURES = (
     (344, b"n+1\0", "a NIfTI volume; write its slices as PNG"),
 )
 TEXTS = (
-    (rb"version https://git-lfs", "a pointer of Git LFS; run `git lfs pull` in its repository"),
+    (rb"version https://git-lfs", "a Git LFS pointer; run `git lfs pull` in its repository"),
     (rb"<svg|<\?xml[^>]*>\s*(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg", "an SVG drawing; "
      "convert it to PNG"),
     (rb"<!doctype html|<html|<head|<body", "an HTML page instead of an image, such as a failed "

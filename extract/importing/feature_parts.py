@@ -30,7 +30,7 @@ class FeaturePart:
         reference: the file or folder.
         rows: features (n, dim), float16 or float32.
         read_table: reads what the file or folder says of each row, such as its id; None if nothing.
-        notes: what the user should know of the choice of columns.
+        notes: notes for the user on the choice of columns.
     """
 
     reference: ArrayReference

@@ -27,7 +27,7 @@ class MatchedRows:
         features: features (n, dim) of each row; zeros where it has none.
         parts: (n,) index of the part of the features that a row belongs to.
         origins: (n,) index of the row within this part, -1 where it has no features.
-        notes: what the user should know of how they were matched.
+        notes: notes for the user on how they were matched.
     """
 
     table: Table

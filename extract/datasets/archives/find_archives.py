@@ -21,7 +21,7 @@ class Archives:
         folder: the folder that holds them all.
         paths: their paths.
         names: their paths relative to that folder, with slashes, without ending.
-        warnings: what the user should know of how they were found.
+        warnings: notes for the user on how they were found.
     """
 
     folder: Path
@@ -31,7 +31,7 @@ class Archives:
 
 
 def find_archives(root: Path, endings: Sequence[str], example: str) -> Archives:
-    """Return the archives that `--root` stands for.
+    """Return the archives that `--root` names.
 
     Args:
         root: an archive, a folder of archives, or a pattern.

@@ -59,9 +59,9 @@ def match_list(samples: Samples, options: DatasetOptions) -> ListedSamples:
 
 
 def index_ids(samples: Samples) -> dict[str, int]:
-    """Return the index of each sample by its id, which precedes other names of it.
+    """Return the index of each sample by its id, which takes precedence over its other names.
 
-    Those are its id without the ending of an image, and behind the name of its archive.
+    Other names are the id without the ending of an image, and with the archive's name in front.
     """
     names = samples.archives.names
     pairs = zip(samples.ids, samples.archive_of.tolist(), strict=True)

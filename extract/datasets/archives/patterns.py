@@ -19,10 +19,10 @@ def is_pattern(text: str) -> bool:
 
 
 def expand_pattern(text: str) -> list[Path]:
-    """Return the files that a pattern stands for, in the order of its braces, each once.
+    """Return the files that a pattern matches, in the order of its braces, each once.
 
     Raises:
-        ExtractError: the pattern names a file that does not exist, or fits no file.
+        ExtractError: the pattern names a file that does not exist, or matches no file.
     """
     texts = [each for part in text.split(SEPARATOR) for each in expand_braces(part)]
     found = {each: expand_wildcards(each) for each in texts}
@@ -36,7 +36,7 @@ def expand_pattern(text: str) -> list[Path]:
 
 
 def expand_braces(text: str) -> list[str]:
-    """Return the texts that ranges and alternatives in braces stand for, as in a shell.
+    """Expand ranges and alternatives in braces, as a shell does.
 
     Raises:
         ExtractError: a range is too large.
@@ -70,7 +70,7 @@ def expand_range(text: str) -> list[str]:
 
 
 def expand_wildcards(text: str) -> list[Path]:
-    """Return the files that fit a text with wildcards, or the file that has this name."""
+    """Return the files that match a text with wildcards, or the file that has this name."""
     if Path(text).is_file():
         return [Path(text)]
     paths = map(Path, glob.glob(text, recursive=True))

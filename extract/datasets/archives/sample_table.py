@@ -57,7 +57,7 @@ def make_sample_table(samples: Samples, columns: Mapping[str, str]) -> SampleTab
         sources=tuple(map(samples.archives.paths.__getitem__, samples.archive_of.tolist())),
     )
     table = assign_columns(table, columns)
-    if not table.candidates(LABEL):
+    if not table.find_candidates(LABEL):
         raise ExtractError(
             f"{samples.root}: no field of the samples is called label, the fields are "
             f"{', '.join(samples.field_names) or 'none'}; name the one to take with --columns "
@@ -95,7 +95,7 @@ def add_archive_splits(table: SampleTable, samples: Samples) -> SampleTable:
 
 def drop_unused(table: SampleTable) -> SampleTable:
     """Return the table without the columns that no role would take."""
-    used = {ID_COLUMN, *find_renamings(table, LABEL, table.candidates(LABEL)[0])}
-    used |= {name for role in ROLES for name in table.candidates(role)}
+    used = {ID_COLUMN, *find_renamings(table, LABEL, table.find_candidates(LABEL)[0])}
+    used |= {name for role in ROLES for name in table.find_candidates(role)}
     columns = {name: values for name, values in table.columns.items() if name in used}
     return replace(table, columns=columns)

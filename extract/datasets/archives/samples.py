@@ -28,7 +28,7 @@ class Samples:
         positions: numbers that say where each image is in its archive.
         assigned: field of a role by the name of the role, where the archives determine it.
         value_names: names of the numbers of a field, where the archives have them.
-        warnings: what the user should know of how they were read.
+        warnings: notes for the user on how they were read.
     """
 
     root: Path
@@ -47,7 +47,7 @@ class Samples:
 def make_unique_ids(
     keys: Sequence[str], archive_of: Int32[np.ndarray, " n"], archives: Archives
 ) -> tuple[str, ...]:
-    """Return the keys if each occurs once, otherwise keys behind the name of their archive.
+    """Return the keys if each occurs once, otherwise keys after the name of their archive.
 
     Raises:
         ExtractError: a key occurs twice in archives of one name.

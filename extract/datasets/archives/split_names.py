@@ -21,9 +21,9 @@ def read_split_names(names: Sequence[str]) -> list[str] | None:
 
 
 def find_split_word(name: str) -> str:
-    """Return the last word of a name that is that of a split, or nothing if there is none.
+    """Return the last word of a name that names a split, or an empty string.
 
-    Words that name different splits count as none.
+    Empty too if its words name different splits.
     """
     words = [word for word in re.split(r"[\W\d_]+", name) if len(word) >= MIN_LENGTH]
     found = [word for word in words if parse_split_word(word) is not None]

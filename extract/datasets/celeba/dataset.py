@@ -71,7 +71,7 @@ class Faces:
     Attributes:
         table: the list.
         splits: split code of each image.
-        warnings: where the lists are, if that is not where they are published to be.
+        warnings: where the lists are, if not at their published paths.
     """
 
     table: Table
@@ -143,7 +143,7 @@ def read_faces(tree: FolderTree, options: DatasetOptions) -> Faces:
         return Faces(table, encode_splits(table))
     found = find_published_file(tree, in_folders((*ATTRIBUTES, *METADATA)), EXPECTED)
     table = read_list(found.path, columns=options.columns)
-    if table.candidates(SPLIT):
+    if table.find_candidates(SPLIT):
         return Faces(table, encode_splits(table), found.warnings)
     partitions = find_partitions(tree, found.path)
     listed = read_list(partitions.path, ("image_id", "partition"))
@@ -204,7 +204,7 @@ def make_face_rows(faces: Faces, attributes: tuple[str, str]) -> Rows:
     table = faces.table
     roles = [Role(name) for name in attributes]
     is_assigned = LABEL.name in table.assigned or ATTRIBUTE.name in table.assigned
-    if is_assigned or not all(table.candidates(role) for role in roles):
+    if is_assigned or not all(table.find_candidates(role) for role in roles):
         require_default(table, attributes)
         roles = [LABEL, ATTRIBUTE]
     labels, spurious = (encode_binary(table, role) for role in roles)

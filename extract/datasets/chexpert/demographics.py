@@ -39,7 +39,7 @@ def read_races(path: Path) -> dict[int, int]:
     """
     is_workbook = path.suffix.lower() == ".xlsx"
     table = read_workbook_table(path) if is_workbook else read_table(path)
-    if not all(table.candidates(role) for role in (PATIENT, RACE)):
+    if not all(table.find_candidates(role) for role in (PATIENT, RACE)):
         raise ExtractError(
             f"{path} has no columns {PATIENT.name} and {RACE.name}, found the columns "
             f"{', '.join(table.columns)}; download it again"

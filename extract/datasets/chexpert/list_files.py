@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int32
 
 from clip_cfr.extract.datasets.chexpert.demographics import parse_patient_number
 from clip_cfr.extract.datasets.chexpert.patient_folders import PatientFolders
-from clip_cfr.extract.datasets.common.image_paths import locate_images, slashed
+from clip_cfr.extract.datasets.common.image_paths import locate_images, use_slashes
 from clip_cfr.extract.datasets.tables.read_table import read_table
 from clip_cfr.extract.datasets.tables.roles import Role
 from clip_cfr.extract.datasets.tables.table import Table
@@ -32,7 +32,7 @@ class ImageList:
         labels: 1 if there is no finding, otherwise 0.
         sexes: 0 male, 1 female, -1 unknown.
         patients: number of the patient.
-        warnings: what the user should know of how the images were found.
+        warnings: notes for the user on how the images were found.
     """
 
     ids: tuple[str, ...]
@@ -87,7 +87,7 @@ def read_image_lists(
 def read_image_list(folders: PatientFolders, table: Table, skip_missing: bool) -> ImageList:
     """Return the images of one list."""
     # Paths begin with the published name of the data set's folder, which may have another name.
-    ids = [slashed(value).partition("/")[2] for value in table.column(Role("Path"))]
+    ids = [use_slashes(value).partition("/")[2] for value in table.column(Role("Path"))]
     if not skip_missing:
         folders.require_patients(table, ids)
     values = [folders.locate(each) for each in ids]

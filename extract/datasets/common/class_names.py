@@ -17,7 +17,7 @@ GENERIC = re.compile(
     re.IGNORECASE,
 )
 HEXADECIMAL = re.compile(r"(?=.*\d)[0-9a-f\-]{8,}", re.IGNORECASE)
-# Between words: the minus of a number is none.
+# Blanks between words, but not the minus sign of a number.
 SEPARATORS = re.compile(r"(?<=\w)[\s_\-]+(?=\w)|^[\s_]+|[\s_]+$")
 
 
@@ -68,18 +68,18 @@ def warn_of_similar_names(dataset: str, kind: str, names: Sequence[str]) -> tupl
         kind: what the names are of, in the plural.
         names: the names.
     """
-    alike: dict[str, list[str]] = defaultdict(list)
+    spellings: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        alike[spelling_key(name)].append(name)
+        spellings[spelling_key(name)].append(name)
     return tuple(
         f"{dataset}: the {kind} {join_names(same)} differ only in upper and lower case or in "
         "blanks, so CLIP hardly tells them apart; "
         + (
-            f"if they are the same, join them with --class-names {same[1]}={same[0]}"
+            f"if they are the same, merge them with --class-names {same[1]}={same[0]}"
             if kind == "classes"
-            else "if they are the same, write them alike in the list"
+            else "if they are the same, spell them the same way in the list"
         )
-        for same in alike.values()
+        for same in spellings.values()
         if len(same) > 1
     )
 
@@ -87,7 +87,7 @@ def warn_of_similar_names(dataset: str, kind: str, names: Sequence[str]) -> tupl
 def warn_of_wordless_names(
     dataset: str, names: Sequence[str], entries: Sequence[Sequence[str]]
 ) -> tuple[str, ...]:
-    """Return a warning if names that are no words are all that describes a class.
+    """Return a warning if a class has only prompt entries that are not words.
 
     Args:
         dataset: name of the data set.
@@ -103,14 +103,14 @@ def warn_of_wordless_names(
         return ()
     example = ",".join(f"{name}=..." for name in wordless[:2])
     return (
-        f"{dataset}: the class names {join_names(wordless)} are no words that describe images, so "
+        f"{dataset}: the class names {join_names(wordless)} do not describe images, so "
         "CLIP's text tower learns nothing from them; name the classes with --class-names "
         f"{example}, or give --prompts",
     )
 
 
 def note_spelled_out(dataset: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return a note on the names that are written otherwise in prompts, if there are any."""
+    """Return a note on the names that prompts spell differently, if there are any."""
     changed = [name for name in names if spell_out(name) != name]
     if not changed:
         return ()

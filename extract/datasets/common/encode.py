@@ -32,7 +32,7 @@ class Coded:
     Attributes:
         codes: code of each entry, from 0.
         names: name of each code, unless the user gave other ones.
-        notes: what the user should know of how the values were read.
+        notes: notes for the user on how the values were read.
     """
 
     codes: Int32[np.ndarray, " n"]
@@ -59,13 +59,13 @@ def encode_names(table: Table, role: Role, names: Sequence[str] | None = None) -
     cleaned = {value: clean_text(value) for value in dict.fromkeys(values)}
     distinct = tuple(dict.fromkeys(cleaned.values()))
     if all(parse_number(value) is not None for value in distinct):
-        code_of, names, notes = number_codes(table, role, distinct, names)
+        code_of, names, notes = encode_numbers(table, role, distinct, names)
     elif all(parse_flag(value) is not None for value in distinct):
-        code_of, names, notes = flag_codes(table, role, distinct, names)
+        code_of, names, notes = encode_flags(table, role, distinct, names)
     else:
         refuse_fractions(table, role, distinct)
         names = tuple(names or sorted(distinct))
-        code_of, notes = word_codes(table, role, cleaned, names), ()
+        code_of, notes = encode_words(table, role, cleaned, names), ()
     codes = {value: code_of[text] for value, text in cleaned.items()}
     return Coded(np.array([codes[value] for value in values], np.int32), names, notes)
 
@@ -73,7 +73,7 @@ def encode_names(table: Table, role: Role, names: Sequence[str] | None = None) -
 Codes = dict[str, int]
 
 
-def number_codes(
+def encode_numbers(
     table: Table, role: Role, distinct: Sequence[str], names: Sequence[str] | None
 ) -> tuple[Codes, tuple[str, ...], tuple[str, ...]]:
     """Return the code of each spelling of a number, the names of the codes, and notes."""
@@ -150,7 +150,7 @@ def describe_numbers(table: Table, role: Role, numbers: Sequence[int], names: Se
     )
 
 
-def flag_codes(
+def encode_flags(
     table: Table, role: Role, distinct: Sequence[str], names: Sequence[str] | None
 ) -> tuple[Codes, tuple[str, ...], tuple[str, ...]]:
     """Return the code of each spelling of yes and no, the names of the codes, and a note."""
@@ -182,7 +182,9 @@ def refuse_fractions(table: Table, role: Role, distinct: Sequence[str]) -> None:
     )
 
 
-def word_codes(table: Table, role: Role, cleaned: Mapping[str, str], names: Sequence[str]) -> Codes:
+def encode_words(
+    table: Table, role: Role, cleaned: Mapping[str, str], names: Sequence[str]
+) -> Codes:
     """Return the code of each name.
 
     Given names also match in another case or form, where that is unambiguous.
@@ -202,7 +204,7 @@ def word_codes(table: Table, role: Role, cleaned: Mapping[str, str], names: Sequ
 
 
 def shorten(text: str, length: int = 40) -> str:
-    """Return a text of at most `length` letters."""
+    """Return text shortened to at most `length` characters."""
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
@@ -247,7 +249,7 @@ def encode_splits(table: Table) -> Int8[np.ndarray, " n"]:
 def note_merged_splits(table: Table) -> tuple[str, ...]:
     """Return a note if the list has several validation splits, such as val and eval."""
     cleaned = (clean_text(value).casefold() for value in set(table.column(SPLIT)))
-    # `valid` and `validation` begin alike, and are the same.
+    # `valid` and `validation` share their first letters and are one split.
     words = {word[:3]: word for word in sorted(cleaned) if parse_split_word(word) == VAL}
     if len(words) < 2:
         return ()
@@ -267,5 +269,5 @@ def describe_unknown_splits(
     return (
         f"{table.location(index)}: {table.find_column(SPLIT)} is {values[index]!r}, expected "
         f"{', '.join(SPLIT_NAMES)} or 0, 1, 2; found {counts}; leave out such rows with "
-        f"--ignore-splits {unknown}, or draw the splits anew with --columns split="
+        f"--ignore-splits {unknown}, or draw the splits again with --columns split="
     )

@@ -128,7 +128,7 @@ def try_to_read(path: Path, columns: Mapping[str, str] | None) -> Table | None:
         table = assign_columns(read_any(path), columns or {})
     except ExtractError:
         return None
-    is_list = table.candidates(FILENAME) and table.candidates(LABEL)
+    is_list = table.find_candidates(FILENAME) and table.find_candidates(LABEL)
     return table if is_list else None
 
 
@@ -164,7 +164,7 @@ def join_lists(root: Path, tables: Sequence[Table]) -> Table:
     if len(tables) == 1:
         return tables[0]
     for names in ([t.path.name for t in tables], [t.path.parent.name for t in tables]):
-        if are_splits(names) and not any(table.candidates(SPLIT) for table in tables):
+        if are_splits(names) and not any(table.find_candidates(SPLIT) for table in tables):
             splits = [name.partition(".")[0] for name in names]
             tables = [
                 replace(

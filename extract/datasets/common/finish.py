@@ -1,4 +1,4 @@
-"""What every manifest gets after its loader: the user's names, prompts and val, and warnings."""
+"""Finish a manifest: apply the user's names, prompts and val fraction, and collect warnings."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from clip_cfr.extract.datasets.common.unencodable import check_encodable
 from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.manifest.manifest import Manifest
 
-# What needs each split, and what to do where it is empty.
+# Why each split is needed, and what to do if it is empty.
 NEEDED = {
     "train": "calibrate trains on it",
     "val": "calibrate selects on it; draw it from train with --val-fraction 0.2, here or there",
@@ -63,7 +63,7 @@ def warn_of_names(manifest: Manifest) -> tuple[str, ...]:
 
 
 def warn_of_prompts(manifest: Manifest) -> tuple[str, ...]:
-    """Return warnings about class names that are no words, or that prompts spell otherwise."""
+    """Return warnings about class names that are not words, or that prompts spell differently."""
     spelled = [
         name
         for name, entries in zip(manifest.class_names, manifest.class_prompts, strict=True)

@@ -28,7 +28,7 @@ def ending(name: str) -> str:
 
 
 def is_image_name(name: str) -> bool:
-    """Return whether a file name has the ending of an image, and is no leftover of a system."""
+    """Return whether a file name has the ending of an image, and is not a leftover of a system."""
     return ending(name) in IMAGE_ENDINGS and not LEFTOVERS.match(name)
 
 
@@ -71,7 +71,7 @@ class Folders:
         return name in self.list(folder)
 
     def find(self, path: str) -> str | None:
-        """Return the path of a file that is spelled alike, or None.
+        """Return the path of a file with a similar name, or None.
 
         Its name may differ in Unicode form, in case, or in the kind of image that the ending names;
         folders may differ in Unicode form and case. Of several such names the closest kind counts.
@@ -95,7 +95,7 @@ class Folders:
         ):
             return name
         for key in keys:
-            found = self.spelled(folder, key).get(key(name), [])
+            found = self.names_by_key(folder, key).get(key(name), [])
             if is_file_wanted:
                 found = [name for name in found if not self.is_folder(posixpath.join(folder, name))]
             if key is stem:
@@ -108,7 +108,7 @@ class Folders:
         """Return whether a path without the ending of an image is that of a folder."""
         return not is_image_name(posixpath.basename(path)) and (self.root / path).is_dir()
 
-    def spelled(self, folder: str, key: Callable[[str], str]) -> Names:
+    def names_by_key(self, folder: str, key: Callable[[str], str]) -> Names:
         """Return the names in a folder by their key."""
         if (folder, key) not in self.spellings:
             names: Names = defaultdict(list)

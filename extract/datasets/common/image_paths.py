@@ -10,11 +10,11 @@ from clip_cfr.extract.datasets.common.folders import Folders, is_image_name
 from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 
-# A rule that moves paths to another folder is tried on so many of them first.
+# Number of paths on which a rule that moves them to another folder is tried first.
 SAMPLED_PATHS = 20
 # Folders directly below the root that a list may be relative to.
 MAX_FOLDERS = 200
-# Files that are searched for the name of one that is missing.
+# Maximum number of files to search for the name of a missing one.
 MAX_SEARCHED = 20_000
 
 
@@ -24,7 +24,7 @@ class ImagePaths:
 
     Attributes:
         paths: path of each entry, relative to the root.
-        warnings: what the user should know of how they were found.
+        warnings: notes for the user on how they were found.
     """
 
     paths: tuple[str, ...]
@@ -102,7 +102,7 @@ def is_outside(path: str) -> bool:
     return path in ("", ".", "..") or path.startswith(("/", "../")) or has_drive(path)
 
 
-def slashed(path: str) -> str:
+def use_slashes(path: str) -> str:
     """Return a path with slashes in place of backslashes."""
     return path.replace("\\", "/")
 
@@ -121,7 +121,7 @@ def normalize_path(table: Table, index: int, value: str) -> str:
         )
     path = posixpath.normpath(value)
     # A backslash is a separator on Windows and a letter elsewhere: check both readings.
-    if is_outside(path) or is_outside(posixpath.normpath(slashed(value))):
+    if is_outside(path) or is_outside(posixpath.normpath(use_slashes(value))):
         raise ExtractError(
             f"{table.location(index)}: the image path {value!r} is not inside the root, "
             "expected a path relative to the root"
@@ -182,7 +182,7 @@ def find_best_rule(
 def split_path(path: str) -> list[str]:
     """Return the parts of a path, with slashes or backslashes, without drive and root."""
     windows = PureWindowsPath(path)
-    parts = posixpath.normpath(slashed(path)[len(windows.drive) :]).split("/")
+    parts = posixpath.normpath(use_slashes(path)[len(windows.drive) :]).split("/")
     return [part for part in parts if part not in ("", ".", "..")]
 
 
@@ -212,7 +212,7 @@ def list_subfolders(folders: Folders) -> list[str]:
 def apply_rule(
     folders: Folders, rule: Rule, split: dict[int, list[str]], taken: set[str]
 ) -> dict[int, str]:
-    """Return the files that a rule finds, by index; a file that two entries would share is none."""
+    """Return the files that a rule finds, by index; without files of two entries."""
     prefix, dropped = rule
     owner: dict[str, int] = {}
     shared = set()
@@ -225,10 +225,10 @@ def apply_rule(
         if owner.setdefault(path, index) != index and split[owner[path]] != parts:
             shared.add(path)
     found = {index: path for path, index in owner.items() if path not in shared}
-    return found | repeat_found(split, found)
+    return found | copy_to_repeats(split, found)
 
 
-def repeat_found(split: dict[int, list[str]], found: dict[int, str]) -> dict[int, str]:
+def copy_to_repeats(split: dict[int, list[str]], found: dict[int, str]) -> dict[int, str]:
     """Return the files of the entries that repeat an entry whose file was found."""
     by_parts = {tuple(split[index]): path for index, path in found.items()}
     return {
@@ -241,7 +241,7 @@ def repeat_found(split: dict[int, list[str]], found: dict[int, str]) -> dict[int
 def describe_rule(table: Table, paths: Sequence[str], found: dict[int, str]) -> tuple[str, ...]:
     """Return a warning that files were found elsewhere, unless only separators differ."""
     changed = [
-        index for index in found if posixpath.normpath(slashed(paths[index])) != found[index]
+        index for index in found if posixpath.normpath(use_slashes(paths[index])) != found[index]
     ]
     if not changed:
         return ()
@@ -284,7 +284,7 @@ def describe_first_missing(
 
 
 def find_elsewhere(root: Path, path: str) -> Path | None:
-    """Return the only file below the root whose name is spelled alike, or the path beside it."""
+    """Return the only file below the root with a similar name, or the path beside it."""
     found = find_by_name(root, posixpath.basename(path))
     if len(found) == 1:
         return found[0]
@@ -294,7 +294,7 @@ def find_elsewhere(root: Path, path: str) -> Path | None:
 
 
 def find_by_name(root: Path, name: str) -> list[Path]:
-    """Return the first two files below a root whose names are spelled alike, if it is not large."""
+    """Return the first two files below a root with similar names, if it is not large."""
     found, searched = [], 0
     for folder, _, files in os.walk(root):
         name_in_folder = Folders(Path(folder)).find(name) if files else None

@@ -179,7 +179,7 @@ def choose_label_column(
 
 def choose_existing_files(table: Table, root: Path) -> dict[str, str]:
     """Return the column of image names whose first file exists, if only one of several has one."""
-    candidates = table.candidates(FILENAME)
+    candidates = table.find_candidates(FILENAME)
     if len(candidates) < 2:
         return {}
     existing = [
@@ -196,7 +196,7 @@ def find_split_column(table: Table) -> str:
     """
     likely = [
         name
-        for name in table.candidates(SPLIT)
+        for name in table.find_candidates(SPLIT)
         if not all(map(is_missing, set(table.columns[name])))
         and (
             simplify(name) in PLAIN_SPLIT_NAMES

@@ -25,7 +25,7 @@ class DatasetOptions:
         ignore_splits: values in the column of splits whose rows are left out.
         val_fraction: fraction of the training rows that is drawn as val, if there is none.
         class_names: names of the classes, in the order of the labels; or new names by old ones.
-            Classes with equal new names are joined.
+            Classes with equal new names are merged.
         prompts: JSON file with prompt entries of classes and attributes (see
             `overrides.read_prompts`).
         target, spurious: CelebA's attributes that are the label and the spurious attribute.

@@ -77,7 +77,7 @@ def override_class_names(
     Args:
         manifest: the data set.
         class_names: names of all classes in their order; or new names of some classes by their
-            names or numbers. Classes that get the same new name are joined.
+            names or numbers. Classes that get the same new name are merged.
 
     Raises:
         OptionError: the number of names is not the number of classes, the names are not
@@ -101,22 +101,22 @@ def override_class_names(
 
 
 def rename_classes(manifest: Manifest, new_names: Mapping[str, str]) -> Manifest:
-    """Return the manifest with new names of some classes, of which equal ones are joined."""
+    """Return the manifest with new names of some classes, of which equal ones are merged."""
     new_of = {find_class(manifest, old): new for old, new in new_names.items()}
     names = [new_of.get(label, name) for label, name in enumerate(manifest.class_names)]
     entries = [
         (new_of[label],) if label in new_of else prompts
         for label, prompts in enumerate(manifest.class_prompts)
     ]
-    joined = list(dict.fromkeys(names))
-    if len(joined) == 1:
-        raise OptionError(f"--class-names leaves one class, {joined[0]!r}, expected at least two")
-    codes = np.array([joined.index(name) for name in names], np.int32)
+    merged = list(dict.fromkeys(names))
+    if len(merged) == 1:
+        raise OptionError(f"--class-names leaves one class, {merged[0]!r}, expected at least two")
+    codes = np.array([merged.index(name) for name in names], np.int32)
     return replace(
         manifest,
         rows=replace(manifest.rows, labels=codes[manifest.rows.labels]),
-        class_names=tuple(joined),
-        class_prompts=tuple(entries[names.index(name)] for name in joined),
+        class_names=tuple(merged),
+        class_prompts=tuple(entries[names.index(name)] for name in merged),
     )
 
 

@@ -49,7 +49,7 @@ def min_stratum_size(fractions: Sequence[float]) -> int:
 
 
 def choose_strata(labels: Codes, groups: Codes, min_size: int) -> tuple[Codes, str]:
-    """Return the stratum of each row, and what the strata are, in words.
+    """Return the stratum of each row, and a description of the strata.
 
     A group of at least `min_size` rows is a stratum. The rows of smaller groups form a stratum with
     those of the same class, or one with all others if they are too few.

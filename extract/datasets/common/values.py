@@ -7,7 +7,7 @@ from clip_cfr.cache.format.schema import SPLIT_NAMES
 
 INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060"))
 QUOTES = {"'": "'", '"': '"', "`": "`", "\u201c": "\u201d", "\u2018": "\u2019"}
-# What spreadsheets, pandas, R, SQL and JSON write for a value that is not there.
+# Spellings of a missing value in spreadsheets, pandas, R, SQL and JSON.
 MISSING = frozenset(
     (
         *("", "nan", "-nan", "none", "null", "nil", "na", "n/a", "n.a.", "n/d", "<na>", "#n/a"),
@@ -38,7 +38,7 @@ def clean_text(value: str) -> str:
 
 
 def is_missing(value: str) -> bool:
-    """Return whether a value says that there is none, such as `nan`, `N/A` or nothing."""
+    """Return whether a value stands for a missing one, such as `nan`, `N/A` or nothing."""
     return value.strip().casefold() in MISSING
 
 

@@ -15,7 +15,7 @@ MAX_SUBFOLDERS = 500
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder contains, without leftovers of operating systems.
+    """The contents of a folder, without leftovers of operating systems.
 
     Attributes:
         path: the folder.

@@ -1,4 +1,4 @@
-"""Search for a list or the images of a data set, first where they are published to be."""
+"""Search for a list or the images of a data set, first at their published paths."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Found:
 
     Attributes:
         path: the file or folder.
-        warnings: says where it is, if that is not where it is published to be.
+        warnings: where it is, if not at its published path.
     """
 
     path: Path
@@ -41,7 +41,7 @@ def find_published_file(tree: FolderTree, candidates: Sequence[str], expected: s
         expected: expected content of the root in words, for messages.
 
     Raises:
-        ExtractError: the root is no folder, there is no such file, or several are equally near.
+        ExtractError: the root is not a folder, there is no such file, or several are equally near.
     """
     require_folder(tree.root, expected)
     found = search_file(tree, candidates)
@@ -129,7 +129,7 @@ def find_image_folder(tree: FolderTree, published: Sequence[Path], paths: Sequen
 
     Args:
         tree: the folders of the data set.
-        published: folders where the images are published to be, the preferred ones first.
+        published: published folders of the images, the preferred ones first.
         paths: paths of the images.
 
     Returns:

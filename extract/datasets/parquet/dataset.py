@@ -155,7 +155,7 @@ def read_ids(
 ) -> tuple[str, ...]:
     """Return the paths in the structs, the values of a column of ids, or names of files and rows.
 
-    Values with repetitions or gaps within a file are no ids.
+    Values with repetitions or gaps within a file are not ids.
     """
     for values in (read_path_ids(infos, column), read_column_ids(infos, column)):
         if values and all(values) and are_unique(values, archive_of):
@@ -166,7 +166,7 @@ def read_ids(
 
 
 def read_path_ids(infos: Sequence[FileInfo], column: str) -> list[str]:
-    """Return the path in the struct of each row, or nothing where the column is no struct."""
+    """Return the path in the struct of each row, or nothing where the column is not a struct."""
     if not all(column in info.structs for info in infos):
         return []
     return [path or "" for info in infos for path in read_struct_paths(info.path, column)]

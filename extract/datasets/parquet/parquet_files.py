@@ -23,7 +23,7 @@ MISSING_CLASS = "-1"
 
 @dataclass(frozen=True)
 class FileInfo:
-    """What a Parquet file holds.
+    """The contents of a Parquet file.
 
     Attributes:
         path: the file.
@@ -61,20 +61,20 @@ def open_parquet(path: Path) -> Iterator["ParquetFile"]:
     except ModuleNotFoundError as error:
         raise ExtractError(f"{path} is a Parquet file: {missing_package(error)}") from error
     if not path.is_file():
-        raise ExtractError(f"{path} is no regular file, expected a Parquet file; check --root")
+        raise ExtractError(f"{path} is not a regular file, expected a Parquet file; check --root")
     try:
         with parquet.ParquetFile(path) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
         first_line = str(error).partition("\n")[0]
         raise ExtractError(
-            f"{path} is no valid Parquet file ({first_line}); download or write it again, or leave "
-            "it out of --root"
+            f"{path} is not a valid Parquet file ({first_line}); download or write it again, or "
+            "leave it out of --root"
         ) from error
 
 
 def read_info(path: Path) -> FileInfo:
-    """Return what a file holds; only its footer is read.
+    """Return the description of a file; only its footer is read.
 
     Raises:
         ExtractError: as for `open_parquet`.

@@ -67,7 +67,7 @@ class ParquetImages:
 
 
 class RowGroupStream:
-    """Reads a column of a row group in ascending order; an earlier row starts it anew.
+    """Reads a column of a row group in ascending order; an earlier row starts it again.
 
     A few rows are in memory at a time.
     """
@@ -106,7 +106,7 @@ class RowGroupStream:
         self.batches = iterate_batches(self.path, self.group, self.column)
 
     def advance(self) -> None:
-        """Decode the next rows. Rows behind a damage are not tried again.
+        """Decode the next rows. Rows after damage are not tried again.
 
         Raises:
             OSError: they cannot be read.

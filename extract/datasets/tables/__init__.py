@@ -1,1 +1,1 @@
-"""Lists of images as tables of text: CSV, JSON Lines, Parquet and workbooks, read alike."""
+"""Lists of images as tables of text: CSV, JSON Lines, Parquet and workbooks."""

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def to_text(value: Any) -> str:
-    """Return a value as a CSV file holds it: nothing for None, no fraction for whole numbers."""
+    """Return a value as a CSV file holds it: empty for None, no fraction for whole numbers."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -61,7 +61,7 @@ def find_separator(text: str) -> tuple[str | None, int]:
 
 
 def split_line(line: str, separator: str) -> list[str]:
-    """Return the fields of one line, [line] if they cannot be told apart."""
+    """Return the fields of one line, [line] if they cannot be separated."""
     try:
         return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [line])
     except csv.Error:
@@ -111,7 +111,7 @@ def prepend(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def guess_image_column(table: Table) -> dict[str, str]:
-    """Return the roles of a table without a header whose columns can be told by their content.
+    """Return the roles of a table without a header whose columns are known by their content.
 
     The column of image names is recognized by their endings, and that of splits by their words. If
     one column is left, it is the label.

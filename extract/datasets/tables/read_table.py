@@ -44,7 +44,7 @@ def assign_columns(table: Table, columns: Mapping[str, str]) -> Table:
     """Return the table with the roles that the user determines, and that of a nameless column."""
     assigned = {role: find_named(table, role, name) for role, name in columns.items()}
     assigned = {**table.assigned, **assigned}
-    if FILENAME.name not in assigned and not table.candidates(FILENAME):
+    if FILENAME.name not in assigned and not table.find_candidates(FILENAME):
         nameless = [name for name in table.columns if is_placeholder(name)]
         files = [name for name in nameless if not is_index_column(table, name)]
         if len(files) == 1:

@@ -36,7 +36,7 @@ def simplify(name: str) -> str:
     return "".join(letter for letter in text if letter.isalnum())
 
 
-def tier(names: str) -> frozenset[str]:
+def parse_tier(names: str) -> frozenset[str]:
     """Return the names of a tier, which are separated by white space."""
     return frozenset(names.split())
 
@@ -44,31 +44,33 @@ def tier(names: str) -> frozenset[str]:
 FILENAME = Role(
     "filename",
     (
-        tier(
+        parse_tier(
             "filenames imgfilename imagefilename filepath filepaths imagepath imgpath path paths "
             "file files imagefile imgfile fname imagefilepath relativepath relpath fullpath abspath"
         ),
-        tier("image images img imagename imgname photo picture"),
-        tier("imageid imgid photoid pictureid fileid sampleid id ids key uid uuid guid name"),
-        tier("imageurl url uri link"),
+        parse_tier("image images img imagename imgname photo picture"),
+        parse_tier("imageid imgid photoid pictureid fileid sampleid id ids key uid uuid guid name"),
+        parse_tier("imageurl url uri link"),
     ),
 )
 LABEL = Role(
     "label",
     (
-        tier("labels"),
-        tier(
+        parse_tier("labels"),
+        parse_tier(
             "y class target category classname labelname categoryname targetname classlabel "
             "groundtruth gt labeltext cls"
         ),
-        tier("classid labelid categoryid targetid classidx labelidx classindex labelindex classes"),
+        parse_tier(
+            "classid labelid categoryid targetid classidx labelidx classindex labelindex classes"
+        ),
     ),
 )
 ATTRIBUTE = Role(
     "attribute",
     (
-        tier("attributes attr"),
-        tier(
+        parse_tier("attributes attr"),
+        parse_tier(
             "a place group spurious spuriousattribute spuriouslabel confounder background "
             "environment env"
         ),
@@ -77,9 +79,9 @@ ATTRIBUTE = Role(
 SPLIT = Role(
     "split",
     (
-        tier("splits partition"),
-        tier("set dataset datasplit splitname subset fold phase usage partitions"),
+        parse_tier("splits partition"),
+        parse_tier("set dataset datasplit splitname subset fold phase usage partitions"),
     ),
 )
-SUBJECT = Role("subject", (tier("subjectid patient patientid subjects"),))
+SUBJECT = Role("subject", (parse_tier("subjectid patient patientid subjects"),))
 ROLES = {role.name: role for role in (FILENAME, LABEL, ATTRIBUTE, SPLIT, SUBJECT)}

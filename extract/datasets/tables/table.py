@@ -65,7 +65,7 @@ class Table:
             sources=tuple(map(self.sources.__getitem__, chosen)) if self.sources else (),
         )
 
-    def candidates(self, role: Role) -> list[str]:
+    def find_candidates(self, role: Role) -> list[str]:
         """Return the columns that may have a role: none, one, or several that differ.
 
         Only the first tier of names that occurs counts. Of columns with equal values the first one
@@ -79,10 +79,10 @@ class Table:
         for names in role.tiers():
             found = [name for name in free if simplify(name) in names]
             if found:
-                return self.distinct(found, one_to_one=role is LABEL)
+                return self.find_distinct(found, one_to_one=role is LABEL)
         return []
 
-    def distinct(self, names: Sequence[str], one_to_one: bool) -> list[str]:
+    def find_distinct(self, names: Sequence[str], one_to_one: bool) -> list[str]:
         """Return the first column of the names, and those that differ from it.
 
         Args:
@@ -104,7 +104,7 @@ class Table:
         Raises:
             ExtractError: several columns may have it.
         """
-        names = self.candidates(role)
+        names = self.find_candidates(role)
         if len(names) > 1:
             raise ExtractError(
                 f"{self.path} has {len(names)} columns that may be the {role.name}: "

@@ -1,4 +1,4 @@
-"""Text files: decompression, character encoding, and what a file is that is no text."""
+"""Text files: decompression, character encoding, and messages for files of other kinds."""
 
 import bz2
 import codecs
@@ -13,9 +13,9 @@ from clip_cfr.extract.errors import ExtractError
 
 ZIP_MAGIC = b"PK\x03\x04"
 LIST_FORMS = "CSV, TSV, JSON Lines, Parquet or .xlsx"
-# First bytes of files that are no lists, what they are, and what to do.
+# First bytes of files that are not lists, with a description and a remedy.
 FOREIGN = (
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook of the old kind", "save it as .xlsx or as CSV UTF-8"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", "save it as .xlsx or as CSV UTF-8"),
     (b"\x89HDF", "an HDF5 file", "export the list as CSV"),
     (b"\x93NUMPY", "a NumPy array", "export the list as CSV"),
     (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
@@ -29,7 +29,7 @@ FOREIGN = (
     (b"\xff\xd8\xff", "a JPEG image", "name the list, and the images in --root"),
     (b"\x89PNG", "a PNG image", "name the list, and the images in --root"),
     (b"%PDF", "a PDF document", "export the list as CSV"),
-    (b"version https://git-lfs", "a pointer of Git LFS", "fetch the file with: git lfs pull"),
+    (b"version https://git-lfs", "a Git LFS pointer", "fetch the file with: git lfs pull"),
     (b"<!doctype", "an HTML page", "download the list itself"),
     (b"<html", "an HTML page", "download the list itself"),
 )  # fmt: skip
@@ -92,7 +92,7 @@ def unzip_only_file(content: bytes) -> bytes:
 
 
 def refuse_foreign(path: Path, content: bytes) -> None:
-    """Raise ExtractError if the content begins as no list does, with what the file is."""
+    """Raise ExtractError if the content begins as no list does, naming its kind."""
     start = content[:64].lstrip().lower()
     for magic, kind, remedy in FOREIGN:
         if content.startswith(magic) or start.startswith(magic):

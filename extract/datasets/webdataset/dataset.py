@@ -33,7 +33,7 @@ from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.manifest import Manifest
 
 OPTIONS = ("metadata", *LIST_OPTIONS)
-# Compressed archives are found in order to say what to do with them.
+# Compressed archives are found too, so that an error can name the remedy.
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 EXAMPLE = "shards/{000000..000999}.tar"
 CLASS_FIELD, TEXT_FIELD = "cls", "txt"

@@ -12,7 +12,7 @@ CLIMBING = re.compile(r"\A(?:(?:/|\.\./)+|\.\.\Z)")
 def normalize_name(name: str) -> str:
     """Return a path in its shortest form, without a start that leads out of the archive.
 
-    Bytes that are no UTF-8 are escaped.
+    Bytes that are not UTF-8 are escaped.
     """
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return CLIMBING.sub("", posixpath.normpath(text), count=1)
@@ -29,7 +29,7 @@ def is_leftover(name: str) -> bool:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return the key of a path, up to the first dot of its last part, and the ending behind it."""
+    """Return the key of a path, up to the first dot of its last part, and the ending after it."""
     folder, base = posixpath.split(name)
     stem, _, ending = base.partition(".")
     return posixpath.join(folder, stem), ending

@@ -93,7 +93,7 @@ class TarIndex:
         errors: why an image cannot be read, by sample.
         columns: values of each field; nothing where a sample lacks it.
         without_image: keys of the samples without an image.
-        warnings: what the user should know of the archive.
+        warnings: notes for the user on the archive.
     """
 
     path: Path
@@ -116,10 +116,10 @@ def index_tar(
         path: the archive.
         fields: the wanted fields.
         image_ending: ending of the image, if samples have several.
-        skip_damage: index the samples that are complete before a damage, and warn of it.
+        skip_damage: index the samples before the damage, and warn about it.
 
     Raises:
-        ExtractError: the file is no uncompressed tar archive, is damaged, a field cannot be
+        ExtractError: the file is not an uncompressed tar archive, is damaged, a field cannot be
             read, or a sample has several images of which none is chosen.
     """
     with open_tar(path) as tar:
@@ -132,7 +132,7 @@ def index_tar(
         except DamagedTarError as error:
             if not skip_damage:
                 raise
-            warnings = (f"{str(error).partition(';')[0]}; left out what is behind",)
+            warnings = (f"{str(error).partition(';')[0]}; left out the rest",)
             if index.samples:  # The last one is incomplete.
                 index.samples.popitem()
     warnings += warn_of_climbing(index)
@@ -175,7 +175,7 @@ def locate_image(index: OpenIndex, member: tarfile.TarInfo) -> ImageMember:
     if member.islnk() or member.issym():
         return ImageMember(0, 0, f"{member.name} in {index.path} is a link to {member.linkname}")
     if not member.isreg() or member.issparse():
-        return ImageMember(0, 0, f"{member.name} in {index.path} is no ordinary file")
+        return ImageMember(0, 0, f"{member.name} in {index.path} is not a regular file")
     return ImageMember(member.offset_data, member.size)
 
 
@@ -231,6 +231,6 @@ def choose_image(
             return images[endings[0]]
     raise ExtractError(
         f"{path}, sample {key}: there are {len(images)} images, with the endings "
-        f"{', '.join(images)} behind the first dot of the name; choose one with --columns "
+        f"{', '.join(images)} after the first dot of the name; choose one with --columns "
         f"filename={plain[0] if plain else next(iter(images))}"
     )

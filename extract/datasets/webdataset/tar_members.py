@@ -9,9 +9,9 @@ from pathlib import Path
 from clip_cfr.extract.errors import ExtractError
 
 BLOCK = tarfile.BLOCKSIZE
-# What tarfile lets through, apart from its own errors, on headers that are damaged.
+# Exceptions besides its own that tarfile raises on damaged headers.
 DAMAGE = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError, OSError)
-# First bytes of files that are no tar archives, what they are, and what to do with FILE.
+# First bytes of files that are not tar archives, with a description and a remedy.
 FOREIGN = (
     (b"\x1f\x8b", "compressed with gzip", "decompress it with: gunzip {}"),
     (b"BZh", "compressed with bzip2", "decompress it with: bunzip2 {}"),
@@ -19,7 +19,7 @@ FOREIGN = (
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "decompress it with: unzstd {}"),
     (b"PK\x03\x04", "a zip archive", "unpack {} and use --dataset folder"),
     (b"PAR1", "a Parquet file", "use --dataset parquet for {}"),
-    (b"version https://git-lfs", "a pointer of Git LFS", "fetch it with: git lfs pull -I {}"),
+    (b"version https://git-lfs", "a Git LFS pointer", "fetch it with: git lfs pull -I {}"),
     (b"<", "a page of HTML or XML", "download {} again"),
 )  # fmt: skip
 
@@ -33,10 +33,10 @@ def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
     """Yield an uncompressed tar archive.
 
     Raises:
-        ExtractError: the file cannot be read or is no uncompressed tar archive.
+        ExtractError: the file cannot be read or is not an uncompressed tar archive.
     """
     if not path.is_file():
-        raise ExtractError(f"{path} is no regular file, expected a tar archive; check --root")
+        raise ExtractError(f"{path} is not a regular file, expected a tar archive; check --root")
     try:
         with open(path, "rb") as file:
             check_start(path, file.read(BLOCK))
@@ -47,7 +47,7 @@ def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
         reason = error.strerror or str(error)
         raise ExtractError(f"{path} cannot be read ({reason}); check the file") from error
     except tarfile.TarError as error:
-        raise ExtractError(f"{path} is no tar archive ({error}); download it again") from error
+        raise ExtractError(f"{path} is not a tar archive ({error}); download it again") from error
 
 
 def check_start(path: Path, start: bytes) -> None:
@@ -77,10 +77,10 @@ def iterate_members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInf
             num_members += 1
             yield member
     except DAMAGE as error:
-        raise damaged(path, str(error), num_members) from error
-    # tarfile takes a damaged header for the end.
+        raise damage_error(path, str(error), num_members) from error
+    # tarfile mistakes a damaged header for the end.
     if read_block(tar, tar.offset).strip(b"\0"):
-        raise damaged(path, f"the header at byte {tar.offset:,} is invalid", num_members)
+        raise damage_error(path, f"the header at byte {tar.offset:,} is invalid", num_members)
 
 
 def read_block(tar: tarfile.TarFile, offset: int) -> bytes:
@@ -97,8 +97,8 @@ def check_end(path: Path, tar: tarfile.TarFile) -> tuple[str, ...]:
     if rest is None:
         return ()
     return (
-        f"{path} has {size - rest:,} bytes behind its end marker, which are not read; if several "
-        "archives were put one behind the other, join them with tar --concatenate instead",
+        f"{path} has {size - rest:,} bytes after its end marker, which are not read; if several "
+        "archives were appended with cat, append them with tar --concatenate instead",
     )
 
 
@@ -108,9 +108,9 @@ def find_data(tar: tarfile.TarFile, offset: int, size: int) -> int | None:
     return next(blocks, None)
 
 
-def damaged(path: Path, reason: str, num_members: int) -> DamagedTarError:
+def damage_error(path: Path, reason: str, num_members: int) -> DamagedTarError:
     """Return the error of a damaged archive."""
     return DamagedTarError(
         f"{path} is truncated or damaged after {num_members:,} members ({reason}); download or "
-        "write it again, or keep what is before with --on-error skip"
+        "write it again, or keep the samples before it with --on-error skip"
     )

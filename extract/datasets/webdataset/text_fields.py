@@ -73,18 +73,18 @@ def read_text(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     """Return the text of a member.
 
     Raises:
-        ExtractError: it is no regular file, is too long, or no UTF-8 text.
+        ExtractError: it is not a regular file, is too long, or is not UTF-8.
     """
     if not member.isreg() or member.size > MAX_SIZE:
         raise ExtractError(
-            f"{path}: {member.name} has {member.size:,} bytes or is no regular file, expected a "
+            f"{path}: {member.name} has {member.size:,} bytes or is not a regular file, expected a "
             f"text file of at most {MAX_SIZE:,} bytes; {REMEDY}"
         )
     try:
         return tar.extractfile(member).read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ExtractError(
-            f"{path}: {member.name} is no UTF-8 text ({error.reason} at byte {error.start}); "
+            f"{path}: {member.name} is not UTF-8 text ({error.reason} at byte {error.start}); "
             f"{REMEDY}"
         ) from error
 
@@ -93,7 +93,7 @@ def parse_json(path: Path, name: str, text: str) -> dict[str, Any]:
     """Return the values of a JSON object; those of inner objects have names such as `meta.label`.
 
     Raises:
-        ExtractError: the text is no JSON object.
+        ExtractError: the text is not a JSON object.
     """
     try:
         value = json.loads(text)

@@ -15,7 +15,7 @@ class Contents:
         arrays: the arrays by name; an array without a name has the empty one.
         read_table: reads the other columns of a table, such as ids and labels; None if the file is
             no table.
-        notes: what the user should know of the choice of columns.
+        notes: notes for the user on the choice of columns.
     """
 
     arrays: Mapping[str, ArraySource]

@@ -36,7 +36,7 @@ class Matrix:
         reference: the file and, if it holds several arrays, the name of this one.
         source: the array (n, d).
         read_table: reads the other columns of the file, such as ids; None if it has none.
-        notes: what the user should know of the choice of columns.
+        notes: notes for the user on the choice of columns.
     """
 
     reference: ArrayReference

@@ -38,7 +38,7 @@ class Columns:
         names: name of each column.
         features: indices of the columns that are the features, in order.
         is_vector: whether the only feature column holds a whole vector such as `[0.1, 0.2]`.
-        notes: what the user should know of the choice.
+        notes: notes for the user on the choice.
     """
 
     names: tuple[str, ...]

@@ -78,7 +78,7 @@ def test_warns_of_class_names_that_are_numbers(root: Path):
     metadata = METADATA.replace("dog", "0.0").replace("cat", "1.0")
     (root / "metadata.csv").write_text(metadata)
     [warning] = load(root).warnings
-    assert warning.startswith("folder: the class names '0', '1' are no words that describe images")
+    assert warning.startswith("folder: the class names '0', '1' do not describe images")
     assert load(root, class_names=("dog", "cat")).warnings == ()
     (root / "prompts.json").write_text('{"classes": [["dog"], ["cat"]]}')
     assert load(root, prompts=root / "prompts.json").warnings == ()

@@ -67,9 +67,9 @@ def test_warns_of_classes_that_hardly_differ():
     names = ("Dog", "cat", "dog", "sea lion", "Sea_Lion", "C", "C++")
     assert warn_of_similar_names("mine", "classes", names) == (
         "mine: the classes 'Dog', 'dog' differ only in upper and lower case or in blanks, so CLIP "
-        "hardly tells them apart; if they are the same, join them with --class-names dog=Dog",
+        "hardly tells them apart; if they are the same, merge them with --class-names dog=Dog",
         "mine: the classes 'sea lion', 'Sea_Lion' differ only in upper and lower case or in "
-        "blanks, so CLIP hardly tells them apart; if they are the same, join them with "
+        "blanks, so CLIP hardly tells them apart; if they are the same, merge them with "
         "--class-names Sea_Lion=sea lion",
     )
 
@@ -77,14 +77,14 @@ def test_warns_of_classes_that_hardly_differ():
 def test_signs_and_marks_are_part_of_a_spelling():
     assert warn_of_similar_names("mine", "classes", ("-1", "1", "+1", "c#", "c", "_c")) == (
         "mine: the classes 'c', '_c' differ only in upper and lower case or in blanks, so CLIP "
-        "hardly tells them apart; if they are the same, join them with --class-names _c=c",
+        "hardly tells them apart; if they are the same, merge them with --class-names _c=c",
     )
 
 
 def test_warns_of_names_without_words_and_says_what_to_do():
     entries = [("0",), ("cat",), ("n02123045", "2")]
     assert warn_of_wordless_names("mine", ("0", "cat", "2"), entries) == (
-        "mine: the class names '0', '2' are no words that describe images, so CLIP's text tower "
+        "mine: the class names '0', '2' do not describe images, so CLIP's text tower "
         "learns nothing from them; name the classes with --class-names 0=...,2=..., or give "
         "--prompts",
     )

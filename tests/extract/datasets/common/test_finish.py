@@ -103,7 +103,7 @@ def test_rejects_a_val_that_cannot_be_drawn(tmp_path, splits, fraction, kind, me
 def test_warns_of_names_before_anything_is_encoded(tmp_path):
     manifest = finish(make_manifest(tmp_path, [0, 1, 2], names=("0", "1")))
     assert manifest.warnings[1:] == (
-        "mine: the class names '0', '1' are no words that describe images, so CLIP's text tower "
+        "mine: the class names '0', '1' do not describe images, so CLIP's text tower "
         "learns nothing from them; name the classes with --class-names 0=...,1=..., or give "
         "--prompts",
     )

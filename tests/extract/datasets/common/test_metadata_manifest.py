@@ -287,7 +287,7 @@ def test_lists_unknown_splits_with_their_counts(path: Path):
     assert read_error(path, content) == (
         "LIST, row 3: split is 'ood', expected train, val, test or 0, 1, 2; found train (1 rows), "
         "ood (2 rows), x (1 rows); leave out such rows with --ignore-splits ood,x, or draw the "
-        "splits anew with --columns split="
+        "splits again with --columns split="
     )
 
 

@@ -191,9 +191,9 @@ def test_damage_is_named(root: Path):
     content = path.read_bytes()
     path.write_bytes(content[:-10])
     message = load_error(root / "data")
-    assert message.startswith("ROOT/train-00001-of-00002.parquet is no valid Parquet file (")
+    assert message.startswith("ROOT/train-00001-of-00002.parquet is not a valid Parquet file (")
     path.write_bytes(b"")
-    assert load_error(root / "data").startswith("ROOT/train-00001-of-00002.parquet is no valid")
+    assert load_error(root / "data").startswith("ROOT/train-00001-of-00002.parquet is not a valid")
 
 
 def test_a_damaged_row_group_is_that_of_its_rows_alone(root: Path, jpeg: bytes):

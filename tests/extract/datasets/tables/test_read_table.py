@@ -316,12 +316,12 @@ def test_takes_the_names_of_hugging_faces_labels(path: Path):
     ("content", "message"),
     [
         (b"PAR1 damaged", "LIST is not a valid Parquet file ("),
-        (b"\xd0\xcf\x11\xe0\xa1", "LIST is an Excel workbook of the old kind, expected CSV, TSV, "),
+        (b"\xd0\xcf\x11\xe0\xa1", "LIST is an old Excel workbook (.xls), expected CSV, TSV, "),
         (b"\x89HDF\r\n\x1a\n", "LIST is an HDF5 file, expected CSV, TSV, JSON Lines, "),
         (b"\x93NUMPY\x01", "LIST is a NumPy array, expected CSV, TSV, JSON Lines, "),
         (b"\x80\x04\x95", "LIST is a pickle, expected CSV, TSV, JSON Lines, Parquet or .xlsx; "),
         (b"\n<!DOCTYPE html>\n<html>", "LIST is an HTML page, expected CSV, TSV, JSON Lines, "),
-        (b"version https://git-lfs.github.com/spec/v1\n", "LIST is a pointer of Git LFS, expected"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "LIST is a Git LFS pointer, expected"),
         (b"\xff\xd8\xff\xe0", "LIST is a JPEG image, expected CSV, TSV, JSON Lines, "),
     ],
 )

@@ -178,7 +178,7 @@ def test_samples_with_several_images_need_a_choice(tmp_path: Path, jpeg: bytes):
     members = [("0.jpg", jpeg), ("0.png", jpeg + b"png"), ("0.cls", "1")]
     write_tar(tmp_path / "a.tar", members)
     assert load_error(tmp_path) == (
-        "ROOT/a.tar, sample 0: there are 2 images, with the endings jpg, png behind the first dot "
+        "ROOT/a.tar, sample 0: there are 2 images, with the endings jpg, png after the first dot "
         "of the name; choose one with --columns filename=jpg"
     )
     manifest = load(tmp_path, columns={"filename": "png"})
@@ -203,7 +203,7 @@ def test_links_and_other_members_are_unreadable_images(tmp_path: Path, jpeg: byt
     assert images.read(1) == jpeg
     with pytest.raises(OSError, match=rf"2\.jpg in {path} is a link to /etc/passwd"):
         images.read(2)
-    with pytest.raises(OSError, match=r"3\.jpg in .* is no ordinary file"):
+    with pytest.raises(OSError, match=r"3\.jpg in .* is not a regular file"):
         images.read(3)
 
 

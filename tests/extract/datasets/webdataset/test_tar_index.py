@@ -36,13 +36,13 @@ def test_a_truncated_archive_is_named_and_its_start_can_be_kept(path: Path, jpeg
     path.write_bytes(content[: last + 512 + 20])
     assert index_error(path) == (
         "PATH is truncated or damaged after 22 members (unexpected end of data); download or write "
-        "it again, or keep what is before with --on-error skip"
+        "it again, or keep the samples before it with --on-error skip"
     )
     index = index_tar(path, TextFields(), skip_damage=True)
     assert len(index.keys) == 7
     assert index.warnings == (
-        f"{path} is truncated or damaged after 22 members (unexpected end of data); left out what "
-        "is behind",
+        f"{path} is truncated or damaged after 22 members (unexpected end of data); left out the "
+        "rest",
     )
     images = TarImages((path,), (index.state,), [0] * 7, index.offsets, index.sizes, {})
     assert images.read(6) == jpeg + (6).to_bytes(4)
@@ -70,7 +70,7 @@ def test_what_is_behind_the_end_marker_is_a_warning(path: Path):
     content = path.read_bytes()
     path.write_bytes(content + content)
     (warning,) = index_tar(path, TextFields()).warnings
-    assert warning.startswith(f"{path} has {len(content):,} bytes behind its end marker")
+    assert warning.startswith(f"{path} has {len(content):,} bytes after its end marker")
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_what_is_behind_the_end_marker_is_a_warning(path: Path):
         ),
         (
             b"version https://git-lfs.github.com/spec/v1",
-            "PATH is a pointer of Git LFS, expected an uncompressed tar archive, whose images can "
+            "PATH is a Git LFS pointer, expected an uncompressed tar archive, whose images can "
             "be read in any order; fetch it with: git lfs pull -I PATH",
         ),
-        (b"x" * 600, "PATH is no tar archive (invalid header); download it again"),
+        (b"x" * 600, "PATH is not a tar archive (invalid header); download it again"),
     ],
 )
 def test_other_files_are_called_what_they_are(path: Path, content: bytes, message: str):

@@ -26,7 +26,7 @@ from tests.extract.importing.arrays.reading import read, read_error
         (b"[[0.1, 0.2], [0.3, 0.4]]", "is a JSON file"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
-            "is a pointer of Git LFS, for which git lfs pull fetches the file",
+            "is a Git LFS pointer, for which git lfs pull fetches the file",
         ),
         (
             np.arange(1, 7, dtype="<f4").tobytes(),
