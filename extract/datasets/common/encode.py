@@ -60,7 +60,7 @@ def encode_names(table: Table, role: Role, names: Sequence[str] | None = None) -
     distinct = tuple(dict.fromkeys(cleaned.values()))
     if all(parse_number(value) is not None for value in distinct):
         code_of, names, notes = encode_numbers(table, role, distinct, names)
-    elif all(parse_flag(value) is not None for value in distinct):
+    elif all(parse_binary(value) is not None for value in distinct):
         code_of, names, notes = encode_flags(table, role, distinct, names)
     else:
         refuse_fractions(table, role, distinct)
@@ -153,12 +153,16 @@ def describe_numbers(table: Table, role: Role, numbers: Sequence[int], names: Se
 def encode_flags(
     table: Table, role: Role, distinct: Sequence[str], names: Sequence[str] | None
 ) -> tuple[Codes, tuple[str, ...], tuple[str, ...]]:
-    """Return the code of each spelling of yes and no, the names of the codes, and a note."""
-    code_of = {text: int(parse_flag(text)) for text in distinct}
+    """Return the code of each spelling of yes and no, the names of the codes, and a note.
+
+    Joined lists may have 1 beside yes or true, and 0 beside no or false.
+    """
+    code_of = {text: parse_binary(text) for text in distinct}
     column = table.find_column(role)
     if set(code_of.values()) != {0, 1}:
         code_of = dict.fromkeys(code_of, 0)
-    spelled = {code: text for text, code in reversed(code_of.items())}
+    words_first = sorted(code_of.items(), key=lambda pair: parse_flag(pair[0]) is None)
+    spelled = {code: text for text, code in reversed(words_first)}
     own_names = tuple(spelled[code] for code in sorted(spelled))
     if names and len(names) < len(own_names):
         raise ExtractError(

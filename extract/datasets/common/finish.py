@@ -55,8 +55,12 @@ def finish_manifest(
 
 
 def warn_of_names(manifest: Manifest) -> tuple[str, ...]:
-    """Return warnings about classes and attribute values whose names hardly differ."""
+    """Return warnings about a single class, and about names that hardly differ."""
+    single = (
+        f"{manifest.dataset}: {manifest.class_names[0]!r} is the only class, calibrate needs two"
+    )
     return (
+        *((single,) if len(manifest.class_names) == 1 else ()),
         *warn_of_similar_names(manifest.dataset, "classes", manifest.class_names),
         *warn_of_similar_names(manifest.dataset, "attribute values", manifest.attribute_names),
     )

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -10,6 +11,8 @@ from clip_cfr.extract.datasets.common.folders import Folders, is_image_name
 from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 
+# An address, of whose slashes a shortened path has one.
+ADDRESS = re.compile(r"(https?|ftp|s3|gs|hf):/+(?=[^/])", re.IGNORECASE)
 # Number of paths on which a rule that moves them to another folder is tried first.
 SAMPLED_PATHS = 20
 # Folders directly below the root that a list may be relative to.
@@ -260,6 +263,8 @@ def describe_missing(
     folders: Folders, table: Table, paths: Sequence[str], missing: Sequence[int]
 ) -> str:
     """Return which images are missing, where a file of the first one's name is, and what to do."""
+    if ADDRESS.match(paths[missing[0]]):
+        return describe_address(table, paths, missing)
     text = describe_first_missing(folders, table, paths, missing)
     elsewhere = find_elsewhere(folders.root, paths[missing[0]])
     hint = f"; there is {elsewhere}" if elsewhere else ""
@@ -270,6 +275,16 @@ def describe_missing(
     return (
         f"{text}{hint}; complete the folder, correct --root, shorten the list, or keep their rows "
         "as not valid with --on-error skip"
+    )
+
+
+def describe_address(table: Table, paths: Sequence[str], missing: Sequence[int]) -> str:
+    """Return that the list holds addresses of images, and how people get these."""
+    address = ADDRESS.sub(r"\1://", paths[missing[0]])
+    return (
+        f"{table.location(missing[0])}: {address} is the address of an image, expected a "
+        "file; download the images and list their files, or download them into archives with "
+        "img2dataset and name those with --dataset webdataset"
     )
 
 

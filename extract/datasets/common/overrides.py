@@ -27,12 +27,19 @@ def parse_class_names(text: str) -> tuple[str, ...] | dict[str, str]:
             a name in each line, or a JSON list or object.
 
     Raises:
-        OptionError: some, but not all entries have the form `old=new`.
+        OptionError: some, but not all entries have the form `old=new`; a name occurs twice; or
+            there is one name, which is no file.
         ExtractError: the file cannot be read.
     """
     if text.startswith("@") or ("," not in text and "=" not in text and Path(text).is_file()):
         return read_class_names(Path(text.removeprefix("@")))
-    return make_class_names(next(csv.reader([text], skipinitialspace=True), []))
+    entries = next(csv.reader([text], skipinitialspace=True), [])
+    if len(entries) < 2 and "=" not in text:
+        raise OptionError(
+            f"--class-names {text}: expected two names or more, separated by commas, or old=new, "
+            "or an existing file"
+        )
+    return make_class_names(entries)
 
 
 def read_class_names(path: Path) -> tuple[str, ...] | dict[str, str]:
@@ -56,7 +63,13 @@ def make_class_names(entries: Sequence[str]) -> tuple[str, ...] | dict[str, str]
     """Return names, or new names by old ones if every entry has the form `old=new`."""
     pairs = [tuple(map(clean_text, entry.split("=", 1))) for entry in entries]
     if not any(len(pair) == 2 for pair in pairs):
-        return tuple(name for (name,) in pairs)
+        names = tuple(name for (name,) in pairs)
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise OptionError(
+                f"--class-names has the name {twice!r} twice, expected distinct names"
+            )
+        return names
     is_wrong = ["" in pair or len(pair) < 2 for pair in pairs]
     wrong = entries[is_wrong.index(True)] if any(is_wrong) else None
     if wrong is not None:

@@ -269,7 +269,7 @@ def fit_row(path: Path, width: int, row_number: int, fields: Sequence[str]) -> S
     if filled > width or (filled and len(fields) < width):
         raise ExtractError(
             f"{path}, row {row_number}: found {len(fields)} fields, expected {width} as in the "
-            "header"
+            "header; quote fields that contain the separator, or remove lines above the header"
         )
     return [*fields[:width], *[""] * (width - len(fields))]
 

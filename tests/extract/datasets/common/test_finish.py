@@ -55,6 +55,13 @@ def test_warns_of_an_empty_split(tmp_path, splits, message):
     assert finish(make_manifest(tmp_path, splits)).warnings == ("first", message)
 
 
+def test_warns_of_a_single_class(tmp_path):
+    assert finish(make_manifest(tmp_path, [0, 1, 2], names=("cat",))).warnings == (
+        "first",
+        "mine: 'cat' is the only class, calibrate needs two",
+    )
+
+
 def test_draws_val_from_train(tmp_path):
     splits = np.repeat([0, 2], (100, 20))
     manifest = finish(make_manifest(tmp_path, splits), val_fraction=0.2)

@@ -194,6 +194,16 @@ def test_rejects_paths_outside_the_root(tmp_path: Path, path: str):
     )
 
 
+@pytest.mark.parametrize("address", ["https://example.org/x/a.jpg", "s3://images/a.jpg"])
+def test_addresses_are_no_files(tmp_path: Path, write_images, address: str):
+    write_images(tmp_path, ["b.jpg"])
+    assert locate_error(tmp_path, address) == (
+        f"ROOT/list.csv, row 2: {address} is the address of an image, expected a file; download "
+        "the images and list their files, or download them into archives with img2dataset and "
+        "name those with --dataset webdataset"
+    )
+
+
 def test_rejects_an_empty_path(tmp_path: Path, write_images):
     write_images(tmp_path, ["a.jpg"])
     assert locate_error(tmp_path, "a.jpg", "") == (

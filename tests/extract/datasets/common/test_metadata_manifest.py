@@ -89,6 +89,8 @@ def test_numbers_in_every_spelling_are_numbers(path: Path, labels: tuple[str, ..
         (("True", "False", "True"), ("False", "True")),
         (("yes", "no", "YES"), ("no", "yes")),
         (("t", "f", "t"), ("f", "t")),
+        (("1", "no", "yes"), ("no", "yes")),
+        (("1.0", "False", "True"), ("False", "True")),
     ],
 )
 def test_yes_and_no_are_1_and_0(path: Path, labels: tuple[str, ...], names: tuple[str, ...]):

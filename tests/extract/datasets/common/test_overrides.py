@@ -99,6 +99,12 @@ def test_reads_class_names_from_a_file(tmp_path: Path, content: str, names):
             "contain = as a JSON list in a file",
         ),
         ("a=b,a=c", "--class-names: an old name occurs twice, expected one new name for each"),
+        ("cat,dog,cat", "--class-names has the name 'cat' twice, expected distinct names"),
+        (
+            "names.txt",
+            "--class-names names.txt: expected two names or more, separated by commas, or old=new, "
+            "or an existing file",
+        ),
     ],
 )
 def test_rejects_class_names_of_another_form(text: str, message: str):

@@ -136,6 +136,9 @@ def test_a_nameless_column_that_is_no_index_holds_the_image_names(path: Path, na
     assert read_text(path, f"{name},label", "0,cat", "1,dog").find_column(FILENAME) is None
 
 
+UNFIT = "quote fields that contain the separator, or remove lines above the header"
+
+
 def test_a_file_without_a_header_has_numbered_columns(path: Path):
     table = read_text(path, "x/a.jpg 0", "x/b.jpg 1")
     assert table.columns == {"column 1": ("x/a.jpg", "x/b.jpg"), "column 2": ("0", "1")}
@@ -168,8 +171,8 @@ def test_a_file_without_a_header_that_is_ambiguous_says_so(path: Path):
             "LIST has two columns 'a' with different values, expected unique names; rename or "
             "remove one of them",
         ),
-        ("a,b\n1,2\n1\n", "LIST, row 3: found 1 fields, expected 2 as in the header"),
-        ("a,b\n1,2,3\n", "LIST, row 2: found 3 fields, expected 2 as in the header"),
+        ("a,b\n1,2\n1\n", "LIST, row 3: found 1 fields, expected 2 as in the header; " + UNFIT),
+        ("a,b\n1,2,3\n", "LIST, row 2: found 3 fields, expected 2 as in the header; " + UNFIT),
         (b"a\n\0\n", "LIST contains NUL bytes, expected UTF-8 text as CSV files hold it"),
         ('a\n"open\n', "LIST, row 2: not valid CSV (unexpected end of data); check the quotes"),
     ],
