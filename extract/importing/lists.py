@@ -74,7 +74,7 @@ def read_own_table(part: FeaturePart, options: DatasetOptions) -> Table:
     table = None if part.read_table is None else part.read_table()
     if table is not None:
         table = assign_columns(table, options.columns or {})
-        if table.candidates(LABEL):
+        if table.find_candidates(LABEL):
             return table
     found = f" beside the columns {', '.join(table.columns)}" if table is not None else ""
     raise OptionError(

@@ -65,7 +65,7 @@ def match_rows(parts: Sequence[FeaturePart], table: Table, skip_missing: bool) -
         ExtractError: the numbers of rows differ, or ids do not match.
     """
     joined = match_by_order(parts, table)
-    ids, names = read_ids(parts), table.candidates(FILENAME)
+    ids, names = read_ids(parts), table.find_candidates(FILENAME)
     if ids is None or len(names) != 1 or ids == table.columns[names[0]]:
         check_same_length(parts, joined.features.shape, table)
         return joined
@@ -105,7 +105,7 @@ def find_ids(table: Table) -> tuple[str, ...] | None:
 
     They are unique, and not only the numbers of the rows.
     """
-    for name in table.candidates(FILENAME):
+    for name in table.find_candidates(FILENAME):
         ids = table.columns[name]
         if len(set(ids)) == len(ids) and not is_index(ids):
             return ids
@@ -212,7 +212,7 @@ def add_missing(
         ExtractError: `skip_missing` is false.
     """
     table = matched.table
-    ids = table.columns[table.candidates(FILENAME)[0]][-num_missing:]
+    ids = table.columns[table.find_candidates(FILENAME)[0]][-num_missing:]
     named = ", ".join(map(repr, ids[:MAX_NAMED])) + (", ..." if num_missing > MAX_NAMED else "")
     fault = f"{num_missing:,} of {len(table):,} rows have no features in {features} ({named})"
     if not skip_missing:
