@@ -9,6 +9,11 @@ TEXT_BYTES = 512
 # Brands of an ISO media file, at its bytes 8 to 12 and from 16 on.
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 AVIF_BRANDS = {b"avif", b"avis"}
+NO_AVIF = "an AVIF image, for which this Pillow is not built; install that of PyPI"
+TIFF = (
+    "a TIFF image that is damaged, or of a kind that Pillow does not read, such as 12-bit colours; "
+    "convert it to PNG"
+)
 # Offset, bytes and kind of files that a folder of images may hold. A longer match comes first.
 SIGNATURES = (
     (0, b"%PDF-", "a PDF document; convert its pages to PNG"),
@@ -21,6 +26,11 @@ SIGNATURES = (
     (0, b"IIRO", "a raw file of a camera; develop it to JPEG or PNG"),
     (0, b"IIU\0", "a raw file of a camera; develop it to JPEG or PNG"),
     (4, b"ftyp", "a video; extract its frames"),
+    (0, b"II*\0", TIFF),
+    (0, b"MM\0*", TIFF),
+    (0, b"\xff\xd8\xff", "a damaged JPEG image"),
+    (0, b"\x89PNG", "a damaged PNG image"),
+    (0, b"GIF8", "a damaged GIF image"),
     (0, b"\x1aE\xdf\xa3", "a video; extract its frames"),
     (8, b"AVI LIST", "a video; extract its frames"),
     (0, b"PK\x03\x04", "a zip archive; unpack it"),
@@ -37,8 +47,9 @@ TEXTS = (
     (rb"version https://git-lfs", "a Git LFS pointer; run `git lfs pull` in its repository"),
     (rb"<svg|<\?xml[^>]*>\s*(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg", "an SVG drawing; "
      "convert it to PNG"),
-    (rb"<!doctype html|<html|<head|<body", "an HTML page instead of an image, such as a failed "
-     "download or a login page; download the image again"),
+    (rb"(<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(!doctype html|html|head|body|script|title|meta)",
+     "an HTML page instead of an image, such as a failed download or a login page; download the "
+     "image again"),
     (rb"<\?xml|<error|<", "XML instead of an image, such as the error message of a server; "
      "download the image again"),
     (rb"[{\[]", "JSON instead of an image, such as the error message of a server; download the "
@@ -52,8 +63,10 @@ def describe_content(raw: bytes) -> str:
     preview = raw[:PREVIEW_BYTES]
     if not raw.strip(b"\0"):
         return "only zero bytes, as an interrupted copy leaves them; copy it again"
-    if brands(raw) & AVIF_BRANDS and not features.check("avif"):
-        return "an AVIF image, for which this Pillow is not built; install that of PyPI"
+    if brands(raw) & AVIF_BRANDS:
+        return "a damaged AVIF image" if features.check("avif") else NO_AVIF
+    if brands(raw) & HEIC_BRANDS:
+        return "a damaged HEIC image"
     for offset, signature, kind in SIGNATURES:
         if raw.startswith(signature, offset):
             return kind
@@ -71,7 +84,7 @@ def as_text(raw: bytes) -> bytes:
         # A character may be cut at the end.
         text = raw[:TEXT_BYTES].decode(encoding, "strict" if len(raw) <= TEXT_BYTES else "ignore")
     except UnicodeDecodeError:
-        return b""
+        text = raw[:TEXT_BYTES].decode("cp1252", "replace")
     printable = all(char.isprintable() or char.isspace() for char in text)
     return text.lstrip().encode() if printable else b""
 
@@ -82,9 +95,10 @@ def is_heic(raw: bytes) -> bool:
     return bool(found & HEIC_BRANDS) and not found & AVIF_BRANDS
 
 
-def is_dicom(raw: bytes, name: str) -> bool:
-    """Return whether a file is DICOM: by its signature, or by its name where that is missing."""
-    return raw.startswith(b"DICM", 128) or name.lower().endswith((".dcm", ".dicom"))
+def is_dicom(raw: bytes) -> bool:
+    """Return whether a file is DICOM, with its signature or without, as some devices write it."""
+    # Without one it begins with an element of group 2 or 8, in little endian, of a low number.
+    return raw.startswith(b"DICM", 128) or (raw[:2] in (b"\2\0", b"\x08\0") and raw[3:4] == b"\0")
 
 
 def brands(raw: bytes) -> set[bytes]:

@@ -10,22 +10,24 @@ from PIL import Image, UnidentifiedImageError
 from clip_cfr.cache.packages import missing_package
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.content import describe_content, is_dicom, is_heic
-from clip_cfr.extract.images.deep import (
-    LOW_BYTE_MODES,
-    scale_colours,
-    scale_grey,
-    storage_mode,
-)
+from clip_cfr.extract.images.deep import scale_colours, scale_grey, scale_high_bytes
 from clip_cfr.extract.images.formats import (
     FORMATS,
     HEIF,
     MAX_TEXT_BYTES,
+    MAX_TEXTS_BYTES,
     limit_pixels,
     register_heif,
 )
 from clip_cfr.extract.images.notes import Note, NoteKind
 from clip_cfr.extract.images.orientation import read_transpose
 from clip_cfr.extract.images.settings import DecodeSettings
+from clip_cfr.extract.images.storage import (
+    HIGH_BYTES,
+    LOW_BYTE_MODES,
+    find_storage,
+    name_planes,
+)
 
 SKIP = "leave out such images with --on-error skip"
 REMEDY = f"repair or replace the file, or {SKIP}"
@@ -64,7 +66,7 @@ def decode(raw: bytes | np.ndarray, name: str, settings: DecodeSettings) -> Deco
         return DecodedImage(Image.fromarray(raw))
     limit_pixels(settings.max_pixels)
     try:
-        image, notes = decode_file(raw, name, settings)
+        image, notes = decode_file(raw, settings)
         return DecodedImage(image, tuple(notes))
     except MemoryError:
         raise
@@ -74,9 +76,9 @@ def decode(raw: bytes | np.ndarray, name: str, settings: DecodeSettings) -> Deco
         raise ExtractError(f"{name}: {describe_error(raw, error)}") from error
 
 
-def decode_file(raw: bytes, name: str, settings: DecodeSettings) -> tuple[Image.Image, list[Note]]:
+def decode_file(raw: bytes, settings: DecodeSettings) -> tuple[Image.Image, list[Note]]:
     """Decode a file to an upright RGB image and notes; let all exceptions through."""
-    if is_dicom(raw, name):
+    if is_dicom(raw):
         from clip_cfr.extract.images.dicom import read_dicom
 
         image, notes = read_dicom(raw, settings.max_pixels)
@@ -84,7 +86,8 @@ def decode_file(raw: bytes, name: str, settings: DecodeSettings) -> tuple[Image.
     if is_heic(raw):
         register_heif()
     with Image.open(io.BytesIO(raw), formats=(HEIF,) if is_heic(raw) else FORMATS) as image:
-        stored = storage_mode(image)
+        name_planes(image)
+        stored = find_storage(image, raw)
         image.load()
         converted, notes = convert_to_rgb(image, raw, stored, settings.bit_depth)
         try:
@@ -101,7 +104,7 @@ def convert_to_rgb(
 
     Args:
         raw: the encoded file.
-        stored: storage mode of the image, see `storage_mode`.
+        stored: storage of the image, see `find_storage`.
         bit_depth: number of bits that 16-bit pixels use.
 
     Returns:
@@ -117,6 +120,8 @@ def convert_to_rgb(
         return grey.convert("RGB"), notes
     if stored in LOW_BYTE_MODES:
         return scale_colours(raw, image, stored, bit_depth)
+    if stored == HIGH_BYTES:
+        return scale_high_bytes(image, bit_depth)
     if isinstance(image.info.get("transparency"), bytes):
         # RGBA in between gives the same colours as RGB at once, without Pillow's warning.
         image = image.convert("RGBA")
@@ -144,7 +149,7 @@ def describe_error(raw: bytes, error: Exception) -> str:
         )
     if "MAX_TEXT" in str(error):
         return (
-            f"a text or colour profile in it has over {MAX_TEXT_BYTES >> 20} MB when decompressed; "
-            f"save the image without it, or {SKIP}"
+            f"a text or colour profile in it has over {MAX_TEXT_BYTES >> 20} MB when decompressed, "
+            f"or all have over {MAX_TEXTS_BYTES >> 20} MB; save the image without them, or {SKIP}"
         )
-    return f"the image cannot be decoded ({error}); {REMEDY}"
+    return f"the image cannot be decoded ({' '.join(str(error).split())}); {REMEDY}"

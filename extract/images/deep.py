@@ -4,35 +4,22 @@ import io
 
 import numpy as np
 from jaxtyping import Integer
-from PIL import Image
+from PIL import Image, ImageChops
 
 from clip_cfr.extract.images.formats import FORMATS
 from clip_cfr.extract.images.notes import Note, NoteKind
 from clip_cfr.extract.images.settings import FULL_BIT_DEPTH
+from clip_cfr.extract.images.storage import (
+    DECLARED_RANGE,
+    GREY_AND_ALPHA,
+    HIGH_BYTES,
+    name_planes,
+    swap_bytes,
+)
 
-# Pillow keeps the high byte of 16-bit colours; read with the other byte order, it keeps the low
-# byte. Read as 8-bit colours, grey and alpha give all four bytes.
-GREY_AND_ALPHA = "LA;16B"
-LOW_BYTE_MODES = {
-    "RGB;16B": "RGB;16L",
-    "RGB;16L": "RGB;16B",
-    "RGB;16N": "RGB;16B",
-    "RGBA;16B": "RGBA;16L",
-    "RGBA;16L": "RGBA;16B",
-    "RGBA;16N": "RGBA;16B",
-    GREY_AND_ALPHA: "RGBA",
-}
 # A TIFF file of 12 bits per pixel.
 TWELVE_BITS = "I;12"
 PHOTOMETRIC_TAG, WHITE_IS_ZERO = 262, 0
-
-
-def storage_mode(image: Image.Image) -> str:
-    """Return how the pixels are stored, as a raw mode of Pillow, before the image is loaded."""
-    tiles = getattr(image, "tile", None)
-    arguments = tiles[0].args if tiles else None
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return first if isinstance(first, str) else ""
 
 
 def scale_colours(
@@ -43,7 +30,7 @@ def scale_colours(
     Args:
         raw: the encoded file.
         image: the loaded image, of the high bytes.
-        stored: its storage mode, a key of `LOW_BYTE_MODES`.
+        stored: its storage, see `find_storage`; a key of `LOW_BYTE_MODES` for fewer bits than 16.
         bit_depth: number of bits that the values use.
 
     Returns:
@@ -60,15 +47,24 @@ def scale_colours(
 def read_low_bytes(raw: bytes, stored: str) -> Integer[np.ndarray, "height width 3"]:
     """Return the low byte of each red, green and blue value of a file of 16-bit colours."""
     with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
-        image.tile = [replace_mode(tile, LOW_BYTE_MODES[stored]) for tile in image.tile]
+        name_planes(image)
+        swap_bytes(image)
         pixels = np.asarray(image)
     return pixels[..., [1, 1, 1]] if stored == GREY_AND_ALPHA else pixels[..., :3]
 
 
-def replace_mode(tile: tuple, mode: str) -> tuple:
-    """Return a tile of Pillow with another raw mode."""
-    arguments = (mode, *tile.args[1:]) if isinstance(tile.args, tuple) else mode
-    return tile._replace(args=arguments)
+def scale_high_bytes(image: Image.Image, bit_depth: int) -> tuple[Image.Image, list[Note]]:
+    """Return an image of the high bytes of 16-bit colours in mode RGB, and a note on its range.
+
+    Raises:
+        ValueError: the values use fewer bits, so that the low bytes are needed.
+    """
+    if bit_depth != FULL_BIT_DEPTH:
+        raise ValueError(
+            f"--bit-depth {bit_depth} needs the low bytes of its 16-bit colours, which Pillow does "
+            "not read from a file of this kind; convert it to a 16-bit PNG file"
+        )
+    return scale_colours(b"", image, HIGH_BYTES, bit_depth)
 
 
 def scale_grey(image: Image.Image, stored: str, bit_depth: int) -> tuple[Image.Image, list[Note]]:
@@ -76,7 +72,7 @@ def scale_grey(image: Image.Image, stored: str, bit_depth: int) -> tuple[Image.I
 
     Args:
         image: the loaded image, of a mode that begins with I.
-        stored: its storage mode.
+        stored: its storage, see `find_storage`.
         bit_depth: number of bits that the values of 16-bit images use.
 
     Returns:
@@ -91,12 +87,10 @@ def scale_grey(image: Image.Image, stored: str, bit_depth: int) -> tuple[Image.I
         raise ValueError(
             f"grey values from {smallest} to {largest}, expected 8 or 16 bits without sign"
         )
-    if stored == TWELVE_BITS:
-        return scale_values(values, 12)[0], []
-    if is_white_zero(image):
-        white = 2**bit_depth - 1
-        values = white - np.minimum(values, white)
-    return scale_values(values, bit_depth)
+    if stored in (TWELVE_BITS, DECLARED_RANGE):
+        return scale_values(values, 12 if stored == TWELVE_BITS else FULL_BIT_DEPTH)[0], []
+    scaled, notes = scale_values(values, bit_depth)
+    return ImageChops.invert(scaled) if is_white_zero(image) else scaled, notes
 
 
 def is_white_zero(image: Image.Image) -> bool:

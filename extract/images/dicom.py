@@ -17,6 +17,8 @@ SIGNATURE, SIGNATURE_OFFSET = b"DICM", 128
 GREY = ("MONOCHROME1", "MONOCHROME2")
 WHITE_IS_ZERO = "MONOCHROME1"
 PALETTE = "PALETTE COLOR"
+# The standard's least width of a linear window; devices that have none also write 0.
+MIN_WIDTH, LINEAR = 1, "LINEAR"
 # Distance from the centre of a window at which its output ends, in widths.
 FAR = 100
 
@@ -64,9 +66,13 @@ def decode_frame(dataset: "Dataset") -> Shaped[np.ndarray, "height width *channe
     except Exception as error:
         syntax = getattr(dataset.file_meta.get("TransferSyntaxUID"), "name", "unknown")
         reason = str(error).partition("\n")[0]
+        remedy = (
+            "; install the decoder of pydicom that it names, or decompress the file, for example "
+            "with `gdcmconv --raw`"
+        )
         raise ValueError(
-            f"DICOM of transfer syntax {syntax} cannot be decoded ({reason}); install the decoder "
-            "of pydicom that it names, or decompress the file, for example with `gdcmconv --raw`"
+            f"DICOM of transfer syntax {syntax}: {reason}"
+            f"{remedy if isinstance(error, NotImplementedError | RuntimeError) else ''}"
         ) from error
 
 
@@ -97,9 +103,10 @@ def apply_window(
     if dataset.get("VOILUTSequence"):
         bits = dataset.VOILUTSequence[0].LUTDescriptor[2]
         return apply_voi(np.rint(values).astype(np.int32), dataset), 0, 2**bits - 1, []
-    if dataset.get("WindowCenter") is None or dataset.get("WindowWidth") is None:
+    center, width = (first(dataset.get(name)) for name in ("WindowCenter", "WindowWidth"))
+    is_linear = (dataset.get("VOILUTFunction") or LINEAR) == LINEAR
+    if center is None or width is None or width <= 0 or (is_linear and width < MIN_WIDTH):
         return values, *value_range(dataset, values), [Note(NoteKind.NO_WINDOW)]
-    center, width = (first(dataset[name].value) for name in ("WindowCenter", "WindowWidth"))
     ends = np.array([center - FAR * width, center + FAR * width])
     low, high = apply_windowing(ends, dataset)
     return apply_windowing(values, dataset), low, high, []
@@ -124,6 +131,7 @@ def stretch(values: Shaped[np.ndarray, "..."], low: float, high: float) -> UInt8
     return np.clip(np.round(scaled), 0, 255).astype(np.uint8)
 
 
-def first(value: object) -> float:
-    """Return a number, or the first one of several."""
-    return float(value[0] if hasattr(value, "__getitem__") else value)
+def first(value: object) -> float | None:
+    """Return a number, or the first one of several; None if there is none."""
+    values = [value] if isinstance(value, int | float) else list(value or ())
+    return float(values[0]) if values else None

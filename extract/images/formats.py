@@ -9,7 +9,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF
 HEIF = "HEIF"
 # Decompressed size of one text or colour profile of a PNG file, and of all its texts. Pillow's own
 # limit of 1 MB refuses sound images: a profile of a printer has several.
-MAX_TEXT_BYTES = 64 << 20
+MAX_TEXT_BYTES, MAX_TEXTS_BYTES = 64 << 20, 256 << 20
 
 # Warning filters are global to the process: set them once, never inside a thread. Pillow only warns
 # of a decompression bomb between its limit and twice its limit; here every image above the limit is
@@ -17,7 +17,7 @@ MAX_TEXT_BYTES = 64 << 20
 warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT_BYTES
-PngImagePlugin.MAX_TEXT_MEMORY = max(PngImagePlugin.MAX_TEXT_MEMORY, 4 * MAX_TEXT_BYTES)
+PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXTS_BYTES
 
 
 def limit_pixels(max_pixels: int) -> None:

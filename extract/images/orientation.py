@@ -1,5 +1,7 @@
 """The orientation of an image in its EXIF data."""
 
+import struct
+
 from PIL import ExifTags, Image
 
 # What turns an image of each EXIF orientation upright.
@@ -14,6 +16,11 @@ TRANSPOSE = {
 }
 
 
+EXIF_START = b"Exif\0\0"
+# The header of a TIFF file, which EXIF data is, and one of its entries.
+HEADER_BYTES, ENTRY_BYTES = 8, 12
+
+
 def read_transpose(image: Image.Image) -> Image.Transpose | None:
     """Return what turns a loaded image upright, or None if it is upright.
 
@@ -21,7 +28,21 @@ def read_transpose(image: Image.Image) -> Image.Transpose | None:
         ValueError: the EXIF data cannot be read.
     """
     try:
+        # Pillow's readers of some formats pass over damage when they open a file.
+        check_entries(image.info.get("exif"))
         return TRANSPOSE.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     # Pillow lets through whatever its parser raises: SyntaxError, struct.error, TypeError and more.
     except Exception as error:
         raise ValueError("the EXIF data cannot be read") from error
+
+
+def check_entries(content: bytes | None) -> None:
+    """Raise an exception unless EXIF data is empty or has the entries that it announces."""
+    content = (content or b"").removeprefix(EXIF_START)
+    if not content:
+        return
+    order = {b"II*\0": "<", b"MM\0*": ">"}[content[:4]]
+    (start,) = struct.unpack_from(f"{order}I", content, 4)
+    (count,) = struct.unpack_from(f"{order}H", content, start)
+    if start < HEADER_BYTES or start + 2 + ENTRY_BYTES * count > len(content):
+        raise ValueError("the entries are incomplete")
