@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from clip_cfr.cache.write.resumable import ResumableWriter
 from clip_cfr.extract.encoders.base import Model
 from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest, Engine
 from clip_cfr.extract.engines.local import LocalEngine
+from clip_cfr.extract.equal_classes import warn_of_equal_classes
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.image_warnings import ImageWarnings
 from clip_cfr.extract.images.bit_depth import measure_bit_depth
@@ -101,6 +102,8 @@ def extract_manifest(
         manifest = limit_rows(manifest, options.limit)
     texts = embed_prompts(manifest, TEMPLATES[options.templates], model.embed_texts)
     check_head_and_texts(model, texts)
+    equal = warn_of_equal_classes(manifest.dataset, texts.class_names, texts.class_embeddings)
+    manifest = replace(manifest, warnings=(*manifest.warnings, *equal))
     engine = engine or LocalEngine()
     unfinished = {} if options.overwrite else read_unfinished_job(out)
     batch_size = (

@@ -8,6 +8,7 @@ from clip_cfr.cache.format.schema import FeatureCache, Texts
 from clip_cfr.extract.datasets.common.finish import finish_manifest
 from clip_cfr.extract.datasets.common.metadata_manifest import make_manifest
 from clip_cfr.extract.datasets.common.options import DatasetOptions
+from clip_cfr.extract.equal_classes import warn_of_equal_classes
 from clip_cfr.extract.importing.arrays.sources import MaskedRows, SelectedRows
 from clip_cfr.extract.importing.class_embeddings import (
     MEANS_NOTE,
@@ -76,6 +77,8 @@ def open_cache_contents(
             num_columns=head.projection.shape[1],
             has_projection=files.projection is not None,
         )
+        equal = warn_of_equal_classes(dataset, manifest.class_names, class_embeddings)
+        class_notes = (*class_notes, *equal)
     cache = FeatureCache(
         dataset=dataset,
         rows=manifest.rows,
