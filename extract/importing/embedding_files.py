@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clip_cfr.extract.importing.arrays.reference import ArrayReference, parse_reference
 
-# A file, a text such as `F.npz:key`, or several of them.
+# A file, a reference such as `F.npz:key`, or several of them.
 Files = str | Path | Sequence[str | Path]
 
 
@@ -42,7 +42,7 @@ def make_embedding_files(
     class_embeddings: str | Path | None = None,
     projection: str | Path | None = None,
 ) -> EmbeddingFiles:
-    """Return the files that paths, and texts such as `F.npz:key`, mean."""
+    """Parse paths, and references such as `F.npz:key`."""
     return EmbeddingFiles(
         features=tuple(map(parse_reference, list_files(features))),
         metadata=tuple(Path(each).expanduser() for each in list_files(metadata)),

@@ -29,7 +29,7 @@ class FeaturePart:
     Attributes:
         reference: the file or folder.
         rows: features (n, dim), float16 or float32.
-        read_table: reads what the file or folder says of each row, such as its id; None if nothing.
+        read_table: reads the table of the rows in the file or folder, such as ids; None if none.
         notes: notes for the user on the choice of columns.
     """
 

@@ -70,7 +70,7 @@ def import_embeddings(
         OptionError: an option does not fit the files.
         ExtractError: a file cannot be read, the files do not match each other, or memory runs
             out.
-        CacheError: `out` is finished, is one of the files to read or no cache, or is being
+        CacheError: `out` is finished, is one of the files to read or not a cache, or is being
             written by another process.
     """
     files = make_embedding_files(features, metadata, class_embeddings, projection)

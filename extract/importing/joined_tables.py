@@ -45,12 +45,12 @@ def reorder_rows(table: Table, order: Int[np.ndarray, " m"]) -> Table:
     indices = order.tolist()
     return replace(
         table,
-        columns={name: pick(values, indices) for name, values in table.columns.items()},
-        row_numbers=pick(table.row_numbers, indices),
-        sources=pick(table.sources, indices) if table.sources else (),
+        columns={name: select_values(values, indices) for name, values in table.columns.items()},
+        row_numbers=select_values(table.row_numbers, indices),
+        sources=select_values(table.sources, indices) if table.sources else (),
     )
 
 
-def pick(values: Sequence[Any], indices: Sequence[int]) -> tuple[Any, ...]:
+def select_values(values: Sequence[Any], indices: Sequence[int]) -> tuple[Any, ...]:
     """Return the values at some indices."""
     return tuple(map(values.__getitem__, indices))

@@ -37,7 +37,7 @@ def match_lists(
 
     With as many lists as features, each belongs to the features in its place. Otherwise all lists
     together belong to all features together. If the lists have no column of splits, the splits are
-    those that the names of the files have.
+    those in the names of the files.
 
     Args:
         files: names of the files.

@@ -70,7 +70,7 @@ def add_to_sums(
     labels: Int[np.ndarray, " rows"],
     projection: Projection,
 ) -> None:
-    """Add the unit-length embeddings of rows to the sums of their classes; -1 is no class."""
+    """Add the unit-length embeddings of rows to the sums of their classes; -1 stands for none."""
     is_used = labels >= 0
     if not is_used.any():
         return
@@ -92,7 +92,7 @@ def describe_unusable(
     parts: Int[np.ndarray, " n"],
     origins: Int[np.ndarray, " n"],
 ) -> Iterator[str]:
-    """Yield which rows of a file are not usable, for each file that has such rows.
+    """Yield a description of the unusable rows of each file that has some.
 
     Args:
         scan: the findings.
@@ -129,7 +129,7 @@ def check_usable(scan: Scan, faults: Sequence[str], skip_unusable: bool) -> None
 
     Args:
         scan: the findings.
-        faults: what is wrong with which rows.
+        faults: descriptions of the faults and their rows.
         skip_unusable: whether such rows are kept as not valid.
     """
     if faults and not skip_unusable:

@@ -8,7 +8,7 @@ from clip_cfr.cache.format.layout import ArraySource
 from clip_cfr.extract.datasets.tables.cells import to_text
 from clip_cfr.extract.datasets.tables.table import Table
 
-# What separates the names of nested arrays: dicts, and groups of HDF5.
+# Separators in the names of nested arrays: those of dicts, and of HDF5 groups.
 SEPARATOR = re.compile(r"[./](?=[^./]*\Z)")
 KINDS = "biufSUO"
 

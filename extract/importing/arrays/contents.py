@@ -1,4 +1,4 @@
-"""What a file of embeddings holds: arrays by name, and perhaps text about each row."""
+"""Contents of a file of embeddings: arrays by name, and optionally a table of text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Contents:
     Attributes:
         arrays: the arrays by name; an array without a name has the empty one.
         read_table: reads the other columns of a table, such as ids and labels; None if the file is
-            no table.
+            not a table.
         notes: notes for the user on the choice of columns.
     """
 

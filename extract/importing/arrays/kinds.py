@@ -18,7 +18,7 @@ READABLE = {
     # A pickle of the number 0x1950a86a20f9469cfc6c: how torch.save began before version 1.6.
     b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.": "torch",
 }
-# Other kinds: what they are.
+# Other kinds, with their descriptions.
 UNREADABLE = {
     b"\xff\xd8\xff": "a JPEG image",
     b"\x89PNG": "a PNG image",

@@ -16,7 +16,7 @@ def find_arrays(content: Any, as_array: AsArray) -> dict[str, ArraySource]:
     """Return the arrays in nested dicts and lists, by dotted names such as `train.features`.
 
     A list of arrays of one width, such as those of batches, is one array, and so is a list of
-    numbers or texts. An array that is not in a dict has the empty name.
+    numbers or strings. An array that is not in a dict has the empty name.
     """
     return dict(_iterate_arrays("", content, as_array))
 
@@ -40,7 +40,7 @@ def _iterate_arrays(
 
 
 def join_list(content: Sequence[Any], as_array: AsArray) -> ArraySource | None:
-    """Return a list of numbers, texts or arrays of one width as one array, None for any other."""
+    """Return a list of numbers, strings or arrays of one width as one array, else None."""
     if all(isinstance(each, str | int | float) for each in content):
         return np.array(content)
     parts = [as_array(each) for each in content]

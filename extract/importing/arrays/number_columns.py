@@ -1,4 +1,4 @@
-"""Which columns of a table are the features."""
+"""Select the feature columns of a table."""
 
 import re
 from collections import defaultdict
@@ -34,7 +34,7 @@ def select_feature_columns(names: Sequence[str]) -> list[str]:
 
 
 def describe_other_columns(path: Path, names: Sequence[str], features: Sequence[str]) -> list[str]:
-    """Return a note on columns of numbers that are not features, unless their names tell why.
+    """Return a note on columns of numbers that are not features, unless their names show why.
 
     Args:
         path: the file.

@@ -23,7 +23,7 @@ from clip_cfr.extract.importing.arrays.sources import JoinedRows
 NUMBERS_AT_A_TIME = 1 << 20
 SEPARATORS = "\t;,"
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-# What programs write for a missing number, in lower case. It becomes NaN.
+# Spellings of a missing number, in lower case. It becomes NaN.
 MISSING = frozenset(("", "na", "n/a", "null", "none", "nil", "-", "<na>"))
 SHORTENED = "..."
 
@@ -48,7 +48,7 @@ class Columns:
 
     @property
     def others(self) -> tuple[int, ...]:
-        """Indices of the columns that are no features."""
+        """Indices of the columns that are not features."""
         return tuple(index for index in range(len(self.names)) if index not in self.features)
 
 
@@ -264,7 +264,7 @@ def parse_cell(where: str, cell: str) -> float:
 def make_other_columns(
     path: Path, columns: Columns, numbers: Sequence[int], texts: Sequence[Sequence[str]]
 ) -> Table | None:
-    """Return the table of the columns that are no features, or None without any.
+    """Return the table of the columns that are not features, or None without any.
 
     Args:
         path: the file.

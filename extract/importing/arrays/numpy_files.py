@@ -22,7 +22,7 @@ HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-# What a damaged file raises while its numbers are read, and while its header is parsed.
+# Exceptions of a damaged file while its numbers are read, and while its header is parsed.
 DAMAGE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
 HEADER_DAMAGE = (
     *DAMAGE,
@@ -75,7 +75,7 @@ def read_header(path: Path, file: BinaryIO, is_plain: bool = True) -> ArraySourc
     if dtype.hasobject:
         raise ExtractError(
             f"{path} holds Python objects, such as arrays of different lengths, expected numbers; "
-            "join the arrays with numpy.stack and save the result with numpy.save"
+            "stack the arrays with numpy.stack and save the result with numpy.save"
         )
     if not shape:
         return np.zeros((), dtype)

@@ -25,7 +25,7 @@ def encode_latin1(text: str, encoding: str) -> bytes:
     return encode(text, encoding)
 
 
-# What a pickle may call, by module (NumPy 1 and 2) and name.
+# Callables that a pickle may use, by module (NumPy 1 and 2) and name.
 SAFE = {
     **{("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype},
     ("collections", "OrderedDict"): OrderedDict,
@@ -46,7 +46,7 @@ class ArrayUnpickler(pickle.Unpickler):
     """An unpickler of arrays, dicts, lists, numbers and text."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what builds an array. Raise UnpicklingError for anything else."""
+        """Return a callable that builds arrays. Raise UnpicklingError for any other name."""
         try:
             return SAFE[module, name]
         except KeyError:

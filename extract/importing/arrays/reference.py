@@ -21,7 +21,7 @@ class ArrayReference:
 
 
 def parse_reference(text: str | Path | ArrayReference) -> ArrayReference:
-    """Return the reference that a text such as `F.npz:image_features` means.
+    """Parse a reference such as `F.npz:image_features`.
 
     A file whose name has a colon is found too. If there is no such file, the text without its last
     part is the path, provided that this is a file.

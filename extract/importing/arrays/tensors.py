@@ -38,7 +38,7 @@ def open_safetensors(path: Path, stack: ExitStack) -> dict[str, ArraySource]:
         start = 8 + int.from_bytes(file.read(8), "little")
         header = load_json(file.read(start - 8))
         if not isinstance(header, dict):
-            raise ValueError("its header is no JSON object")
+            raise ValueError("its header is not a JSON object")
         header.pop("__metadata__", None)
         check_length(
             path, max((start + each["data_offsets"][1] for each in header.values()), default=0)
@@ -120,7 +120,7 @@ def is_zip(path: Path) -> bool:
 
 
 def numpy_classes() -> list[Any]:
-    """Return what builds NumPy arrays in a pickle, with their names, for torch."""
+    """Return the classes that build NumPy arrays in a pickle, with their names, for torch."""
     builders = [(function, f"{module}.{name}") for (module, name), function in SAFE.items()]
     types = [np.float16, np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_, np.str_]
     return [*builders, *(type(np.dtype(each)) for each in types)]

@@ -139,7 +139,7 @@ def test_rejects_python_objects(path: Path):
     np.save(path, np.array([{}], object), allow_pickle=True)
     assert read_error(path) == (
         "DIR/F.npy holds Python objects, such as arrays of different lengths, expected numbers; "
-        "join the arrays with numpy.stack and save the result with numpy.save"
+        "stack the arrays with numpy.stack and save the result with numpy.save"
     )
 
 
