@@ -64,7 +64,7 @@ PROMPTS = (
 MODEL = "Hub id, folder or weights file; or open-clip:ARCHITECTURE/TAG_OR_FILE, open-clip:FOLDER."
 TEMPLATES = "Prompt templates for the names: CLIP's 80 for ImageNet, or one."
 LIMIT = "Extract at most this many images, spread over splits and groups."
-SHARD = "Extract only the I-th of N segments of the rows, I from 1 to N; merge joins them."
+SHARD = "Extract only the I-th of N equal ranges of rows, I from 1 to N; then merge them."
 DTYPE = (
     "Compute type of the image tower. auto: float16 on a GPU, bfloat16 on a CPU that multiplies it "
     "in hardware, else float32; small models use float32 everywhere."
@@ -215,7 +215,7 @@ def extract(
     After an interruption or a kill, run the same command again to resume: it keeps the device,
     type and batch size that the job started with.
 
-    On several machines, each extracts one --shard, and merge joins them. With SLURM, for example:
+    On several machines, each extracts one --shard; then merge them. With SLURM, for example:
     --array=1-64, and --shard $SLURM_ARRAY_TASK_ID/64.
 
     \b
@@ -390,7 +390,7 @@ def calibrate_command(cache: Path) -> list[str]:
 
 
 def merge_command(cache: Path, shard: tuple[int, int]) -> list[str]:
-    """Return the words of the command that joins a shard with the others.
+    """Return the words of the command that merges a shard with the others.
 
     Their names are known if the name of this one holds index and count as in `NAME.2-of-8.h5`.
     """

@@ -10,41 +10,41 @@ from clip_cfr.extract.images.settings import DecodeSettings
 
 @dataclass
 class ImageWarnings:
-    """Collects the notes of batches and says each kind once.
+    """Collects the notes of batches and reports each kind once.
 
     Attributes:
         settings: settings of decoding.
         message: callback receiving each line for the user.
         notes: the notes so far.
-        said: kinds that have been said.
+        reported: kinds that have been reported.
     """
 
     settings: DecodeSettings
     message: Callable[[str], None] = field(repr=False)
     notes: Notes = field(default_factory=dict)
-    said: set[NoteKind] = field(default_factory=set)
+    reported: set[NoteKind] = field(default_factory=set)
 
     def add(self, notes: Notes) -> None:
         """Add the notes of a batch.
 
-        A range that makes images dark is said at once, so that a long run can be stopped.
+        A range that makes images dark is reported at once, so that a long run can be stopped.
         """
         self.notes = merge_notes(self.notes, notes)
         if NoteKind.DEEP in notes:
-            self.say(NoteKind.DEEP)
+            self.report(NoteKind.DEEP)
 
     def finish(self) -> list[str]:
-        """Say what has not been said yet, and return all warnings."""
+        """Report the kinds that have not been reported, and return all warnings."""
         for kind in NoteKind:
-            self.say(kind)
+            self.report(kind)
         texts = [warn_of_notes(kind, self.notes, self.settings) for kind in NoteKind]
         return [text for text in texts if text]
 
-    def say(self, kind: NoteKind) -> None:
+    def report(self, kind: NoteKind) -> None:
         """Send the warning of a kind, if there is one and it has not been sent."""
         text = warn_of_notes(kind, self.notes, self.settings)
-        if text and kind not in self.said:
-            self.said.add(kind)
+        if text and kind not in self.reported:
+            self.reported.add(kind)
             self.message(f"warning: {text}")
 
 

@@ -20,7 +20,7 @@ class ExtractOptions:
         features_dtype: storage type of the features, `float16` or `float32`.
         templates: prompt templates, a key of `clip_cfr.extract.prompts.templates.TEMPLATES`.
         limit: extract at most this many rows, spread over splits and groups.
-        shard: index (from 1) and count: extract only this one of `count` equal segments of rows.
+        shard: index (from 1) and count: extract only this one of `count` equal ranges of rows.
         overwrite: replace a finished file or discard an unfinished job.
         max_pixels: number of pixels above which an image is unreadable.
         bit_depth: number of bits that the pixels of 16-bit images use, from 8 to 16; `auto`

@@ -56,7 +56,7 @@ def extract_dataset(
     Raises:
         OptionError: options do not go together, or the data set does not have them.
         ExtractError: the data set, an image or the model cannot be used.
-        CacheError: `out` is finished, is no cache, is being written by another process, or has
+        CacheError: `out` is finished, is not a cache, is being written by another process, or has
             an unfinished job with other settings.
     """
     encoder, data = encoder or EncoderSpec(), data or DatasetOptions()

@@ -136,7 +136,7 @@ def choose_decoding(
     """Return the settings of decoding; one that is open comes from the unfinished job.
 
     Args:
-        manifest: all rows, also of the other shards, which must be decoded alike.
+        manifest: all rows, also of the other shards, which must have the same settings.
         unfinished: the unfinished job in the journal, empty if there is none.
     """
     bit_depth = options.bit_depth

@@ -33,7 +33,7 @@ def bench_train(
         program: words that start the command line.
         sizes: rows, widths and steps.
         repeats: number of repeats to take medians over.
-        message: callback receiving what is measured next.
+        message: callback receiving the name of the next measurement.
 
     Returns:
         All figures by name. A figure that cannot be measured here is None, and `not_measured` has

@@ -48,7 +48,7 @@ def bench_extract(
         program: words that start the command line.
         sizes: numbers of images and models.
         repeats: number of repeats to take means over.
-        message: callback receiving what is measured next.
+        message: callback receiving the name of the next measurement.
 
     Returns:
         All figures by name. A figure that cannot be measured here is None, and `not_measured` has

@@ -73,5 +73,5 @@ def take_labels_of_folders(root: Path, found: FoundList) -> FoundList:
     by_folders = read_class_folders(root)
     if by_folders is None:
         return found
-    warning = f"folder: {found.table.path} has no column label; took folders as classes"
+    warning = f"folder: {found.table.path} has no column label; using folders as classes"
     return replace(by_folders, warnings=(warning, *by_folders.warnings))

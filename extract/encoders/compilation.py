@@ -13,7 +13,7 @@ class CompiledNetwork:
     """A network that is compiled by its first call."""
 
     def __init__(self, network: torch.nn.Module):
-        # Takes 3 s to import, so only a compiled network does.
+        # The import takes 3 s, so only a compiled network imports it.
         from torch._dynamo.exc import TorchDynamoException
 
         self.compile_error = TorchDynamoException

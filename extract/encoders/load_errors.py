@@ -18,7 +18,7 @@ def convert_load_errors(model: str, part: str, folder: Path, remedy: str) -> Ite
         model: the model's name.
         part: what the block loads, such as `weights`.
         folder: where it is loaded from.
-        remedy: what helps, for the end of the message.
+        remedy: remedy that ends the message.
     """
     try:
         yield

@@ -8,7 +8,7 @@ OPEN_CLIP = re.compile(r"^open[-_ ]?clip(_torch)?[:/]+", re.IGNORECASE)
 HUB_ADDRESS = re.compile(
     r"^(?:hf:/|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co))/([^/]+/[^/]+)"
 )
-# How names of open_clip's architectures begin.
+# First letters of the names of open_clip's architectures.
 ARCHITECTURE = re.compile(
     r"^(vit|rn\d|eva\d|convnext|coca|roberta-vit|xlm-roberta|nllb-clip|mt5-xl|mobileclip|pe-core"
     r"|vitamin|swin_|timm-)",
@@ -17,7 +17,7 @@ ARCHITECTURE = re.compile(
 
 
 def explain_name(name: str) -> str | None:
-    """Return a sentence on a name that another library spells so, with the name to give here.
+    """Return a sentence on a name in another library's spelling, with the name to use here.
 
     None for a name that is none of those.
     """

@@ -38,7 +38,7 @@ class EncodingRequest:
         return [range(first, min(first + size, rows.stop)) for first in rows[::size]]
 
     def reader(self, preprocessing: Preprocessing) -> PixelReader:
-        """Return what reads rows of the manifest as pixels for a model."""
+        """Return a reader of manifest rows as pixels for a model."""
         return PixelReader(self.manifest.images, preprocessing, self.decoding)
 
 

@@ -37,9 +37,9 @@ class MicrobatchEncoder:
             except torch.OutOfMemoryError as error:
                 refuse_single_image(size, error)
             # Outside of the except block, whose exception keeps tensors alive.
-            self.halve(size)
+            self.halve_size(size)
 
-    def halve(self, size: int) -> None:
+    def halve_size(self, size: int) -> None:
         """Free cached memory and halve the size, unless a batch in flight has halved it already.
 
         Args:
@@ -78,7 +78,7 @@ class LaunchedBatch:
         except torch.OutOfMemoryError as error:
             refuse_single_image(self.size, error)
         # Outside of the except block, whose exception keeps tensors alive.
-        self.encoder.halve(self.size)
+        self.encoder.halve_size(self.size)
         return self.encoder.launch(self.pixels).fetch()
 
 

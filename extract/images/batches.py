@@ -78,7 +78,7 @@ class Chunk:
         task: the rows.
         report: their errors and notes.
         pixels: the pixels; None if they are in shared memory.
-        out_of_memory: which image did not fit in memory; the pixels are missing then.
+        out_of_memory: name of the image that did not fit in memory; then there are no pixels.
     """
 
     task: Task

@@ -9,7 +9,7 @@ from clip_cfr.extract.images.settings import FULL_BIT_DEPTH, DecodeSettings
 from clip_cfr.extract.manifest.image_source import ImageSource
 
 SAMPLE_SIZE = 64
-# What cameras, scanners and detectors have.
+# Bit depths of cameras, scanners and detectors.
 COMMON_BIT_DEPTHS = (8, 10, 12, 14, FULL_BIT_DEPTH)
 
 

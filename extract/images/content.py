@@ -1,4 +1,4 @@
-"""Say what a file that Pillow does not read as an image holds, from its first bytes."""
+"""Describe a file that Pillow does not read as an image, from its first bytes."""
 
 import re
 
@@ -59,13 +59,13 @@ TEXTS = (
 
 
 def describe_content(raw: bytes) -> str:
-    """Return what a file holds that is not an image, and where possible what to do with it."""
+    """Describe the contents of a file that is not an image, with a remedy where there is one."""
     preview = raw[:PREVIEW_BYTES]
     if not raw.strip(b"\0"):
         return "only zero bytes, as an interrupted copy leaves them; copy it again"
-    if brands(raw) & AVIF_BRANDS:
+    if read_brands(raw) & AVIF_BRANDS:
         return "a damaged AVIF image" if features.check("avif") else NO_AVIF
-    if brands(raw) & HEIC_BRANDS:
+    if read_brands(raw) & HEIC_BRANDS:
         return "a damaged HEIC image"
     for offset, signature, kind in SIGNATURES:
         if raw.startswith(signature, offset):
@@ -91,7 +91,7 @@ def as_text(raw: bytes) -> bytes:
 
 def is_heic(raw: bytes) -> bool:
     """Return whether a file is a HEIC or HEIF image, as of a phone, and not an AVIF image."""
-    found = brands(raw)
+    found = read_brands(raw)
     return bool(found & HEIC_BRANDS) and not found & AVIF_BRANDS
 
 
@@ -101,7 +101,7 @@ def is_dicom(raw: bytes) -> bool:
     return raw.startswith(b"DICM", 128) or (raw[:2] in (b"\2\0", b"\x08\0") and raw[3:4] == b"\0")
 
 
-def brands(raw: bytes) -> set[bytes]:
+def read_brands(raw: bytes) -> set[bytes]:
     """Return the brands of an ISO media file; empty for any other file."""
     if not raw.startswith(b"ftyp", 4):
         return set()

@@ -45,7 +45,7 @@ def read_dicom(raw: bytes, max_pixels: int) -> tuple[Image.Image, list[Note]]:
     num_pixels = int(dataset.Rows) * int(dataset.Columns)
     if num_pixels > max_pixels:
         raise Image.DecompressionBombError(f"Image size ({num_pixels} pixels) exceeds the limit")
-    return render(dataset, decode_frame(dataset))
+    return render_values(dataset, decode_frame(dataset))
 
 
 def check_single_frame(dataset: "Dataset") -> None:
@@ -76,7 +76,7 @@ def decode_frame(dataset: "Dataset") -> Shaped[np.ndarray, "height width *channe
         ) from error
 
 
-def render(
+def render_values(
     dataset: "Dataset", values: Shaped[np.ndarray, "height width *channels"]
 ) -> tuple[Image.Image, list[Note]]:
     """Return the values of a DICOM image as 8-bit pixels, with notes."""
@@ -86,11 +86,11 @@ def render(
     if kind == PALETTE:
         bits = dataset.RedPaletteColorLookupTableDescriptor[2]
         colours = apply_color_lut(values, dataset)[..., :3]
-        return Image.fromarray(stretch(colours, 0, 2**bits - 1)), []
+        return Image.fromarray(to_uint8(colours, 0, 2**bits - 1)), []
     if kind not in GREY:
-        return Image.fromarray(stretch(values, 0, 2**dataset.BitsStored - 1)), []
+        return Image.fromarray(to_uint8(values, 0, 2**dataset.BitsStored - 1)), []
     windowed, low, high, notes = apply_window(dataset, apply_modality_lut(values, dataset))
-    grey = stretch(windowed, low, high)
+    grey = to_uint8(windowed, low, high)
     return Image.fromarray(255 - grey if kind == WHITE_IS_ZERO else grey), notes
 
 
@@ -103,7 +103,7 @@ def apply_window(
     if dataset.get("VOILUTSequence"):
         bits = dataset.VOILUTSequence[0].LUTDescriptor[2]
         return apply_voi(np.rint(values).astype(np.int32), dataset), 0, 2**bits - 1, []
-    center, width = (first(dataset.get(name)) for name in ("WindowCenter", "WindowWidth"))
+    center, width = (first_number(dataset.get(name)) for name in ("WindowCenter", "WindowWidth"))
     is_linear = (dataset.get("VOILUTFunction") or LINEAR) == LINEAR
     if center is None or width is None or width <= 0 or (is_linear and width < MIN_WIDTH):
         return values, *value_range(dataset, values), [Note(NoteKind.NO_WINDOW)]
@@ -125,13 +125,15 @@ def value_range(
     return float(values.min()), float(values.max())
 
 
-def stretch(values: Shaped[np.ndarray, "..."], low: float, high: float) -> UInt8[np.ndarray, "..."]:
+def to_uint8(
+    values: Shaped[np.ndarray, "..."], low: float, high: float
+) -> UInt8[np.ndarray, "..."]:
     """Map values from `low` to `high` to 0 to 255, and clip them."""
     scaled = (values.astype(np.float64) - low) * (255 / max(high - low, 1e-9))
     return np.clip(np.round(scaled), 0, 255).astype(np.uint8)
 
 
-def first(value: object) -> float | None:
+def first_number(value: object) -> float | None:
     """Return a number, or the first one of several; None if there is none."""
     values = [value] if isinstance(value, int | float) else list(value or ())
     return float(values[0]) if values else None

@@ -1,4 +1,4 @@
-"""Observations about readable images, counted: what they are, and how they are merged."""
+"""Observations about readable images: their kinds, and how counts of them are merged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class NoteKind(Enum):
-    """What can be noticed about an image that is read all the same."""
+    """Kinds of observations about a readable image."""
 
     UNREADABLE_EXIF = "its EXIF data cannot be read, so it is taken as upright"
     DEEP = "it has 16 bits per channel; the value is its largest pixel value"

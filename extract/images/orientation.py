@@ -4,7 +4,7 @@ import struct
 
 from PIL import ExifTags, Image
 
-# What turns an image of each EXIF orientation upright.
+# The transposition that turns an image of each EXIF orientation upright.
 TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -22,7 +22,7 @@ HEADER_BYTES, ENTRY_BYTES = 8, 12
 
 
 def read_transpose(image: Image.Image) -> Image.Transpose | None:
-    """Return what turns a loaded image upright, or None if it is upright.
+    """Return the transposition that turns a loaded image upright, or None if it is upright.
 
     Raises:
         ValueError: the EXIF data cannot be read.

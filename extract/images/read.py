@@ -50,7 +50,7 @@ def read_decoded(
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What happened while rows were read.
+    """Errors and notes from reading rows.
 
     Attributes:
         errors: error message of each row that could not be read, by row index.

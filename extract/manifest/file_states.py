@@ -1,4 +1,4 @@
-"""Digests of the state of image files, by which a resumed job notices that one has changed."""
+"""Digests of the state of image files, so that a resumed job detects a changed one."""
 
 import zlib
 from collections.abc import Iterable, Sequence
@@ -56,7 +56,7 @@ def check_files_unchanged(manifest: Manifest, saved: Iterable[tuple[range, int]]
             raise ExtractError(
                 f"rows {rows[0]} to {rows[-1]} ({first} to {last}): the size or the time of an "
                 "image file has changed since the unfinished job encoded it; restore the files and "
-                "run the same command again to resume, or start anew with --overwrite"
+                "run the same command again to resume, or start again with --overwrite"
             )
 
 

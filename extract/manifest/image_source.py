@@ -17,7 +17,7 @@ MISSING_FILE = (-1, -1)
 class ImageSource(Protocol):
     """Reads the image of a row. Picklable, because decoding runs in worker processes.
 
-    A source of files also has `file_state(row)`, see `find_file_state`: then a resumed job notices
+    A source of files also has `file_state(row)`, see `find_file_state`: then a resumed job detects
     that a file has changed.
     """
 

@@ -32,7 +32,7 @@ class Manifest:
             templates, or a `Sentence`.
         attribute_prompts: prompt entries of each attribute value; empty if the names do not
             describe anything visible.
-        images_sha256: digest of where the images are if their ids are no paths; otherwise nothing.
+        images_sha256: digest of where the images are if their ids are not paths; otherwise empty.
         warnings: observations of the loader, such as row counts that differ from the published
             ones.
     """

@@ -1,4 +1,4 @@
-"""Shards of a manifest: contiguous segments of rows, one for each of several machines."""
+"""Shards of a manifest: contiguous ranges of rows, one for each of several machines."""
 
 import re
 from typing import Any

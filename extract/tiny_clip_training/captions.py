@@ -101,8 +101,8 @@ def match_values(
     return (values[:, None] == values) | ~np.array(is_mentioned)
 
 
-def vocabulary() -> tuple[str, ...]:
-    """Return texts with every word of the captions and of class names such as zero to four."""
+def list_vocabulary() -> tuple[str, ...]:
+    """Return strings with every word of the captions and of class names such as zero to four."""
     phrases = (phrase.format(digit="", colour="") for phrase in PHRASES)
     frames = (frame.format("") for frame in (*PLAIN_FRAMES, *TEMPLATES["imagenet"]))
     return (*frames, *phrases, *DIGIT_WORDS, *COLOURS, "from", "to")

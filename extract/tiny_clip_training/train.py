@@ -24,8 +24,8 @@ from clip_cfr.extract.prompts.embed import average_prompts
 from clip_cfr.extract.tiny_clip_training.captions import (
     Example,
     draw_examples,
+    list_vocabulary,
     match_captions,
-    vocabulary,
 )
 from clip_cfr.extract.tiny_clip_training.card import CARD
 from clip_cfr.extract.tiny_clip_training.parts import make_network, make_processor, make_tokenizer
@@ -146,7 +146,7 @@ def main(out: Path, seed: int, steps: int) -> None:
     torch.manual_seed(seed)
     # The number of threads changes the last bits of sums, and so the weights.
     torch.set_num_threads(1)
-    tokenizer = make_tokenizer(vocabulary())
+    tokenizer = make_tokenizer(list_vocabulary())
     network = make_network(tokenizer)
     started = time.process_time()
     train(network, tokenizer, seed, steps)

@@ -76,7 +76,7 @@ def find_in_folder(root: Path, endings: Sequence[str], example: str) -> Archives
     below = sorted(below, key=natural_key)
     folders = list(dict.fromkeys(str(path.parent.relative_to(root)) for path in below))
     shown = ", ".join(folders[:5]) + (", ..." if len(folders) > 5 else "")
-    warning = f"{root} contains no {endings[0]} files itself; took the {len(below):,} in {shown}"
+    warning = f"{root} contains no {endings[0]} files itself; using the {len(below):,} in {shown}"
     return name_archives(below, endings, (warning,))
 
 

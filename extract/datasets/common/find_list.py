@@ -90,7 +90,7 @@ def find_only_list(
             f"{lists[0].path.relative_to(root)}"
         )
     names = " and ".join(str(table.path.relative_to(root)) for table in lists)
-    warning = f"folder: {root} has no {USUAL_NAME}.csv; took {names}"
+    warning = f"folder: {root} has no {USUAL_NAME}.csv; using {names}"
     return FoundList(join_lists(root, lists), (warning,))
 
 

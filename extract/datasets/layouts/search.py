@@ -89,7 +89,7 @@ def search_file(tree: FolderTree, candidates: Sequence[str]) -> Found | None:
     found = find_below(tree, names) or find_above(tree, names)
     if found is None:
         return None
-    return Found(found, (f"{tree.root} does not contain {found.name} itself; took {found}",))
+    return Found(found, (f"{tree.root} does not contain {found.name} itself; using {found}",))
 
 
 def find_below(tree: FolderTree, names: Sequence[str]) -> Path | None:
@@ -142,7 +142,7 @@ def find_image_folder(tree: FolderTree, published: Sequence[Path], paths: Sequen
         best = find_best_folder(tree, existing, partial(count, paths=sample), len(sample))
         if best is not None:
             is_expected = best in existing or best == tree.root
-            return Found(best, () if is_expected else (f"{tree.root}: took the images in {best}",))
+            return Found(best, () if is_expected else (f"{tree.root}: using the images in {best}",))
     return Found(existing[0] if existing else tree.root)
 
 

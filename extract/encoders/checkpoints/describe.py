@@ -24,7 +24,7 @@ from clip_cfr.extract.encoders.checkpoints.read import (
 
 
 def describe_file(path: Path) -> str:
-    """Return what a weights file holds, and how to name its model.
+    """Describe the contents of a weights file, and how to name its model.
 
     Raises:
         ExtractError: the file holds weights that cannot be read.

@@ -1,4 +1,4 @@
-"""Tell from the names of weights which model they belong to, and remove prefixes of wrappers."""
+"""Recognize a model by the names of its weights, and remove prefixes of wrappers."""
 
 from collections.abc import Collection
 
@@ -33,7 +33,7 @@ def strip_prefix(model: str, tensors: Tensors, anchors: Collection[str]) -> Tens
     Raises:
         ExtractError: several models are in the file.
     """
-    prefixes = next((found for a in anchors if (found := prefixes_of(tensors, a))), [""])
+    prefixes = next((found for a in anchors if (found := find_prefixes(tensors, a))), [""])
     if "" in prefixes:
         return tensors
     if len(prefixes) > 1:
@@ -46,15 +46,15 @@ def strip_prefix(model: str, tensors: Tensors, anchors: Collection[str]) -> Tens
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
 
 
-def prefixes_of(names: Collection[str], anchor: str) -> list[str]:
-    """Return what stands before an anchor, of all names that end in it as a whole part."""
+def find_prefixes(names: Collection[str], anchor: str) -> list[str]:
+    """Return the prefixes of all names that end in an anchor as a whole part."""
     found = {name.removesuffix(anchor) for name in names if name.endswith(anchor)}
     return sorted(prefix for prefix in found if not prefix or prefix.endswith("."))
 
 
 def has_anchor(names: Collection[str], anchors: Collection[str]) -> bool:
     """Return whether one of the names ends in one of the anchors."""
-    return any(prefixes_of(names, anchor) for anchor in anchors)
+    return any(find_prefixes(names, anchor) for anchor in anchors)
 
 
 def has_lora(names: Collection[str]) -> bool:

@@ -70,8 +70,8 @@ def find_state(model: str, path: Path, content: Any) -> Tensors:
     Raises:
         ExtractError: there are none.
     """
-    for candidate in (content, *entries(content)):
-        for state in (candidate, *entries(candidate)):
+    for candidate in (content, *find_states(content)):
+        for state in (candidate, *find_states(candidate)):
             if tensors := only_tensors(state):
                 return tensors
     raise ExtractError(
@@ -80,7 +80,7 @@ def find_state(model: str, path: Path, content: Any) -> Tensors:
     )
 
 
-def entries(content: Any) -> list[Any]:
+def find_states(content: Any) -> list[Any]:
     """Return the entries of a checkpoint that hold a model, by their usual names."""
     return [content[name] for name in STATE_NAMES if name in content] if is_dict(content) else []
 

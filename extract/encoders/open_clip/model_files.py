@@ -27,7 +27,7 @@ EXPECTED = (
     f"{PREFIX}FOLDER with an open_clip_config.json, for example open-clip:RN50/openai"
 )
 CONFIGURATION_FILE = "open_clip_config.json"
-# As open_clip looks for them in a folder, safe formats first.
+# In the order in which open_clip looks for them in a folder, safe formats first.
 FOLDER_WEIGHTS = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
@@ -101,7 +101,7 @@ def locate_model(model: str, revision: str | None) -> OpenClipFiles:
 
 
 def explain_unknown(model: str, rest: str, architecture: str) -> str:
-    """Return the message about a name that is no model, with the one that is probably meant."""
+    """Return the message about a name that is not a model, with the likely one."""
     tags = import_open_clip().list_pretrained_tags_by_model(rest)
     if tags:
         return (

@@ -28,11 +28,11 @@ def parse_transform(configuration: dict[str, Any]) -> Preprocessing:
     size, mode = configuration["size"], configuration["resize_mode"]
     height, width = (size, size) if isinstance(size, int) else size
     if height != width:
-        raise unsupported("size", size)
+        raise unsupported_error("size", size)
     if mode not in ("shortest", "squash"):
-        raise unsupported("resize_mode", mode)
+        raise unsupported_error("resize_mode", mode)
     if configuration["interpolation"] not in FILTERS:
-        raise unsupported("interpolation", configuration["interpolation"])
+        raise unsupported_error("interpolation", configuration["interpolation"])
     return Preprocessing(
         side=height,
         shorter_side=height if mode == "shortest" else None,
@@ -49,7 +49,7 @@ def parse_colours(values: float | list[float]) -> tuple[float, float, float]:
     return float(red), float(green), float(blue)
 
 
-def unsupported(name: str, value: Any) -> ExtractError:
+def unsupported_error(name: str, value: Any) -> ExtractError:
     """Return the error about an unsupported setting of the transform."""
     return ExtractError(
         f"its preprocessing has {name} {json.dumps(value)}, which is not supported; expected a "

@@ -8,7 +8,7 @@ from typing import Any
 from clip_cfr.extract.encoders.transformers_clip.foreign import (
     explain_folder,
     explain_type,
-    joined_names,
+    format_folders,
 )
 from clip_cfr.extract.errors import ExtractError
 
@@ -45,7 +45,7 @@ def find_model_folder(model: str, folder: Path) -> Path:
         logger.warning("model %s: taking the model in %s", model, below[0])
         return below[0]
     if below:
-        raise ExtractError(f"model {model} holds several models; name one: {joined_names(below)}")
+        raise ExtractError(f"model {model} holds several models; name one: {format_folders(below)}")
     if is_clip(folder.resolve().parent):
         parent = folder.resolve().parent
         raise ExtractError(f"model {model} has no {CONFIGURATION}; the model is in {parent}")

@@ -1,4 +1,4 @@
-"""Explain folders that hold no complete CLIP of transformers, with the command that helps."""
+"""Explain folders without a complete CLIP of transformers, and name the remedy."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +39,7 @@ def explain_folder(folder: Path) -> str:
         return f"is a model of open_clip; write open-clip:{folder}"
     if not any(folder.iterdir()):
         return f"is an empty folder; {NAME_ANOTHER}"
-    if weights := weights_in(folder):
+    if weights := list_weights(folder):
         return (
             f"has weights, {weights[0].name}, but no config.json in {folder}; copy config.json, "
             "preprocessor_config.json and the tokenizer of the model that it was trained from "
@@ -48,7 +48,7 @@ def explain_folder(folder: Path) -> str:
     return f"has no config.json in {folder}; {NAME_ANOTHER}"
 
 
-def weights_in(folder: Path) -> list[Path]:
+def list_weights(folder: Path) -> list[Path]:
     """Return the files of a folder whose names end as those of weights."""
     patterns = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt")
     return [path for pattern in patterns for path in sorted(folder.glob(pattern))]
@@ -75,7 +75,7 @@ def explain_adapter(folder: Path) -> str:
 
 
 def explain_lora(path: Path) -> str:
-    """Return that a weights file has LoRA updates, and what to do; begins with a verb."""
+    """Explain that a weights file has LoRA updates, and what to do; begins with a verb."""
     return (
         f"has LoRA updates in {path} that are not merged into its weights; save it after "
         "merge_and_unload() of PEFT"
@@ -83,7 +83,7 @@ def explain_lora(path: Path) -> str:
 
 
 def explain_type(folder: Path, configuration: dict[str, Any], supported: Sequence[str]) -> str:
-    """Return what a configuration of another type stands for, and what to do."""
+    """Explain a configuration of another model type, and what to do."""
     found = configuration.get("model_type")
     if found in TOWERS:
         return explain_tower(folder, configuration)
@@ -94,7 +94,7 @@ def explain_type(folder: Path, configuration: dict[str, Any], supported: Sequenc
 
 
 def explain_tower(folder: Path, configuration: dict[str, Any]) -> str:
-    """Return which tower a folder holds alone, and the command that joins the other."""
+    """Return which tower a folder holds alone, and the command that adds the other."""
     tower, other, name, (body, projection) = TOWERS[configuration["model_type"]]
     with_projection = "WithProjection" in str(configuration.get("architectures"))
     base, joined = base_model(configuration), f"{folder.resolve()}-joined"
@@ -109,7 +109,7 @@ def explain_tower(folder: Path, configuration: dict[str, Any]) -> str:
         f"CLIPProcessor.from_pretrained({base!r}).save_pretrained({joined!r})"
     )
     return (
-        f"holds only the {tower} tower of a CLIP; join the {other} tower that it was trained with, "
+        f"holds only the {tower} tower of a CLIP; add the {other} tower that it was trained with, "
         f"with {python_command(program)}, and name {joined}"
     )
 
@@ -131,7 +131,7 @@ def processor_command(folder: Path, configuration: dict[str, Any]) -> str:
     )
 
 
-def joined_names(folders: Sequence[Path]) -> str:
+def format_folders(folders: Sequence[Path]) -> str:
     """Return the paths of folders for a message, at most five."""
     names = [str(folder) for folder in folders]
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -61,7 +61,7 @@ def check_processor_name(files: ModelFiles, folder: Path) -> None:
 
 
 def old_processor_class(folder: Path) -> Any:
-    """Return the class that an old name, such as CLIPFeatureExtractor, stands for; None if new."""
+    """Return the current class for an old name, such as CLIPFeatureExtractor; None if new."""
     name = read_processor(folder).get("image_processor_type")
     if not isinstance(name, str) or not name.endswith(OLD_ENDING):
         return None

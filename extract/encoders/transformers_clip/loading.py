@@ -50,7 +50,7 @@ TOKENIZER_FILES = (
     ("vocab.txt",),
     ("sentencepiece.bpe.model",),
 )
-# In old configurations, this means the highest token of the sentence.
+# In old configurations, this stands for the highest token of the sentence.
 OLD_END_TOKEN = 2
 
 

@@ -19,8 +19,8 @@ from clip_cfr.extract.encoders.transformers_clip.folders import (
 )
 from clip_cfr.extract.encoders.transformers_clip.foreign import (
     explain_folder,
+    list_weights,
     processor_command,
-    weights_in,
 )
 from clip_cfr.extract.errors import ExtractError
 
@@ -28,7 +28,7 @@ from clip_cfr.extract.errors import ExtractError
 SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 CONFIGURATION_FILES = ("*.json", "*.txt", "*.model")
-# Files of a training that end as weights do.
+# Files of a training run whose names end like those of weights.
 NOT_WEIGHTS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "adapter_model")
 # The files are in a local folder by now: do not contact the hub again.
 LOCAL_FILES = {"local_files_only": True, "trust_remote_code": False}
@@ -121,10 +121,12 @@ def download_model(model: str, revision: str | None) -> Path:
         raise ExtractError(f"model {model}: there is no such folder or file; {NAME_ANOTHER}")
     disable_progress_bars()
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=downloaded("")))
+        folder = Path(
+            snapshot_download(model, revision=revision, allow_patterns=download_patterns(""))
+        )
         inside = "" if (folder / CONFIGURATION).is_file() else name_of_clip_in(folder)
         if inside:
-            snapshot_download(model, revision=folder.name, allow_patterns=downloaded(inside))
+            snapshot_download(model, revision=folder.name, allow_patterns=download_patterns(inside))
         if not match_first_pattern(folder / inside, SAFETENSORS):
             pickles = [f"{inside}{pattern}" for pattern in PICKLES]
             snapshot_download(model, revision=folder.name, allow_patterns=pickles)
@@ -135,7 +137,7 @@ def download_model(model: str, revision: str | None) -> Path:
     return folder
 
 
-def downloaded(inside: str) -> list[str]:
+def download_patterns(inside: str) -> list[str]:
     """Return the patterns of the files to download from a folder of a repository."""
     return [inside + pattern for pattern in (*CONFIGURATION_FILES, *SAFETENSORS)]
 
@@ -158,10 +160,10 @@ def looks_like_path(model: str) -> bool:
 
 def match_first_pattern(folder: Path, patterns: tuple[str, ...]) -> tuple[Path, ...]:
     """Return the sorted files of the first pattern that matches any file."""
-    return next((tuple(sorted(f)) for p in patterns if (f := files_of(folder, p))), ())
+    return next((tuple(sorted(f)) for p in patterns if (f := list_matching_files(folder, p))), ())
 
 
-def files_of(folder: Path, pattern: str) -> list[Path]:
+def list_matching_files(folder: Path, pattern: str) -> list[Path]:
     """Return the files that match a pattern, without links to files that are missing."""
     return [path for path in folder.glob(pattern) if path.is_file()]
 
@@ -172,7 +174,7 @@ def find_weights(model: str, folder: Path) -> tuple[Path, ...]:
     Raises:
         ExtractError: there are none, or shards are missing.
     """
-    weights = match_first_pattern(folder, SAFETENSORS + PICKLES) or only_weights_in(folder)
+    weights = match_first_pattern(folder, SAFETENSORS + PICKLES) or only_list_weights(folder)
     if not weights:
         raise ExtractError(f"model {model} {explain_missing_weights(folder)}")
     missing = missing_shards(folder, weights)
@@ -189,23 +191,23 @@ def has_weights(folder: Path) -> bool:
     return bool(match_first_pattern(folder, SAFETENSORS + PICKLES))
 
 
-def only_weights_in(folder: Path) -> tuple[Path, ...]:
+def only_list_weights(folder: Path) -> tuple[Path, ...]:
     """Return the only weights file with a name of its own; empty if there is not exactly one."""
-    found = [path for path in weights_in(folder) if not path.stem.startswith(NOT_WEIGHTS)]
+    found = [path for path in list_weights(folder) if not path.stem.startswith(NOT_WEIGHTS)]
     found = [path for path in found if path.is_file()]
     return tuple(found) if len(found) == 1 else ()
 
 
 def explain_missing_weights(folder: Path) -> str:
-    """Return that a folder has no weights, and what it has instead; begins with a verb."""
-    broken = [path for path in weights_in(folder) if path.is_symlink() and not path.exists()]
+    """Explain that a folder has no weights, and what it has instead; begins with a verb."""
+    broken = [path for path in list_weights(folder) if path.is_symlink() and not path.exists()]
     if broken:
         link = f"{broken[0].name} -> {broken[0].readlink()}"
         return (
             f"has weights that are links to missing files, such as {link} in {folder}; copy the "
             "files too, for example with `cp -rL`"
         )
-    several = [path.name for path in weights_in(folder) if not path.stem.startswith(NOT_WEIGHTS)]
+    several = [path.name for path in list_weights(folder) if not path.stem.startswith(NOT_WEIGHTS)]
     expected = f"expected {SAFETENSORS[0]} or {PICKLES[0]} in {folder}"
     if several:
         return f"has several weights files, {', '.join(several)}: name one of them, or {expected}"

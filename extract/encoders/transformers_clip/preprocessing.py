@@ -53,7 +53,7 @@ def parse_processor(configuration: dict[str, Any]) -> Preprocessing:
     """
     for name, neutral in NEUTRAL_SETTINGS.items():
         if configuration.get(name, neutral[0]) not in neutral:
-            raise unsupported(name, configuration[name])
+            raise unsupported_error(name, configuration[name])
     size, crop = configuration["size"], configuration.get("crop_size")
     crops = bool(configuration.get("do_center_crop"))
     mean, std = parse_normalization(configuration)
@@ -65,7 +65,7 @@ def parse_processor(configuration: dict[str, Any]) -> Preprocessing:
         side = parse_square("size", size)
         if not crops or parse_square("crop_size", crop) == side:
             return Preprocessing(side=side, shorter_side=None, **fields)
-    raise unsupported("size", size)
+    raise unsupported_error("size", size)
 
 
 def parse_normalization(
@@ -84,14 +84,14 @@ def parse_resample(configuration: dict[str, Any]) -> int:
     if isinstance(found, str):
         found = Image.Resampling.__members__.get(found.upper(), found)
     if found not in list(Image.Resampling):
-        raise unsupported("resample", found)
+        raise unsupported_error("resample", found)
     return int(found)
 
 
 def parse_square(name: str, size: Any) -> int:
     """Return the side of a size; ExtractError if it is not a square."""
     if set(given_keys(size)) != {"height", "width"} or size["height"] != size["width"]:
-        raise unsupported(name, size)
+        raise unsupported_error(name, size)
     return size["height"]
 
 
@@ -100,7 +100,7 @@ def given_keys(size: Any) -> list[str]:
     return [key for key, value in size.items() if value is not None] if size else []
 
 
-def unsupported(name: str, value: Any) -> ExtractError:
+def unsupported_error(name: str, value: Any) -> ExtractError:
     """Return the error about an unsupported setting of an image processor."""
     return ExtractError(
         f"its image processor has {name} {json.dumps(value)}, which is not supported; expected a "

@@ -49,7 +49,7 @@ def connect_to_ray(address: str | None) -> Iterator[None]:
 
         stack.callback(ray.shutdown)
         if address:
-            join_cluster(address)
+            connect_to_cluster(address)
         else:
             folder = stack.enter_context(make_short_folder())
             stack.enter_context(set_environment({"PYTHONPATH": make_importable(Path(folder))}))
@@ -59,7 +59,7 @@ def connect_to_ray(address: str | None) -> Iterator[None]:
         yield
 
 
-def join_cluster(address: str) -> None:
+def connect_to_cluster(address: str) -> None:
     """Connect to a running cluster; raise ExtractError if that fails."""
     import ray
 
@@ -70,9 +70,9 @@ def join_cluster(address: str) -> None:
     except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ExtractError(
-            f"--ray-address {address}: cannot join a cluster there ({first_line}); on a machine of "
-            "the cluster give auto, or the HOST:PORT printed by `ray start --head`, with the same "
-            "versions of Ray and Python on every node"
+            f"--ray-address {address}: cannot connect to a cluster there ({first_line}); on a "
+            "machine of the cluster give auto, or the HOST:PORT printed by `ray start --head`, "
+            "with the same versions of Ray and Python on every node"
         ) from error
 
 

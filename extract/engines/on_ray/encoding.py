@@ -126,6 +126,6 @@ def check_provenance(expected: dict[str, Any], found: dict[str, Any], host: str)
         changes = ", ".join(describe_changes(expected, found))
         raise ExtractError(
             f"the encoder on {host} differs from the first one of this job: {changes}; all "
-            "features of a file must come from one kind of device and one set of versions: give "
-            "Ray nodes that are alike"
+            "features of a file must come from one kind of device and one set of versions: use "
+            "Ray nodes of one kind"
         )

@@ -85,7 +85,7 @@ class RemoteModel:
 
 @dataclass(frozen=True)
 class RayEngine:
-    """Encodes on all encoders of a cluster, which must be alike.
+    """Encodes on all encoders of a cluster, which must have the same provenance.
 
     Attributes:
         loading: the actor of each reference to an `EncoderInfo`, which is available once the actor

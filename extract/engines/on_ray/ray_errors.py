@@ -15,7 +15,7 @@ def convert_ray_errors(operation: str) -> Iterator[None]:
     """Convert Ray's exceptions in the block to an ExtractError.
 
     Args:
-        operation: what the block does, for the message.
+        operation: name of the operation, for the message.
     """
     try:
         yield

@@ -16,7 +16,7 @@ def wait_for_any(references: Sequence[ray.ObjectRef], operation: str) -> ray.Obj
     """Return the first reference whose result is available, or whose task has failed.
 
     Args:
-        operation: what is waited for, for the message.
+        operation: name of the operation, for the message.
 
     Raises:
         ExtractError: there is none for STALL_SECONDS.

@@ -210,7 +210,7 @@ def test_images_may_be_png_files(root: Path, jpeg: bytes):
     manifest = load(root)
     assert manifest.rows.ids[0] == "000001.png"
     assert manifest.images.read(0) == jpeg
-    assert manifest.warnings[0] == f"{root}: took the images in {root}/img_align_celeba_png"
+    assert manifest.warnings[0] == f"{root}: using the images in {root}/img_align_celeba_png"
     assert manifest.warnings[1].endswith("row 3 is '000001.jpg', the file is '000001.png'")
 
 
@@ -223,11 +223,11 @@ def test_finds_lists_and_images_in_other_folders(root: Path, jpeg: bytes):
     found = load(root)
     assert found.sha256() == expected
     assert found.warnings[0] == (
-        f"{root} does not contain list_attr_celeba.csv itself; took "
+        f"{root} does not contain list_attr_celeba.csv itself; using "
         f"{root}/Kaggle/archive/list_attr_celeba.csv"
     )
     images = root / "Kaggle" / "archive" / "img_align_celeba"
-    assert found.warnings[1] == f"{root}: took the images in {images}/img_align_celeba"
+    assert found.warnings[1] == f"{root}: using the images in {images}/img_align_celeba"
     assert load(images).sha256() == expected
 
 

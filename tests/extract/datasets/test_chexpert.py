@@ -185,7 +185,7 @@ def test_finds_the_lists_in_a_deeper_folder(with_demographics: Path):
     manifest = load(with_demographics)
     assert manifest.sha256() == expected.sha256()
     assert manifest.warnings[0] == (
-        f"{with_demographics} does not contain train.csv itself; took {folder}/x-rays/train.csv"
+        f"{with_demographics} does not contain train.csv itself; using {folder}/x-rays/train.csv"
     )
 
 

@@ -204,7 +204,7 @@ def test_says_where_it_found_the_files(small: Path):
     for path in list(small.glob("*ubyte")):
         path.rename(small / "inner" / path.name)
     assert load(small, protocol="five-class").warnings[0] == (
-        f"{small} does not contain train-images-idx3-ubyte itself; took "
+        f"{small} does not contain train-images-idx3-ubyte itself; using "
         f"{small}/inner/train-images-idx3-ubyte"
     )
 

@@ -119,7 +119,7 @@ def test_takes_the_only_list_and_says_so(root: Path, name: str):
     (root / "classes.txt").write_text("cat\ndog\n")
     manifest = load(root)
     assert manifest.rows.ids == ("0.jpg", "1.jpg", "2.jpg")
-    assert manifest.warnings == (f"folder: {root} has no metadata.csv; took {name}",)
+    assert manifest.warnings == (f"folder: {root} has no metadata.csv; using {name}",)
 
 
 def test_asks_which_of_several_lists_is_meant(root: Path):
@@ -144,7 +144,7 @@ def test_lists_may_be_named_by_their_splits(root: Path):
     assert manifest.rows.ids == ("2.jpg", "0.jpg", "1.jpg")
     assert manifest.rows.splits.tolist() == [2, 0, 1]
     assert manifest.warnings == (
-        f"folder: {root} has no metadata.csv; took test.csv and train.csv and valid.csv",
+        f"folder: {root} has no metadata.csv; using test.csv and train.csv and valid.csv",
     )
     (root / "valid.csv").write_text("image,class\n3.jpg,cat\n")
     assert load_error(root).startswith(
@@ -175,7 +175,7 @@ def test_a_list_one_folder_down_is_found(tmp_path: Path, write_images):
     (tmp_path / "set" / "metadata.csv").rename(tmp_path / "set" / "list.csv")
     manifest = load(tmp_path)
     assert manifest.rows.ids == ("set/0.jpg", "set/1.jpg", "set/2.jpg")
-    assert f"folder: {tmp_path} has no metadata.csv; took set/list.csv" in manifest.warnings
+    assert f"folder: {tmp_path} has no metadata.csv; using set/list.csv" in manifest.warnings
 
 
 def test_a_list_of_another_kind_says_what_it_lacks(root: Path):
@@ -315,5 +315,5 @@ def test_a_list_without_labels_leaves_them_to_the_folders(tmp_path: Path, write_
     manifest = load(tmp_path)
     assert len(manifest.rows) == 24
     assert manifest.warnings[0] == (
-        f"folder: {tmp_path}/metadata.csv has no column label; took folders as classes"
+        f"folder: {tmp_path}/metadata.csv has no column label; using folders as classes"
     )

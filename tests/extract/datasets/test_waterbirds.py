@@ -79,19 +79,19 @@ def test_finds_list_and_images_in_deeper_folders(root: Path):
     assert found.sha256() == expected
     folder = root / "data" / "birds" / FOLDER
     assert found.warnings[0] == (
-        f"{root} does not contain metadata.csv itself; took {folder}/metadata.csv"
+        f"{root} does not contain metadata.csv itself; using {folder}/metadata.csv"
     )
     (folder / "images").mkdir()
     for name in ("001.Albatross", "002.Wren"):
         (folder / name).rename(folder / "images" / name)
     found = load(root)
     assert found.sha256() == expected
-    assert found.warnings[1] == f"{root}: took the images in {folder}/images"
+    assert found.warnings[1] == f"{root}: using the images in {folder}/images"
     # The root is one folder too deep: the list is above it.
     found = load(folder / "images")
     assert found.sha256() == expected
     assert found.warnings[0] == (
-        f"{folder}/images does not contain metadata.csv itself; took {folder}/metadata.csv"
+        f"{folder}/images does not contain metadata.csv itself; using {folder}/metadata.csv"
     )
 
 

@@ -254,7 +254,7 @@ def test_one_tower_alone_is_an_error_with_a_command(
     kind.from_pretrained(small_clip, config=config).save_pretrained(folder)
     message = message_of(folder)
     assert message.startswith(
-        f"model {folder} holds only the {tower} tower of a CLIP; join the {other} tower"
+        f"model {folder} holds only the {tower} tower of a CLIP; add the {other} tower"
     )
     assert message.endswith(f", and name {folder}-joined")
     run_offered(message, BASE_MODEL=str(small_clip))
@@ -272,7 +272,7 @@ def test_the_weights_of_one_tower_are_named(folder, weights):
     vision = {name: t for name, t in weights.items() if name.startswith("vision_model.")}
     save_file(vision, folder / "model.safetensors")
     assert message_of(folder).startswith(
-        f"model {folder} holds only the image tower of a CLIP; join the text tower that it was "
+        f"model {folder} holds only the image tower of a CLIP; add the text tower that it was "
     )
 
 

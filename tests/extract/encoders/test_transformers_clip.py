@@ -465,7 +465,7 @@ def test_a_model_in_the_local_hub_cache_needs_no_hub(snapshot, tmp_path, variabl
 def test_a_model_that_may_not_be_downloaded_names_the_variable(tmp_path, variable):
     assert locate_without_hub(tmp_path, **{variable: "1"}) == (
         "model someone/clip is not a local folder, and the hub's local cache has no copy, and "
-        f"{variable} forbids to download one: unset it, or set HF_HOME to the cache that has it; "
+        f"{variable} prevents downloading one: unset it, or set HF_HOME to the cache that has it; "
         f"or {REMEDY}\n"
     )
 

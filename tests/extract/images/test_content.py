@@ -36,7 +36,7 @@ TEXTS = {
     "Datei nicht verfügbar".encode("cp1252"): TEXT,
     b'<svg xmlns="http://www.w3.org/2000/svg">': "an SVG drawing; convert it to PNG",
     b"version https://git-lfs.github.com/spec/v1\n": (
-        "a pointer of Git LFS; run `git lfs pull` in its repository"
+        "a Git LFS pointer; run `git lfs pull` in its repository"
     ),
 }
 FILES = {

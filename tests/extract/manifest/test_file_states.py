@@ -82,5 +82,5 @@ def test_the_first_changed_batch_is_named(images):
     assert str(error.value) == (
         "rows 70 to 99 (70.png to 99.png): the size or the time of an image file has changed since "
         "the unfinished job encoded it; restore the files and run the same command again to "
-        "resume, or start anew with --overwrite"
+        "resume, or start again with --overwrite"
     )

@@ -31,7 +31,7 @@ def test_finds_archives_in_the_folders_below_and_says_so(tmp_path: Path):
     found = find(tmp_path)
     assert found.names == ("train/0", "val/0")
     assert found.warnings == (
-        f"{tmp_path} contains no .tar files itself; took the 2 in train, val",
+        f"{tmp_path} contains no .tar files itself; using the 2 in train, val",
     )
 
 

@@ -77,7 +77,7 @@ def test_reads_files_as_hugging_face_writes_them(root: Path, jpeg: bytes):
 
 def test_finds_files_in_the_folder_below(root: Path):
     manifest = load(root)
-    assert manifest.warnings == (f"{root} contains no .parquet files itself; took the 4 in data",)
+    assert manifest.warnings == (f"{root} contains no .parquet files itself; using the 4 in data",)
     assert manifest.sha256() == load(root / "data" / "*.parquet").sha256()
 
 

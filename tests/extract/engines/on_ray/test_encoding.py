@@ -42,7 +42,7 @@ def test_an_encoder_of_another_provenance_is_an_error(actor, pixels):
     assert str(caught.value) == (
         f"the encoder on {host} differs from the first one of this job: "
         f'device was "cuda (Z)", now "{device}"; all features of a file must come from one kind of '
-        "device and one set of versions: give Ray nodes that are alike"
+        "device and one set of versions: use Ray nodes of one kind"
     )
 
 
