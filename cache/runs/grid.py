@@ -14,6 +14,7 @@ from clip_cfr.cache.files.atomic import (
     write_and_sync,
     write_error,
 )
+from clip_cfr.cache.files.folder_lock import reserve_folder
 from clip_cfr.cache.runs.encoding import csv_bytes, json_bytes, parse_json
 from clip_cfr.cache.runs.folder import check_writable
 from clip_cfr.cache.runs.grid_contents import (
@@ -25,6 +26,10 @@ from clip_cfr.cache.runs.grid_contents import (
     find_leftovers,
 )
 
+IN_USE = (
+    "another process is fitting the points of this grid; wait until it ends, or name another "
+    "folder with --out"
+)
 OTHER_FOLDER = "name another folder with --out"
 
 
@@ -40,14 +45,16 @@ def make_grid_folder(directory: Path, overwrite: bool) -> None:
     The result of the earlier grid stays until `write_grid` replaces it.
 
     Raises:
-        CacheError: the folder holds something else, or cannot be written.
+        CacheError: the folder holds something else, cannot be written, or is to be overwritten
+            while another process fits the points of its grid.
     """
     check_grid_contents(directory, overwrite)
     check_writable(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if overwrite:
-            set_study_aside(directory)
+            with reserve_folder(directory, IN_USE):
+                set_study_aside(directory)
     except OSError as error:
         raise write_error(directory, error) from error
 

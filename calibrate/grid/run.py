@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+from clip_cfr.cache.files.folder_lock import use_folder
 from clip_cfr.cache.runs.grid import write_grid
 from clip_cfr.calibrate.comparison.result import class_embeddings_source
 from clip_cfr.calibrate.core.settings import Settings
@@ -94,9 +95,10 @@ def run_grid(job: GridJob, *, device: str = "auto", workers: int = 1) -> GridRes
         CalibrationError: the points of the folder have other settings, or the task cannot be used.
     """
     load = partial(load_prepared, job.cache, device, job.plan.methods[0].resident_rows)
-    finished = fit_plan(job.plan, job.url, job.name, load=load, workers=workers)
-    result = make_result(job, finished)
-    write_grid(job.directory, result.to_json(), leaderboard_columns(result))
+    with use_folder(job.directory):
+        finished = fit_plan(job.plan, job.url, job.name, load=load, workers=workers)
+        result = make_result(job, finished)
+        write_grid(job.directory, result.to_json(), leaderboard_columns(result))
     return result
 
 
