@@ -1,10 +1,17 @@
 """How an image becomes the square of pixels that an image tower takes."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+
+# An image whose resized form is more than so many times as long as the crop is cropped first: that
+# of 30,000 x 3 pixels would take gigabytes.
+STRIP_LENGTH = 32
+# Largest support of Pillow's filters (Lanczos), in pixels of the smaller of input and output.
+MAX_SUPPORT = 3
 
 
 @dataclass(frozen=True)
@@ -35,10 +42,31 @@ class Preprocessing:
         """Resize and crop an RGB image; black where the image does not fill the square."""
         if self.shorter_side is None:
             return np.array(image.resize((self.side, self.side), self.resample))
-        image = image.resize(scaled_size(*image.size, self.shorter_side), self.resample)
+        image = self.resize(image, scaled_size(*image.size, self.shorter_side))
         left, top = (self.crop_offset(length) for length in image.size)
         # Pillow fills a crop beyond the border with black, as transformers does.
         return np.array(image.crop((left, top, left + self.side, top + self.side)))
+
+    def resize(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """Resize an image; one that becomes very long is also cropped along its longer side.
+
+        Args:
+            image: the image.
+            size: width and height of the whole image after the resize.
+        """
+        axis = 0 if size[0] > size[1] else 1
+        if size[axis] <= STRIP_LENGTH * self.side:
+            return image.resize(size, self.resample)
+        pixel = image.size[axis] / size[axis]  # length of a pixel of the result
+        start = self.crop_offset(size[axis]) * pixel
+        end = start + self.side * pixel
+        margin = MAX_SUPPORT * max(1, pixel) + 1
+        first = max(0, math.floor(start - margin))
+        last = min(image.size[axis], math.ceil(end + margin))
+        outer, inner, cropped = [0, 0, *image.size], [0, 0, *image.size], list(size)
+        outer[axis::2], inner[axis::2] = (first, last), (start - first, end - first)
+        cropped[axis] = self.side
+        return image.crop(tuple(outer)).resize(tuple(cropped), self.resample, tuple(inner))
 
     def crop_offset(self, length: int) -> int:
         """Return the offset of the centre crop along a side of `length` pixels."""

@@ -10,6 +10,9 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+# A file of this size is no image within the limits of decoding, but may be sparse, and larger than
+# memory.
+MAX_FILE_BYTES = 1 << 30
 # State of a file that does not exist, see `read_file_state`.
 MISSING_FILE = (-1, -1)
 
@@ -45,12 +48,14 @@ class FileSource:
         """Return the bytes of the file of a row.
 
         Raises:
-            OSError: the file cannot be read or is not a regular file.
+            OSError: the file cannot be read, is not a regular file or is too large.
         """
         path = self.root / self.paths[row]
         with open(path, "rb", opener=open_nonblocking) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.EINVAL, "it is a pipe or a device, not a regular file", path)
+            check_size(status.st_size)
             return file.read()
 
     def file_state(self, row: int) -> tuple[int, int]:
@@ -77,6 +82,13 @@ class SelectedImages:
     def file_state(self, row: int) -> tuple[int, int] | None:
         """Return the state of the file of a row, as the other source returns it."""
         return find_file_state(self.images, int(self.indices[row]))
+
+
+def check_size(num_bytes: int) -> None:
+    """Raise OSError if an encoded image is larger than MAX_FILE_BYTES."""
+    if num_bytes > MAX_FILE_BYTES:
+        limit = f"{num_bytes:,} bytes, more than the limit of {MAX_FILE_BYTES:,} for an image"
+        raise OSError(errno.EFBIG, f"it has {limit}")
 
 
 def read_file_state(path: str | Path) -> tuple[int, int]:

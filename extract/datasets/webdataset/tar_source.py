@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32, Int64
 
+from clip_cfr.extract.manifest.image_source import check_size
+
 MAX_OPEN = 8
 
 
@@ -42,6 +44,7 @@ class TarImages:
         if row in self.errors:
             raise OSError(errno.EINVAL, self.errors[row])
         archive, size = int(self.archives[row]), int(self.sizes[row])
+        check_size(size)
         path = self.paths[archive]
         file = open_archive(path, self.states[archive])
         content = os.pread(file.descriptor, size, int(self.offsets[row]))

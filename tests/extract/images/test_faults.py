@@ -67,7 +67,18 @@ def replace_by_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
+def replace_by_sparse_file(path: Path) -> None:
+    """Replace a file by one of 200 GB that takes no space on disk."""
+    path.unlink()
+    path.touch()
+    os.truncate(path, 200 << 30)
+
+
 FAULTS = {
+    "sparse": (
+        replace_by_sparse_file,
+        "it has 214,748,364,800 bytes, more than the limit of 1,073,741,824 for an image",
+    ),
     "read error": (replace_by_failing_file, "Input/output error"),
     "vanished": (Path.unlink, "No such file or directory"),
     "pipe": (replace_by_pipe, "it is a pipe or a device, not a regular file"),

@@ -104,6 +104,36 @@ def test_pixels_of_other_configurations_equal_those_of_the_image_processor(kind,
     )
 
 
+@pytest.mark.parametrize("kind", OTHER_PROCESSORS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (5, 1), (1, 40), (4000, 300)])
+def test_pixels_of_tiny_images_equal_those_of_the_image_processor(kind, size):
+    processor, image = OTHER_PROCESSORS[kind], make_noise(size=size)
+    preprocessing = parse_processor(describe_processor(processor)["configuration"])
+    inputs = processor(images=image, return_tensors="np", input_data_format="channels_last")
+    np.testing.assert_array_equal(
+        normalize(preprocessing, preprocessing.apply(image)), inputs["pixel_values"][0]
+    )
+
+
+@pytest.mark.parametrize("kind", OTHER_PROCESSORS)
+@pytest.mark.parametrize("size", [(2001, 3), (2, 4000), (1, 300), (40_000, 500)])
+def test_pixels_of_strips_are_those_of_the_image_processor(kind, size):
+    """Up to the rounding of the crop's bounds, which is within one of 255 levels."""
+    processor, image = OTHER_PROCESSORS[kind], make_noise(size=size)
+    preprocessing = parse_processor(describe_processor(processor)["configuration"])
+    inputs = processor(images=image, return_tensors="np", input_data_format="channels_last")
+    pixels = normalize(preprocessing, preprocessing.apply(image))
+    level = 1 / 255 / min(preprocessing.std)
+    np.testing.assert_allclose(pixels, inputs["pixel_values"][0], rtol=0, atol=1.01 * level)
+
+
+def test_the_resized_form_of_a_strip_is_only_its_crop():
+    preprocessing = parse_processor(describe_processor(make_processor(336))["configuration"])
+    strip = make_noise(size=(60_000, 3))
+    assert preprocessing.resize(strip, (6_720_000, 336)).size == (336, 336)
+    assert preprocessing.resize(strip.crop((0, 0, 60, 3)), (6720, 336)).size == (6720, 336)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
