@@ -28,6 +28,7 @@ def training_figures(sizes: Sizes, settings: Settings, repeats: list[Repeat]) ->
         "erm_step_seconds": median_of(repeats, "erm_step"),
         "cfr_step_seconds": median_of(repeats, "cfr_step"),
         "cfr_loop_step_seconds": median_of(repeats, "loop_step"),
+        "minibatch_loop_step_ratio": median_ratio(repeats, "minibatch_step", "loop_step"),
         "gemm_fraction": relative_work * median_ratio(repeats, "loop_step_product", "loop_step"),
         "gemm_fraction_stage": relative_work
         * median_ratio(repeats, "cfr_step_product", "cfr_step"),

@@ -12,7 +12,12 @@ from clip_cfr.calibrate.bench.pytorch_loops import (
     ComparableLoops,
     find_comparable_loops,
 )
-from clip_cfr.calibrate.bench.runs import CommandLine, measure_calibrate, measure_large_cache
+from clip_cfr.calibrate.bench.runs import (
+    CommandLine,
+    measure_calibrate,
+    measure_large_cache,
+    measure_small_cache,
+)
 from clip_cfr.calibrate.bench.sizes import Sizes
 from clip_cfr.calibrate.bench.table import FIGURES
 from clip_cfr.calibrate.bench.timing import measure_interleaved
@@ -48,6 +53,8 @@ def bench_train(
         # The commands run before JAX starts in this process and reserves the memory of the GPU.
         message("calibrate, twice")
         result = measure_calibrate(command_line, sizes)
+        message("three seeds of calibrate on a small cache, twice")
+        result |= measure_small_cache(command_line, sizes)
         message("calibrate on a cache of the size of CelebA")
         result |= measure_large_cache(command_line, sizes)
         jax_setup.start("auto")

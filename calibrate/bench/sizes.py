@@ -11,6 +11,7 @@ class Sizes:
 
     Attributes:
         rows: rows of train, val and test for the training times.
+        small_rows: rows of train, val and test for the time of a small data set.
         celeba_rows: rows of train, val and test for the memory of a large data set.
         dim: width of the features.
         embedding: width of the embeddings.
@@ -24,6 +25,7 @@ class Sizes:
     """
 
     rows: Splits
+    small_rows: Splits
     celeba_rows: Splits
     dim: int
     embedding: int
@@ -37,11 +39,13 @@ class Sizes:
 
 
 WATERBIRDS: Splits = (4795, 1199, 5794)
+SMALL: Splits = (657, 300, 1000)
 CELEBA: Splits = (162_770, 19_867, 19_962)
 
 # With the widths of CLIP ViT-L/14.
 FULL = Sizes(
     rows=WATERBIRDS,
+    small_rows=SMALL,
     celeba_rows=CELEBA,
     dim=1024,
     embedding=768,
@@ -56,6 +60,7 @@ FULL = Sizes(
 # Runs all code; the figures mean nothing. Equal sizes, so that fewer programs are compiled.
 QUICK = Sizes(
     rows=(600, 120, 120),
+    small_rows=(600, 120, 120),
     celeba_rows=(600, 120, 120),
     dim=48,
     embedding=32,

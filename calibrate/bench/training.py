@@ -1,7 +1,7 @@
 """Time the training stages in this process: ERM, CFR, and CFR's compiled loop alone."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
 
 import jax
@@ -51,6 +51,17 @@ class TrainingBenchmark:
         """Run the compiled loop on a segment."""
         return train(cfr.make_objective(self.settings), [segment])
 
+    def time_minibatch_pool(self, experiment: Experiment) -> Callable[[], object]:
+        """Return a run of the compiled loop with `--negative-pool minibatch`, as `loop_step`'s."""
+        settings = replace(self.settings, negative_pool="minibatch")
+        segment = self.make_cfr_segment(experiment.with_settings(settings))
+        segment = segment._replace(eval_steps=self.loop_eval_steps())
+        return lambda: train(cfr.make_objective(settings), [segment])
+
+    def loop_eval_steps(self) -> np.ndarray:
+        """Return the evaluation steps of one of the segments that the loop is timed in."""
+        return evaluation_steps(self.sizes.steps // self.sizes.loop_segments, 1)
+
     def measure(self) -> Repeat:
         """Return the seconds per step of both stages and of CFR's loop, and of matrix products.
 
@@ -72,8 +83,9 @@ class TrainingBenchmark:
         yield "erm_step", 1, lambda: experiment.erm.last
         yield "cfr_step", 1, lambda: fit("cfr", experiment).history["loss"]
         segment = self.make_cfr_segment(experiment)
-        part = segment._replace(eval_steps=evaluation_steps(sizes.steps // sizes.loop_segments, 1))
+        part = segment._replace(eval_steps=self.loop_eval_steps())
         yield "loop_step", sizes.loop_segments, lambda: self.train_segment(part)
+        yield "minibatch_step", sizes.loop_segments, self.time_minibatch_pool(experiment)
         evaluated = segment._replace(
             eval_steps=evaluation_steps(sizes.steps, sizes.many_evaluations)
         )

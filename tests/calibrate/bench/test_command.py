@@ -41,8 +41,9 @@ def test_figures_are_consistent_with_each_other(done):
 
 
 def test_progress_goes_to_standard_error(done):
-    assert done.stderr.splitlines()[:2] == [
+    assert done.stderr.splitlines()[:3] == [
         "measuring calibrate, twice",
+        "measuring three seeds of calibrate on a small cache, twice",
         "measuring calibrate on a cache of the size of CelebA",
     ]
 

@@ -18,6 +18,7 @@ REPEATS = [
         "cfr_step_product": 0.03 * slow,
         "loop_step": 5e-3 * slow,
         "loop_step_product": 0.01 * slow,
+        "minibatch_step": 3e-3 * slow,
         "evaluated_step": 5.49e-3 * slow,
         "pytorch_loop": 0.1 * slow,
     }
@@ -55,6 +56,7 @@ def test_fractions_do_not_depend_on_the_speed_of_the_machine():
     assert found["gemm_gflops"] == pytest.approx(rate / 2 / 1e9)
     assert found["gemm_fraction"] == pytest.approx(STEP_FLOPS / 5e-3 / (2 * rate))
     assert found["gemm_fraction_stage"] == pytest.approx(STEP_FLOPS / 6e-3 / (rate / 1.5))
+    assert found["minibatch_loop_step_ratio"] == pytest.approx(0.6)
     assert found["cfr_step_seconds"] == 12e-3
     assert found["erm_step_seconds"] == 2e-3
 
