@@ -33,7 +33,7 @@ class OpenTask:
 
 
 def start_jax(device: str, reporter: ProgressReporter) -> str:
-    """Set up JAX and return its platform."""
+    """Set up JAX for a device, report how stages will run, and return the platform."""
     platform = jax_setup.start(device)
     order = "one after the other" if platform == "cpu" else "at once as far as memory allows"
     reporter.message(f"on {platform}: stages of training run {order}")

@@ -78,6 +78,7 @@ def _check_rows(rows: Rows, texts: Texts) -> None:
 
 
 def _check_range(field: str, values: np.ndarray, length: int) -> None:
+    """Raise FieldError unless all values are in 0 to `length` - 1."""
     _require(field, (values >= 0) & (values < length), f"a value from 0 to {length - 1}", values)
 
 

@@ -139,7 +139,7 @@ def join_rows(parts: Sequence[Rows]) -> Rows:
 
 
 def merge_provenance(out: Path, shards: Sequence[ShardFile]) -> dict[str, Any]:
-    """Return the provenance of the first shard, with a list of all shards in `merged`."""
+    """Return the provenance that all shards share, the current time, and the list `merged`."""
     differences = find_differences(shards)
     entries = [
         _describe_shard(out, shard, {key: values[i] for key, values in differences.items()})

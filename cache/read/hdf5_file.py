@@ -171,6 +171,7 @@ def read_content_digest(file: h5py.File) -> str:
 
 
 def _check_signature(path: Path) -> None:
+    """Raise CacheError if a path is not a file that begins with the signature of HDF5."""
     if path.is_dir():
         raise CacheError(f"{path}: expected a cache file, found {_describe_folder(path)}")
     if path.suffix in (".partial", ".journal"):

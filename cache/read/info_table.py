@@ -48,7 +48,7 @@ def _describe_head(head: dict[str, Any]) -> str:
 
 
 def _groups_table(info: dict[str, Any]) -> Table:
-    """Return the number of rows of each group in each split."""
+    """Return a table with the number of rows of each group and split, and totals."""
     splits = info["splits"]
     table = Table(title="rows")
     for name in ("class", "attribute"):

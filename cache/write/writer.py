@@ -165,6 +165,7 @@ def _read_blocks(array: ArraySource, length: int) -> Iterator[tuple[int, np.ndar
 
 
 def _write_field(file: h5py.File, name: str, array: np.ndarray) -> None:
+    """Write an array with checksums of its chunks and its SHA-256."""
     # HDF5 can neither chunk nor checksum a scalar or an empty array; its SHA-256 remains.
     chunked = {"chunks": True, "fletcher32": True} if array.ndim and array.size else {}
     data = file.create_dataset(name, data=array, **chunked)

@@ -27,7 +27,7 @@ class Tally:
             return self.hits / self.counts
 
     def merged(self, cells: Int[np.ndarray, " groups"], num_cells: int) -> "Tally":
-        """Return the tally of cells, each of which joins one or more groups."""
+        """Sum the tally over groups; `cells` has the index of the cell that each group is in."""
         members = np.eye(num_cells)[cells]
         return Tally(self.hits @ members, self.counts @ members)
 

@@ -180,6 +180,7 @@ class GridResult:
 
     @classmethod
     def _parse(cls, data: Mapping[str, Any]) -> "GridResult":
+        """Return the result in the contents of `grid.json`, of this or an earlier version."""
         method, study = data["method"], data["study"]
         return cls(
             cache=data["cache"],

@@ -149,7 +149,7 @@ def release_dead_trials(study: Study) -> None:
 
 
 def abandon_trial(study: Study, number: int) -> None:
-    """End a trial without a result, so that its point is free again."""
+    """Mark an unfinished trial as failed, so that its point is free again."""
     study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 

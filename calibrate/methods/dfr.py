@@ -68,7 +68,7 @@ class LinearClassifier:
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise CalibrationError if the validation split cannot be balanced and halved."""
+    """Raise CalibrationError if a validation group has one row, or only one class has rows."""
     check_groups(task)
 
 
@@ -76,7 +76,7 @@ def fit(experiment: Experiment) -> Fitted:
     """Fit the averaged classifier.
 
     Raises:
-        CalibrationError: the validation split cannot be balanced and halved.
+        CalibrationError: a validation group has one row, or only one class has validation rows.
     """
     task, rng = experiment.task, experiment.rng("dfr")
     check_groups(task)
@@ -97,7 +97,7 @@ def fit(experiment: Experiment) -> Fitted:
 
 
 def check_groups(task: Task) -> None:
-    """Raise CalibrationError if the validation split cannot be balanced and halved."""
+    """Raise CalibrationError if a validation group has one row, or only one class has rows."""
     counts = task.group_counts("val")
     names = ["({}, {})".format(*task.group_name(each)) for each in np.flatnonzero(counts == 1)]
     if names:

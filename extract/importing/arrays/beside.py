@@ -34,7 +34,7 @@ def find_columns(arrays: Mapping[str, ArraySource], name: str) -> dict[str, Arra
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return the group and the last part of a name."""
+    """Split an array's name, such as `train.labels`, into its group and its last part."""
     *group, last = SEPARATOR.split(name)
     return "".join(group), last
 
