@@ -20,7 +20,7 @@ from clip_cfr.extract.engines.local import LocalEngine
 from clip_cfr.extract.equal_classes import warn_of_equal_classes
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.image_warnings import ImageWarnings
-from clip_cfr.extract.images.bit_depth import measure_bit_depth
+from clip_cfr.extract.images.bit_depth import choose_decoding
 from clip_cfr.extract.images.decode import without_remedy
 from clip_cfr.extract.images.settings import FULL_BIT_DEPTH, DecodeSettings
 from clip_cfr.extract.manifest.file_states import check_files_unchanged, digest_file_states
@@ -109,7 +109,7 @@ def extract_manifest(
     batch_size = (
         options.batch_size or unfinished.get("batch_size") or engine.choose_batch_size(model)
     )
-    decoding = choose_decoding(manifest, options, unfinished)
+    decoding = choose_decoding(manifest.images, manifest.rows.ids, options, unfinished)
     # A shard records the digest of the whole manifest, so that merge can compare shards.
     provenance = describe_job(manifest, model, options, batch_size, decoding)
     if unfinished:
@@ -128,23 +128,6 @@ def extract_manifest(
         reporter=reporter or SilentReporter(),
     )
     return run_job(job)
-
-
-def choose_decoding(
-    manifest: Manifest, options: ExtractOptions, unfinished: dict[str, Any]
-) -> DecodeSettings:
-    """Return the settings of decoding; one that is open comes from the unfinished job.
-
-    Args:
-        manifest: all rows, also of the other shards, which must have the same settings.
-        unfinished: the unfinished job in the journal, empty if there is none.
-    """
-    bit_depth = options.bit_depth
-    if bit_depth in (None, "auto") and unfinished:
-        bit_depth = unfinished.get("bit_depth", FULL_BIT_DEPTH)
-    if bit_depth == "auto":
-        bit_depth = measure_bit_depth(manifest.images, manifest.rows.ids, options.max_pixels)
-    return DecodeSettings(options.max_pixels, bit_depth or FULL_BIT_DEPTH)
 
 
 def describe_job(
@@ -239,6 +222,10 @@ def report_start(job: ExtractionJob) -> None:
         f"{len(job.manifest.rows):,} images of {job.manifest.dataset}: {provenance['model']} in "
         f"{provenance['compute_dtype']} on {provenance['device']}, in batches of {job.batch_size}"
     )
+    if job.options.bit_depth == "auto":
+        job.reporter.message(
+            f"--bit-depth auto: the values of 16-bit images use {job.decoding.bit_depth} bits"
+        )
 
 
 def make_writer(job: ExtractionJob) -> ResumableWriter:

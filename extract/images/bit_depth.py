@@ -1,16 +1,40 @@
 """Measure how many bits the pixels of 16-bit images use."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.notes import NoteKind
 from clip_cfr.extract.images.read import read_decoded
 from clip_cfr.extract.images.settings import FULL_BIT_DEPTH, DecodeSettings
 from clip_cfr.extract.manifest.image_source import ImageSource
+from clip_cfr.extract.options import ExtractOptions
 
 SAMPLE_SIZE = 64
 # Bit depths of cameras, scanners and detectors.
 COMMON_BIT_DEPTHS = (8, 10, 12, 14, FULL_BIT_DEPTH)
+
+
+def choose_decoding(
+    images: ImageSource,
+    names: Sequence[str],
+    options: ExtractOptions,
+    unfinished: Mapping[str, Any],
+) -> DecodeSettings:
+    """Return the settings of decoding; one that is open comes from the unfinished job.
+
+    Args:
+        images: all images, also of the other shards, which must be decoded alike.
+        names: name of each row.
+        options: options of the extraction.
+        unfinished: the unfinished job in the journal, empty if there is none.
+    """
+    bit_depth = options.bit_depth
+    if bit_depth in (None, "auto") and unfinished:
+        bit_depth = unfinished.get("bit_depth", FULL_BIT_DEPTH)
+    if bit_depth == "auto":
+        bit_depth = measure_bit_depth(images, names, options.max_pixels)
+    return DecodeSettings(options.max_pixels, bit_depth or FULL_BIT_DEPTH)
 
 
 def measure_bit_depth(images: ImageSource, names: Sequence[str], max_pixels: int) -> int:
