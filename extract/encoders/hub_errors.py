@@ -37,8 +37,8 @@ def explain_hub_error(error: OSError | ValueError) -> str:
         return f"the hub's cache{where} cannot be written: {error.strerror}; see HF_HOME"
     if is_offline_mode():
         return (
-            f"the hub's local cache has no copy, and {offline_variable()} forbids to download one: "
-            f"unset it, or set HF_HOME to the cache that has it; or {REMEDY}"
+            f"the hub's local cache has no copy, and {offline_variable()} prevents downloading "
+            f"one: unset it, or set HF_HOME to the cache that has it; or {REMEDY}"
         )
     return f"the Hugging Face hub cannot be reached and its local cache has no copy; {REMEDY}"
 

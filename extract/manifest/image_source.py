@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-# A file of this size is no image within the limits of decoding, but may be sparse, and larger than
+# No image within the limits of decoding is this large, but a sparse file may be, and exceed the
 # memory.
 MAX_FILE_BYTES = 1 << 30
 # State of a file that does not exist, see `read_file_state`.

@@ -28,7 +28,7 @@ def parse_class_names(text: str) -> tuple[str, ...] | dict[str, str]:
 
     Raises:
         OptionError: some, but not all entries have the form `old=new`; a name occurs twice; or
-            there is one name, which is no file.
+            there is one name, which is not a file.
         ExtractError: the file cannot be read.
     """
     if text.startswith("@") or ("," not in text and "=" not in text and Path(text).is_file()):

@@ -122,7 +122,7 @@ class Table:
         if name is None:
             nameless = all(map(is_placeholder, self.columns))
             found = f"found the columns {', '.join(self.columns)}" + (
-                ", because its first row is no header" if nameless else ""
+                ", because its first row is not a header" if nameless else ""
             )
             raise ExtractError(
                 f"{self.path} has no column {role.name}, {found}; "

@@ -155,7 +155,7 @@ def test_a_file_without_a_header_that_is_ambiguous_says_so(path: Path):
         table.column(LABEL)
     assert str(error.value) == (
         f"{path} has no column label, found the columns column 1, column 2, column 3, column 4, "
-        "because its first row is no header; name the one to take with --columns label=COLUMN"
+        "because its first row is not a header; name the one to take with --columns label=COLUMN"
     )
 
 
