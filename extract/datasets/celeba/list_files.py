@@ -3,7 +3,7 @@
 `list_attr_celeba.txt` starts with a line that holds the number of rows, has a header without a name
 for the column of images, and separates fields by white space. Kaggle's .csv files have commas and a
 complete header. Other .csv files have the white space of the first kind, with either header.
-`list_eval_partition.txt` has no header.
+`list_eval_partition.txt` has no header; nor have some copies of it with commas.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from clip_cfr.extract.datasets.tables.table import Table, make_table
 from clip_cfr.extract.datasets.tables.text import read_text
 from clip_cfr.extract.errors import ExtractError
 
+SEPARATORS = ",;\t"
 # Each line with its number, counted from 1.
 Lines = list[tuple[int, str]]
 
@@ -33,12 +34,15 @@ def read_list(
             fields, or the number of rows is not that of the first line.
     """
     lines = split_lines(read_text(path))
-    if not lines or any(separator in lines[0][1] for separator in ",;\t"):
+    separator = next((each for each in SEPARATORS if lines and each in lines[0][1]), None)
+    is_bare = bool(default_header) and lacks_header(lines, separator)
+    if not lines or (separator and not is_bare):
         return read_table(path, columns)
     if lines[0][1].strip().isdecimal():
         check_row_count(path, int(lines.pop(0)[1]), len(lines) - 1)
-    header = default_header if lacks_header(lines) else lines.pop(0)[1].split()
-    rows = ((number, line.split()) for number, line in lines)
+        is_bare = lacks_header(lines, separator)
+    header = default_header if is_bare else lines.pop(0)[1].split()
+    rows = ((number, line.split(separator)) for number, line in lines)
     return assign_columns(make_table(path, complete_header(header, lines), rows), columns or {})
 
 
@@ -56,9 +60,14 @@ def check_row_count(path: Path, expected: int, found: int) -> None:
         )
 
 
-def lacks_header(lines: Lines) -> bool:
-    """Return whether the first line holds values. Values end with a number, headers do not."""
-    return bool(lines) and lines[0][1].split()[-1].lstrip("-").isdecimal()
+def lacks_header(lines: Lines, separator: str | None) -> bool:
+    """Return whether the first line holds values. Values end with a number, headers do not.
+
+    Args:
+        lines: the lines of a list.
+        separator: what separates its fields; None for white space.
+    """
+    return bool(lines) and lines[0][1].split(separator)[-1].strip().lstrip("-").isdecimal()
 
 
 def complete_header(header: Sequence[str], lines: Lines) -> list[str]:

@@ -33,9 +33,8 @@ def find_file(
 def require_folder(root: Path, expected: str) -> None:
     """Raise ExtractError if the root is not a folder. `expected` describes its content."""
     if not root.is_dir():
-        raise ExtractError(
-            f"{root} is not an existing folder; set --root to a folder that contains {expected}"
-        )
+        found = "is a file and not a folder" if root.exists() else "is not an existing folder"
+        raise ExtractError(f"{root} {found}; set --root to a folder that contains {expected}")
 
 
 def find_first_file(root: Path, candidates: Iterable[str]) -> Path | None:

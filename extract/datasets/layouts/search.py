@@ -17,6 +17,7 @@ from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 
 SAMPLE_SIZE = 8
+ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".7z")
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,10 @@ def find_published_file(tree: FolderTree, candidates: Sequence[str], expected: s
     found = search_file(tree, candidates)
     if found is None:
         names = dict.fromkeys(Path(each).name for each in candidates)
+        archive = find_archive(tree)
         raise ExtractError(
             f"{tree.root} contains none of {', '.join(names)}; "
+            f"{f'unpack {archive}, or ' if archive else ''}"
             f"set --root to a folder that contains {expected}"
         )
     return found
@@ -89,7 +92,15 @@ def search_file(tree: FolderTree, candidates: Sequence[str]) -> Found | None:
     found = find_below(tree, names) or find_above(tree, names)
     if found is None:
         return None
+    if found.parent == tree.root:
+        return Found(found)
     return Found(found, (f"{tree.root} does not contain {found.name} itself; using {found}",))
+
+
+def find_archive(tree: FolderTree) -> Path | None:
+    """Return the first archive in the root, or None."""
+    root = next(tree.levels())[0]
+    return next((tree.root / name for name in root.files if name.endswith(ARCHIVE_ENDINGS)), None)
 
 
 def find_below(tree: FolderTree, names: Sequence[str]) -> Path | None:

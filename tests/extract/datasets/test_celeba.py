@@ -87,6 +87,20 @@ def write_pandas(folder: Path) -> None:
         path.write_text(path.read_text().removeprefix("image_id"))
 
 
+def write_bare_partitions(folder: Path) -> None:
+    """Write a list of partitions with commas and without a header."""
+    write_separated(folder, ",", "\n")
+    path = folder / "list_eval_partition.csv"
+    path.write_text(path.read_text().partition("\n")[2])
+
+
+def write_capitals(folder: Path) -> None:
+    """Write Kaggle's lists under names in another case."""
+    write_separated(folder, ",", "\n")
+    for name in ("list_attr_celeba.csv", "list_eval_partition.csv"):
+        (folder / name).rename(folder / name.replace("celeba", "CelebA").replace("list", "List"))
+
+
 def write_pandas_index(folder: Path) -> None:
     """Write the lists with a column that counts the rows in front."""
     write_separated(folder, ",", "\n")
@@ -132,6 +146,8 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "group dro": write_group_dro,
     "semicolons": lambda folder: write_separated(folder, ";", "\n"),
     "pandas": write_pandas,
+    "partitions without a header": write_bare_partitions,
+    "names in capitals": write_capitals,
     "pandas with an index": write_pandas_index,
     "jtt": write_merged,
     "attributes with splits": lambda folder: write_with_splits(
@@ -161,6 +177,7 @@ def test_reads_every_layout(root: Path, layout: str, jpeg: bytes):
     assert manifest.rows.attributes.tolist() == [0, 1, 0, 1, 1]
     assert manifest.rows.splits.tolist() == [0, 0, 1, 2, 0]
     assert manifest.images.read(4) == jpeg
+    assert not [warning for warning in manifest.warnings if "published counts" not in warning]
 
 
 def test_the_default_attributes_have_names_and_prompts(root: Path):

@@ -183,3 +183,19 @@ def test_describes_the_expected_content_of_a_missing_root(tmp_path: Path):
     assert load_error(tmp_path / "none") == (
         f"ROOT is not an existing folder; set --root to a folder that contains {EXPECTED}"
     )
+
+
+def test_names_an_archive_that_is_not_unpacked(tmp_path: Path):
+    (tmp_path / "waterbird_complete95_forest2water2.tar.gz").touch()
+    assert load_error(tmp_path) == (
+        "ROOT contains none of metadata.csv, metadata_waterbirds.csv; unpack "
+        "ROOT/waterbird_complete95_forest2water2.tar.gz, or set --root to a folder that contains "
+        f"{EXPECTED}"
+    )
+
+
+def test_says_that_a_root_is_a_file(tmp_path: Path):
+    (tmp_path / "list.csv").touch()
+    assert load_error(tmp_path / "list.csv") == (
+        f"ROOT is a file and not a folder; set --root to a folder that contains {EXPECTED}"
+    )
