@@ -7,6 +7,7 @@ Files whose paths are equal up to the first dot of the name are one sample, as i
 import os
 import sys
 import tarfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -143,8 +144,10 @@ def peek_fields(path: Path, fields: TextFields) -> dict[str, str]:
     """Return the fields of the first samples of an archive, with the first value of each."""
     with open_tar(path) as tar:
         index = OpenIndex(path, tar, fields)
-        for member in islice(iterate_members(path, tar), PEEKED_MEMBERS):
-            add_member(index, member)
+        # Damage is reported when the archive is indexed, if it is not skipped there.
+        with suppress(DamagedTarError):
+            for member in islice(iterate_members(path, tar), PEEKED_MEMBERS):
+                add_member(index, member)
     found: dict[str, str] = {}
     for sample in index.samples.values():
         found = sample.fields | found

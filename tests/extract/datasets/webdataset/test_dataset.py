@@ -1,3 +1,4 @@
+import io
 import pickle
 import tarfile
 from functools import partial
@@ -255,3 +256,33 @@ def test_the_digest_covers_the_archives(root: Path, jpeg: bytes):
     members = make_samples(jpeg, 6, 6)
     write_tar(root / "00002.tar", [(members[0][0], jpeg + b"other image"), *members[1:]])
     assert len({before, renamed, load(root).sha256()}) == 3
+
+
+def test_damage_near_the_start_of_the_first_archive_is_left_out_on_demand(root: Path):
+    path = root / "00000.tar"
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"000004.jpg") + 600])
+    assert load_error(root).startswith("ROOT/00000.tar is truncated or damaged after 13 members (")
+    manifest = load(root, skip_missing=True)
+    assert manifest.rows.ids == tuple(f"{number:06d}" for number in (*range(4), *range(6, 12)))
+    assert manifest.warnings[0].startswith(f"{path} is truncated or damaged after 13 members (")
+
+
+def test_an_image_above_the_limit_of_size_is_not_read(tmp_path: Path, jpeg: bytes):
+    """Its bytes take no space on disk."""
+    header = tarfile.TarInfo("000000.jpg")
+    header.size = 200 << 30
+    path = tmp_path / "0.tar"
+    path.write_bytes(header.tobuf(tarfile.GNU_FORMAT))
+    with path.open("r+b") as file:
+        file.truncate(512 + header.size)
+        file.seek(0, 2)
+        with tarfile.open(fileobj=file, mode="w") as tar:
+            for name, content in (("000000.cls", b"a"), ("000001.cls", b"b"), ("000001.jpg", jpeg)):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    images = load(tmp_path).images
+    assert images.read(1) == jpeg
+    with pytest.raises(OSError, match="it has 214,748,364,800 bytes, more than the limit of 1,07"):
+        images.read(0)
