@@ -1,6 +1,7 @@
 """Check that shards were made with the same settings, up to rounding."""
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,15 @@ from clip_cfr.cache.merge.shard_files import ShardFile
 ROUNDING = ("device", "versions", "batch_size", "compile", "channels_last")
 # Names of the model. They may be folders of one machine, so equal digests of the weights suffice.
 MODEL_NAMES = ("model", "revision")
+# Entries that an option of extract sets.
+OPTIONS = {
+    "bit_depth": "--bit-depth",
+    "compute_dtype": "--dtype",
+    "limit": "--limit",
+    "model": "--model",
+    "revision": "--revision",
+    "templates": "--templates",
+}
 # Entries about the rows or the run of one shard.
 PER_SHARD = ("created", SHARD_KEY, "batch_size_halved")
 # Largest difference between embeddings of the same prompts on two machines. Other prompts or
@@ -101,12 +111,23 @@ class ShardPair:
     first: ShardFile
 
     def fail(
-        self, field: str, found: object, expected: object, remedy: str = SAME_SETTINGS
+        self,
+        field: str,
+        found: object,
+        expected: object,
+        remedy: str = SAME_SETTINGS,
+        option: str = "",
     ) -> NoReturn:
-        """Raise a CacheError about a field in which the shard differs from the first one."""
+        """Raise a CacheError about a field in which the shard differs from the first one.
+
+        Args:
+            remedy: phrase that says what to do.
+            option: option of `extract`, with its value, that makes the field equal; may be empty.
+        """
+        options = " ".join(filter(None, [self.shard.shard.option, option, "--overwrite"]))
         raise CacheError(
             f"{self.shard.path}: {field}: expected {expected} as in {self.first.path}, found "
-            f"{found}; {remedy}, with {self.shard.shard.option} --overwrite"
+            f"{found}; {remedy}, with {options}"
         )
 
     def check_equal(self, field: str, found: object, expected: object) -> None:
@@ -149,7 +170,15 @@ def _check_provenance(pair: ShardPair) -> None:
     for key in sorted(found.keys() | expected.keys()):
         values = found.get(key, NOT_SET), expected.get(key, NOT_SET)
         if values[0] != values[1] and not (key in MODEL_NAMES and same_weights):
-            pair.fail(f"provenance, {key}", *map(json.dumps, values))
+            shown = map(json.dumps, values)
+            pair.fail(f"provenance, {key}", *shown, option=_option_of(key, values[1]))
+
+
+def _option_of(key: str, value: Any) -> str:
+    """Return the option of `extract` that gives an entry a value; empty if there is none."""
+    if key not in OPTIONS or value in (None, NOT_SET):
+        return ""
+    return f"{OPTIONS[key]} {shlex.quote(str(value))}"
 
 
 def _relevant_entries(provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class Settings:
         within=COUNT,
     )
     negative_pool: int | str = option(
-        "256",
+        256,
         "Rows that the rns negatives come from: a number of training rows drawn in each step, of "
         "which an anchor takes num-negatives; or minibatch, all rows of other classes in the "
         "training minibatch, weighted to count as num-negatives, which is faster",
@@ -264,8 +264,9 @@ class Settings:
         for each in fields(self):
             check_value(each.name, getattr(self, each.name), each.metadata)
         check_calibration_size(self.calibration_size)
+        object.__setattr__(self, "nns_pool", str(self.nns_pool))
+        object.__setattr__(self, "negative_pool", to_number(self.negative_pool))
         for name in POOL_WORDS:
-            object.__setattr__(self, name, str(getattr(self, name)))
             pool_rows(self, name)
 
 
@@ -296,6 +297,11 @@ def check_calibration_size(size: float | None) -> None:
         )
 
 
+def to_number(value: int | str) -> int | str:
+    """Return decimal digits as an integer, anything else as it is."""
+    return int(value) if str(value).isdecimal() else value
+
+
 def pool_rows(settings: Settings, name: str) -> int | None:
     """Return the number of rows of a pool; None if the setting is a word.
 
@@ -305,7 +311,7 @@ def pool_rows(settings: Settings, name: str) -> int | None:
     Raises:
         SettingsError: it is neither a number of rows nor one of the words of `POOL_WORDS`.
     """
-    value = getattr(settings, name)
+    value = str(getattr(settings, name))
     if value in POOL_WORDS[name]:
         return None
     if value.isdecimal() and 0 < int(value) <= MAX_COUNT:

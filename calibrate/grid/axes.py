@@ -173,8 +173,16 @@ def parse_value(name: str, text: str, fixed: Settings) -> Value:
         value = click.types.convert_type(value_type(FIELDS[name])).convert(text, None, None)
     except click.BadParameter as error:
         raise SettingsError(error.message) from error
-    replace(fixed, **{name: value})  # Settings validates its fields.
-    return value
+    return validate_value(name, value, fixed)
+
+
+def validate_value(name: str, value: Value, fixed: Settings) -> Value:
+    """Return a value as `Settings` stores it.
+
+    Raises:
+        SettingsError: the value is out of range.
+    """
+    return getattr(replace(fixed, **{name: value}), name)
 
 
 def convert_value(name: str, value: Any, fixed: Settings) -> Value:
@@ -191,8 +199,7 @@ def convert_value(name: str, value: Any, fixed: Settings) -> Value:
         value = str(value)
     if type(value) is not expected and not (value is None and FIELDS[name].default is None):
         raise SettingsError(f"{name} is {value!r}, expected {expected.__name__}")
-    replace(fixed, **{name: value})  # Settings validates its fields.
-    return value
+    return validate_value(name, value, fixed)
 
 
 def format_settings(values: Mapping[str, Value]) -> str:

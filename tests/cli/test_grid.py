@@ -230,10 +230,10 @@ class TestStudy:
 
     def test_with_other_resident_rows_is_refused(self, finished, cache_file, monkeypatch):
         out, _ = finished
-        monkeypatch.setattr(resident_rows, "count_fitting_rows", lambda *_: 400)
+        monkeypatch.setattr(resident_rows, "count_fitting_rows", lambda *_: 1000)
         arguments = ["--cache", cache_file, *SPACE, *QUICK, "--seeds", 2, "--out", out]
         error = invoke(*arguments, code=1).stderr.splitlines()[-1]
-        assert "the study grid belongs to another grid: hold_rows is None, here 400;" in error
+        assert "the study grid belongs to another grid: hold_rows is None, here 1000;" in error
 
     def test_is_removed_with_overwrite(self, cache_file, tmp_path):
         arguments = ["--cache", cache_file, *QUICK, "--out", tmp_path / "grid", "--json"]

@@ -70,7 +70,7 @@ def test_a_shard_is_refused_if_a_whole_cache_is_expected(shards):
         with pytest.raises(CacheError) as error:
             read(shards[1])
         assert str(error.value) == (
-            f"{shards[1]}: expected a whole cache, found shard 2 of 3 (rows 7 to 14 of 23); join "
+            f"{shards[1]}: expected a whole cache, found shard 2 of 3 (rows 7 to 14 of 23); merge "
             "all 3 shards with merge SHARD... --out FILE.h5"
         )
     assert read_info(shards[1])["shard"]["first_row"] == 7
@@ -119,37 +119,50 @@ def test_a_shard_of_another_count_is_refused(shards, out, tmp_path):
     )
 
 
+# Provenance of the second shard, the beginning of the error, and the options that it names.
 OTHER_MODEL = {"model": "other", "weights_sha256": "00" * 32}
 OTHER_SETTINGS = [
-    (OTHER_MODEL, 'provenance, model: expected "tiny" as in {first}, found "other"'),
+    (
+        OTHER_MODEL,
+        'provenance, model: expected "tiny" as in {first}, found "other"',
+        "--shard 2/3 --model tiny",
+    ),
     (
         {"weights_sha256": "00"},
         f'provenance, weights_sha256: expected "{"ab" * 32}" as in {{first}}, found "00"',
+        "--shard 2/3",
     ),
     (
         {"compute_dtype": "bfloat16"},
         'provenance, compute_dtype: expected "float32" as in {first}, found "bfloat16"',
+        "--shard 2/3 --dtype float32",
     ),
     (
         {"image_processor": {"class": "P", "configuration": {"size": 336}}},
         "provenance, image_processor.configuration.size: expected 224 as in {first}, found 336",
+        "--shard 2/3",
     ),
     (
         {"manifest_sha256": "00"},
         f"provenance, manifest_sha256: expected {'cd' * 32} as in {{first}}, found 00; the data "
         "set's images, labels or splits, or --limit, changed in between: extract the outdated one "
         "again; if it is this one",
+        "--shard 2/3",
     ),
-    ({"templates": "simple"}, 'provenance, templates: expected "none" as in {first}, found "sim'),
+    (
+        {"templates": "simple"},
+        'provenance, templates: expected "none" as in {first}, found "sim',
+        "--shard 2/3",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("made", "message"), OTHER_SETTINGS)
-def test_a_shard_of_other_settings_is_named(made, message, shards, out, tmp_path):
+@pytest.mark.parametrize(("made", "message", "options"), OTHER_SETTINGS)
+def test_a_shard_of_other_settings_is_named(made, message, options, shards, out, tmp_path):
     write_shard(tmp_path, shard_cache(WHOLE, 2, 3, **made))
     found = error_of(shards, out)
     assert found.startswith(f"{shards[1]}: {message.format(first=shards[0])}")
-    assert found.endswith(AGAIN)
+    assert found.endswith(f", with {options} --overwrite")
 
 
 def test_a_shard_of_other_contents_is_named(shards, out, tmp_path):

@@ -109,9 +109,16 @@ class TestPools:
         ],
     )
     def test_are_a_word_or_a_number_of_rows(self, name, value, rows):
-        settings = Settings(**{name: value})
-        assert pool_rows(settings, name) == rows
-        assert getattr(settings, name) == str(value)
+        assert pool_rows(Settings(**{name: value}), name) == rows
+
+    def test_are_stored_in_one_form(self):
+        """In that of earlier versions, so that their grids can be resumed."""
+        assert Settings(negative_pool="256") == Settings(negative_pool=256) == Settings()
+        assert Settings(nns_pool="64") == Settings(nns_pool=64)
+        assert (Settings(negative_pool="64").negative_pool, Settings(nns_pool=64).nns_pool) == (
+            64,
+            "64",
+        )
 
     @pytest.mark.parametrize("value", ["0", "-3", "some", "", "1.5", str(2**31)])
     @pytest.mark.parametrize(
@@ -184,7 +191,7 @@ class TestPresets:
         ("negative", "rns"),
         ("num_positives", 16),
         ("num_negatives", 16),
-        ("negative_pool", "256"),
+        ("negative_pool", 256),
         ("positive_source", "correct"),
         ("holistic", "cosine"),
         ("holistic_weight", 1),

@@ -78,7 +78,7 @@ def test_what_is_behind_the_end_marker_is_a_warning(path: Path):
     [
         (b"", "PATH is empty, expected a tar archive; download it again"),
         (
-            gzip.compress(b"x"),
+            gzip.compress(b"x", mtime=0),
             "PATH is compressed with gzip, expected an uncompressed tar archive, whose images can "
             "be read in any order; decompress it with: gunzip PATH",
         ),
