@@ -18,7 +18,7 @@ from clip_cfr.extract.datasets.common.binary_rows import read_binary_rows
 from clip_cfr.extract.datasets.common.find_files import find_first_file, require_folder
 from clip_cfr.extract.datasets.common.find_list import read_given_list
 from clip_cfr.extract.datasets.common.folders import is_image_name, list_folder
-from clip_cfr.extract.datasets.common.image_paths import locate_images
+from clip_cfr.extract.datasets.common.image_paths import locate_images, use_slashes
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.published_counts import compare_counts, count_groups
 from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED
@@ -111,7 +111,7 @@ def read_metadata_rows(
     Published metadata files contain absolute paths of another machine. Only the part after the
     name of the data set's folder is used, relative to `folder`.
     """
-    values = [value.rpartition(f"{FOLDER}/")[2] for value in table.column(FILENAME)]
+    values = [use_slashes(value).rpartition(f"{FOLDER}/")[2] for value in table.column(FILENAME)]
     images = locate_images(folder, table, values, skip_missing=skip_missing)
     table.require_unique("image", images.paths)
     return read_binary_rows(table, images.paths), images.warnings

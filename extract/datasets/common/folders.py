@@ -13,7 +13,7 @@ from clip_cfr.extract.errors import ExtractError
 IMAGE_ENDINGS = frozenset(
     (
         *("jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "dib", "webp", "tif", "tiff", "ppm"),
-        *("pgm", "pnm", "jp2", "j2k", "avif", "heic", "heif", "dcm"),
+        *("pgm", "pnm", "jp2", "j2k", "avif", "heic", "heif", "hif", "dcm", "dicom"),
     )
 )
 # Files and folders that operating systems and editors leave beside images.

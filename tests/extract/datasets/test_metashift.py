@@ -56,6 +56,14 @@ def test_reads_the_metadata_file(root: Path, location: str, jpeg: bytes):
     assert load(root / FOLDER).sha256() == manifest.sha256()
 
 
+def test_paths_of_windows_are_taken(root: Path):
+    write_metadata(root / "metadata_metashift.csv")
+    expected = load(root).sha256()
+    path = root / "metadata_metashift.csv"
+    path.write_text(path.read_text().replace("/home", "C:/Users").replace("/", "\\"))
+    assert load(root).sha256() == expected
+
+
 def test_a_given_metadata_file_takes_precedence(root: Path):
     write_metadata(root / "list.csv")
     assert len(load(root, metadata=root / "list.csv").rows) == 3
