@@ -65,7 +65,8 @@ def decode_frame(dataset: "Dataset") -> Shaped[np.ndarray, "height width *channe
     # pydicom's decoders raise RuntimeError, NotImplementedError, AttributeError and others.
     except Exception as error:
         syntax = getattr(dataset.file_meta.get("TransferSyntaxUID"), "name", "unknown")
-        reason = str(error).partition("\n")[0]
+        # pydicom names the packages that it lacks in further lines.
+        reason = " ".join(str(error).split())
         remedy = (
             "; install the decoder of pydicom that it names, or decompress the file, for example "
             "with `gdcmconv --raw`"

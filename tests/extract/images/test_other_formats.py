@@ -161,6 +161,38 @@ def test_a_damaged_file_is_named(kind):
     assert str(caught.value).endswith(REMEDY)
 
 
+def compress(raw: bytes, syntax: str, content: bytes) -> bytes:
+    """Return a DICOM file whose pixels are one compressed frame of a transfer syntax."""
+    dataset = pydicom.dcmread(io.BytesIO(raw))
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PixelData = pydicom.encaps.encapsulate([content])
+    dataset["PixelData"].is_undefined_length = True
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def test_compressed_values_are_decoded():
+    frame = encode(Image.fromarray(VALUES.astype(np.uint16)), "JPEG2000", no_jp2=True)
+    plain = encode_dicom(VALUES, bits=16, WindowCenter=1500, WindowWidth=1000)
+    pixels, _ = decode_grey(compress(plain, pydicom.uid.JPEG2000Lossless, frame))
+    np.testing.assert_array_equal(pixels, decode_grey(plain)[0])
+
+
+def test_the_missing_decoder_of_a_compression_is_named():
+    raw = compress(encode_dicom(VALUES), pydicom.uid.JPEGLSLossless, b"\xff\xd8\xff\xf7abcd")
+    with pytest.raises(ExtractError) as caught:
+        decode(raw, "scan.dcm", SETTINGS)
+    message = str(caught.value)
+    start = "the image cannot be decoded (DICOM of transfer syntax JPEG-LS Lossless Image"
+    assert message.startswith(f"scan.dcm: {start} Compression: ")
+    assert "pylibjpeg" in message
+    assert message.endswith(
+        "; install the decoder of pydicom that it names, or decompress the file, for example with "
+        f"`gdcmconv --raw`); {REMEDY}"
+    )
+
+
 def test_the_limit_of_pixels_holds_for_dicom():
     with pytest.raises(ExtractError) as caught:
         decode(encode_dicom(VALUES), "scan.dcm", DecodeSettings(max_pixels=1000))
