@@ -45,7 +45,8 @@ def match_list(samples: Samples, options: DatasetOptions) -> ListedSamples:
     names = table.column(FILENAME)
     index = index_ids(samples)
     rows = np.array([find_sample(index, name) for name in names], np.int64)
-    warnings = check_missing(samples, table, rows, options)
+    rows, warnings = match_numbers(samples, table, rows)
+    warnings += check_missing(samples, table, rows, options)
     warnings += count_unlisted(samples, table, rows)
     # Archives are read in their order.
     order = np.argsort(np.where(rows == MISSING, len(samples.ids), rows), kind="stable")
@@ -84,6 +85,39 @@ def find_sample(index: Mapping[str, int], name: str) -> int:
     stem = strip_image_ending(path)
     forms = (name, path, stem, compose(path), compose(stem))
     return next((index[form] for form in forms if form in index), MISSING)
+
+
+def match_numbers(
+    samples: Samples, table: Table, rows: Int64[np.ndarray, " n"]
+) -> tuple[Int64[np.ndarray, " n"], tuple[str, ...]]:
+    """Match entries that lack the leading zeros of ids, as spreadsheets drop them.
+
+    Only if all ids are numbers of one length, so that each number is one sample.
+
+    Args:
+        samples: the samples.
+        table: the list.
+        rows: index of the sample of each entry, MISSING if there is none.
+
+    Returns:
+        `rows` with the samples found, and a warning if there are any.
+    """
+    stems = [strip_image_ending(name) for name in samples.ids]
+    if (rows != MISSING).all() or len({len(stem) for stem in stems}) != 1:
+        return rows, ()
+    width, index = len(stems[0]), {stem: row for row, stem in enumerate(stems) if stem.isdecimal()}
+    names = [strip_image_ending(name) for name in table.column(FILENAME)]
+    padded = [name.zfill(width) if name.isdecimal() else "" for name in names]
+    found = np.array([index.get(name, MISSING) for name in padded], np.int64)
+    added = np.flatnonzero((rows == MISSING) & (found != MISSING))
+    if len(index) < len(stems) or not len(added):
+        return rows, ()
+    first = added[0]
+    return np.where(rows == MISSING, found, rows), (
+        f"{table.path}: {len(added):,} of {len(rows):,} entries lack the leading zeros of their "
+        f"samples: row {table.row_numbers[first]} is {names[first]!r}, the sample is "
+        f"{samples.ids[found[first]]!r}",
+    )
 
 
 def check_missing(

@@ -131,6 +131,18 @@ def test_labels_come_from_a_list_by_key(root: Path):
     assert load(root, metadata=Path("list.csv")).sha256() == manifest.sha256()
 
 
+def test_a_list_may_lack_leading_zeros(root: Path):
+    lines = ["7,fox,train", "1,owl,val", "11,fox,test", "000002,owl,test"]
+    (root / "list.csv").write_text("\n".join(["key,label,split", *lines]) + "\n")
+    manifest = load(root, metadata=root / "list.csv")
+    assert manifest.rows.ids == ("000001", "000002", "000007", "000011")
+    assert manifest.rows.labels.tolist() == [1, 1, 0, 0]
+    assert manifest.warnings[0] == (
+        f"{root}/list.csv: 3 of 4 entries lack the leading zeros of their samples: row 2 is '7', "
+        "the sample is '000007'"
+    )
+
+
 def test_entries_without_a_sample_are_refused_or_kept_as_not_valid(root: Path):
     lines = ["gone,fox,train", "000001,owl,val", "000003,owl,test"]
     (root / "list.csv").write_text("\n".join(["key,label,split", *lines]) + "\n")
