@@ -48,7 +48,8 @@ FOLDERS = (
 )
 DEMOGRAPHICS = "CHEXPERT DEMO.xlsx"
 EXPECTED = (
-    f"CheXpert-v1.0-small/ (train.csv, valid.csv, their images and, for race, {DEMOGRAPHICS})"
+    f"CheXpert-v1.0-small/ (train.csv, valid.csv, their images and, for race, {DEMOGRAPHICS}), or "
+    "the folders of all batches"
 )
 FRACTIONS = (0.75, 0.10, 0.15)
 SEXES = ("male", "female")

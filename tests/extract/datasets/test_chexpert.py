@@ -311,7 +311,17 @@ def test_rejects_lists_with_the_same_images(root: Path):
     )
 
 
-EXPECTED = f"{NAME}/ (train.csv, valid.csv, their images and, for race, CHEXPERT DEMO.xlsx)"
+EXPECTED = (
+    f"{NAME}/ (train.csv, valid.csv, their images and, for race, CHEXPERT DEMO.xlsx), or the "
+    "folders of all batches"
+)
+
+
+def test_one_batch_alone_is_refused(root: Path):
+    move_into_batches(root, BATCH_1, BATCH_2, BATCH_3)
+    assert load_error(root / BATCH_2) == (
+        f"ROOT contains none of train.csv; set --root to a folder that contains {EXPECTED}"
+    )
 
 
 def test_names_a_missing_list(root: Path):
