@@ -73,14 +73,14 @@ def make_archive_manifest(dataset: str, samples: Samples, options: DatasetOption
 
 
 def without_filename(options: DatasetOptions) -> DatasetOptions:
-    """Return the options without the column of image names, which is that of the images here."""
+    """Return the options without a column of image names, because archives hold the images."""
     columns = options.columns or {}
     kept = {role: name for role, name in columns.items() if role != FILENAME.name}
     return replace(options, columns=kept)
 
 
 def digest_images(samples: Samples, rows: Int64[np.ndarray, " n"]) -> str:
-    """Return the hex digest of the names of the archives and of where the images are in them."""
+    """Return the hex digest of the names of the archives and the positions of the images."""
     digest = hashlib.sha256("\n".join(samples.archives.names).encode("utf-8", "backslashreplace"))
     kept = rows[rows != MISSING]
     digest.update(rows.astype("<i8").tobytes())

@@ -44,7 +44,7 @@ def find_archives(root: Path, endings: Sequence[str], example: str) -> Archives:
     text = str(root)
     if ADDRESS.match(text):
         raise ExtractError(
-            f"--root {text} is an address, expected files of this machine; download them first"
+            f"--root {text} is a URL, expected files of this machine; download them first"
         )
     if root.is_dir():
         return find_in_folder(root, endings, example)
@@ -81,7 +81,7 @@ def find_in_folder(root: Path, endings: Sequence[str], example: str) -> Archives
 
 
 def walk_folders(root: Path) -> Iterator[Path]:
-    """Yield a folder and those below it, without hidden ones and leftovers of systems."""
+    """Yield a folder and those below it, without hidden ones and those left by a system."""
     for folder, folders, _ in os.walk(root):
         folders[:] = [name for name in folders if not LEFTOVERS.match(name)]
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""The fields of samples as a table, which the readers of labels and splits take."""
+"""The fields of samples as a table, for the readers of labels and splits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -80,7 +80,7 @@ def require_fields(samples: Samples, columns: Mapping[str, str]) -> None:
 def add_archive_splits(table: SampleTable, samples: Samples) -> SampleTable:
     """Return the table with a column of the splits that the names of the archives state, if any.
 
-    A field that states the splits precedes.
+    A field that states the splits takes precedence.
     """
     splits = read_split_names(samples.archives.names)
     if splits is None or SPLIT.name in table.assigned or find_split_column(table):
@@ -94,7 +94,7 @@ def add_archive_splits(table: SampleTable, samples: Samples) -> SampleTable:
 
 
 def drop_unused(table: SampleTable) -> SampleTable:
-    """Return the table without the columns that no role would take."""
+    """Return the table without the columns that cannot have any role."""
     used = {ID_COLUMN, *find_renamings(table, LABEL, table.find_candidates(LABEL)[0])}
     used |= {name for role in ROLES for name in table.find_candidates(role)}
     columns = {name: values for name, values in table.columns.items() if name in used}

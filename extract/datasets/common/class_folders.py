@@ -55,7 +55,7 @@ def read_class_folders(root: Path) -> FoundList | None:
 
 
 def refuse_data_sets(root: Path, paths: Sequence[Parts], layout: Layout) -> None:
-    """Raise ExtractError if the folder of a class holds splitsand is therefore a data set."""
+    """Raise ExtractError if the folder of a class holds splits: then it is a data set."""
     below = layout.label + 1
     if layout.split is not None:
         return
@@ -93,7 +93,7 @@ def find_layout(paths: Sequence[Parts]) -> Layout:
 
 
 def count_wrappers(paths: Sequence[Parts]) -> int:
-    """Return how many folders, one in the other, hold everything and are not splits."""
+    """Return the number of nested outer folders that hold all images and are not splits."""
     count = 0
     while (
         len({parts[count] for parts in paths if len(parts) > count}) == 1

@@ -11,7 +11,7 @@ SHOWN_NAMES = 5
 # Numbers that put folders in order, such as `001.` or `12_`, and identifiers of WordNet.
 LEADING_NUMBER = re.compile(r"(?:\d+\s*[._)\-:]+\s*|\d+\s+|n\d{8}[\s._\-:]+)(?=.*[^\W\d_])")
 WORDNET = re.compile(r"n\d{8}", re.IGNORECASE)
-# A letter, or a word that says that there is a class and not which, with or without a number.
+# A letter, or a generic word such as `class`, with or without a number.
 GENERIC = re.compile(
     r"([a-z]|class|cls|label|category|cat|group|type|target|id|item)[\s_\-#.]*\d+|[a-z]|class",
     re.IGNORECASE,

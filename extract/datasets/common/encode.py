@@ -138,7 +138,7 @@ def find_renamings(table: Table, role: Role, column: str | None) -> list[str]:
 
 
 def describe_numbers(table: Table, role: Role, numbers: Sequence[int], names: Sequence[str]) -> str:
-    """Return why numbers do not fit the names, with the first row that does not."""
+    """Describe numbers that do not fit the names, with the first such row."""
     column = table.find_column(role)
     out = next(number for number in numbers if not 0 <= number < len(names))
     values = table.column(role)
@@ -155,7 +155,7 @@ def encode_flags(
 ) -> tuple[Codes, tuple[str, ...], tuple[str, ...]]:
     """Return the code of each spelling of yes and no, the names of the codes, and a note.
 
-    Joined lists may have 1 beside yes or true, and 0 beside no or false.
+    Concatenated lists may have 1 beside yes or true, and 0 beside no or false.
     """
     code_of = {text: parse_binary(text) for text in distinct}
     column = table.find_column(role)

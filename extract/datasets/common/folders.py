@@ -28,7 +28,7 @@ def ending(name: str) -> str:
 
 
 def is_image_name(name: str) -> bool:
-    """Return whether a file name has the ending of an image, and is not a leftover of a system."""
+    """Return whether a file name has the ending of an image, and was not left by a system."""
     return ending(name) in IMAGE_ENDINGS and not LEFTOVERS.match(name)
 
 
@@ -74,8 +74,8 @@ class Folders:
         """Return the path of a file with a similar name, or None.
 
         Its name may differ in Unicode form, in case, or in the kind of image that the ending names;
-        folders may differ in Unicode form and case. Of several such names the closest kind counts.
-        None if there are several of a kind.
+        folders may differ in Unicode form and case. If several names match, the closest match is
+        returned; None if two are equally close.
         """
         *folders, name = path.split("/")
         folder = ""
@@ -105,7 +105,7 @@ class Folders:
         return None
 
     def is_folder(self, path: str) -> bool:
-        """Return whether a path without the ending of an image is that of a folder."""
+        """Return whether a path is a folder; one with the ending of an image does not count."""
         return not is_image_name(posixpath.basename(path)) and (self.root / path).is_dir()
 
     def names_by_key(self, folder: str, key: Callable[[str], str]) -> Names:

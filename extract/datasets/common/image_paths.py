@@ -11,8 +11,8 @@ from clip_cfr.extract.datasets.common.folders import Folders, is_image_name
 from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 
-# An address, of whose slashes a shortened path has one.
-ADDRESS = re.compile(r"(https?|ftp|s3|gs|hf):/+(?=[^/])", re.IGNORECASE)
+# The start of a URL, also in a shortened path, which has only one of the two slashes.
+URL = re.compile(r"(https?|ftp|s3|gs|hf):/+(?=[^/])", re.IGNORECASE)
 # Number of paths on which a rule that moves them to another folder is tried first.
 SAMPLED_PATHS = 20
 # Folders directly below the root that a list may be relative to.
@@ -132,7 +132,7 @@ def normalize_path(table: Table, index: int, value: str) -> str:
     return path
 
 
-# Rules under which the files of missing paths are looked for
+# Rules for finding the files of missing paths
 
 
 Rule = tuple[str, int]
@@ -263,8 +263,8 @@ def describe_missing(
     folders: Folders, table: Table, paths: Sequence[str], missing: Sequence[int]
 ) -> str:
     """Return which images are missing, where a file of the first one's name is, and what to do."""
-    if ADDRESS.match(paths[missing[0]]):
-        return describe_address(table, paths, missing)
+    if URL.match(paths[missing[0]]):
+        return describe_url(table, paths, missing)
     text = describe_first_missing(folders, table, paths, missing)
     elsewhere = find_elsewhere(folders.root, paths[missing[0]])
     hint = f"; there is {elsewhere}" if elsewhere else ""
@@ -278,11 +278,11 @@ def describe_missing(
     )
 
 
-def describe_address(table: Table, paths: Sequence[str], missing: Sequence[int]) -> str:
-    """Return that the list holds addresses of images, and how people get these."""
-    address = ADDRESS.sub(r"\1://", paths[missing[0]])
+def describe_url(table: Table, paths: Sequence[str], missing: Sequence[int]) -> str:
+    """Describe a list of URLs instead of files, with the remedy."""
+    url = URL.sub(r"\1://", paths[missing[0]])
     return (
-        f"{table.location(missing[0])}: {address} is the address of an image, expected a "
+        f"{table.location(missing[0])}: {url} is the URL of an image, expected a "
         "file; download the images and list their files, or download them into archives with "
         "img2dataset and name those with --dataset webdataset"
     )

@@ -111,7 +111,7 @@ def make_manifest(
     label, attribute, split, subject = (None if each is None else each[kept] for each in columns)
     if split is None:
         groups = label * max(1, len(attributes.names)) + attribute
-        split, note = draw_noted(table, dataset, (label, groups, subject), options)
+        split, note = draw_splits_with_note(table, dataset, (label, groups, subject), options)
         warnings.append(note)
     ids = tuple(ids[index] for index in kept)
     manifest = Manifest(
@@ -276,13 +276,13 @@ def encode_subjects(table: Table) -> Int32[np.ndarray, " n"] | None:
 
 
 def make_attribute_prompts(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return the names as prompts, or none if one of them describes no image."""
+    """Return the names as prompts, or none if one of them does not describe an image."""
     if any(map(is_wordless, names)):
         return ()
     return tuple((spell_out(name),) for name in names)
 
 
-def draw_noted(
+def draw_splits_with_note(
     table: Table,
     dataset: str,
     columns: Sequence[Int32[np.ndarray, " n"] | None],

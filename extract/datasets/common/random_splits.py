@@ -8,7 +8,7 @@ from jaxtyping import Int, Int8
 
 DEFAULT_SEED = 42
 FRACTIONS = (0.6, 0.2, 0.2)
-# Weight of the rows of all classes beside those of the class of a subject.
+# Weight of missing rows of any class, relative to those of the subject's class.
 TIE_WEIGHT = 0.01
 
 Codes = Int[np.ndarray, " n"]

@@ -1,4 +1,4 @@
-"""Refuse names that are not UTF-8 before anything is encoded: a cache holds text only."""
+"""Refuse names that are not UTF-8 before any image is encoded: a cache holds text only."""
 
 from collections.abc import Iterable
 

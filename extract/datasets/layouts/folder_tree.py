@@ -65,7 +65,7 @@ class FolderTree:
 
 
 def list_folder(path: Path) -> Listing:
-    """Return what a folder contains; nothing if it cannot be listed."""
+    """Return the contents of a folder; empty if it cannot be listed."""
     try:
         with os.scandir(path) as entries:
             found = sorted((entry.name, entry.is_dir()) for entry in entries)

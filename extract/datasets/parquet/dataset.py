@@ -141,7 +141,7 @@ def choose_fields(
 
 
 def read_fields(infos: Sequence[FileInfo], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the values of flat columns; nothing where a file lacks one."""
+    """Return the values of flat columns; empty where a file lacks one."""
     columns: dict[str, list[str]] = {name: [] for name in names}
     for info in infos:
         values = read_texts(info.path, [name for name in names if name in info.flat_columns])
@@ -166,14 +166,14 @@ def read_ids(
 
 
 def read_path_ids(infos: Sequence[FileInfo], column: str) -> list[str]:
-    """Return the path in the struct of each row, or nothing where the column is not a struct."""
+    """Return the path in the struct of each row; empty where the column is not a struct."""
     if not all(column in info.structs for info in infos):
         return []
     return [path or "" for info in infos for path in read_struct_paths(info.path, column)]
 
 
 def read_column_ids(infos: Sequence[FileInfo], column: str) -> list[str]:
-    """Return the values of the first column that has a name of ids, or nothing without one."""
+    """Return the values of the first column with a name of ids; empty without one."""
     flat = [name for name in infos[0].flat_columns if name != column]
     names = [name for tier in FILENAME.tiers() for name in flat if simplify(name) in tier]
     if not names or not all(names[0] in info.flat_columns for info in infos):

@@ -67,7 +67,7 @@ class ParquetImages:
 
 
 class RowGroupStream:
-    """Reads a column of a row group in ascending order; an earlier row starts it again.
+    """Reads a column of a row group in ascending order; an earlier row restarts it.
 
     A few rows are in memory at a time.
     """

@@ -100,7 +100,7 @@ def split_rows(path: Path, text: str, separator: str | None, skipped: int) -> It
 
 
 def lacks_header(header: Sequence[str]) -> bool:
-    """Return whether the first row holds the name of an image, as no header does."""
+    """Return whether the first row holds the name of an image, and so is not a header."""
     return any(IMAGE_NAME.search(field.strip()) for field in header)
 
 

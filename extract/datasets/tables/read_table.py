@@ -58,7 +58,7 @@ def find_named(table: Table, role: str, name: str, option: str = "") -> str:
     Args:
         table: the list.
         role: name of the role that the column is to have.
-        name: name of the column; nothing for none.
+        name: name of the column; empty for none.
         option: option that has the name as its value, for messages; by default `--columns`.
 
     Raises:

@@ -92,7 +92,7 @@ def unzip_only_file(content: bytes) -> bytes:
 
 
 def refuse_foreign(path: Path, content: bytes) -> None:
-    """Raise ExtractError if the content begins as no list does, naming its kind."""
+    """Raise ExtractError, which names the kind, if the content begins like another kind of file."""
     start = content[:64].lstrip().lower()
     for magic, kind, remedy in FOREIGN:
         if content.startswith(magic) or start.startswith(magic):

@@ -123,7 +123,7 @@ def join_indices(
 
 
 def join_columns(indices: Sequence[TarIndex]) -> dict[str, tuple[str, ...]]:
-    """Return the fields of all archives; nothing where an archive lacks one."""
+    """Return the fields of all archives; empty where an archive lacks one."""
     names = dict.fromkeys(name for index in indices for name in index.columns)
     return {
         name: tuple(

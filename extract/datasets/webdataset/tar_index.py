@@ -42,7 +42,7 @@ class ImageMember:
 
     Attributes:
         offset, size: position and length of its bytes.
-        error: why it cannot be read; nothing if it can.
+        error: why it cannot be read; empty if it can.
     """
 
     offset: int
@@ -72,7 +72,7 @@ class OpenIndex:
         tar: its reader.
         fields: the fields that are read.
         samples: sample by key, in the order of the archive.
-        climbing: first path that leads out of the archive, or nothing.
+        climbing: first path that leads out of the archive, or empty.
     """
 
     path: Path
@@ -92,7 +92,7 @@ class TarIndex:
         keys: key of each sample.
         offsets, sizes: position and length of each image.
         errors: why an image cannot be read, by sample.
-        columns: values of each field; nothing where a sample lacks it.
+        columns: values of each field; empty where a sample lacks it.
         without_image: keys of the samples without an image.
         warnings: notes for the user on the archive.
     """
@@ -120,7 +120,7 @@ def index_tar(
         skip_damage: index the samples before the damage, and warn about it.
 
     Raises:
-        ExtractError: the file is not an uncompressed tar archive, is damaged, a field cannot be
+        ExtractError: the file is damaged or not an uncompressed tar archive, a field cannot be
             read, or a sample has several images of which none is chosen.
     """
     with open_tar(path) as tar:

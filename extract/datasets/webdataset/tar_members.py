@@ -51,7 +51,7 @@ def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 def check_start(path: Path, start: bytes) -> None:
-    """Raise ExtractError if a file begins as no uncompressed tar archive does."""
+    """Raise ExtractError if a file does not begin like an uncompressed tar archive."""
     if not start:
         raise ExtractError(f"{path} is empty, expected a tar archive; download it again")
     text = start.lstrip().lower()

@@ -39,7 +39,7 @@ class TarImages:
         """Return the bytes of the image of a row. Several threads may read at a time.
 
         Raises:
-            OSError: the image cannot be read, or the archive is another one than was indexed.
+            OSError: the image cannot be read, or the archive has changed since it was indexed.
         """
         if row in self.errors:
             raise OSError(errno.EINVAL, self.errors[row])

@@ -44,7 +44,7 @@ def test_takes_one_archive_of_any_ending_or_a_pattern(tmp_path: Path):
 
 @pytest.mark.parametrize("root", ["https://a.b/0.tar", "pipe:curl x", "s3://bucket/{0..9}.tar"])
 def test_rejects_addresses(root: str):
-    with pytest.raises(ExtractError, match="is an address, expected files of this machine"):
+    with pytest.raises(ExtractError, match="is a URL, expected files of this machine"):
         find(Path(root))
 
 

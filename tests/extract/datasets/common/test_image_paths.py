@@ -111,12 +111,12 @@ def test_the_closest_spelling_counts(tmp_path: Path, write_images):
     assert locate(tmp_path, "a.jpg").paths == ("a.JPG",)
 
 
-def test_a_folder_is_no_image(tmp_path: Path, write_images):
+def test_a_folder_is_not_an_image(tmp_path: Path, write_images):
     write_images(tmp_path, ["a/b.jpg", "a.jpg"])
     assert locate(tmp_path, "a").paths == ("a.jpg",)
 
 
-def test_two_files_that_fit_are_none(tmp_path: Path, write_images):
+def test_of_two_files_that_fit_none_is_taken(tmp_path: Path, write_images):
     write_images(tmp_path, ["a.png", "a.gif"])
     assert locate_error(tmp_path, "a.jpg") == (
         "ROOT/list.csv, row 2: the image ROOT/a.jpg does not exist (1 of 1 images are missing); "
@@ -194,11 +194,11 @@ def test_rejects_paths_outside_the_root(tmp_path: Path, path: str):
     )
 
 
-@pytest.mark.parametrize("address", ["https://example.org/x/a.jpg", "s3://images/a.jpg"])
-def test_addresses_are_no_files(tmp_path: Path, write_images, address: str):
+@pytest.mark.parametrize("url", ["https://example.org/x/a.jpg", "s3://images/a.jpg"])
+def test_urls_are_not_files(tmp_path: Path, write_images, url: str):
     write_images(tmp_path, ["b.jpg"])
-    assert locate_error(tmp_path, address) == (
-        f"ROOT/list.csv, row 2: {address} is the address of an image, expected a file; download "
+    assert locate_error(tmp_path, url) == (
+        f"ROOT/list.csv, row 2: {url} is the URL of an image, expected a file; download "
         "the images and list their files, or download them into archives with img2dataset and "
         "name those with --dataset webdataset"
     )
