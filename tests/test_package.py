@@ -81,7 +81,7 @@ def test_the_wheel_holds_one_importable_name(wheel):
         "extract/tiny_clip/tokenizer.json",
     ],
 )
-def test_the_wheel_holds_files_that_are_no_modules(wheel, name):
+def test_the_wheel_holds_files_that_are_not_modules(wheel, name):
     with zipfile.ZipFile(wheel) as archive:
         assert f"clip_cfr/{name}" in archive.namelist()
 

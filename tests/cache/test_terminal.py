@@ -36,7 +36,7 @@ def test_standard_output_keeps_its_encoding(streams):
     assert streams.buffer.getvalue() == b"+/-"
 
 
-def test_bytes_that_are_no_text_stay_an_error(streams):
+def test_bytes_that_are_not_text_stay_an_error(streams):
     with pytest.raises(UnicodeDecodeError):
         b"\xff".decode("utf-8", ERRORS)
 

@@ -64,7 +64,7 @@ def test_a_package_that_is_broken_is_not_called_missing():
     )
 
 
-def test_a_package_of_every_installation_is_no_extra():
+def test_a_package_of_every_installation_is_not_an_extra():
     assert missing_package(ModuleNotFoundError("", name="h5py")) == (
         f"the package h5py is missing from {sys.executable}; run the Python that has it "
         f"(.venv/bin/python after `make setup`), or install it with: {sys.executable} -m pip "

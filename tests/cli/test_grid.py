@@ -206,7 +206,7 @@ class TestSettings:
         assert result.stderr.splitlines()[-1] == f"Error: {message}"
         assert not out.exists()
 
-    def test_of_a_file_that_cannot_be_read_are_no_usage_error(self, cache_file, tmp_path):
+    def test_of_a_file_that_cannot_be_read_are_not_usage_errors(self, cache_file, tmp_path):
         file, out = tmp_path / "none.json", tmp_path / "grid"
         result = invoke("--cache", cache_file, "--settings", file, "--out", out, code=1)
         assert result.stderr == f"Error: {file}: cannot be read: No such file or directory\n"

@@ -62,7 +62,7 @@ def test_ctrl_c_is_neither_lost_nor_a_crash(program):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
-def test_ctrl_c_while_jax_compiles_is_no_crash(tmp_path, monkeypatch):
+def test_ctrl_c_while_jax_compiles_does_not_crash(tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
     write_cache(tmp_path / "a.h5", make_cache())
     process = start("calibrate", "--cache", tmp_path / "a.h5", "--out", tmp_path / "run")

@@ -132,7 +132,7 @@ def test_a_run_is_replaced_only_when_asked(run):
     assert [each.name for each in run.parent.iterdir()] == ["run"]
 
 
-def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
+def test_a_folder_that_is_not_a_run_is_never_replaced(tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "config.json").write_text("mine")
@@ -344,7 +344,7 @@ def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path):
     )
 
 
-def test_an_input_is_no_output(run):
+def test_an_input_is_not_accepted_as_output(run):
     with pytest.raises(OutputError, match="is one of the files to read; name another"):
         reserve_run_folder(run, True, inputs=[run]).__enter__()
 
@@ -453,7 +453,7 @@ def test_the_default_folder_has_name_and_time():
     assert re.fullmatch(r"digits-\d{8}-\d{6}-\d{3}", found.name)
 
 
-def test_the_index_of_another_program_is_no_run(tmp_path):
+def test_the_index_of_another_program_is_not_a_run(tmp_path):
     (tmp_path / "run.json").write_text('{"version": 2}')
     with pytest.raises(CacheError) as error:
         read_run(tmp_path)

@@ -117,7 +117,7 @@ SPECIAL = {
 
 @in_each_way
 @pytest.mark.parametrize(("kind", "make"), SPECIAL.items(), ids=SPECIAL)
-def test_what_is_no_file_is_never_replaced(tmp_path, monkeypatch, write, kind, make):
+def test_a_path_that_is_not_a_file_is_never_replaced(tmp_path, monkeypatch, write, kind, make):
     monkeypatch.chdir(tmp_path)  # The path of a socket has at most a hundred bytes.
     make(Path("a.h5"))
     found = message_of(write, Path("a.h5"))
@@ -186,7 +186,7 @@ def test_names_of_one_file_share_one_lock(tmp_path):
 
 
 @pytest.mark.parametrize("spelling", ["same", "dots", "symbolic link", "hard link"])
-def test_an_input_is_no_output(tmp_path, spelling):
+def test_an_input_is_not_accepted_as_output(tmp_path, spelling):
     path, other = tmp_path / "a.h5", tmp_path / "b.h5"
     write_cache(path, CACHE)
     if spelling == "same":
@@ -204,7 +204,7 @@ def test_an_input_is_no_output(tmp_path, spelling):
     assert str(error.value) == (f"--out {other} is one of the files to read{also}; name another")
 
 
-def test_shards_are_no_output(tmp_path):
+def test_shards_are_not_accepted_as_output(tmp_path):
     shards = write_shards(tmp_path, make_whole())
     for virtual in (False, True):
         with pytest.raises(OutputError, match="is one of the files to read; name another"):

@@ -105,7 +105,7 @@ class TestOneSeed:
         found = advise(selection=selection, erm=[0.6], cfr=[0.9])
         assert (found.criterion, found.method) == (criterion, "cfr")
 
-    def test_equal_predictions_are_no_gain_at_all(self):
+    def test_equal_predictions_are_not_a_gain(self):
         same = [predictions(0.7, 1)]
         found = recommend(np.random.default_rng(0), TASK, {"erm": same, "cfr": same}, "worst-class")
         assert (found.method, found.margin, found.interval) == ("erm", 0, (0, 0))

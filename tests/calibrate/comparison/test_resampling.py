@@ -34,7 +34,7 @@ def test_the_interval_is_that_of_the_normal_approximation(rng):
     assert [low, high] == pytest.approx([0.8 - 1.96 * deviation, 0.8 + 1.96 * deviation], abs=0.003)
 
 
-def test_rows_of_one_subject_are_no_independent_evidence(rng):
+def test_rows_of_one_subject_are_not_independent_evidence(rng):
     """Every row four times over: the interval is that of the single rows, not a narrower one."""
     single = rng.random(200) < 0.7
     repeated, subjects = np.repeat(single, 4), np.repeat(np.arange(200), 4)

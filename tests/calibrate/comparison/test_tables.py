@@ -153,7 +153,7 @@ def test_row_names_fold_where_there_is_no_room():
     assert "…" not in text
 
 
-def test_names_in_brackets_are_no_markup():
+def test_names_in_brackets_are_not_markup():
     assert "Prompts of 'land_bird': a [land] bird. and 1 more" in text_of(RESULT)
 
 

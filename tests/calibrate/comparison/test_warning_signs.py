@@ -71,7 +71,7 @@ class TestOfCfr:
             "set"
         ]
 
-    def test_a_fall_of_both_is_no_over_fitting(self):
+    def test_a_fall_of_both_is_not_over_fitting(self):
         history = {
             **HISTORY,
             "val worst-class": np.array([0.5, 0.7, 0.6]),

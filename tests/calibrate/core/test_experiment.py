@@ -39,7 +39,7 @@ def test_another_seed_shares_nothing(prepared, experiment):
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(Settings)])
-def test_it_is_trained_anew_where_it_depends_on_what_differs(prepared, experiment, name):
+def test_a_result_is_trained_again_if_a_setting_it_depends_on_differs(prepared, experiment, name):
     settings = replace(experiment.settings, **{name: other_value(name)})
     alone = Experiment(prepared, settings, 0).erm
     equal = jax.tree.map(

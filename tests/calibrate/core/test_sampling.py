@@ -114,7 +114,7 @@ class TestWindowSlots:
         indices = draw_indices(rng, np.array([[0]]), np.array([0, 1, 1, 0]), 5, same_class=False)
         assert sorted(indices[0, 0].tolist()) == [EMPTY, EMPTY, EMPTY, 1, 2]
 
-    def test_where_there_is_no_place_all_stay_empty(self, rng):
+    def test_without_free_places_all_stay_empty(self, rng):
         indices = draw_indices(rng, np.array([[2]]), np.array([0, 1]), 3, same_class=True)
         assert indices.tolist() == [[[EMPTY] * 3]]
 

@@ -178,7 +178,7 @@ class TestStorage:
     def test_a_password_is_not_shown(self):
         assert display_url("mysql+pymysql://me:secret@host/db") == "mysql+pymysql://me:***@host/db"
 
-    def test_a_file_that_is_no_database_is_named(self, tmp_path, plan):
+    def test_a_file_that_is_not_a_database_is_named(self, tmp_path, plan):
         path = tmp_path / "study.db"
         path.write_text("no database at all" * 100)
         found = refusal(url_of_file(path), plan)
@@ -221,7 +221,7 @@ class TestStorage:
             "--storage"
         )
 
-    def test_a_path_that_is_no_text_is_refused(self):
+    def test_a_path_that_is_not_text_is_refused(self):
         with pytest.raises(SettingsError) as error:
             url_of_file(Path("a\udce9b/study.db"))
         assert str(error.value) == (

@@ -82,7 +82,7 @@ class TestNotes:
         assert "Failed: ERM: ERM diverged" in text_of(make_result(references=(erm,)))
 
 
-def test_brackets_in_names_are_no_markup():
+def test_brackets_in_names_are_not_markup():
     reason = "the erm head misclassifies 0 training rows ([/b] 0, [red]dog 0)"
     points = [make_point(0, state="failed", reason=reason)]
     text = text_of(make_result(points, dataset="[/set]"))

@@ -277,5 +277,5 @@ def test_the_erm_stages_of_all_seeds_are_kept(url, prepared, erm_stages):
     assert len(erm_stages) == 20
 
 
-def test_a_process_without_a_parent_process_is_no_orphan():
+def test_a_process_without_a_parent_process_is_not_an_orphan():
     assert not is_orphan()

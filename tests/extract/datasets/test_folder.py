@@ -212,7 +212,7 @@ def test_names_a_missing_metadata_file(root: Path):
 
 
 @pytest.mark.parametrize("folders", [["images"], ["train_images", "test_images"]])
-def test_folders_that_are_no_classes_leave_it_to_a_list(tmp_path, write_images, folders):
+def test_folders_that_are_not_classes_require_a_list(tmp_path, write_images, folders):
     paths = [f"{folder}/{i}.jpg" for folder in folders for i in range(3)]
     write_images(tmp_path, paths)
     rows = [f"{path},{'ab'[i % 2]},{i % 3}" for i, path in enumerate(paths)]

@@ -516,7 +516,7 @@ def test_more_layers_than_in_the_configuration_are_an_error(folder):
     )
 
 
-def test_a_path_that_is_no_text_is_an_error():
+def test_a_path_that_is_not_text_is_an_error():
     assert message_of("a\udce9b/clip") == (
         "model a\udce9b/clip: its path is not UTF-8, which the libraries that load models need; "
         "rename it, or link it under another name"

@@ -168,7 +168,7 @@ if __name__ == "__main__":
         ),
     ],
 )
-def test_a_small_dev_shm_is_no_reason_to_hang(pages, expected, tmp_path):
+def test_a_small_dev_shm_does_not_hang(pages, expected, tmp_path):
     """Pixels take 34 MB; only semaphores are in /dev/shm."""
     mount = f"mount -t tmpfs -o nr_blocks={pages} tmpfs /dev/shm"
     if (

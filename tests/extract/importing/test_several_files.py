@@ -237,7 +237,7 @@ def test_arrays_beside_the_features_may_be_the_list(tmp_path: Path, numbers: np.
     assert_rows(read_contents(Inputs(tmp_path / "F.npz", None))[0], numbers, BY_THREES)
 
 
-def test_row_numbers_beside_the_features_are_no_ids(tmp_path: Path, numbers: np.ndarray):
+def test_row_numbers_beside_the_features_are_not_ids(tmp_path: Path, numbers: np.ndarray):
     np.savez(tmp_path / "F.npz", features=numbers, id=np.arange(9))
     inputs = Inputs(tmp_path / "F.npz", write_list(tmp_path / "list.csv"))
     assert_rows(read_contents(inputs)[0], numbers)

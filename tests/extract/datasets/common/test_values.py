@@ -49,7 +49,7 @@ def test_whole_numbers_in_every_spelling(text: str, number: int):
 
 
 @pytest.mark.parametrize("text", ["", "0.5", "cat", "1_0", "inf", "nan", "1-1", "n1", "1e999"])
-def test_other_texts_are_no_whole_numbers(text: str):
+def test_other_texts_are_not_whole_numbers(text: str):
     assert parse_number(text) is None
 
 

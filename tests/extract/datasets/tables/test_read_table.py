@@ -79,7 +79,7 @@ def test_quotes_protect_separators(path: Path):
     assert table.columns == {"filename": ("a.jpg",), "label;x": ("one; two, three",)}
 
 
-def test_commas_in_fields_are_no_separators(path: Path):
+def test_commas_in_fields_are_not_separators(path: Path):
     table = read_text(path, "filename\tlabel", "a.jpg\tone, two, three", "b.jpg\tone, two")
     assert table.columns["label"] == ("one, two, three", "one, two")
 
@@ -128,7 +128,7 @@ def test_keeps_a_nameless_column_with_content(path: Path):
 
 
 @pytest.mark.parametrize("name", ["", "Unnamed: 0"])
-def test_a_nameless_column_that_is_no_index_holds_the_image_names(path: Path, name: str):
+def test_a_nameless_column_that_is_not_an_index_holds_the_image_names(path: Path, name: str):
     table = read_text(path, f"{name},label", "a.jpg,cat", "b.jpg,dog")
     assert table.column(FILENAME) == ("a.jpg", "b.jpg")
     table = read_text(path, f"{name},image,label", "0,a.jpg,cat", "1,b.jpg,dog")

@@ -88,7 +88,7 @@ def test_a_text_is_the_label_if_values_repeat(tmp_path: Path, jpeg: bytes):
     assert manifest.class_names == ("a cat", "a dog")
 
 
-def test_captions_are_no_labels(tmp_path: Path, jpeg: bytes):
+def test_captions_are_not_labels(tmp_path: Path, jpeg: bytes):
     members = [(f"{i}.jpg", jpeg) for i in range(4)]
     members += [(f"{i}.json", {"url": "http://a.b"}) for i in range(4)]
     members += [(f"{i}.txt", f"caption {i}") for i in range(4)]

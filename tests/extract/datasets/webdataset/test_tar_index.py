@@ -66,7 +66,7 @@ def test_a_missing_end_marker_is_a_warning(path: Path):
     assert index.warnings == (f"{path} has no end marker, so samples may be missing at its end",)
 
 
-def test_what_is_behind_the_end_marker_is_a_warning(path: Path):
+def test_data_after_the_end_marker_is_a_warning(path: Path):
     content = path.read_bytes()
     path.write_bytes(content + content)
     (warning,) = index_tar(path, TextFields()).warnings

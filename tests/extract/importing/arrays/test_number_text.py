@@ -43,7 +43,7 @@ def test_reads_what_pandas_writes(path: Path, matrix: np.ndarray, index: bool, s
     assert read_columns(path) == ({"column 1": ("0", "1", "2", "3", "4")} if index else None)
 
 
-def test_other_columns_are_no_features(path: Path, matrix: np.ndarray, frame: pd.DataFrame):
+def test_other_columns_are_not_features(path: Path, matrix: np.ndarray, frame: pd.DataFrame):
     frame.to_csv(path, index=False)
     np.testing.assert_array_equal(read(path), matrix)
     assert read_columns(path) == {"filename": IDS, "label": ("0", "1", "0", "1", "0")}
@@ -132,7 +132,7 @@ def test_numbers_beyond_float32_are_infinite(path: Path):
     np.testing.assert_array_equal(read(path), [[1, np.inf]])
 
 
-def test_names_row_and_column_of_what_is_no_number(path: Path):
+def test_names_row_and_column_of_a_value_that_is_not_a_number(path: Path):
     path.write_text("u,v\n1,2\n3,four\n")
     assert read_error(path) == "DIR/F.csv, row 3, v: found 'four', expected a number"
 
