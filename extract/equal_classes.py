@@ -36,7 +36,7 @@ def warn_of_equal_classes(
     more = f" and {len(pairs) - SHOWN_PAIRS} more" if len(pairs) > SHOWN_PAIRS else ""
     return (
         f"{dataset}: the class embeddings of {shown}{more} are equal, so zero-shot cannot tell "
-        "them apart; give them other names or prompts, or join the classes",
+        "them apart; give them other names or prompts, or merge the classes",
     )
 
 

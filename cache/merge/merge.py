@@ -64,7 +64,7 @@ def merge_shards(
         check_complete(out, shards)
         sources = [Source(each.path, each.sha256, len(each.shard)) for each in shards]
         with VerifiedRows(sources, shards[0].dim, shards[0].dtype) as rows:
-            cache = replace(join_all_but_features(out, shards), features=rows)
+            cache = replace(merge_all_but_features(out, shards), features=rows)
             try:
                 layout = make_virtual_layout(out, rows) if virtual else None
                 write_atomically(out, cache, overwrite, layout)
@@ -101,7 +101,7 @@ class VerifiedRows(MergedRows):
                 raise FieldError("features", f"SHA-256 {expected}", found)
 
 
-def join_all_but_features(out: Path, shards: Sequence[ShardFile]) -> FeatureCache:
+def merge_all_but_features(out: Path, shards: Sequence[ShardFile]) -> FeatureCache:
     """Return the merged cache without features; head and texts are those of the first shard.
 
     Args:
@@ -120,13 +120,13 @@ def join_all_but_features(out: Path, shards: Sequence[ShardFile]) -> FeatureCach
         valid.append(cache.valid)
     return replace(
         first,
-        rows=join_rows(rows),
+        rows=concatenate_rows(rows),
         valid=np.concatenate(valid),
         provenance=merge_provenance(out, shards),
     )
 
 
-def join_rows(parts: Sequence[Rows]) -> Rows:
+def concatenate_rows(parts: Sequence[Rows]) -> Rows:
     """Return the rows of all parts, one after the other."""
     has_subjects = parts[0].subjects is not None
     return Rows(

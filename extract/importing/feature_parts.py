@@ -13,8 +13,8 @@ from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.importing.arrays.matrix import open_matrix
 from clip_cfr.extract.importing.arrays.reference import ArrayReference
-from clip_cfr.extract.importing.arrays.sources import JoinedRows
-from clip_cfr.extract.importing.joined_tables import join_tables
+from clip_cfr.extract.importing.arrays.sources import ConcatenatedRows
+from clip_cfr.extract.importing.concatenated_tables import concatenate_tables
 
 EMBEDDINGS_FOLDER, METADATA_FOLDER = "img_emb", "metadata"
 EMBEDDINGS_FILE = re.compile(r"img_emb_(\d+)\.npy")
@@ -92,7 +92,7 @@ def open_folder(reference: ArrayReference, stack: ExitStack) -> FeaturePart:
         )
     lengths = [matrix.shape[0] for matrix in matrices]
     read = partial(read_parts, [*metadata.values()], lengths) if metadata else None
-    return FeaturePart(reference, JoinedRows(matrices), read)
+    return FeaturePart(reference, ConcatenatedRows(matrices), read)
 
 
 def find_numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
@@ -116,7 +116,7 @@ def read_parts(paths: Sequence[Path], lengths: Sequence[int]) -> Table:
     Raises:
         ExtractError: a file does not have as many rows as its part.
     """
-    return join_tables([*read_checked(paths, lengths)])
+    return concatenate_tables([*read_checked(paths, lengths)])
 
 
 def read_checked(paths: Sequence[Path], lengths: Sequence[int]) -> Iterator[Table]:

@@ -16,12 +16,12 @@ from clip_cfr.extract.datasets.tables.roles import LABEL, SPLIT
 from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import OptionError
 from clip_cfr.extract.importing.arrays.reference import ArrayReference
+from clip_cfr.extract.importing.concatenated_tables import concatenate_tables
 from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
 from clip_cfr.extract.importing.feature_parts import FeaturePart
-from clip_cfr.extract.importing.joined_tables import join_tables
 from clip_cfr.extract.importing.matching import (
     MatchedRows,
-    join_matched,
+    concatenate_matched,
     match_by_order,
     match_rows,
 )
@@ -56,13 +56,13 @@ def match_lists(
         pairs = zip(parts, tables, strict=True)
         matched = [match_rows([part], table, skip_missing) for part, table in pairs]
     elif len(tables) == 1 or len(parts) == 1:
-        matched = [match_rows(parts, join_tables(tables), skip_missing)]
+        matched = [match_rows(parts, concatenate_tables(tables), skip_missing)]
     else:
         raise OptionError(
             f"--features is given {len(parts)} times and --metadata {len(tables)} times, expected "
             "one list for all features, or one for each of them"
         )
-    return add_splits_by_name(join_matched(matched), files, parts)
+    return add_splits_by_name(concatenate_matched(matched), files, parts)
 
 
 def read_own_table(part: FeaturePart, options: DatasetOptions) -> Table:

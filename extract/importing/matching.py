@@ -11,9 +11,9 @@ from clip_cfr.cache.format.layout import ArraySource
 from clip_cfr.extract.datasets.tables.roles import FILENAME
 from clip_cfr.extract.datasets.tables.table import Table, is_index
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.importing.arrays.sources import JoinedRows, SelectedRows
+from clip_cfr.extract.importing.arrays.sources import ConcatenatedRows, SelectedRows
+from clip_cfr.extract.importing.concatenated_tables import concatenate_tables, reorder_rows
 from clip_cfr.extract.importing.feature_parts import FeaturePart
-from clip_cfr.extract.importing.joined_tables import join_tables, reorder_rows
 
 MAX_NAMED = 3
 
@@ -37,13 +37,13 @@ class MatchedRows:
     notes: tuple[str, ...] = ()
 
 
-def join_matched(matched: Sequence[MatchedRows]) -> MatchedRows:
+def concatenate_matched(matched: Sequence[MatchedRows]) -> MatchedRows:
     """Return the rows of all parts, one part after the other."""
     if len(matched) == 1:
         return matched[0]
     return MatchedRows(
-        table=join_tables([each.table for each in matched]),
-        features=JoinedRows([each.features for each in matched]),
+        table=concatenate_tables([each.table for each in matched]),
+        features=ConcatenatedRows([each.features for each in matched]),
         parts=np.concatenate([each.parts + index for index, each in enumerate(matched)]),
         origins=np.concatenate([each.origins for each in matched]),
         notes=tuple(note for each in matched for note in each.notes),
@@ -64,13 +64,13 @@ def match_rows(parts: Sequence[FeaturePart], table: Table, skip_missing: bool) -
     Raises:
         ExtractError: the numbers of rows differ, or ids do not match.
     """
-    joined = match_by_order(parts, table)
+    concatenated = match_by_order(parts, table)
     ids, names = read_ids(parts), table.find_candidates(FILENAME)
     if ids is None or len(names) != 1 or ids == table.columns[names[0]]:
-        check_same_length(parts, joined.features.shape, table)
-        return joined
+        check_same_length(parts, concatenated.features.shape, table)
+        return concatenated
     places = find_pairs(parts, ids, table, table.columns[names[0]])
-    return reorder_by_id(joined, describe_parts(parts), places, skip_missing)
+    return reorder_by_id(concatenated, describe_parts(parts), places, skip_missing)
 
 
 def match_by_order(parts: Sequence[FeaturePart], table: Table) -> MatchedRows:
@@ -78,7 +78,9 @@ def match_by_order(parts: Sequence[FeaturePart], table: Table) -> MatchedRows:
     lengths = [part.rows.shape[0] for part in parts]
     return MatchedRows(
         table=table,
-        features=parts[0].rows if len(parts) == 1 else JoinedRows([part.rows for part in parts]),
+        features=parts[0].rows
+        if len(parts) == 1
+        else ConcatenatedRows([part.rows for part in parts]),
         parts=np.repeat(np.arange(len(parts)), lengths),
         origins=np.concatenate([np.arange(length) for length in lengths]),
     )
@@ -174,17 +176,17 @@ def stem(name: str) -> str:
 
 
 def reorder_by_id(
-    joined: MatchedRows, features: str, places: Int[np.ndarray, " rows"], skip_missing: bool
+    concatenated: MatchedRows, features: str, places: Int[np.ndarray, " rows"], skip_missing: bool
 ) -> MatchedRows:
     """Return the listed rows in the order of the features, then those without features.
 
     Args:
-        joined: features and list, each in its own order.
+        concatenated: features and list, each in its own order.
         features: name of the features, for messages.
         places: index in the list of each row of features, or -1.
         skip_missing: whether rows of the list without features are kept, instead of an error.
     """
-    table = joined.table
+    table = concatenated.table
     found = np.flatnonzero(places >= 0)
     missing = np.setdiff1d(np.arange(len(table)), places)
     notes = [f"the rows of {table.path} are matched to those of {features} by id"]
@@ -195,9 +197,9 @@ def reorder_by_id(
         )
     matched = MatchedRows(
         table=reorder_rows(table, np.concatenate([places[found], missing])),
-        features=SelectedRows(joined.features, found),
-        parts=joined.parts[found],
-        origins=joined.origins[found],
+        features=SelectedRows(concatenated.features, found),
+        parts=concatenated.parts[found],
+        origins=concatenated.origins[found],
         notes=tuple(notes),
     )
     return add_missing(matched, features, len(missing), skip_missing) if len(missing) else matched
@@ -224,7 +226,7 @@ def add_missing(
     zeros = np.broadcast_to(np.zeros((), matched.features.dtype), shape)
     return replace(
         matched,
-        features=JoinedRows([matched.features, zeros]),
+        features=ConcatenatedRows([matched.features, zeros]),
         parts=np.concatenate([matched.parts, np.zeros(num_missing, int)]),
         origins=np.concatenate([matched.origins, np.full(num_missing, -1)]),
         notes=(*matched.notes, f"{table.path}: {fault}; they are kept as not valid"),

@@ -73,7 +73,7 @@ def test_a_resumed_extraction_gives_the_same_bits(manifest, whole: Path, encoder
     assert verify_cache(tmp_path / "a.h5") == verify_cache(whole)
 
 
-def test_shards_are_joined(manifest: Manifest, whole: Path, encoder, tmp_path: Path):
+def test_shards_are_merged(manifest: Manifest, whole: Path, encoder, tmp_path: Path):
     shards = [tmp_path / f"{index}-of-3.h5" for index in (1, 2, 3)]
     for index, path in enumerate(shards, 1):
         extract_manifest(manifest, encoder, path, replace(OPTIONS, shard=(index, 3)))

@@ -23,6 +23,6 @@ def test_names_equal_classes_once():
     rows[1], rows[3] = rows[0], rows[2]
     assert warn_of_equal_classes("mine", names, rows) == (
         "mine: the class embeddings of 'dog' and 'hound' are equal, so zero-shot cannot tell them "
-        "apart; give them other names or prompts, or join the classes",
+        "apart; give them other names or prompts, or merge the classes",
     )
     assert warn_of_equal_classes("mine", names, unit_rows(4)) == ()

@@ -91,7 +91,7 @@ def find_only_list(
         )
     names = " and ".join(str(table.path.relative_to(root)) for table in lists)
     warning = f"folder: {root} has no {USUAL_NAME}.csv; using {names}"
-    return FoundList(join_lists(root, lists), (warning,))
+    return FoundList(concatenate_lists(root, lists), (warning,))
 
 
 def list_files(folder: Path) -> list[Path]:
@@ -147,7 +147,7 @@ def read_lists(root: Path, paths: Sequence[Path], columns: Mapping[str, str] | N
             f"--metadata {names[0]}"
         )
     tables = [assign_columns(read_any(path), columns or {}) for path in paths]
-    return tables[0] if folders == [root] else join_lists(root, tables)
+    return tables[0] if folders == [root] else concatenate_lists(root, tables)
 
 
 def are_splits(names: Iterable[str]) -> bool:
@@ -156,7 +156,7 @@ def are_splits(names: Iterable[str]) -> bool:
     return None not in codes and len(set(codes)) == len(codes)
 
 
-def join_lists(root: Path, tables: Sequence[Table]) -> Table:
+def concatenate_lists(root: Path, tables: Sequence[Table]) -> Table:
     """Return lists as one table, with paths relative to the root and splits named by the files.
 
     A list that has no column of splits gets the name of its file or folder as the split.

@@ -52,7 +52,7 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     ending = None if options.metadata else (options.columns or {}).get(FILENAME.name)
     indices = [index_tar(path, fields, ending, options.skip_missing) for path in archives.paths]
     return make_archive_manifest(
-        "webdataset", join_indices(root, archives, indices, names), options
+        "webdataset", concatenate_indices(root, archives, indices, names), options
     )
 
 
@@ -75,7 +75,7 @@ def choose_fields(archives: Archives, options: DatasetOptions) -> tuple[Sequence
     return tuple(found), TextFields(frozenset(wanted - {""}))
 
 
-def join_indices(
+def concatenate_indices(
     root: Path, archives: Archives, indices: Sequence[TarIndex], names: Sequence[str]
 ) -> Samples:
     """Return the samples of all archives."""
@@ -102,7 +102,7 @@ def join_indices(
         },
     )
     keys = [key for index in indices for key in index.keys]
-    columns = join_columns(indices)
+    columns = concatenate_columns(indices)
     return Samples(
         root=root,
         archives=archives,
@@ -122,7 +122,7 @@ def join_indices(
     )
 
 
-def join_columns(indices: Sequence[TarIndex]) -> dict[str, tuple[str, ...]]:
+def concatenate_columns(indices: Sequence[TarIndex]) -> dict[str, tuple[str, ...]]:
     """Return the fields of all archives; empty where an archive lacks one."""
     names = dict.fromkeys(name for index in indices for name in index.columns)
     return {

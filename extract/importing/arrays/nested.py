@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from clip_cfr.cache.format.layout import ArraySource
-from clip_cfr.extract.importing.arrays.sources import JoinedRows
+from clip_cfr.extract.importing.arrays.sources import ConcatenatedRows
 
 # Returns a value as an array, or None if it is not one.
 AsArray = Callable[[Any], ArraySource | None]
@@ -31,15 +31,15 @@ def _iterate_arrays(
         for key, value in content.items():
             yield from _iterate_arrays(f"{name}.{key}" if name else str(key), value, as_array)
     elif isinstance(content, list | tuple) and content:
-        joined = join_list(content, as_array)
-        if joined is not None:
-            yield name, joined
+        concatenated = concatenate_list(content, as_array)
+        if concatenated is not None:
+            yield name, concatenated
         else:
             entries = {str(index): each for index, each in enumerate(content)}
             yield from _iterate_arrays(name, entries, as_array)
 
 
-def join_list(content: Sequence[Any], as_array: AsArray) -> ArraySource | None:
+def concatenate_list(content: Sequence[Any], as_array: AsArray) -> ArraySource | None:
     """Return a list of numbers, strings or arrays of one width as one array, else None."""
     if all(isinstance(each, str | int | float) for each in content):
         return np.array(content)
@@ -49,7 +49,7 @@ def join_list(content: Sequence[Any], as_array: AsArray) -> ArraySource | None:
     if len({part.shape[1:] for part in parts}) > 1:
         return None
     if len(parts[0].shape) > 1:
-        return JoinedRows(parts)
+        return ConcatenatedRows(parts)
     # Vectors, one for each row.
     return np.stack([part[:] for part in parts]) if len({*map(len_of, parts)}) == 1 else None
 

@@ -18,7 +18,7 @@ from clip_cfr.extract.importing.arrays.number_columns import (
     describe_other_columns,
     select_feature_columns,
 )
-from clip_cfr.extract.importing.arrays.sources import JoinedRows
+from clip_cfr.extract.importing.arrays.sources import ConcatenatedRows
 
 NUMBERS_AT_A_TIME = 1 << 20
 SEPARATORS = "\t;,"
@@ -84,7 +84,7 @@ def read_numbers(path: Path, file: TextIO) -> Contents:
     check_same_width(path, blocks)
     table = make_other_columns(path, columns, numbers, texts)
     read_table = None if table is None else lambda: table
-    return Contents({"": JoinedRows(blocks)}, read_table, columns.notes)
+    return Contents({"": ConcatenatedRows(blocks)}, read_table, columns.notes)
 
 
 def split_rows(path: Path, file: TextIO) -> Iterator[Row]:

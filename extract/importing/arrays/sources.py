@@ -114,7 +114,7 @@ class IteratedRows:
 
 
 @dataclass(frozen=True)
-class JoinedRows:
+class ConcatenatedRows:
     """The rows of several arrays of one width, one array after the other.
 
     Attributes:
@@ -125,7 +125,7 @@ class JoinedRows:
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the joined array."""
+        """Shape of the concatenated array."""
         return self._stops[-1], *self.parts[0].shape[1:]
 
     @cached_property

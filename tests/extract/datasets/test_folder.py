@@ -291,7 +291,7 @@ def test_a_root_above_the_data_set_is_named(tmp_path: Path, write_images):
     )
 
 
-def test_splits_of_one_meaning_are_joined_with_a_warning(root: Path):
+def test_splits_of_one_meaning_are_merged_with_a_warning(root: Path):
     text = METADATA.replace("test", "eval").replace("train", "Train")
     (root / "metadata.csv").write_text(text + "0.jpg,dog,snow,train\n")
     assert load(root).warnings[0] == (

@@ -103,7 +103,7 @@ def test_a_column_of_splits_precedes_the_names_of_files(tmp_path: Path, numbers:
     assert not any("names of the files" in note for note in notes)
 
 
-def test_files_of_other_names_are_joined(tmp_path: Path, numbers: np.ndarray):
+def test_files_of_other_names_are_concatenated(tmp_path: Path, numbers: np.ndarray):
     features = write_parts(tmp_path, numbers, ("part0", "part1", "part2"))
     table = write_list(tmp_path / "list.csv", split=["train", "val", "test"] * 3)
     assert_rows(read_contents(Inputs(features, table))[0], numbers, [0, 1, 2] * 3)

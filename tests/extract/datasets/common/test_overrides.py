@@ -43,7 +43,7 @@ def test_new_names_by_old_ones_leave_the_others(root: Path, names: dict[str, str
     assert found.class_prompts == (("dog",), ("water bird",))
 
 
-def test_classes_with_equal_new_names_are_joined(root: Path, write_images):
+def test_classes_with_equal_new_names_are_merged(root: Path, write_images):
     write_images(root, ["c.jpg", "d.jpg"])
     (root / "metadata.csv").write_text(
         "filename,label,split\na.jpg,Dog,0\nb.jpg,cat,1\nc.jpg,dog,2\nd.jpg,fox,0\n"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from clip_cfr.extract.importing.arrays.sources import (
+    ConcatenatedRows,
     IteratedRows,
-    JoinedRows,
     MaskedRows,
     ReshapedRows,
     SelectedRows,
@@ -25,7 +25,10 @@ def iterate() -> Iterator[np.ndarray]:
 EVEN = np.arange(0, 20, 2)
 SOURCES = {
     "iterated": (IteratedRows((20, 3), NUMBERS.dtype, iterate), NUMBERS),
-    "joined": (JoinedRows([NUMBERS[:4], NUMBERS[4:4], NUMBERS[4:11], NUMBERS[11:]]), NUMBERS),
+    "concatenated": (
+        ConcatenatedRows([NUMBERS[:4], NUMBERS[4:4], NUMBERS[4:11], NUMBERS[11:]]),
+        NUMBERS,
+    ),
     "reshaped": (ReshapedRows(NUMBERS[:, None, :], (3,)), NUMBERS),
     "all selected": (SelectedRows(NUMBERS, np.arange(20)), NUMBERS),
     "selected": (SelectedRows(NUMBERS, EVEN), NUMBERS[EVEN]),
@@ -55,9 +58,9 @@ def test_masked_rows_are_zeros_even_of_nan():
     assert found.dtype == np.float16
 
 
-def test_joined_rows_have_a_type_that_holds_all():
+def test_concatenated_rows_have_a_type_that_holds_all():
     parts = [NUMBERS.astype(np.float16), NUMBERS]
-    assert JoinedRows(parts).dtype == JoinedRows(parts)[0:5].dtype == np.float32
+    assert ConcatenatedRows(parts).dtype == ConcatenatedRows(parts)[0:5].dtype == np.float32
 
 
 def test_blocks_follow_one_another():

@@ -12,7 +12,7 @@ from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 
 
-def join_tables(tables: Sequence[Table]) -> Table:
+def concatenate_tables(tables: Sequence[Table]) -> Table:
     """Return the rows of all tables as one table. Its locations name the file of each row.
 
     Raises:
