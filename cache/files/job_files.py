@@ -62,7 +62,7 @@ def _check_regular_file(path: Path) -> Path:
     if status is not None and not stat.S_ISREG(status.st_mode):
         link = stat.S_ISLNK(status.st_mode)
         raise CacheError(
-            f"{path}: expected a file or nothing, found "
+            f"{path}: expected a regular file or none, found "
             f"{'a symbolic link' if link else describe_kind(status)}; move it away, or name "
             "another output"
         )

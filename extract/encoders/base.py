@@ -18,7 +18,7 @@ class Model(Protocol):
     """An image-text model whose image head is linear, in this process or elsewhere.
 
     Attributes:
-        preprocessing: how an image becomes the pixels that the image tower takes.
+        preprocessing: converts an image to the input of the image tower.
         dim: width of the features.
         device: where the image tower runs.
     """

@@ -5,9 +5,7 @@ import re
 from clip_cfr.extract.encoders.checkpoints.published import PublishedClip, find_published
 
 OPEN_CLIP = re.compile(r"^open[-_ ]?clip(_torch)?[:/]+", re.IGNORECASE)
-HUB_ADDRESS = re.compile(
-    r"^(?:hf:/|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co))/([^/]+/[^/]+)"
-)
+HUB_URL = re.compile(r"^(?:hf:/|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co))/([^/]+/[^/]+)")
 # First letters of the names of open_clip's architectures.
 ARCHITECTURE = re.compile(
     r"^(vit|rn\d|eva\d|convnext|coca|roberta-vit|xlm-roberta|nllb-clip|mt5-xl|mobileclip|pe-core"
@@ -33,8 +31,8 @@ def explain_name(name: str) -> str | None:
     if prefix := OPEN_CLIP.match(name):
         rest = name[prefix.end() :]
         return f"names of open_clip's models begin with open-clip: here; write open-clip:{rest}"
-    if address := HUB_ADDRESS.match(name):
-        return f"a hub address; write the name of the model alone, {address.group(1)}"
+    if url := HUB_URL.match(name):
+        return f"a URL of the hub; write the name of the model alone, {url.group(1)}"
     clip = find_published(name)
     return describe_spelling(clip) if clip and name != clip.hub_id else None
 

@@ -134,7 +134,7 @@ def without_remedy(message: str) -> str:
 
 
 def describe_error(raw: bytes, error: Exception) -> str:
-    """Return why a file cannot be decoded and what to do."""
+    """Return the reason why a file cannot be decoded, with the remedy."""
     if not raw:
         return f"the file is empty; {REMEDY}"
     if isinstance(error, ModuleNotFoundError):

@@ -1,4 +1,4 @@
-"""Images of 16 bits per channel, whose values may use fewer: find their range, and scale them."""
+"""Images of 16 bits per channel, whose values may use fewer: measure their range and scale them."""
 
 import io
 

@@ -8,7 +8,7 @@ from PIL import Image, PngImagePlugin
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 HEIF = "HEIF"
 # Decompressed size of one text or colour profile of a PNG file, and of all its texts. Pillow's own
-# limit of 1 MB refuses sound images: a profile of a printer has several.
+# limit of 1 MB refuses sound images: a printer's profile takes several MB.
 MAX_TEXT_BYTES, MAX_TEXTS_BYTES = 64 << 20, 256 << 20
 
 # Warning filters are global to the process: set them once, never inside a thread. Pillow only warns

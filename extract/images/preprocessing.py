@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-# An image whose resized form is more than so many times as long as the crop is cropped first: that
-# of 30,000 x 3 pixels would take gigabytes.
+# An image is cropped before the resize if its resized form is longer than this multiple of the
+# crop: that of 30,000 x 3 pixels would take gigabytes.
 STRIP_LENGTH = 32
 # Largest support of Pillow's filters (Lanczos), in pixels of the smaller of input and output.
 MAX_SUPPORT = 3

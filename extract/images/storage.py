@@ -51,7 +51,7 @@ def find_storage(image: Image.Image, raw: bytes) -> str:
 
 
 def find_jpeg2000_storage(image: Image.Image, raw: bytes) -> str:
-    """Return how the pixels of a JPEG 2000 image are stored; nothing if they have 8 bits."""
+    """Return how the pixels of a JPEG 2000 image are stored; empty if they have 8 bits."""
     index = raw.find(JPEG2000_START) + JPEG2000_BITS_OFFSET
     bits = (raw[index] & 0x7F) + 1
     if image.mode.startswith("I"):

@@ -60,8 +60,8 @@ def read_class_embeddings(
 
 
 def describe_transposed(reference: ArrayReference, shape: tuple[int, ...]) -> str:
-    """Return the note for a matrix that is taken transposed."""
-    return f"{reference} has shape {shape}: it is transposed, and its transpose was taken"
+    """Return the note on a matrix that is transposed before use."""
+    return f"{reference} has shape {shape}: it was transposed before use"
 
 
 def suggest_projection(

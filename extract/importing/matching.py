@@ -74,7 +74,7 @@ def match_rows(parts: Sequence[FeaturePart], table: Table, skip_missing: bool) -
 
 
 def match_by_order(parts: Sequence[FeaturePart], table: Table) -> MatchedRows:
-    """Return the features of all parts, and the list, whose rows need not be as many."""
+    """Return the features of all parts beside the list, which may have another length."""
     lengths = [part.rows.shape[0] for part in parts]
     return MatchedRows(
         table=table,
@@ -166,12 +166,12 @@ def index_unique(names: Iterable[str]) -> dict[str, int]:
 
 
 def last_part(name: str) -> str:
-    """Return the file name of a path or an address."""
+    """Return the file name of a path or a URL."""
     return PurePosixPath(name.replace("\\", "/")).name
 
 
 def stem(name: str) -> str:
-    """Return the file name of a path or an address, without its ending."""
+    """Return the file name of a path or a URL, without its ending."""
     return PurePosixPath(name.replace("\\", "/")).stem
 
 

@@ -52,7 +52,7 @@ def check_identity_size(features: str, dim: int) -> None:
     raise ExtractError(
         f"{features} has {dim:,} columns: without a projection the head would be an identity of "
         f"{dim:,} x {dim:,}, which takes {4 * dim**2 / 1e9:.3g} GB of memory and several times "
-        f"that in training (at most {MAX_IDENTITY_DIM:,} columns are taken); give a matrix "
+        f"that in training (the limit is {MAX_IDENTITY_DIM:,} columns); give a matrix "
         f"({dim}, P) with --projection, or reduce the columns first, for example with "
         "sklearn.decomposition.PCA"
     )

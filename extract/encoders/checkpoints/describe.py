@@ -38,7 +38,7 @@ def describe_file(path: Path) -> str:
 
 
 def describe_archive(path: Path) -> str:
-    """Return what to do with a TorchScript archive, as OpenAI publishes its models."""
+    """Describe how to use a TorchScript archive, the form in which OpenAI publishes its models."""
     clip = find_published(path.stem)
     architecture = clip.architecture if clip else "ARCHITECTURE"
     plain = path.with_name(f"{path.stem}-weights.pt")
@@ -49,7 +49,7 @@ def describe_archive(path: Path) -> str:
 
 
 def describe_tensors(path: Path, tensors: Tensors) -> str:
-    """Return which library the weights belong to, and how to name their model."""
+    """Describe the library that the weights belong to, and how to name their model."""
     clip = find_by_weights(tensors)
     if has_lora(tensors):
         return "with LoRA updates alone or beside the weights: merge them and save the whole model"

@@ -1,4 +1,4 @@
-"""Recognize a weights file by its first bytes, whatever its name ends in."""
+"""Recognize a weights file by its first bytes, whatever its ending."""
 
 import zipfile
 from pathlib import Path

@@ -56,7 +56,7 @@ PUBLISHED = (
 
 
 def find_published(name: str) -> PublishedClip | None:
-    """Return the CLIP that a name means in any library's spelling, such as `ViT-L/14@336px`."""
+    """Return the CLIP of a name in any library's spelling, such as `ViT-L/14@336px`."""
     plain = normalize_name(name)
     return next((clip for clip in PUBLISHED if plain in spellings(clip)), None)
 

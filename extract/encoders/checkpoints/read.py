@@ -18,7 +18,7 @@ from clip_cfr.extract.encoders.checkpoints.file_kind import (
 from clip_cfr.extract.errors import ExtractError
 
 Tensors = dict[str, torch.Tensor]
-# The entries of training checkpoints that hold the model, the first that is there counts.
+# The entries of training checkpoints that hold the model; the first that exists counts.
 STATE_NAMES = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "weights")
 BUFFERS = "('input_resolution', 'context_length', 'vocab_size')"
 

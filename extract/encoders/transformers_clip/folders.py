@@ -1,4 +1,4 @@
-"""Find the folder of a CLIP at, below or above the one that the user named."""
+"""Find the folder of a CLIP in, below or above the folder that the user named."""
 
 import json
 import logging

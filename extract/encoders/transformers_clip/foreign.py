@@ -9,7 +9,7 @@ from clip_cfr.extract.encoders.checkpoints.published import find_by_sizes
 from clip_cfr.extract.encoders.checkpoints.read import python_command
 from clip_cfr.extract.encoders.hub_errors import NAME_ANOTHER
 
-# Files that show what a folder holds, in the order of the most telling.
+# Files that identify the contents of a folder, the most specific first.
 MARKS = (
     ("model_index.json", "a pipeline of diffusers, whose towers are parts of an image generator"),
     ("zero_to_fp32.py", "a checkpoint of DeepSpeed: run its zero_to_fp32.py and save the model"),
@@ -29,7 +29,7 @@ IMPORT = "embeddings computed elsewhere can be imported"
 
 
 def explain_folder(folder: Path) -> str:
-    """Return what a folder without a configuration holds, and what to do; begins with a verb."""
+    """Describe a folder without a configuration, with the remedy; begins with a verb."""
     if (folder / "adapter_config.json").is_file():
         return explain_adapter(folder)
     for pattern, description in MARKS:
@@ -55,7 +55,7 @@ def list_weights(folder: Path) -> list[Path]:
 
 
 def explain_adapter(folder: Path) -> str:
-    """Return what a folder of PEFT is, and the command that merges it into its base model."""
+    """Describe a folder of PEFT, with the command that merges it into its base model."""
     try:
         adapter = load_json((folder / "adapter_config.json").read_text(encoding="utf-8"))
         kind, base = adapter.get("peft_type", "LORA"), adapter.get("base_model_name_or_path")
@@ -94,7 +94,7 @@ def explain_type(folder: Path, configuration: dict[str, Any], supported: Sequenc
 
 
 def explain_tower(folder: Path, configuration: dict[str, Any]) -> str:
-    """Return which tower a folder holds alone, and the command that adds the other."""
+    """Describe a folder of a single tower, with the command that adds the other tower."""
     tower, other, name, (body, projection) = TOWERS[configuration["model_type"]]
     with_projection = "WithProjection" in str(configuration.get("architectures"))
     base, joined = base_model(configuration), f"{folder.resolve()}-joined"

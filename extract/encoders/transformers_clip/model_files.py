@@ -199,7 +199,7 @@ def only_list_weights(folder: Path) -> tuple[Path, ...]:
 
 
 def explain_missing_weights(folder: Path) -> str:
-    """Explain that a folder has no weights, and what it has instead; begins with a verb."""
+    """Describe a folder without weights, with the remedy; begins with a verb."""
     broken = [path for path in list_weights(folder) if path.is_symlink() and not path.exists()]
     if broken:
         link = f"{broken[0].name} -> {broken[0].readlink()}"

@@ -21,7 +21,7 @@ CALLS_PER_ENCODER = 2
 # Batches per encoder that may be ahead of the first unfinished batch. Their features wait in the
 # driver's memory, because results are in row order.
 BATCHES_AHEAD = 16
-# Four dead encoders in a row are not an accident.
+# Four encoders that die on one batch are not an accident.
 MAX_TRIES = 4
 LOADING = "loading the model"
 

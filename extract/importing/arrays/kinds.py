@@ -33,7 +33,7 @@ UNREADABLE = {
     b"SQLite format 3": "an SQLite database",
     b"MATLAB 5.0": "a MATLAB file",
     b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
-    b"\xff\xff\xff\xff": "a stream of Arrow, which to_parquet of datasets converts",
+    b"\xff\xff\xff\xff": "an Arrow stream, which to_parquet of the package datasets converts",
     b"version https://git-lfs": "a Git LFS pointer, for which git lfs pull fetches the file",
 }
 PICKLE_PROTOCOLS = b"\x02\x03\x04\x05"

@@ -68,7 +68,7 @@ class Matrix:
 
 
 def open_matrix(reference: ArrayReference, stack: ExitStack) -> Matrix:
-    """Open the matrix that a reference means.
+    """Open the matrix that a reference names.
 
     Axes of length 1 beside those of rows and columns are dropped, as in (n, 1, d).
 
@@ -105,7 +105,7 @@ def stack_vectors(reference: ArrayReference, arrays: Mapping[str, ArraySource]) 
 
 
 def choose_array(reference: ArrayReference, contents: Contents) -> tuple[str, ArraySource]:
-    """Return the name and the array that a reference means."""
+    """Return the name and the array of a reference."""
     arrays = contents.arrays
     if reference.key is None:
         matrices = [name for name, array in arrays.items() if is_matrix(array)]

@@ -1,4 +1,4 @@
-"""Opens any file of embeddings: the reader of its kind, then the array that is meant."""
+"""Opens any file of embeddings: choose the reader of its kind."""
 
 import gzip
 import io

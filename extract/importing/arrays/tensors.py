@@ -108,7 +108,7 @@ def load_torch(path: Path) -> Any:
 
 
 def name_class(error: Exception) -> str:
-    """Return the class that torch refuses to build, in brackets, or nothing."""
+    """Return the class that torch refuses to build, in brackets; empty if it names none."""
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
     return f" ({found[1]})" if found else ""
 

@@ -484,11 +484,11 @@ def test_spellings_of_published_models_are_explained(name, hub_id, architecture)
         ),
         (
             "https://huggingface.co/lab/clip",
-            "a hub address; write the name of the model alone, lab/clip",
+            "a URL of the hub; write the name of the model alone, lab/clip",
         ),
         (
             "hf://lab/clip",
-            "a hub address; write the name of the model alone, lab/clip",
+            "a URL of the hub; write the name of the model alone, lab/clip",
         ),
     ],
 )

@@ -77,8 +77,7 @@ def test_takes_transposed_class_embeddings_with_a_note(all_inputs: Inputs):
     cache, notes = read_contents(all_inputs)
     np.testing.assert_allclose(cache.texts.class_embeddings, embeddings, atol=1e-6)
     assert notes == (
-        f"{all_inputs.class_embeddings} has shape (4, 2): it is transposed, and its transpose was "
-        "taken",
+        f"{all_inputs.class_embeddings} has shape (4, 2): it was transposed before use",
     )
 
 

@@ -23,8 +23,8 @@ def test_rejects_an_identity_that_is_too_large_to_train():
         read_head(None, "F.npy", 50_000)
     assert str(error.value) == (
         "F.npy has 50,000 columns: without a projection the head would be an identity of 50,000 x "
-        "50,000, which takes 10 GB of memory and several times that in training (at most 16,384 "
-        "columns are taken); give a matrix (50000, P) with --projection, or reduce the columns "
+        "50,000, which takes 10 GB of memory and several times that in training (the limit is "
+        "16,384 columns); give a matrix (50000, P) with --projection, or reduce the columns "
         "first, for example with sklearn.decomposition.PCA"
     )
 
@@ -48,9 +48,7 @@ def test_takes_a_transposed_projection_with_a_note(all_inputs: Inputs):
     np.save(all_inputs.projection, np.load(all_inputs.projection).T)
     found, notes = read_contents(all_inputs)
     np.testing.assert_array_equal(found.head.projection, expected.head.projection)
-    assert notes == (
-        f"{all_inputs.projection} has shape (4, 6): it is transposed, and its transpose was taken",
-    )
+    assert notes == (f"{all_inputs.projection} has shape (4, 6): it was transposed before use",)
 
 
 def test_rejects_a_projection_of_another_shape(all_inputs: Inputs):
