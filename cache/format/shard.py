@@ -55,6 +55,9 @@ def make_shard(index: int, count: int, num_rows: int) -> Shard:
 def shard_from_provenance(provenance: Mapping[str, Any], num_rows: int) -> Shard | None:
     """Return the shard that a provenance declares, or None if the cache is a whole data set.
 
+    Args:
+        provenance: provenance of the cache.
+        num_rows: number of rows of the cache.
     Raises:
         FieldError: the entry is malformed or inconsistent, or the shard does not have `num_rows`
             rows.

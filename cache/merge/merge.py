@@ -151,7 +151,11 @@ def merge_provenance(out: Path, shards: Sequence[ShardFile]) -> dict[str, Any]:
 
 
 def _describe_shard(out: Path, shard: ShardFile, differences: dict[str, Any]) -> dict[str, Any]:
-    """Return a shard's entry in `merged`: its file, and its provenance entries that differ."""
+    """Return a shard's entry in `merged`.
+
+    It has the file, its digest and number of rows, the provenance entries in PER_SHARD except
+    `shard`, and `differences`.
+    """
     own = {
         key: shard.provenance[key]
         for key in PER_SHARD

@@ -131,7 +131,7 @@ def run_stages(objective: Objective, segment: Segment) -> tuple[TrainState, Best
 
 
 def run_stage(objective: Objective, segment: Segment) -> tuple[TrainState, Best, Info]:
-    """Run a stage that is one segment."""
+    """Run a stage of one segment; return the last state, the best heads and the logged values."""
     return run_segment(objective, segment, *init(segment.stage))
 
 

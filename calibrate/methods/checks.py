@@ -116,9 +116,10 @@ def check_pool_size(settings: Settings, num_classes: int) -> None:
 
 
 def negative_pool_option(settings: Settings) -> str | None:
-    """Return the setting with the size of the pool that negatives are chosen from.
+    """Return the name of the setting with the size of the pool that negatives are chosen from.
 
-    None if the negatives are chosen from all rows, or all rows of other classes are negatives.
+    None if the pool is all training rows, or if every row of another class in the minibatch is
+    a negative.
     """
     if settings.negative == "rns":
         return None if settings.negative_pool == "minibatch" else "negative_pool"

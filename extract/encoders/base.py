@@ -56,5 +56,5 @@ class Encoder(Model, Protocol):
         On a GPU, the next batch can be launched before the features of this one are fetched.
 
         Raises:
-            torch.OutOfMemoryError: if the batch is too large; either here or on fetching.
+            torch.OutOfMemoryError: the batch is too large; either here or on fetching.
         """

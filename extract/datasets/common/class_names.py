@@ -52,7 +52,7 @@ def spelling_key(name: str) -> str:
 
 
 def find_by_spelling(text: str, names: Sequence[str]) -> int | None:
-    """Return the index of a name, or of the only one that differs in spelling alone, or None."""
+    """Return the index of the name equal to a text, else of the only one spelled alike, or None."""
     if text in names:
         return names.index(text)
     key = spelling_key(text)

@@ -95,7 +95,7 @@ def find_only_list(
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return the files in a folder whose ending is that of a list, sorted by name."""
+    """Return the files in a folder with the ending of a list, not hidden, sorted by name."""
     return sorted(
         path
         for path in folder.iterdir()

@@ -76,8 +76,8 @@ def check_model_type(model: str, folder: Path) -> None:
         )
     if configuration.get("quantization_config"):
         raise ExtractError(
-            f"model {model} has quantised weights, as quantization_config in its config.json says; "
-            "take the model before quantisation, and choose the type to compute in with --dtype"
+            f"model {model} has quantized weights, as quantization_config in its config.json says; "
+            "take the model before quantization, and choose the type to compute in with --dtype"
         )
 
 

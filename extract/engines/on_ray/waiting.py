@@ -36,7 +36,7 @@ def fetch(reference: ray.ObjectRef) -> Any:
     """Return the result of a reference.
 
     Raises:
-        ray.exceptions.RayError: if its task has failed, or the result does not arrive within
+        ray.exceptions.RayError: its task has failed, or the result does not arrive within
             STALL_SECONDS.
     """
     return ray.get(reference, timeout=STALL_SECONDS)

@@ -78,9 +78,14 @@ class IteratedRows:
 
     Slices in ascending order are fast; any other starts the iteration again.
 
-    Attributes:
+    Args:
         shape: shape of the array.
         dtype: type of the numbers.
+        iterate: starts an iteration over blocks of rows, from the first row on.
+
+    Attributes:
+        shape: as given.
+        dtype: as given.
     """
 
     def __init__(

@@ -180,11 +180,11 @@ def test_the_configuration_file_is_taken_for_its_folder(folder, encoder):
     assert_same_model(load(folder / "config.json"), encoder)
 
 
-def test_quantised_weights_are_named(folder):
+def test_quantized_weights_are_named(folder):
     edit_json(folder / "config.json", quantization_config={"quant_method": "bitsandbytes"})
     assert message_of(folder) == (
-        f"model {folder} has quantised weights, as quantization_config in its config.json says; "
-        "take the model before quantisation, and choose the type to compute in with --dtype"
+        f"model {folder} has quantized weights, as quantization_config in its config.json says; "
+        "take the model before quantization, and choose the type to compute in with --dtype"
     )
 
 
