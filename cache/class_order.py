@@ -117,5 +117,5 @@ def predict_zero_shot(
 
 
 def format_share(value: float) -> str:
-    """Return a share in per cent."""
+    """Format a share in [0, 1] in per cent with one decimal, such as `12.5 %`."""
     return f"{100 * value:.1f} %"

@@ -113,7 +113,18 @@ def encode_attributes(examples: Examples) -> tuple[tuple[str, ...], Int32[np.nda
 def projection_of(
     head: InitialHead, dim: int
 ) -> tuple[Float32[np.ndarray, "dim embedding"], Float32[np.ndarray, " embedding"] | None]:
-    """Return projection and bias, checked against the number of features."""
+    """Return the projection and the bias of a head as float32.
+
+    The projection is the identity if the head has none; the bias is None if the head has none.
+
+    Args:
+        head: the head.
+        dim: number of features.
+
+    Raises:
+        ValueError: an array does not have the shape (dim, embedding) or (embedding,), or is not
+            finite.
+    """
     if head.projection is None:
         projection = np.eye(dim, dtype=np.float32)
     else:

@@ -27,14 +27,16 @@ AND NOT EXISTS (
 
 
 def check_grid_contents(directory: Path, overwrite: bool) -> None:
-    """Check that a folder is missing, empty or a grid folder.
+    """Raise CacheError unless a folder is missing, empty or a grid folder.
 
     Args:
         directory: the folder.
-        overwrite: whether its contents will be replaced; then other files are an error too.
+        overwrite: whether its contents will be replaced. If so, the grid folder must hold nothing
+            but the files of the grid; otherwise other files are allowed beside them.
 
     Raises:
-        CacheError: the path is not a folder, or the folder holds something else.
+        CacheError: the path is not a folder, the folder has contents but no grid, or `overwrite`
+            is set and it holds an entry that is not part of the grid.
     """
     if not directory.exists() and not directory.is_symlink():
         return

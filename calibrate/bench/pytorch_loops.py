@@ -109,7 +109,15 @@ def find_common_objection() -> str | None:
 
 
 def find_objection(loop: PyTorchLoop, stage: Path, losses: np.ndarray) -> str | None:
-    """Return why a loop cannot be compared: it fails or computes other losses; None if it can."""
+    """Run the first steps of a loop; return why it cannot be compared, or None if it can.
+
+    A loop cannot be compared if its script fails or a loss differs by more than `TOLERANCE`.
+
+    Args:
+        loop: the loop to check.
+        stage: .npz file with the inputs of the loops.
+        losses: (steps,), the losses expected of the first steps without dropout.
+    """
     try:
         found = loop.run(stage, "--steps", str(len(losses)), "--no-dropout")["losses"]
     except RuntimeError as error:

@@ -126,7 +126,7 @@ class SplitMetrics:
     groups: tuple[GroupAccuracy, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the metrics in JSON types."""
+        """Return the metrics by attribute name, in JSON types; `groups` is a list of dicts."""
         return asdict(self) | {"groups": [asdict(group) for group in self.groups]}
 
     @classmethod

@@ -65,7 +65,10 @@ class Segment(NamedTuple):
 
 
 def evaluation_steps(steps: int, evaluations: int) -> Int[np.ndarray, " eval_steps"]:
-    """Return 0 and the evenly spaced steps after which to evaluate; the last is `steps`."""
+    """Return 0 and the evenly spaced steps after which to evaluate; the last is `steps`.
+
+    The result is int32, ascending, of length `min(steps, evaluations) + 1`.
+    """
     count = min(steps, evaluations) + 1
     return np.round(np.linspace(0, steps, count)).astype(np.int32)
 

@@ -131,7 +131,11 @@ def run_stages(objective: Objective, segment: Segment) -> tuple[TrainState, Best
 
 
 def run_stage(objective: Objective, segment: Segment) -> tuple[TrainState, Best, Info]:
-    """Run a stage of one segment; return the last state, the best heads and the logged values."""
+    """Run a stage that is one segment, from the initial state that the stage gives.
+
+    Returns:
+        The state after the last step, the best heads, and the log with an entry per evaluation.
+    """
     return run_segment(objective, segment, *init(segment.stage))
 
 

@@ -46,7 +46,12 @@ def figures_title(result: dict[str, Any]) -> str:
 
 
 def render_scaling(result: dict[str, Any]) -> Table:
-    """Return a table of time, memory and file size by number of images."""
+    """Return a table of time (s), rate (images/s), memory and file size (MB) by number of images.
+
+    Args:
+        result: result of the benchmark; `scale` holds a dict with the keys of `COSTS` for each
+            number of images.
+    """
     table = Table(box=SIMPLE_HEAD, title="the command extract with the tiny CLIP")
     for _, heading, _ in COSTS:
         table.add_column(heading, justify="right")

@@ -12,13 +12,18 @@ MAX_LENGTH = 200
 
 @contextlib.contextmanager
 def convert_load_errors(model: str, part: str, folder: Path, remedy: str) -> Iterator[None]:
-    """Convert any exception in the block to an ExtractError about a part of a model.
+    """Convert each Exception in the block to an ExtractError about a part of a model.
+
+    An ExtractError passes unchanged.
 
     Args:
         model: the model's name.
         part: what the block loads, such as `weights`.
         folder: where it is loaded from.
         remedy: remedy that ends the message.
+
+    Raises:
+        ExtractError: the block raised an Exception, MemoryError included.
     """
     try:
         yield

@@ -48,10 +48,10 @@ class Manifest:
     warnings: tuple[str, ...] = ()
 
     def sha256(self) -> str:
-        """Return the hex digest of the rows, names and places of images.
+        """Return the SHA-256 of the rows, the names and `images_sha256`, as hexadecimal digits.
 
-        It changes if any id, label, attribute, split, subject, name or the order of rows changes.
-        Prompts and warnings are not part of it.
+        The names are those of the data set, the classes and the attribute values. The order of
+        rows counts. The contents of images, prompts and warnings are not part of it.
         """
         digest = hashlib.sha256()
         header = [self.dataset, self.class_names, self.attribute_names, self.rows.ids]

@@ -46,7 +46,21 @@ def to_tensor(array: np.ndarray) -> Tensor | float:
 def update_centroids(
     centroids: Tensor, embeddings: Tensor, labels: Tensor, weights: Tensor, momentum: float
 ) -> Tensor:
-    """Update the moving average of each class that has weight among the rows."""
+    """Return the centroids after a step of their moving average; the arguments are unchanged.
+
+    A class moves to `momentum * centroid + (1 - momentum) * mean`, scaled to unit length, where
+    `mean` is the weighted mean of its rows. A class without weight keeps its centroid.
+
+    Args:
+        centroids: (classes, embedding), float32.
+        embeddings: (rows, embedding), float32.
+        labels: (rows,), int64.
+        weights: (rows,), float32, at least 0.
+        momentum: share of the old centroid, in [0, 1].
+
+    Returns:
+        (classes, embedding), float32.
+    """
     members = torch.nn.functional.one_hot(labels, len(centroids)) * weights[:, None]
     mass = members.sum(dim=0)[:, None]
     means = members.T @ embeddings / torch.where(mass > 0, mass, 1)

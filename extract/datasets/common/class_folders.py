@@ -55,7 +55,7 @@ def read_class_folders(root: Path) -> FoundList | None:
 
 
 def refuse_data_sets(root: Path, paths: Sequence[Parts], layout: Layout) -> None:
-    """Raise ExtractError if the folder of a class holds splits: then it is a data set."""
+    """Raise ExtractError if the folder of a class holds splitsand is therefore a data set."""
     below = layout.label + 1
     if layout.split is not None:
         return
@@ -93,7 +93,11 @@ def find_layout(paths: Sequence[Parts]) -> Layout:
 
 
 def count_wrappers(paths: Sequence[Parts]) -> int:
-    """Return the number of nested outer folders that hold all images and are not splits."""
+    """Return the number of nested outer folders that hold all images and are not splits.
+
+    The innermost folder of an image is never counted, because it may be that of a class: 1 for
+    `data/dog/a.jpg` and `data/cat/b.jpg`, 0 for `dog/a.jpg` alone.
+    """
     count = 0
     while (
         len({parts[count] for parts in paths if len(parts) > count}) == 1

@@ -106,7 +106,16 @@ def find_missing_values(
 
 
 def describe_missing_values(table: Table, role: Role, indices: Sequence[int]) -> str:
-    """Return how many values of a column are missing, and the first rows."""
+    """Return a clause that says which values of a column are missing.
+
+    It gives their number, the name of the column, up to three of their spellings, and the first
+    `SHOWN_ROWS` row numbers of the file.
+
+    Args:
+        table: the list.
+        role: role of the column, which the table has.
+        indices: indices of the entries whose value is missing, at least one.
+    """
     name = table.find_column(role)
     spelled = dict.fromkeys(table.columns[name][index] for index in indices)
     values = ", ".join(repr(value) if value else "empty" for value in list(spelled)[:3])

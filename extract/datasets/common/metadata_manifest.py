@@ -84,7 +84,8 @@ def make_manifest(
         dataset: name of the data set.
         root: folder of the images, which must exist; None for rows whose names are ids of any kind.
         options: `columns`, `drop_missing`, `ignore_splits`, `split_by`, `seed`, `class_names` and
-            `skip_missing` are used. Names by old names are left to `override_class_names`.
+            `skip_missing` are used. If `class_names` maps old names to new ones, the manifest keeps
+            the old ones, for `override_class_names` to replace.
 
     Raises:
         ExtractError: a column is missing, or a value is not one of those expected.

@@ -226,7 +226,19 @@ def parse_entries(
 
 
 def parse_entry_list(path: Path, field: str, name: str, entries: Any) -> tuple[str, ...]:
-    """Return the prompt entries of one class or attribute value; all are non-blank strings."""
+    """Parse the prompt entries of one class or attribute value, without white space around them.
+
+    An entry that ends with a full stop becomes a `Sentence`.
+
+    Args:
+        path: the prompts file, for messages.
+        field: `classes` or `attributes`, for messages.
+        name: the class or attribute value, for messages.
+        entries: the value found in the file.
+
+    Raises:
+        ExtractError: `entries` is not a list of strings, is empty or has a blank entry.
+    """
     if isinstance(entries, list) and entries and all(map(is_nonblank, entries)):
         return tuple(parse_entry(entry.strip()) for entry in entries)
     raise ExtractError(

@@ -5,7 +5,11 @@ from typing import Any
 
 
 def to_text(value: Any) -> str:
-    """Return a value as a CSV file holds it: empty for None, no fraction for whole numbers."""
+    """Return the text of a value in a CSV file.
+
+    None becomes empty, a whole number has no fraction, a dict or list becomes JSON, and any other
+    value is converted by `str`.
+    """
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():

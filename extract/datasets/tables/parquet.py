@@ -61,7 +61,11 @@ def read_columns(path: Path) -> tuple[dict[str, list[str]], dict[bytes, bytes]]:
 
 
 def is_flat(type: Any) -> bool:
-    """Return whether values of an Arrow type are text, numbers, booleans or dates."""
+    """Return whether an Arrow type is neither nested nor binary.
+
+    Text, numbers, booleans, dates, times and null are flat. A dictionary type is flat if the type
+    of its values is.
+    """
     from pyarrow import types
 
     if types.is_dictionary(type):

@@ -64,6 +64,14 @@ def decompress(path: Path, content: bytes) -> bytes:
     """Return the content of a gzip, bz2 or xz file, or of the only file in a zip archive.
 
     Any other content is returned unchanged.
+
+    Args:
+        path: the file, for messages.
+        content: all bytes of the file.
+
+    Raises:
+        ExtractError: the content is damaged or truncated, or the zip archive does not hold exactly
+            one file.
     """
     decompressors = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress}
     decompressors |= {b"\xfd7zXZ": lzma.decompress, ZIP_MAGIC: unzip_only_file}

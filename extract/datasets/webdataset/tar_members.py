@@ -51,7 +51,14 @@ def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 def check_start(path: Path, start: bytes) -> None:
-    """Raise ExtractError if a file does not begin like an uncompressed tar archive."""
+    """Raise ExtractError if a file is empty or of a kind in `FOREIGN`.
+
+    Other files that are not tar archives pass; tarfile rejects them.
+
+    Args:
+        path: the file, for messages.
+        start: its first bytes.
+    """
     if not start:
         raise ExtractError(f"{path} is empty, expected a tar archive; download it again")
     text = start.lstrip().lower()

@@ -53,7 +53,7 @@ def find_prefixes(names: Collection[str], anchor: str) -> list[str]:
 
 
 def has_anchor(names: Collection[str], anchors: Collection[str]) -> bool:
-    """Return whether one of the names ends in one of the anchors."""
+    """Return whether a name is one of the anchors, or ends in a dot and one of the anchors."""
     return any(find_prefixes(names, anchor) for anchor in anchors)
 
 

@@ -98,14 +98,14 @@ def read_configuration(folder: Path) -> dict[str, Any]:
 
 
 def find_folder_of(folder: Path, alternatives: tuple[tuple[str, ...], ...]) -> Path | None:
-    """Return the folder that holds the files of an image processor or a tokenizer.
+    """Return the folder that holds the files of an image processor or a tokenizer, or None.
 
-    A checkpoint of a training often has them one folder up, and a model saved by hand in a folder
-    of their own.
+    The first match is returned: the folder of the weights, its parent (where training often saves
+    them), then the `PROCESSOR_FOLDERS` in both. Any but the first is logged as a warning.
 
     Args:
         folder: the folder of the weights.
-        alternatives: names of files; all of one alternative are needed.
+        alternatives: tuples of file names; a folder matches if it holds all files of one tuple.
     """
     folder = folder.resolve()
     candidates = [folder, folder.parent]

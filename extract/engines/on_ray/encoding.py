@@ -50,7 +50,13 @@ class EncodingActor:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """Encoder of the spec, loaded on first access."""
+        """Encoder of the spec, loaded on first access.
+
+        The process enters the working folder of the driver first, if this host has it.
+
+        Raises:
+            ExtractError: the model cannot be loaded; the message names this host.
+        """
         enter_folder(self.working_folder)
         try:
             return load_encoder(self.spec)

@@ -37,7 +37,12 @@ def open_npy(path: Path, stack: ExitStack) -> ArraySource:
 
 
 def open_gzipped_npy(path: Path, stack: ExitStack) -> ArraySource:
-    """Open the array of a .npy file in a gzip file, which stays open until `stack` closes."""
+    """Open the array of a gzip-compressed .npy file; the file stays open until `stack` closes.
+
+    Raises:
+        ExtractError: the header is damaged or not one of NumPy, or the array holds Python objects.
+            A file that is damaged after the header may raise only when its rows are read.
+    """
     return read_header(path, stack.enter_context(gzip.open(path)), is_plain=False)
 
 
