@@ -66,7 +66,7 @@ def open_kind(path: Path, kind: str, stack: ExitStack) -> Contents:
         return open_gzip(path, stack)
     if kind == "text":
         with path.open("rb") as file:
-            return read_text(path, file)
+            return read_number_text(path, file)
     if kind in ("parquet", "arrow"):
         from clip_cfr.extract.importing.arrays.arrow_tables import open_arrow
 
@@ -87,14 +87,23 @@ def open_gzip(path: Path, stack: ExitStack) -> Contents:
         kind = detect_head(path, head, UNKNOWN_SIZE)
         if kind == "text":
             file.seek(0)
-            return read_text(path, file)
+            return read_number_text(path, file)
     if kind == "npy":
         return Contents({"": open_gzipped_npy(path, stack)})
     reject_kind(path, f"a compressed {kind} file, which gunzip decompresses")
 
 
-def read_text(path: Path, file: Any) -> Contents:
-    """Read a text file of numbers, in UTF-8 or UTF-16."""
+def read_number_text(path: Path, file: Any) -> Contents:
+    """Read the matrix of a text file in UTF-8 or UTF-16, and its other columns as a table.
+
+    Args:
+        path: the file, for messages.
+        file: the file, open in binary mode at its beginning; it must support seeking.
+
+    Raises:
+        ExtractError: the file cannot be read or has no rows; or a row has another number of
+            fields, or no number where one is expected.
+    """
     head = file.read(2)
     file.seek(0)
     encoding = "utf-16" if head in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
