@@ -42,14 +42,17 @@ DATASETS = {
 def load_dataset(name: str, root: str | Path, options: DatasetOptions | None = None) -> "Manifest":
     """Read a data set from disk and return its manifest.
 
+    The class names, prompts and val fraction of the options are applied. `digits` is rendered into
+    the root if that is missing or empty. Images are located, but not decoded.
+
     Args:
         name: a key of DATASETS, in any case.
         root: folder of the data set, in one of the layouts that its module documents.
         options: options of the data set; by default none are set.
 
     Raises:
-        OptionError: the data set does not exist or does not support an option, or the value of
-            an option is not valid.
+        OptionError: the data set does not exist or does not support an option, or the value of an
+            option is not valid.
         ExtractError: the root does not hold the data set in its published layout.
         CacheError: the root of `digits` cannot be written.
     """
@@ -64,7 +67,7 @@ def load_dataset(name: str, root: str | Path, options: DatasetOptions | None = N
 
 
 def find_dataset(name: str) -> str:
-    """Return the key of DATASETS that equals a name without regard to case.
+    """Return the key of DATASETS that equals a name, ignoring case and surrounding white space.
 
     Raises:
         OptionError: there is none.

@@ -19,8 +19,15 @@ ROWS_PER_CALL = 64
 def read_file_states(images: ImageSource, rows: Sequence[int]) -> Int64[np.ndarray, "n 2"] | None:
     """Return size in bytes and modification time in ns of the files of some rows.
 
+    Large requests are split among threads.
+
+    Args:
+        images: source of the images.
+        rows: indices of rows of the source.
+
     Returns:
-        One row for each of `rows`, -1 twice for a missing file; None if the images are not files.
+        One row for each of `rows`, in their order; (-1, -1) for a missing file. None if `rows` is
+        empty or the images are not files.
     """
     if not len(rows) or find_file_state(images, rows[0]) is None:
         return None
@@ -32,20 +39,27 @@ def read_file_states(images: ImageSource, rows: Sequence[int]) -> Int64[np.ndarr
 
 
 def digest_file_states(images: ImageSource, rows: Sequence[int]) -> int | None:
-    """Return a digest of the state of the files of some rows; None if the images are not files."""
+    """Return the CRC-32 of the sizes and modification times of the files of some rows.
+
+    The order of `rows` counts. None if `rows` is empty or the images are not files.
+    """
     states = read_file_states(images, rows)
     return None if states is None else _digest(states)
 
 
 def check_files_unchanged(manifest: Manifest, saved: Iterable[tuple[range, int]]) -> None:
-    """Check that image files are as they were when they were encoded.
+    """Raise ExtractError if an image file has changed since it was encoded.
+
+    Only size and modification time are compared, not the contents. Nothing is checked if the images
+    are not files.
 
     Args:
         manifest: the rows of the job.
-        saved: consecutive rows, and the digest of the state of their files at that time.
+        saved: ranges of consecutive rows, and the `digest_file_states` of each range at that time.
 
     Raises:
-        ExtractError: names the first rows whose files have another size or time.
+        ExtractError: the digest of a range differs; the message names the first such range by its
+            first and last row.
     """
     saved = list(saved)
     last_row = max((rows.stop for rows, _ in saved), default=0)

@@ -45,10 +45,11 @@ class FileSource:
     paths: tuple[str, ...]
 
     def read(self, row: int) -> bytes:
-        """Return the bytes of the file of a row.
+        """Return the unchanged bytes of the file of a row; they are not decoded.
 
         Raises:
-            OSError: the file cannot be read, is not a regular file or is too large.
+            OSError: the file cannot be read, is not a regular file or is larger than
+                MAX_FILE_BYTES.
         """
         path = self.root / self.paths[row]
         with open(path, "rb", opener=open_nonblocking) as file:
@@ -59,13 +60,13 @@ class FileSource:
             return file.read()
 
     def file_state(self, row: int) -> tuple[int, int]:
-        """Return size in bytes and modification time in ns of a row's file; -1, -1 without one."""
+        """Return size in bytes and modification time in ns of a row's file; (-1, -1) if missing."""
         return read_file_state(os.path.join(self.root, self.paths[row]))
 
 
 @dataclass(frozen=True)
 class SelectedImages:
-    """A subset of the images of another source.
+    """Rows of another source, selected by index.
 
     Attributes:
         images: the other source.
@@ -76,11 +77,15 @@ class SelectedImages:
     indices: Int64[np.ndarray, " n"]
 
     def read(self, row: int) -> bytes | UInt8[np.ndarray, "height width 3"]:
-        """Return the image of a row, as the other source returns it."""
+        """Return the image of row `indices[row]` of the other source: file bytes or RGB pixels.
+
+        Raises:
+            OSError: the other source cannot read it.
+        """
         return self.images.read(int(self.indices[row]))
 
     def file_state(self, row: int) -> tuple[int, int] | None:
-        """Return the state of the file of a row, as the other source returns it."""
+        """Return the file state of row `indices[row]` of the other source; None without files."""
         return find_file_state(self.images, int(self.indices[row]))
 
 
@@ -92,7 +97,10 @@ def check_size(num_bytes: int) -> None:
 
 
 def read_file_state(path: str | Path) -> tuple[int, int]:
-    """Return size in bytes and modification time in ns of a file; -1, -1 if it is missing."""
+    """Return (size in bytes, modification time in ns) of a file.
+
+    The result is MISSING_FILE, (-1, -1), if the file is missing or its state cannot be read.
+    """
     try:
         status = os.stat(path)
     except OSError:
@@ -101,11 +109,22 @@ def read_file_state(path: str | Path) -> tuple[int, int]:
 
 
 def find_file_state(images: ImageSource, row: int) -> tuple[int, int] | None:
-    """Return size and modification time in ns of the file of a row; None if it is not a file."""
+    """Return (size in bytes, modification time in ns) of the file of a row.
+
+    Args:
+        images: a source; its images are files if it has a method `file_state`.
+        row: index of a row of the source.
+
+    Returns:
+        The state, (-1, -1) for a missing file; None if the images of the source are not files.
+    """
     method = getattr(images, "file_state", None)
     return None if method is None else method(row)
 
 
 def open_nonblocking(path: str, flags: int) -> int:
-    """Open a file without waiting, even if it is a pipe without a writer; return its descriptor."""
+    """Open a file with `os.open` and return its descriptor. For the argument `opener` of `open`.
+
+    O_NONBLOCK is added to `flags`, so that opening a pipe without a writer does not wait.
+    """
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

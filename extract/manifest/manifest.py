@@ -23,11 +23,11 @@ class Manifest:
 
     Attributes:
         dataset: name of the data set.
-        rows: id, label, attribute and split of each image.
+        rows: id, label, attribute, split and, where known, subject of each image.
         images: reads the image of a row.
         class_names: name of each class, in the order of the labels.
-        attribute_names: name of each attribute value; empty if no attribute is known, in which
-            case every row has attribute 0.
+        attribute_names: name of each attribute value; empty if no attribute is known, in which case
+            every row has attribute 0.
         class_prompts: prompt entries of each class, at least one: names, which go into the prompt
             templates, or a `Sentence`.
         attribute_prompts: prompt entries of each attribute value; empty if the names do not
@@ -71,7 +71,17 @@ def make_rows(
     splits: Sequence[int] | np.ndarray,
     subjects: Sequence[int] | np.ndarray | None = None,
 ) -> Rows:
-    """Return the rows made of columns of any integer type, all of length n."""
+    """Return a `Rows` made of columns of any integer type, all of length n.
+
+    Labels, attributes and subjects become int32, splits int8. Nothing is checked.
+
+    Args:
+        ids: id of each image.
+        labels: class index of each row.
+        attributes: index of the attribute value of each row.
+        splits: 0 train, 1 val, 2 test.
+        subjects: number of the subject of each row; None if there are no subjects.
+    """
     return Rows(
         ids=tuple(ids),
         labels=np.asarray(labels, np.int32),

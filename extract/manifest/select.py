@@ -11,13 +11,16 @@ from clip_cfr.extract.manifest.manifest import Manifest
 
 
 def select_rows(manifest: Manifest, indices: Int64[np.ndarray, " m"]) -> Manifest:
-    """Return the manifest with only the rows at `indices`, in the order of `indices`."""
+    """Return a manifest with only the rows at `indices`, in the order of `indices`.
+
+    Images are selected with the rows; names, prompts and warnings stay.
+    """
     images = SelectedImages(manifest.images, indices)
     return replace(manifest, rows=take_rows(manifest.rows, indices), images=images)
 
 
 def take_rows(rows: Rows, indices: Int64[np.ndarray, " m"]) -> Rows:
-    """Return every column restricted to the rows at `indices`."""
+    """Return `Rows` with only the rows at `indices`, in the order of `indices`."""
     return Rows(
         ids=tuple(rows.ids[index] for index in indices),
         labels=rows.labels[indices],

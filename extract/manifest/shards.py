@@ -12,7 +12,7 @@ from clip_cfr.extract.manifest.select import select_rows
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Parse a shard written `INDEX/COUNT` into its index, counted from 1, and the count.
+    """Parse a shard written `INDEX/COUNT`: `2/8` becomes (2, 8). The index counts from 1.
 
     Raises:
         OptionError: the text has another form, or the index is not in 1 to the count.
@@ -27,7 +27,10 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def default_cache_name(dataset: str, shard: tuple[int, int] | None) -> str:
-    """Return the file name of a cache for which no name is given."""
+    """Return the file name of a cache that gets no name from the user.
+
+    It is `celeba.h5`, or `celeba.2-of-8.h5` for the shard (2, 8).
+    """
     return f"{dataset}.h5" if shard is None else f"{dataset}.{shard[0]}-of-{shard[1]}.h5"
 
 
@@ -36,9 +39,15 @@ def select_shard(
 ) -> tuple[Manifest, dict[str, dict[str, Any]]]:
     """Return the manifest of a shard and the provenance entry that describes the shard.
 
+    The shards are contiguous ranges of rows whose sizes differ by at most one.
+
     Args:
         manifest: manifest of the whole data set.
-        shard: index, counted from 1, and count; None selects all rows, without an entry.
+        shard: index, counted from 1, and count; None selects all rows.
+
+    Returns:
+        The manifest and `{"shard": {"index", "count", "first_row", "stop_row", "num_rows"}}`. The
+        manifest itself and an empty dict if `shard` is None.
 
     Raises:
         OptionError: there are more shards than rows.

@@ -17,13 +17,17 @@ def embed_prompts(
     templates: Sequence[str],
     embed_texts: Callable[[Sequence[str]], PromptEmbeddings],
 ) -> Texts:
-    """Return the names of a data set with their prompts and embeddings.
+    """Return the names of a data set with their expanded prompts and text embeddings.
+
+    The embedding of a class or attribute value is the unit-length mean of those of its prompts.
+    `attribute_embeddings` is None if the manifest has no attribute prompts.
 
     Args:
         manifest: provides the names and prompt entries.
         templates: sentences with the placeholder `{}` for a name.
-        embed_texts: text tower; maps n sentences to a float32 array (n, embedding) whose rows
-            have unit length.
+        embed_texts: text tower; maps n sentences to a float32 array (n, embedding) whose rows have
+            unit length. Called once for all classes, and once for all attribute values if they have
+            prompts.
     """
     class_prompts = tuple(expand_prompts(each, templates) for each in manifest.class_prompts)
     attribute_prompts = tuple(
@@ -54,11 +58,11 @@ def average_prompts(
 
     Args:
         prompt_embeddings: unit-length rows, ordered by class.
-        num_prompts: number of prompts of each class; they sum to the number of rows.
+        num_prompts: number of prompts of each class, at least one; they sum to the number of rows.
 
     References:
         A. Radford et al., Learning Transferable Visual Models From Natural Language Supervision,
-        2021, section 3.1.4.
+            2021, section 3.1.4.
     """
     per_class = np.split(prompt_embeddings, np.cumsum(num_prompts)[:-1])
     means = np.stack([rows.mean(axis=0) for rows in per_class])
@@ -66,10 +70,10 @@ def average_prompts(
 
 
 def concatenate(prompts: Sequence[Sequence[str]]) -> list[str]:
-    """Return all prompts in one list, ordered by class."""
+    """Return the prompts of all classes in one flat list, ordered by class."""
     return [prompt for prompts_of_class in prompts for prompt in prompts_of_class]
 
 
 def count_prompts(prompts: Sequence[Sequence[str]]) -> list[int]:
-    """Return the number of prompts of each class."""
+    """Return the number of prompts of each class, in the order of the classes."""
     return [len(prompts_of_class) for prompts_of_class in prompts]

@@ -9,8 +9,8 @@ def expand_prompts(entries: Sequence[str], templates: Sequence[str]) -> tuple[st
     """Return the sentences of one class (or attribute value), entry after entry.
 
     Args:
-        entries: a `Sentence` is kept unchanged; any other entry is a name, whatever it ends with,
-            and is inserted into every template.
+        entries: a `Sentence` is kept unchanged; any other entry is a name, even if it ends with a
+            full stop, and is inserted into every template.
         templates: sentences with the placeholder `{}`.
     """
     return tuple(
@@ -23,5 +23,5 @@ def expand_prompts(entries: Sequence[str], templates: Sequence[str]) -> tuple[st
 
 
 def fill_templates(name: str, templates: Sequence[str]) -> list[str]:
-    """Insert a name into every template. Braces in the name have no special meaning."""
+    """Return each template with every `{}` replaced by the name; other braces have no meaning."""
     return [template.replace("{}", name) for template in templates]
