@@ -5,10 +5,10 @@ from typing import Any
 
 
 def to_text(value: Any) -> str:
-    """Return the text of a value in a CSV file.
+    """Return a value as a CSV file would hold it.
 
-    None becomes empty, a whole number has no fraction, a dict or list becomes JSON, and any other
-    value is converted by `str`.
+    None becomes the empty text, a float without fraction an integer (`1.0` becomes `1`), a dict or
+    list becomes JSON, and any other value is converted by `str` (True becomes `True`).
     """
     if value is None:
         return ""

@@ -24,13 +24,19 @@ Row = tuple[int, list[str]]
 
 
 def parse_delimited(path: Path, text: str) -> Table:
-    """Return the table of text with a header; blank lines are skipped.
+    """Return the table of delimited text whose first row is the header; blank lines are skipped.
 
-    The separator is the one of the header, or that of a line `sep=;` before it. A file without a
-    header gets the columns `column 1`, `column 2` ...
+    `find_separator` chooses the separator. If the first row holds the name of an image, it is not a
+    header: the columns are then called `column 1`, `column 2` ..., and `guess_image_column` assigns
+    their roles.
+
+    Args:
+        path: the file, for messages and `Table.path`.
+        text: its content.
 
     Raises:
-        ExtractError: there are no rows, or a row does not fit the header.
+        ExtractError: there are no rows, the quotes are not valid CSV, or a row does not fit the
+            header.
     """
     separator, skipped = find_separator(text)
     rows = split_rows(path, text, separator, skipped)
@@ -45,7 +51,13 @@ def parse_delimited(path: Path, text: str) -> Table:
 
 
 def find_separator(text: str) -> tuple[str | None, int]:
-    """Return the separator of the fields, None for white space, and the lines before the header."""
+    """Return the separator of the fields, and the number of lines before the header (0 or 1).
+
+    A first line `sep=;` names the separator and precedes the header. Otherwise it is the one of
+    SEPARATORS that divides the first non-blank line into the most fields. If none divides it and
+    the first lines have an equal number of words, it is None for white space. A comma if the text
+    is blank.
+    """
     lines = text.splitlines() if len(text) < 1 << 16 else text[: 1 << 16].splitlines()
     match = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
     if match:
@@ -61,7 +73,7 @@ def find_separator(text: str) -> tuple[str | None, int]:
 
 
 def split_line(line: str, separator: str) -> list[str]:
-    """Return the fields of one line, [line] if they cannot be separated."""
+    """Return the fields of one line of CSV without the quotes; [line] if it cannot be parsed."""
     try:
         return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [line])
     except csv.Error:
@@ -69,19 +81,25 @@ def split_line(line: str, separator: str) -> list[str]:
 
 
 def is_white_space_separated(lines: Sequence[str]) -> bool:
-    """Return whether all lines have the same number of words, more than one."""
+    """Return whether all lines have the same number of words, and more than one."""
     counts = {len(line.split()) for line in lines}
     return len(counts) == 1 and counts != {1}
 
 
 def split_rows(path: Path, text: str, separator: str | None, skipped: int) -> Iterator[Row]:
-    """Yield the number and the fields of each row that is not blank, including the header.
+    """Yield (line number, fields) of each row that is not blank, the header first.
+
+    Line numbers count from 1 and include skipped lines; a row with line breaks in quotes has the
+    number of its last line.
 
     Args:
         path: the file, for messages.
         text: its content.
-        separator: separator of the fields; None for white space.
-        skipped: number of lines to skip at the start.
+        separator: separator of the fields; None for white space, with which quotes have no meaning.
+        skipped: number of lines to skip at the start; ignored for white space.
+
+    Raises:
+        ExtractError: the quotes are not valid CSV.
     """
     if separator is WHITE_SPACE:
         lines = enumerate(text.splitlines(), 1)
@@ -100,7 +118,7 @@ def split_rows(path: Path, text: str, separator: str | None, skipped: int) -> It
 
 
 def lacks_header(header: Sequence[str]) -> bool:
-    """Return whether the first row holds the name of an image, and so is not a header."""
+    """Return whether the first row is not a header: a field ends like an image, such as `a.jpg`."""
     return any(IMAGE_NAME.search(field.strip()) for field in header)
 
 
@@ -111,10 +129,14 @@ def prepend(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def guess_image_column(table: Table) -> dict[str, str]:
-    """Return the roles of a table without a header whose columns are known by their content.
+    """Return the column of each role, recognized by content, for a table without a header.
 
-    The column of image names is recognized by their endings, and that of splits by their words. If
-    one column is left, it is the label.
+    The column `filename` is the only one whose first value ends like an image. The column `split`
+    is the only other one that `states_splits`. If a single column is left then, it is `label`.
+
+    Returns:
+        For example `{"filename": "column 1", "label": "column 2"}`; empty if not exactly one column
+        holds image names.
     """
     images = [
         name for name, values in table.columns.items() if IMAGE_NAME.search(values[0].strip())
@@ -130,6 +152,6 @@ def guess_image_column(table: Table) -> dict[str, str]:
 
 
 def states_splits(values: Sequence[str]) -> bool:
-    """Return whether all values are words for splits, and several of them occur."""
+    """Return whether all values are words for splits, such as `train`, of at least two splits."""
     codes = {parse_split_word(value) for value in set(values)}
     return None not in codes and len(codes) > 1

@@ -13,15 +13,23 @@ EXPECTED = 'expected an object such as {"filename": "a.jpg", "label": "cat"} in 
 
 
 def looks_like_json(text: str) -> bool:
-    """Return whether text begins as JSON does and the header of a CSV file does not."""
+    """Return whether the first character of text, after white space, is `{` or `[`."""
     return text.lstrip()[:1] in ("{", "[")
 
 
 def parse_json(path: Path, text: str) -> Table:
     """Return the table of JSON Lines, or of a JSON list of objects.
 
+    Columns are the keys of all objects, in the order of their first occurrence; values become text
+    by `to_text`, and a missing key becomes the empty text. Rows are numbered by line, or by the
+    position in the list, from 1.
+
+    Args:
+        path: the file, for messages and `Table.path`.
+        text: its content.
+
     Raises:
-        ExtractError: the text is not valid, or an entry is not an object.
+        ExtractError: the text is not valid JSON, an entry is not an object, or there are no values.
     """
     numbered = parse_list(path, text) if text.lstrip().startswith("[") else parse_lines(path, text)
     names = list(dict.fromkeys(name for _, entry in numbered for name in entry))
@@ -32,13 +40,26 @@ def parse_json(path: Path, text: str) -> Table:
 
 
 def parse_lines(path: Path, text: str) -> list[tuple[int, dict[str, Any]]]:
-    """Return the number and the object of each line that is not blank."""
+    """Return (line number from 1, object) of each line that is not blank.
+
+    Raises:
+        ExtractError: a line is not valid JSON or not an object.
+    """
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     return [(number, parse_object(path, number, line)) for number, line in lines]
 
 
 def parse_object(path: Path, number: int, line: str) -> dict[str, Any]:
-    """Return the object of one line."""
+    """Return the JSON object of one line.
+
+    Args:
+        path: the file, for messages.
+        number: number of the line, for messages.
+        line: the line.
+
+    Raises:
+        ExtractError: the line is not valid JSON or not an object.
+    """
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -50,7 +71,11 @@ def parse_object(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def parse_list(path: Path, text: str) -> list[tuple[int, dict[str, Any]]]:
-    """Return the number, counted from 1, and the object of each entry of a JSON list."""
+    """Return (number from 1, object) of each entry of a JSON list.
+
+    Raises:
+        ExtractError: the text is not valid JSON, or an entry is not an object.
+    """
     try:
         entries: Iterable[Any] = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -61,7 +86,7 @@ def parse_list(path: Path, text: str) -> list[tuple[int, dict[str, Any]]]:
 
 
 def require_object(path: Path, number: int, entry: Any) -> dict[str, Any]:
-    """Return the entry. Raise ExtractError if it is not a JSON object."""
+    """Return the entry unchanged, or raise ExtractError if it is not a JSON object."""
     if isinstance(entry, dict):
         return entry
     raise ExtractError(f"{path}, row {number}: found a JSON {type(entry).__name__}, {EXPECTED}")

@@ -15,12 +15,14 @@ PARQUET_MAGIC, FEATHER_MAGIC = b"PAR1", b"ARROW1"
 
 
 def read_parquet(path: Path) -> Table:
-    """Read the columns of a Parquet or Feather file that hold text, numbers or booleans.
+    """Read the columns of a Parquet or Feather file that hold text, numbers, booleans or dates.
 
-    Rows are counted from 1.
+    Values become text by `to_text`; other columns are left out. Rows are counted from 1.
+    `Table.value_names` has the names of Hugging Face's ClassLabel columns.
 
     Raises:
-        ExtractError: pyarrow is not installed, or the file is not valid or has no such column.
+        ExtractError: pyarrow is not installed, or the file is not valid, has no such column or no
+            rows.
     """
     try:
         import pyarrow as pa
@@ -39,7 +41,14 @@ def read_parquet(path: Path) -> Table:
 
 
 def read_columns(path: Path) -> tuple[dict[str, list[str]], dict[bytes, bytes]]:
-    """Return the values of each flat column as text, and the metadata of the schema."""
+    """Return the values of each flat column as text, by name, and the metadata of the schema.
+
+    The content of the file decides whether it is read as Feather or as Parquet.
+
+    Raises:
+        ArrowException: the file is not valid.
+        OSError: the file cannot be read.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -81,12 +90,20 @@ def is_binary(type: Any) -> bool:
 
 
 def to_texts(values: Sequence[Any]) -> list[str]:
-    """Return values as text."""
+    """Return each value as text: text unchanged, any other value converted by `to_text`."""
     return [value if isinstance(value, str) else to_text(value) for value in values]
 
 
 def read_value_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """Return the names of the numbers of each column that is a ClassLabel of Hugging Face."""
+    """Return the class names of each column that is a ClassLabel of Hugging Face.
+
+    Args:
+        metadata: metadata of an Arrow schema, whose key `huggingface` holds JSON.
+
+    Returns:
+        Names in the order of their numbers, by column: `{"label": ("cat", "dog")}`. Empty without
+        such metadata or if they are not valid.
+    """
     try:
         features = load_json(metadata[b"huggingface"])["info"]["features"]
         return {

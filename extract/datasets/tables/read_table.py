@@ -15,22 +15,30 @@ from clip_cfr.extract.errors import ExtractError
 
 
 def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
-    """Read a CSV, TSV, JSON Lines, Parquet, Feather or .xlsx file, compressed or not.
+    """Read a list of any supported form and assign roles to its columns.
+
+    The forms are CSV, TSV, other delimited text, JSON Lines, a JSON list, Parquet, Feather and
+    .xlsx. The content decides the form, not the ending of the name. Text may be compressed with
+    gzip, bz2, xz or zip.
 
     Args:
         path: the file.
-        columns: name of the column of each role that the user determines; a role with an empty
-            name has no column.
+        columns: name of the column of each role that the user determines; a role with an empty name
+            has no column.
 
     Raises:
-        ExtractError: the file cannot be read, its form is none of these, it has no rows, or a
-            column of `columns` does not exist.
+        ExtractError: the file cannot be read, its form is none of these, it has no rows, or a role
+            or column of `columns` does not exist.
     """
     return assign_columns(read_any(path), columns or {})
 
 
 def read_any(path: Path) -> Table:
-    """Read a file by the form of its content."""
+    """Read a list as `read_table` does, without roles that the user determines.
+
+    Raises:
+        ExtractError: the file cannot be read, its form is unknown, or it has no rows.
+    """
     start = read_bytes(path, 8)
     if start.startswith((PARQUET_MAGIC, FEATHER_MAGIC)):
         return read_parquet(path)
@@ -41,7 +49,19 @@ def read_any(path: Path) -> Table:
 
 
 def assign_columns(table: Table, columns: Mapping[str, str]) -> Table:
-    """Return the table with the roles that the user determines, and that of a nameless column."""
+    """Return the table with the roles that the user determines added to `Table.assigned`.
+
+    If no column may be the image names, a nameless one is, provided that it is the only one that
+    does not count the rows.
+
+    Args:
+        table: the list.
+        columns: column by role, spelled as `find_named` allows; an empty name says that the role
+            has no column.
+
+    Raises:
+        ExtractError: a role or column does not exist.
+    """
     assigned = {role: find_named(table, role, name) for role, name in columns.items()}
     assigned = {**table.assigned, **assigned}
     if FILENAME.name not in assigned and not table.find_candidates(FILENAME):
@@ -53,13 +73,17 @@ def assign_columns(table: Table, columns: Mapping[str, str]) -> Table:
 
 
 def find_named(table: Table, role: str, name: str, option: str = "") -> str:
-    """Return the column that the user means by a name.
+    """Return the exact name of the column that the user means by a name.
+
+    A column of this very name comes first, then the only one that is equal without case, blanks and
+    punctuation. An empty name is returned as it is.
 
     Args:
         table: the list.
         role: name of the role that the column is to have.
         name: name of the column; empty for none.
-        option: option that has the name as its value, for messages; by default `--columns`.
+        option: option that has the name as its value, with a blank after it, for messages; by
+            default `--columns ROLE=`.
 
     Raises:
         ExtractError: the role does not exist, or not exactly one column has this name.

@@ -11,33 +11,34 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Role:
-    """What a column of a list holds.
+    """A kind of column, such as the labels, with the names that identify it in a list.
 
     Attributes:
         name: its own name, which precedes all synonyms.
-        synonyms: other names, simplified, in tiers: a name is considered if no column has a name
-            of an earlier tier.
+        synonyms: other names, simplified, in tiers: a name is considered if no column has a name of
+            an earlier tier.
     """
 
     name: str
     synonyms: tuple[frozenset[str], ...] = ()
 
     def tiers(self) -> tuple[frozenset[str], ...]:
-        """Return the simplified names of the role, the most specific first."""
+        """Return the sets of simplified names, the role's own name first, then its synonyms."""
         return (frozenset({simplify(self.name)}), *self.synonyms)
 
 
 def simplify(name: str) -> str:
     """Return a column name without case, blanks and punctuation: `imgfilename` for `Img_Filename`.
 
-    A name without letters and digits becomes the empty string.
+    Letters and digits of any script are kept (NFKC, case-folded). A name without any becomes the
+    empty string.
     """
     text = unicodedata.normalize("NFKC", name).casefold()
     return "".join(letter for letter in text if letter.isalnum())
 
 
 def parse_tier(names: str) -> frozenset[str]:
-    """Return the names of a tier, which are separated by white space."""
+    """Return the set of names in a text that separates them by white space."""
     return frozenset(names.split())
 
 

@@ -22,17 +22,17 @@ ZERO_WIDTH = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060"))
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a file, as text.
+    """The columns of a list, as text.
 
     Attributes:
-        path: the file.
+        path: the file. The paths of all files, joined by commas, if the table is made of several.
         columns: values of each column by its name, without surrounding white space.
         row_numbers: row of the file of each entry, as an editor or spreadsheet shows it: counted
             from 1, including the header.
         assigned: column of a role by the name of the role, where the user or the form of the file
             determines it; an empty string says that there is none.
-        value_names: names of the numbers of a column, where the file has them.
-        sources: file of each entry, if the table is made of several files.
+        value_names: names of the numbers 0, 1 ... of a column, by column, where the file has them.
+        sources: file of each entry, if the table is made of several files; otherwise empty.
     """
 
     path: Path
@@ -43,15 +43,19 @@ class Table:
     sources: Sequence[Path] = ()
 
     def __len__(self) -> int:
+        """Return the number of entries (rows without the header)."""
         return len(self.row_numbers)
 
     def location(self, index: int) -> str:
-        """Return the file and row of an entry, for messages."""
+        """Return the file and row of an entry for messages, such as `metadata.csv, row 3`."""
         path = self.sources[index] if self.sources else self.path
         return f"{path}, row {self.row_numbers[index]}"
 
     def select(self, indices: Int[np.ndarray, " m"]) -> "Table":
-        """Return the table with only the entries at `indices`."""
+        """Return the table with only the entries at `indices`, which must ascend.
+
+        The table itself is returned if there are as many indices as entries.
+        """
         if len(indices) == len(self):
             return self
         chosen = indices.tolist()
@@ -66,11 +70,12 @@ class Table:
         )
 
     def find_candidates(self, role: Role) -> list[str]:
-        """Return the columns that may have a role: none, one, or several that differ.
+        """Return the names of the columns that may have a role: none, one, or several that differ.
 
-        Only the first tier of names that occurs counts. Of columns with equal values the first one
-        counts; so does the first of several label columns that are one-to-one, such as numbers and
-        names.
+        An assigned role has its column or none. Otherwise columns without an assigned role are
+        compared with the names of the role, and only the first tier of names that occurs counts. Of
+        columns with equal values the first one counts; so does the first of several label columns
+        that are one-to-one, such as numbers and names.
         """
         if role.name in self.assigned:
             name = self.assigned[role.name]
@@ -83,11 +88,12 @@ class Table:
         return []
 
     def find_distinct(self, names: Sequence[str], one_to_one: bool) -> list[str]:
-        """Return the first column of the names, and those that differ from it.
+        """Return the first of some columns, and those whose values differ from its values.
 
         Args:
-            names: names of columns.
-            one_to_one: a column does not differ if its values are a renaming of the first one's.
+            names: names of columns, at least one.
+            one_to_one: whether a column whose values are a renaming of the first one's is left out
+                too.
         """
         values = self.columns[names[0]]
         others = [
@@ -99,7 +105,7 @@ class Table:
         return [names[0], *others]
 
     def find_column(self, role: Role) -> str | None:
-        """Return the column that has a role, or None.
+        """Return the name of the column that has a role, or None.
 
         Raises:
             ExtractError: several columns may have it.
@@ -113,7 +119,7 @@ class Table:
         return names[0] if names else None
 
     def column(self, role: Role) -> tuple[str, ...]:
-        """Return the values of the column that has a role.
+        """Return the values of the column that has a role, one for each entry.
 
         Raises:
             ExtractError: no column or several columns may have the role.
@@ -135,10 +141,15 @@ class Table:
         return self.columns[name]
 
     def encode_column(self, codes: Mapping[str, int], role: Role) -> Int32[np.ndarray, " n"]:
-        """Return the integer codes of the values of the column that has a role.
+        """Return the code of each entry's value in the column that has a role.
+
+        Args:
+            codes: code by value; values must match exactly.
+            role: role of the column.
 
         Raises:
-            ExtractError: there is no such column, or a value has no code.
+            ExtractError: there is no such column, or a value has no code; the message names the
+                first.
         """
         values = self.column(role)
         unknown = next((i for i, value in enumerate(values) if value not in codes), None)
@@ -151,10 +162,10 @@ class Table:
         return np.array([codes[value] for value in values], np.int32)
 
     def require_unique(self, kind: str, values: Sequence[str]) -> None:
-        """Raise ExtractError if a value occurs in two entries.
+        """Raise ExtractError if a value occurs in two entries; the message names both rows.
 
         Args:
-            kind: what the values are, for the message.
+            kind: noun for the values, such as `image`, for the message.
             values: one for each entry.
         """
         if len(set(values)) == len(values):
@@ -169,9 +180,13 @@ class Table:
 
 
 def concatenate(tables: Sequence[Table]) -> Table:
-    """Return the entries of several files in one table; a column that a file lacks is blank there.
+    """Return the entries of several tables in one, table after table.
 
-    The roles are those of the first file.
+    Columns are the union of all columns; one that a table lacks is blank there. Assigned roles and
+    value names are those of the first table.
+
+    Args:
+        tables: at least one table, each read from a single file.
     """
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
     columns = {
@@ -191,13 +206,17 @@ def concatenate(tables: Sequence[Table]) -> Table:
 
 
 def is_renaming(values: Sequence[str], others: Sequence[str]) -> bool:
-    """Return whether each value of one column always stands beside the same value of the other."""
+    """Return whether two columns of equal length are one-to-one.
+
+    Each value of one column then always stands beside the same value of the other, as names do
+    beside numbers.
+    """
     pairs = set(zip(values, others, strict=True))
     return len(pairs) == len(set(values)) == len(set(others))
 
 
 def is_index(values: Sequence[str]) -> bool:
-    """Return whether values count the entries, from 0 or from 1."""
+    """Return whether values are `0`, `1`, `2` ... or `1`, `2`, `3` ... in order; False if empty."""
     if not values or values[0] not in ("0", "1"):
         return False
     first = int(values[0])
@@ -205,18 +224,21 @@ def is_index(values: Sequence[str]) -> bool:
 
 
 def is_index_column(table: Table, name: str) -> bool:
-    """Return whether a column is nothing but a count of the entries, as pandas writes one."""
+    """Return whether a column only counts the entries, as the index that pandas writes.
+
+    It has a name such as `index` or none, and its values count from 0 or 1.
+    """
     named = simplify(name) in INDEX_NAMES or is_placeholder(name)
     return named and is_index(table.columns[name])
 
 
 def placeholder(index: int) -> str:
-    """Return the name of a column that has none in the file. `index` counts from 0."""
+    """Return the name for a column that has none in the file: `column 1` for index 0."""
     return f"column {index + 1}"
 
 
 def is_placeholder(name: str) -> bool:
-    """Return whether a column has no name in the file."""
+    """Return whether a name is that of a column without a name in the file, such as `column 1`."""
     return name.startswith("column ") and name[7:].isdecimal()
 
 
@@ -225,11 +247,17 @@ def make_table(
 ) -> Table:
     """Build a table from a header and numbered rows of fields.
 
-    Rows and columns without any content, as spreadsheets leave them, are dropped.
+    Values are stripped. Rows without any content are dropped, and so are columns without name and
+    content, as spreadsheets leave them.
+
+    Args:
+        path: the file, for messages and `Table.path`.
+        header: name of each column.
+        rows: number of the row in the file, and its fields.
 
     Raises:
-        ExtractError: the header contains a name twice over different values, there are no rows,
-            or a row and the header differ in their number of fields.
+        ExtractError: the header contains a name twice over different values, there are no rows, or
+            a row and the header differ in their number of fields.
     """
     row_numbers, columns = [], [[] for _ in header]
     for chunk in batched(rows):
@@ -251,14 +279,22 @@ def make_table(
 def batched(
     rows: Iterable[tuple[int, Sequence[str]]],
 ) -> Iterator[tuple[tuple[int, Sequence[str]], ...]]:
-    """Yield rows in groups."""
+    """Yield the rows in tuples of ROWS_AT_A_TIME; the last one may be shorter."""
     iterator = iter(rows)
     while chunk := tuple(islice(iterator, ROWS_AT_A_TIME)):
         yield chunk
 
 
 def fit_row(path: Path, width: int, row_number: int, fields: Sequence[str]) -> Sequence[str]:
-    """Return the fields of a row, of which blank ones may be missing or too many at the end.
+    """Return the fields of a row, cut or padded with empty ones to the width of the header.
+
+    Surplus fields at the end may only be blank. Only a blank row may have too few fields.
+
+    Args:
+        path: the file, for messages.
+        width: number of fields of the header.
+        row_number: row in the file, for messages.
+        fields: fields of the row.
 
     Raises:
         ExtractError: the row has more fields than the header, or fewer without being blank.
@@ -275,7 +311,7 @@ def fit_row(path: Path, width: int, row_number: int, fields: Sequence[str]) -> S
 
 
 def find_blank_rows(columns: Sequence[Sequence[str]]) -> list[int]:
-    """Return the indices of the rows that are blank in every column."""
+    """Return the ascending indices of the rows that are empty in every column."""
     first, *others = columns
     blank = [index for index, value in enumerate(first) if not value]
     for column in others:
@@ -286,7 +322,15 @@ def find_blank_rows(columns: Sequence[Sequence[str]]) -> list[int]:
 def name_columns(
     path: Path, header: Sequence[str], columns: Sequence[list[str]]
 ) -> list[tuple[str, list[str]]]:
-    """Return the columns with unique names, without those that have neither name nor content."""
+    """Return (name, values) of each column, with unique names, in the order of the header.
+
+    Names are cleaned by `clean_name`. A column without a name, or with one such as pandas's
+    `Unnamed: 0`, is called as `placeholder` says, or left out if it has no values. Of several
+    columns with one name and equal values the first is kept.
+
+    Raises:
+        ExtractError: two columns of one name have different values.
+    """
     named: dict[str, list[str]] = {}
     for index, (text, values) in enumerate(zip(header, columns, strict=True)):
         name = clean_name(text)
@@ -303,6 +347,9 @@ def name_columns(
 
 
 def clean_name(text: str) -> str:
-    """Return the name of a column without white space, invisible characters and quotes around."""
+    """Return the name of a column in NFC, without invisible characters.
+
+    White space and one pair of quotes around it are removed too.
+    """
     name = unicodedata.normalize("NFC", text).translate(ZERO_WIDTH).strip()
     return name[1:-1].strip() if name[:1] in "'\"" and name[1:].endswith(name[:1]) else name

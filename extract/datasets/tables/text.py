@@ -37,10 +37,13 @@ EXCERPT = 24
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 or UTF-16 file, without a byte order mark, decompressed.
+    """Return the text of a UTF-8 or UTF-16 file without its byte order mark.
+
+    A gzip, bz2 or xz file, or a zip archive of one file, is decompressed.
 
     Raises:
-        ExtractError: the file cannot be read, or is not such text.
+        ExtractError: the file cannot be read or decompressed, is of another kind (see FOREIGN), or
+            is not such text.
     """
     content = decompress(path, read_bytes(path))
     refuse_foreign(path, content)
@@ -48,7 +51,7 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path, length: int = -1) -> bytes:
-    """Return the first bytes of a file, by default all.
+    """Return the first `length` bytes of a file, by default all; fewer if it is shorter.
 
     Raises:
         ExtractError: the file cannot be read.
@@ -87,7 +90,12 @@ def decompress(path: Path, content: bytes) -> bytes:
 
 
 def unzip_only_file(content: bytes) -> bytes:
-    """Return the only file of a zip archive, apart from what macOS adds."""
+    """Return the bytes of the only file in a zip archive, not counting folders and `__MACOSX/`.
+
+    Raises:
+        ValueError: the archive does not hold exactly one file.
+        BadZipFile: the archive is damaged.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = [
             name
@@ -100,7 +108,14 @@ def unzip_only_file(content: bytes) -> bytes:
 
 
 def refuse_foreign(path: Path, content: bytes) -> None:
-    """Raise ExtractError, which names the kind, if the content begins like another kind of file."""
+    """Raise ExtractError if the content begins like a file that is not a list (see FOREIGN).
+
+    The message names the kind and a remedy.
+
+    Args:
+        path: the file, for messages.
+        content: its bytes, decompressed.
+    """
     start = content[:64].lstrip().lower()
     for magic, kind, remedy in FOREIGN:
         if content.startswith(magic) or start.startswith(magic):
@@ -108,10 +123,14 @@ def refuse_foreign(path: Path, content: bytes) -> None:
 
 
 def decode(path: Path, content: bytes) -> str:
-    """Return the text of UTF-8 or UTF-16 bytes.
+    """Return the text of UTF-8 or UTF-16 bytes, without a byte order mark.
+
+    Args:
+        path: the file, for messages.
+        content: its bytes, decompressed.
 
     Raises:
-        ExtractError: the bytes are not such text.
+        ExtractError: the bytes are not such text, or contain NUL characters.
     """
     encoding = find_encoding(content)
     try:
@@ -124,7 +143,12 @@ def decode(path: Path, content: bytes) -> str:
 
 
 def find_encoding(content: bytes) -> str:
-    """Return UTF-16 for bytes with its byte order mark or its zeros, otherwise UTF-8."""
+    """Return the name of the encoding of bytes, as `bytes.decode` expects it.
+
+    Returns:
+        `utf-16` with its byte order mark; `utf-16-le` or `utf-16-be` if every other one of the
+        first bytes is often zero; otherwise `utf-8`.
+    """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     sample = content[: 200 - len(content[:200]) % 2]
@@ -136,7 +160,15 @@ def find_encoding(content: bytes) -> str:
 
 
 def describe_decode_error(path: Path, content: bytes, error: UnicodeDecodeError) -> str:
-    """Return the row, the word and the remedy of bytes that are not in the expected encoding."""
+    """Return the message for bytes that are not UTF-8: row, text around them, and remedy.
+
+    It begins such as `a.csv, row 2: 'Müller,1' is not UTF-8 text (byte 0xfc)`.
+
+    Args:
+        path: the file.
+        content: its bytes.
+        error: says which byte is wrong.
+    """
     before = content[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     row = before.count(b"\n") + 1
     line_start = before.rfind(b"\n") + 1

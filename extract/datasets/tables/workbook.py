@@ -17,7 +17,7 @@ DAMAGE = (BadZipFile, EOFError, KeyError, OSError, ParseError, ValueError, zlib.
 
 
 def is_workbook(path: Path) -> bool:
-    """Return whether a file is a zip archive with the folders of a workbook."""
+    """Return whether a file is a zip archive with the folder `xl/`, as an Excel workbook has."""
     if not is_zipfile(path):
         return False
     with ZipFile(path) as archive:
@@ -26,6 +26,8 @@ def is_workbook(path: Path) -> bool:
 
 def read_workbook_table(path: Path) -> Table:
     """Read the first sheet of a workbook, whose first row that is not blank is the header.
+
+    Blank rows are skipped, and values become text by `to_text`. Row numbers are those of the sheet.
 
     Raises:
         ExtractError: openpyxl is not installed, or the file is not a workbook or has no rows.
@@ -39,7 +41,9 @@ def read_workbook_table(path: Path) -> Table:
 
 
 def read_workbook(path: Path) -> list[tuple]:
-    """Return the rows of the first sheet of an Excel workbook, as tuples of values.
+    """Return all rows of the first sheet of an Excel workbook, blank ones too, as tuples of values.
+
+    Values are as openpyxl reads them, those of formulas as saved; None in an empty cell.
 
     Raises:
         ExtractError: openpyxl is not installed, or the file is not a workbook.
