@@ -10,11 +10,13 @@ from clip_cfr.extract.manifest.manifest import make_rows
 
 
 def read_binary_rows(table: Table, paths: Sequence[str]) -> Rows:
-    """Return the rows of a list with two classes and two attribute values.
+    """Return the rows of a list with two classes and two attribute values, without subjects.
+
+    Labels and attributes are 0 or 1 (see `encode_binary`); the list has a column of splits.
 
     Args:
         table: the list.
-        paths: path of the image of each entry, relative to the root.
+        paths: path of the image of each entry, relative to the root; they become the ids.
 
     Raises:
         ExtractError: a column is missing, or a value is not one of those expected.

@@ -24,15 +24,19 @@ SEPARATORS = re.compile(r"(?<=\w)[\s_\-]+(?=\w)|^[\s_]+|[\s_]+$")
 def spell_out(name: str) -> str:
     """Return a name as words: `Long tailed Finch` for `001.Long_tailed_Finch`.
 
-    Leading numbering goes, and underscores become blanks. A name that would be left without a
-    letter is unchanged.
+    Leading numbering or a leading WordNet identifier goes, if letters follow, and underscores
+    become blanks. A name that would be left empty is unchanged.
     """
     text = LEADING_NUMBER.sub("", name, count=1) if LEADING_NUMBER.match(name) else name
     return " ".join(text.replace("_", " ").split()) or name
 
 
 def is_wordless(name: str) -> bool:
-    """Return whether a name describes nothing: a number, yes or no, an identifier, `class 3`."""
+    """Return whether a name describes nothing visible.
+
+    That is a number, text without a letter, yes or no, a single letter, a WordNet or hexadecimal
+    identifier, or a generic word with a number such as `class 3`.
+    """
     patterns = (WORDNET, GENERIC, HEXADECIMAL)
     return (
         parse_flag(name) is not None
@@ -43,16 +47,20 @@ def is_wordless(name: str) -> bool:
 
 
 def spelling_key(name: str) -> str:
-    """Return a name without case, compatibility forms and the kind of blank between words.
+    """Return a key that is equal for names spelled alike: `Sea Lion`, `sea_lion` and `SEA-LION`.
 
-    It is equal for `Sea Lion`, `sea_lion` and `SEA-LION`.
+    Case, compatibility forms and the kind of blank between words (blank, underscore, hyphen) are
+    ignored.
     """
     text = unicodedata.normalize("NFKC", name).casefold()
     return SEPARATORS.sub(" ", text).strip() or text
 
 
 def find_by_spelling(text: str, names: Sequence[str]) -> int | None:
-    """Return the index of the name equal to a text, else of the only one spelled alike, or None."""
+    """Return the index of the name that equals a text, or else is the only one spelled alike.
+
+    None if no name, or several names, have the same `spelling_key`.
+    """
     if text in names:
         return names.index(text)
     key = spelling_key(text)
@@ -65,7 +73,7 @@ def warn_of_similar_names(dataset: str, kind: str, names: Sequence[str]) -> tupl
 
     Args:
         dataset: name of the data set.
-        kind: what the names are of, in the plural.
+        kind: `classes` or `attribute values`; only for classes the remedy is --class-names.
         names: the names.
     """
     spellings: dict[str, list[str]] = defaultdict(list)
@@ -87,7 +95,9 @@ def warn_of_similar_names(dataset: str, kind: str, names: Sequence[str]) -> tupl
 def warn_of_wordless_names(
     dataset: str, names: Sequence[str], entries: Sequence[Sequence[str]]
 ) -> tuple[str, ...]:
-    """Return a warning if a class has only prompt entries that are not words.
+    """Return one warning that names the classes all of whose prompt entries are wordless.
+
+    Empty if there are none. See `is_wordless`.
 
     Args:
         dataset: name of the data set.
@@ -110,7 +120,10 @@ def warn_of_wordless_names(
 
 
 def note_spelled_out(dataset: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return a note on the names that prompts spell differently, if there are any."""
+    """Return one note on the names that `spell_out` changes, with examples.
+
+    Empty if it changes none.
+    """
     changed = [name for name in names if spell_out(name) != name]
     if not changed:
         return ()
@@ -123,7 +136,10 @@ def note_spelled_out(dataset: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Return the first names and the number of the others."""
+    """Return the first SHOWN_NAMES names in quotes and the number of the others.
+
+    For example `'a', 'b', 'c', 'd', 'e' and 2 more`.
+    """
     shown = ", ".join(repr(name) for name in names[:SHOWN_NAMES])
     more = len(names) - SHOWN_NAMES
     return shown if more <= 0 else f"{shown} and {more} more"

@@ -23,7 +23,8 @@ class FoundList:
 
     Attributes:
         table: the list.
-        warnings: why it was taken, where the user may not expect it.
+        warnings: which file was taken as the list, if its name does not say that it is one; and
+            other notes for the user.
     """
 
     table: Table
@@ -31,10 +32,15 @@ class FoundList:
 
 
 def read_given_list(root: Path, path: Path, columns: Mapping[str, str] | None) -> Table:
-    """Read the list that the user names, relative to the working directory or to the root.
+    """Read the list that the user names.
+
+    Args:
+        root: root folder of the data set.
+        path: file, relative to the working directory or else to the root.
+        columns: column by role, as for `read_table`.
 
     Raises:
-        ExtractError: there is no such file, or it is not a list.
+        ExtractError: there is no such file, or it is not a valid list.
     """
     if not path.exists() and (root / path).is_file():
         path = root / path
@@ -48,11 +54,15 @@ def read_given_list(root: Path, path: Path, columns: Mapping[str, str] | None) -
 
 
 def find_list(root: Path, columns: Mapping[str, str] | None) -> FoundList | None:
-    """Return the list of a root, or None.
+    """Return the list of a root, or None if there is none.
 
     It is called `metadata` and is in the root or, with paths relative to it, in several folders
-    directly below; or it is the only file in the root that has columns of image names and labels,
-    or one file for each split.
+    directly below. Otherwise it is the only file in the root that has columns of image names and
+    labels, or one such file for each split.
+
+    Args:
+        root: an existing folder.
+        columns: column by role, as for `read_table`.
 
     Raises:
         ExtractError: there are several lists, or a list called `metadata` is not valid.
@@ -67,7 +77,11 @@ def find_list(root: Path, columns: Mapping[str, str] | None) -> FoundList | None
 
 
 def find_list_below(root: Path, columns: Mapping[str, str] | None) -> FoundList | None:
-    """Return the only list in the folders directly below a root, or None."""
+    """Return the only list in the folders directly below a root, or None if there is none.
+
+    Raises:
+        ExtractError: several files are lists and are not one for each split.
+    """
     below = [path for folder in list_folders(root) for path in list_files(folder)]
     return find_only_list(root, below, columns)
 
@@ -75,10 +89,15 @@ def find_list_below(root: Path, columns: Mapping[str, str] | None) -> FoundList 
 def find_only_list(
     root: Path, paths: Sequence[Path], columns: Mapping[str, str] | None
 ) -> FoundList | None:
-    """Return the only one of some files that is a list, or one list for each split, or None.
+    """Return the only one of some files that is a list, with a warning that names it.
+
+    Several lists that are called like different splits become one (see `concatenate_lists`).
+
+    Returns:
+        The list with its warning; None if no file has columns of image names and labels.
 
     Raises:
-        ExtractError: several files are lists.
+        ExtractError: several other files are lists.
     """
     lists = [table for path in paths if (table := try_to_read(path, columns)) is not None]
     if not lists:
@@ -95,7 +114,10 @@ def find_only_list(
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return the files in a folder with the ending of a list, not hidden, sorted by name."""
+    """Return the paths of the files in a folder that end like a list, sorted.
+
+    Hidden files are left out; see `list_ending`.
+    """
     return sorted(
         path
         for path in folder.iterdir()
@@ -104,26 +126,29 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def list_folders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted by name."""
+    """Return the paths of the folders directly in a folder, sorted; hidden ones excluded."""
     return sorted(
         path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir()
     )
 
 
 def list_ending(path: Path) -> str | None:
-    """Return the ending of a list, such as `.csv` of `list.csv.gz`, or None."""
+    """Return the ending of a list: `.csv` for `list.csv` and `list.csv.gz`; else None."""
     name = path.name.lower()
     endings = (end for end in ENDINGS for packed in COMPRESSED if name.endswith(end + packed))
     return next(endings, None)
 
 
 def is_usual(path: Path) -> bool:
-    """Return whether a list has the usual name."""
+    """Return whether a file is called `metadata`, in any case and with any ending."""
     return path.name.lower().partition(".")[0] == USUAL_NAME
 
 
 def try_to_read(path: Path, columns: Mapping[str, str] | None) -> Table | None:
-    """Return the table of a file that has columns of image names and labels, otherwise None."""
+    """Return the table of a file, or None if it is not a list.
+
+    A list can be read and has columns that may be image names and labels.
+    """
     try:
         table = assign_columns(read_any(path), columns or {})
     except ExtractError:
@@ -133,7 +158,9 @@ def try_to_read(path: Path, columns: Mapping[str, str] | None) -> Table | None:
 
 
 def read_lists(root: Path, paths: Sequence[Path], columns: Mapping[str, str] | None) -> Table:
-    """Read lists of the usual name.
+    """Read the files called `metadata` of a root and return them as one table.
+
+    A single list in the root is returned as it is; others are joined by `concatenate_lists`.
 
     Raises:
         ExtractError: a list is not valid, or several lists are in one folder.
@@ -151,15 +178,16 @@ def read_lists(root: Path, paths: Sequence[Path], columns: Mapping[str, str] | N
 
 
 def are_splits(names: Iterable[str]) -> bool:
-    """Return whether names, apart from their endings, are those of different splits."""
+    """Return whether each name, up to its first dot, is a word for another split: `train.csv`."""
     codes = [parse_split_word(name.partition(".")[0]) for name in names]
     return None not in codes and len(set(codes)) == len(codes)
 
 
 def concatenate_lists(root: Path, tables: Sequence[Table]) -> Table:
-    """Return lists as one table, with paths relative to the root and splits named by the files.
+    """Return lists as one table whose image paths are relative to the root.
 
-    A list that has no column of splits gets the name of its file or folder as the split.
+    If no list has a column of splits, and the files or else their folders are called like different
+    splits, a column `split` with these names is added. A single list is returned unchanged.
     """
     if len(tables) == 1:
         return tables[0]
@@ -178,7 +206,11 @@ def concatenate_lists(root: Path, tables: Sequence[Table]) -> Table:
 
 
 def prefix_paths(root: Path, table: Table) -> Table:
-    """Return a list with paths relative to the root, if they are relative to its own folder."""
+    """Return a list with image paths relative to the root.
+
+    The path of the list's folder is put in front of all of them, if the file of the first entry
+    exists relative to that folder. Otherwise the list is returned unchanged.
+    """
     name = table.find_column(FILENAME)
     folder = table.path.parent.relative_to(root).as_posix()
     if name is None or folder == "." or not (table.path.parent / table.columns[name][0]).is_file():

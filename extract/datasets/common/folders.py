@@ -28,7 +28,7 @@ def ending(name: str) -> str:
 
 
 def is_image_name(name: str) -> bool:
-    """Return whether a file name has the ending of an image, and was not left by a system."""
+    """Return whether a file name ends like an image and is not hidden or a leftover of a system."""
     return ending(name) in IMAGE_ENDINGS and not LEFTOVERS.match(name)
 
 
@@ -38,20 +38,24 @@ def compose(name: str) -> str:
 
 
 def fold(name: str) -> str:
-    """Return a name without regard to case and Unicode form."""
+    """Return a name as a key that ignores case and Unicode form: case-folded, in NFC."""
     return compose(compose(name).casefold())
 
 
 def stem(name: str) -> str:
-    """Return a folded name without the ending of an image, if it has one."""
+    """Return the `fold` of a name without its ending, if that is one of an image."""
     return fold(posixpath.splitext(name)[0] if ending(name) in IMAGE_ENDINGS else name)
 
 
 class Folders:
-    """The folders below a root. Each is listed at most once.
+    """The names in the folders below a root. Each folder is listed at most once.
+
+    Paths are relative to the root, with slashes; the root itself is the empty path.
 
     Attributes:
         root: root folder.
+        names: names in each folder that has been listed, by the path of the folder.
+        spellings: names of a folder by key, by folder and key function; see `names_by_key`.
     """
 
     def __init__(self, root: Path):
@@ -60,7 +64,11 @@ class Folders:
         self.spellings: dict[tuple[str, Callable[[str], str]], Names] = {}
 
     def list(self, folder: str) -> set[str]:
-        """Return the names in a folder, given relative to the root; none if it does not exist."""
+        """Return the names of files and folders in a folder; the empty set if it does not exist.
+
+        Raises:
+            ExtractError: the folder cannot be listed.
+        """
         if folder not in self.names:
             self.names[folder] = list_folder(self.root / folder)
         return self.names[folder]
@@ -71,7 +79,7 @@ class Folders:
         return name in self.list(folder)
 
     def find(self, path: str) -> str | None:
-        """Return the path of a file with a similar name, or None.
+        """Return the path on disk of the file with the same or a similar name, or None.
 
         Its name may differ in Unicode form, in case, or in the kind of image that the ending names;
         folders may differ in Unicode form and case. If several names match, the closest match is
@@ -88,7 +96,17 @@ class Folders:
         return None if found is None else posixpath.join(folder, found)
 
     def find_name(self, folder: str, name: str, keys: Iterable[Callable[[str], str]]) -> str | None:
-        """Return the only name in a folder that is equal by the first key with such names."""
+        """Return the name in a folder that equals a name, or else the only similar one, or None.
+
+        The name itself comes first. Otherwise the keys are tried in order, and the first one with
+        equal names decides: None if there are several.
+
+        Args:
+            folder: path of the folder.
+            name: the wanted name.
+            keys: some of `compose`, `fold` and `stem`. With `stem` only files count, and by that
+                key only images.
+        """
         is_file_wanted = stem in keys
         if name in self.list(folder) and not (
             is_file_wanted and self.is_folder(posixpath.join(folder, name))
@@ -105,11 +123,14 @@ class Folders:
         return None
 
     def is_folder(self, path: str) -> bool:
-        """Return whether a path is a folder; one with the ending of an image does not count."""
+        """Return whether a path is a folder on disk.
+
+        A path that ends like an image is never one; the disk is not asked then.
+        """
         return not is_image_name(posixpath.basename(path)) and (self.root / path).is_dir()
 
     def names_by_key(self, folder: str, key: Callable[[str], str]) -> Names:
-        """Return the names in a folder by their key."""
+        """Return the names in a folder, each list sorted, by the value of a key function."""
         if (folder, key) not in self.spellings:
             names: Names = defaultdict(list)
             for name in sorted(self.list(folder)):
@@ -119,7 +140,7 @@ class Folders:
 
 
 def list_folder(folder: Path) -> set[str]:
-    """Return the names in a folder; the empty set if there is no such folder.
+    """Return the names of files and folders in a folder; the empty set if it does not exist.
 
     Raises:
         ExtractError: the folder cannot be listed.

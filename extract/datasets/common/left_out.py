@@ -20,6 +20,8 @@ Kept = tuple[Int64[np.ndarray, " kept"], tuple[str, ...]]
 def drop_ignored_splits(table: Table, options: DatasetOptions) -> Kept:
     """Return the indices of the entries that are in no ignored split, and a warning.
 
+    All indices and no warning if `options.ignore_splits` is not set.
+
     Raises:
         OptionError: there is no column of splits, an ignored value does not occur in it, or no
             entry is left.
@@ -48,7 +50,11 @@ def drop_ignored_splits(table: Table, options: DatasetOptions) -> Kept:
 
 
 def is_ignored(value: str, ignored: Sequence[str]) -> bool:
-    """Return whether a value of the column of splits is one of those to ignore."""
+    """Return whether a value of the column of splits is one of those to ignore.
+
+    Values are equal without regard to case, or if both stand for one split, such as `val` and
+    `Validation` or `1`.
+    """
     text = clean_text(value).casefold()
     code = parse_split(text)
     return any(
@@ -60,7 +66,12 @@ def is_ignored(value: str, ignored: Sequence[str]) -> bool:
 def drop_missing_values(table: Table, options: DatasetOptions) -> Kept:
     """Return the indices of the entries without missing values, and a warning if some have any.
 
-    Names that the user gives to classes are not missing values, even `none`.
+    The columns of all roles are checked. Names that the user gives to classes are not missing
+    values, even `none`.
+
+    Args:
+        table: the list.
+        options: `drop_missing` and `class_names` are used.
 
     Raises:
         ExtractError: a value is missing and `drop_missing` is not set, or no entry is left.
@@ -91,7 +102,15 @@ def drop_missing_values(table: Table, options: DatasetOptions) -> Kept:
 def find_missing_values(
     table: Table, role: Role, class_names: Sequence[str] | Mapping[str, str] | None
 ) -> list[int]:
-    """Return the indices of the entries whose value is missing in the column of a role."""
+    """Return the ascending indices of the entries whose value is missing in the column of a role.
+
+    Empty if no column has the role.
+
+    Args:
+        table: the list.
+        role: role of the column.
+        class_names: names of classes that count as values, for the role `label` only.
+    """
     name = table.find_column(role)
     if name is None:
         return []

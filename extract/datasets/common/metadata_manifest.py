@@ -52,11 +52,11 @@ PLAIN_GROUP_NAMES = frozenset(("group", "groups"))
 
 @dataclass(frozen=True)
 class ListedManifest:
-    """The manifest of a list, and the entries of the list that it has.
+    """The manifest of a list, and the entries of the list that are its rows.
 
     Attributes:
-        manifest: a row for each entry that is not left out.
-        entries: index of the entry of the list of each row, ascending.
+        manifest: a row for each entry that is not left out, in the order of the list.
+        entries: index of the entry of each row, ascending; indices count all entries of the list.
         num_entries: number of entries of the list, with those that are left out.
     """
 
@@ -76,7 +76,9 @@ def make_manifest(
 
     Labels and attributes are names, whole numbers, or yes and no. If there is no column of
     attributes, every row has attribute 0. If there is no column of splits, they are drawn at
-    random, stratified by group or by class, or by subject.
+    random, stratified by group or by class, or by subject. Entries of ignored splits, entries with
+    missing values (with `drop_missing`) and repetitions of an image are left out; the manifest's
+    warnings say so.
 
     Args:
         table: list with the columns filename, label[, attribute][, split][, subject], or with the
@@ -88,7 +90,8 @@ def make_manifest(
             the old ones, for `override_class_names` to replace.
 
     Raises:
-        ExtractError: a column is missing, or a value is not one of those expected.
+        ExtractError: a column is missing, a value is not one of those expected, an image is
+            missing, or two entries of an image contradict each other.
         OptionError: an option does not fit the list.
     """
     options = options or DatasetOptions()
@@ -129,10 +132,20 @@ def make_manifest(
 
 
 def settle_columns(table: Table, root: Path | None, options: DatasetOptions) -> Table:
-    """Return the table with every role assigned to a column, or to none.
+    """Return the table with columns, or none, assigned to attributes, splits and subjects.
 
-    Columns without any value have no role, nor has a column whose name may be that of the splits
-    and whose values are none. Of several columns of image names the one whose files exist counts.
+    A column of attributes or subjects without any value does not count, nor does a possible column
+    of splits without a known split (see `find_split_column`). `options.split_by` is the column of
+    subjects. Of several columns of image names or of labels one is assigned if
+    `choose_existing_files` or `choose_label_column` decides.
+
+    Args:
+        table: the list.
+        root: folder of the images; None if there is none.
+        options: `split_by` and `class_names` are used.
+
+    Raises:
+        ExtractError: `split_by` is not a column, or several columns may have one role.
     """
     assigned = dict(table.assigned)
     if options.split_by is not None:
@@ -155,9 +168,10 @@ def settle_columns(table: Table, root: Path | None, options: DatasetOptions) -> 
 def choose_label_column(
     table: Table, class_names: Sequence[str] | Mapping[str, str] | None
 ) -> dict[str, str]:
-    """Return the column of labels, if there is one of numbers and one of their names.
+    """Return `{"label": COLUMN}` if numbers and names of the classes are two columns, else `{}`.
 
-    Numbers determine the order of the classes, unless the user gives an order of the names.
+    The column of numbers is chosen, because they determine the order of the classes. The column of
+    names is, if `class_names` is an order that has all of its values.
     """
     name = table.find_column(LABEL)
     others = find_renamings(table, LABEL, name)
@@ -179,7 +193,10 @@ def choose_label_column(
 
 
 def choose_existing_files(table: Table, root: Path) -> dict[str, str]:
-    """Return the column of image names whose first file exists, if only one of several has one."""
+    """Return `{"filename": COLUMN}` to decide between several columns of image names, else `{}`.
+
+    It is the only one of them whose first value is an existing file below `root`.
+    """
     candidates = table.find_candidates(FILENAME)
     if len(candidates) < 2:
         return {}
@@ -190,7 +207,10 @@ def choose_existing_files(table: Table, root: Path) -> dict[str, str]:
 
 
 def find_split_column(table: Table) -> str:
-    """Return the column of splits, or an empty string.
+    """Return the name of the column of splits, or an empty string.
+
+    A column counts if it has any value, and either is called `split`, `splits` or `partition`, or
+    has at least one value that `parse_split` knows.
 
     Raises:
         ExtractError: several columns may be it.
@@ -210,7 +230,11 @@ def find_split_column(table: Table) -> str:
 
 
 def warn_of_unused_columns(table: Table) -> tuple[str, ...]:
-    """Return a warning if the file has unused columns, because one may be a misspelt name."""
+    """Return one warning that names the columns without a role, one of which may be misspelt.
+
+    Columns that only count the entries, and names beside numbers of classes, are not reported.
+    Empty if there are no others.
+    """
     used = {table.find_column(role) for role in ROLES.values()}
     used |= set(find_renamings(table, LABEL, table.find_column(LABEL)))
     unused = [
@@ -230,8 +254,11 @@ def read_ids(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the id of each entry, and warnings.
 
-    With a root, ids are paths of existing images. Without one they are the values of the list, or
-    else its row numbers.
+    With a root, ids are paths of images relative to it, as `locate_images` finds them. Without one
+    they are the values of the column of image names, or else `row N`.
+
+    Raises:
+        ExtractError: an image is missing and `options.skip_missing` is not set.
     """
     if root is not None:
         found = locate_images(
@@ -248,7 +275,14 @@ def encode_attributes(table: Table, labels: Coded) -> Coded:
     """Return the attribute of each entry; zeros and no names if there is no such column.
 
     A column `group` that numbers the groups as label * number of attributes + attribute, as group
-    DRO does, is divided into both.
+    DRO does, is reduced to the attribute, with a note.
+
+    Args:
+        table: the list.
+        labels: the encoded labels, to recognize such numbers.
+
+    Raises:
+        ExtractError: a value is a number with a fraction.
     """
     name = table.find_column(ATTRIBUTE)
     if name is None:
@@ -269,7 +303,10 @@ def encode_attributes(table: Table, labels: Coded) -> Coded:
 
 
 def encode_subjects(table: Table) -> Int32[np.ndarray, " n"] | None:
-    """Return a number for the subject of each entry, or None if there is no such column."""
+    """Return a number from 0 for the subject of each entry, in the order of the sorted texts.
+
+    None if the list has no column of subjects.
+    """
     if table.find_column(SUBJECT) is None:
         return None
     _, codes = np.unique(np.array(table.column(SUBJECT), object), return_inverse=True)
@@ -277,7 +314,10 @@ def encode_subjects(table: Table) -> Int32[np.ndarray, " n"] | None:
 
 
 def make_attribute_prompts(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return the names as prompts, or none if one of them does not describe an image."""
+    """Return one prompt entry for each attribute value: its name as words (see `spell_out`).
+
+    Empty if one of the names does not describe an image (see `is_wordless`).
+    """
     if any(map(is_wordless, names)):
         return ()
     return tuple((spell_out(name),) for name in names)
@@ -289,13 +329,15 @@ def draw_splits_with_note(
     columns: Sequence[Int32[np.ndarray, " n"] | None],
     options: DatasetOptions,
 ) -> tuple[Int8[np.ndarray, " n"], str]:
-    """Draw the split of each row, and return a warning that says how.
+    """Draw the split of each row (60 % train, 20 % val, 20 % test), and return it with a warning.
+
+    The warning gives the numbers of rows, the seed and how they were drawn (see `draw_splits`).
 
     Args:
         table: the list, for the warning.
         dataset: name of the data set.
-        columns: labels, groups and subjects (or None) of the rows.
-        options: `seed` is used.
+        columns: labels, groups and subjects (or None) of the rows. Rows of a subject share a split.
+        options: `seed` is used; by default DEFAULT_SEED.
 
     Raises:
         OptionError: there are fewer subjects than splits.

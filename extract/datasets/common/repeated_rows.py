@@ -21,8 +21,11 @@ def drop_repeated_rows(
         ids: id of each entry.
         columns: label, attribute and split of each entry; None where they are not in the list.
 
+    Returns:
+        Ascending indices, and no or one warning.
+
     Raises:
-        ExtractError: two entries of an image differ.
+        ExtractError: two entries of an image have another label, attribute or split.
     """
     if len(set(ids)) == len(ids):
         return np.arange(len(ids)), ()

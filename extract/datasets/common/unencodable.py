@@ -7,7 +7,7 @@ from clip_cfr.extract.manifest.manifest import Manifest
 
 
 def check_encodable(manifest: Manifest) -> None:
-    """Raise ExtractError if the path of an image or the name of a class is not UTF-8."""
+    """Raise ExtractError if an id, or the name of a class or attribute value, is not UTF-8."""
     wrong = find_unencodable(manifest.rows.ids)
     if wrong:
         others = f" and {len(wrong) - 1:,} others" if len(wrong) > 1 else ""
@@ -24,7 +24,10 @@ def check_encodable(manifest: Manifest) -> None:
 
 
 def find_unencodable(names: Iterable[str]) -> list[str]:
-    """Return the names that hold a lone surrogate, as Python reads bytes that are not UTF-8."""
+    """Return the names that cannot be encoded as UTF-8, in their order.
+
+    They hold a lone surrogate, by which Python represents a byte that is not UTF-8.
+    """
     return [name for name in names if not is_encodable(name)]
 
 

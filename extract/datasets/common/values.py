@@ -30,7 +30,10 @@ SPLIT_SUFFIXES = ("", "split", "set", "data", "images")
 
 
 def clean_text(value: str) -> str:
-    """Return a name without white space and invisible characters around, unquoted once, in NFC."""
+    """Return text in NFC, without invisible characters and without white space around it.
+
+    One pair of quotes around at least one character is removed too.
+    """
     text = unicodedata.normalize("NFC", value).translate(INVISIBLE).strip()
     if len(text) > 2 and text[0] in QUOTES and text[-1] == QUOTES[text[0]]:
         return text[1:-1].strip()
@@ -38,12 +41,12 @@ def clean_text(value: str) -> str:
 
 
 def is_missing(value: str) -> bool:
-    """Return whether a value stands for a missing one, such as `nan`, `N/A` or nothing."""
+    """Return whether a value stands for a missing one, such as `nan`, `N/A`, `-` or blank text."""
     return value.strip().casefold() in MISSING
 
 
 def parse_number(value: str) -> int | None:
-    """Return a whole number in any spelling, such as `1`, `1.0`, `-1` or `1e0`; otherwise None."""
+    """Return the whole number that text spells, such as `1`, `1.0`, `-1` or `1e0`; else None."""
     if value.isdecimal():
         return int(value)
     number = parse_decimal(value)
@@ -51,19 +54,25 @@ def parse_number(value: str) -> int | None:
 
 
 def parse_decimal(value: str) -> float | None:
-    """Return a finite decimal number, or None."""
+    """Return the number that text spells in decimal or scientific notation; otherwise None.
+
+    White space, `nan` and `inf` are not allowed.
+    """
     return float(value) if NUMBER.fullmatch(value) else None
 
 
 def parse_flag(value: str) -> bool | None:
-    """Return the truth value of `True`, `false`, `yes`, `n` ..., otherwise None."""
+    """Return True for `true`, `yes`, `t`, `y` and False for `false`, `no`, `f`, `n`, in any case.
+
+    None for any other text, also for numbers.
+    """
     return FLAGS.get(value.casefold())
 
 
 def parse_split(value: str) -> int | None:
-    """Return the code of a split in one of its usual spellings, or None.
+    """Return the code of a split: 0 train, 1 val, 2 test; None if the text does not name one.
 
-    Numbers are codes: 0 train, 1 val, 2 test.
+    The text is one of these numbers, or a word (see `parse_split_word`).
     """
     number = parse_number(value)
     if number is not None:
@@ -72,7 +81,10 @@ def parse_split(value: str) -> int | None:
 
 
 def parse_split_word(value: str) -> int | None:
-    """Return the code of a split that is written as a word, such as `Validation`, or None."""
+    """Return the code of a split written as a word: `Validation`, `dev`, `train_set`; else None.
+
+    Case and all characters but letters are ignored. 0 is train, 1 val, 2 test.
+    """
     word = "".join(letter for letter in value.casefold() if letter.isalpha())
     for suffix in SPLIT_SUFFIXES:
         code = SPLIT_WORDS.get(word.removesuffix(suffix))
