@@ -20,7 +20,7 @@ Parts = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Layout:
-    """Which folder of a path is the class, and which the split.
+    """The positions of the class and of the split among the parts of an image path.
 
     Attributes:
         label: index of the part of a path that is the class.
@@ -31,12 +31,21 @@ class Layout:
     split: int | None = None
 
     def depth(self) -> int:
-        """Return the smallest number of parts of a path with a class."""
+        """Return the smallest number of parts, with the file name, of a path that has a class."""
         return 2 + max(self.label, self.split or 0)
 
 
 def read_class_folders(root: Path) -> FoundList | None:
-    """Return the images of a root as a list, and warnings; None if there are not two classes."""
+    """Return the images of a root as a list made from its folders of classes.
+
+    Returns:
+        A table with the columns filename (path relative to the root), label and, if folders name
+        the splits, split; and a warning about images outside. None if there are fewer than two
+        classes, or all of them are called like splits.
+
+    Raises:
+        ExtractError: the folder of a class is a data set of its own, see `refuse_data_sets`.
+    """
     paths = list_images(root)
     layout = find_layout(paths)
     inside = [parts for parts in paths if len(parts) >= layout.depth()]
@@ -55,7 +64,16 @@ def read_class_folders(root: Path) -> FoundList | None:
 
 
 def refuse_data_sets(root: Path, paths: Sequence[Parts], layout: Layout) -> None:
-    """Raise ExtractError if the folder of a class holds splitsand is therefore a data set."""
+    """Raise ExtractError if the folder of a class holds splits and is therefore a data set.
+
+    It holds splits if all folders with images in it are called like splits, among them train and at
+    least one other. Nothing is checked if the layout has splits already.
+
+    Args:
+        root: root folder, for the message.
+        paths: parts of the path of each image.
+        layout: the positions of class and split in them.
+    """
     below = layout.label + 1
     if layout.split is not None:
         return
@@ -73,7 +91,11 @@ def refuse_data_sets(root: Path, paths: Sequence[Parts], layout: Layout) -> None
 
 
 def list_images(root: Path) -> list[Parts]:
-    """Return the parts of the path of each image below a root, sorted."""
+    """Return the parts of the path, relative to a root, of each image at any depth below it.
+
+    The order is that of a sorted walk: the files of a folder precede those of its subfolders. Links
+    to folders are followed; hidden files and folders are left out.
+    """
     paths = []
     for folder, subfolders, files in os.walk(root, followlinks=True):
         subfolders[:] = sorted(name for name in subfolders if not LEFTOVERS.match(name))
@@ -83,7 +105,10 @@ def list_images(root: Path) -> list[Parts]:
 
 
 def find_layout(paths: Sequence[Parts]) -> Layout:
-    """Return which folders are splits and classes."""
+    """Return the positions of class and split, below the outer folders that hold all images.
+
+    The split is above the class (`train/cat/a.jpg`), below it (`cat/train/a.jpg`), or None.
+    """
     first = count_wrappers(paths)
     if is_split_level(paths, first):
         return Layout(label=first + 1, split=first)
@@ -111,7 +136,12 @@ def count_wrappers(paths: Sequence[Parts]) -> int:
 def is_split_level(paths: Sequence[Parts], level: int) -> bool:
     """Return whether the folders at a level of the paths are splits, among them train.
 
-    Images directly in them, such as those of a test split without labels, do not count.
+    All of them must be, but at level 0 other folders may stand beside the splits. Images directly
+    in the folders of level 0, such as those of a test split without labels, do not count.
+
+    Args:
+        paths: parts of the path of each image.
+        level: index of the part.
     """
     names = {parts[level] for parts in paths if len(parts) > level + 2}
     if level:
@@ -123,7 +153,10 @@ def is_split_level(paths: Sequence[Parts], level: int) -> bool:
 def warn_of_images_without_class(
     root: Path, paths: Sequence[Parts], layout: Layout
 ) -> tuple[str, ...]:
-    """Return a warning if images are in no folder of a class."""
+    """Return one warning with the number and the first of the images in no folder of a class.
+
+    Empty if there are none.
+    """
     outside = [parts for parts in paths if len(parts) < layout.depth()]
     if not outside:
         return ()

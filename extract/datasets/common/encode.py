@@ -30,8 +30,9 @@ class Coded:
     """A column as integer codes.
 
     Attributes:
-        codes: code of each entry, from 0.
-        names: name of each code, unless the user gave other ones.
+        codes: code of each entry, from 0; an index into `names`.
+        names: name of each code: those of the user, else those found in the list. Empty if there is
+            no such column; all codes are 0 then.
         notes: notes for the user on how the values were read.
     """
 
@@ -76,7 +77,21 @@ Codes = dict[str, int]
 def encode_numbers(
     table: Table, role: Role, distinct: Sequence[str], names: Sequence[str] | None
 ) -> tuple[Codes, tuple[str, ...], tuple[str, ...]]:
-    """Return the code of each spelling of a number, the names of the codes, and notes."""
+    """Return the code of each spelling of a number, the names of the codes, and notes.
+
+    Names are the given ones, else those in the file, else the numbers. With names, a number that is
+    an index into them is its own code. Otherwise the distinct numbers get codes from 0 in ascending
+    order, with a note if that changes them.
+
+    Args:
+        table: the list.
+        role: role of the column.
+        distinct: the different spellings, such as `1` and `1.0`, each a whole number.
+        names: names of the user in the order of the codes, or None.
+
+    Raises:
+        ExtractError: numbers are not indices into the names, nor as many as the names.
+    """
     numbers = sorted({parse_number(text) for text in distinct})
     column = table.find_column(role)
     names = names or find_number_names(table, role, numbers)
@@ -104,15 +119,20 @@ def encode_numbers(
 
 
 def is_consecutive(numbers: Sequence[int]) -> bool:
-    """Return whether ascending numbers have no gaps."""
+    """Return whether distinct ascending numbers, at least one, have no gaps."""
     return numbers[-1] - numbers[0] == len(numbers) - 1
 
 
 def find_number_names(table: Table, role: Role, numbers: Sequence[int]) -> tuple[str, ...] | None:
-    """Return the names of the numbers of a column, where the file has them.
+    """Return the names of the numbers of a column in the order of the numbers, or None.
 
-    They come from the schema of the file, or from a column of names beside it that is one-to-one
-    with the numbers, as `class_name` is with `class_id`.
+    They come from the schema of the file, which names 0, 1 ..., or from a column of names beside it
+    that is one-to-one with the numbers, as `class_name` is with `class_id`.
+
+    Args:
+        table: the list.
+        role: role of the column.
+        numbers: the distinct numbers in the column, ascending.
     """
     column = table.find_column(role)
     if column in table.value_names:
@@ -129,7 +149,10 @@ def find_number_names(table: Table, role: Role, numbers: Sequence[int]) -> tuple
 
 
 def find_renamings(table: Table, role: Role, column: str | None) -> list[str]:
-    """Return the other columns that may have the role and are one-to-one with the given one."""
+    """Return the other columns that may have the role and are one-to-one with the given one.
+
+    A column may have a role if its name is one of any tier. Empty if `column` is None.
+    """
     if column is None:
         return []
     names = frozenset().union(*role.tiers())
@@ -138,7 +161,10 @@ def find_renamings(table: Table, role: Role, column: str | None) -> list[str]:
 
 
 def describe_numbers(table: Table, role: Role, numbers: Sequence[int], names: Sequence[str]) -> str:
-    """Describe numbers that do not fit the names, with the first such row."""
+    """Return the message for numbers that do not fit the names, with the first such row.
+
+    At least one number is negative or not less than the number of names.
+    """
     column = table.find_column(role)
     out = next(number for number in numbers if not 0 <= number < len(names))
     values = table.column(role)
@@ -155,7 +181,18 @@ def encode_flags(
 ) -> tuple[Codes, tuple[str, ...], tuple[str, ...]]:
     """Return the code of each spelling of yes and no, the names of the codes, and a note.
 
-    Concatenated lists may have 1 beside yes or true, and 0 beside no or false.
+    No is 0 and yes is 1; if only one of them occurs, it is 0. Concatenated lists may have 1 beside
+    yes or true, and 0 beside no or false. Names are the given ones, else a spelling of each, words
+    first.
+
+    Args:
+        table: the list.
+        role: role of the column.
+        distinct: the different spellings, each of which `parse_binary` knows.
+        names: names of the user in the order of the codes, or None.
+
+    Raises:
+        ExtractError: there are fewer names than values.
     """
     code_of = {text: parse_binary(text) for text in distinct}
     column = table.find_column(role)
@@ -175,7 +212,13 @@ def encode_flags(
 
 
 def refuse_fractions(table: Table, role: Role, distinct: Sequence[str]) -> None:
-    """Raise ExtractError if all values are numbers, and one of them has a fraction."""
+    """Raise ExtractError if all values are numbers and one of them has a fraction.
+
+    Args:
+        table: the list.
+        role: role of the column.
+        distinct: the different cleaned values of the column.
+    """
     if not all(parse_decimal(text) is not None for text in distinct):
         return
     values = table.column(role)
@@ -189,9 +232,18 @@ def refuse_fractions(table: Table, role: Role, distinct: Sequence[str]) -> None:
 def encode_words(
     table: Table, role: Role, cleaned: Mapping[str, str], names: Sequence[str]
 ) -> Codes:
-    """Return the code of each name.
+    """Return the index in `names` of each cleaned value.
 
-    Given names also match in another case or form, where that is unambiguous.
+    Names also match in another case or form, where that is unambiguous (see `find_by_spelling`).
+
+    Args:
+        table: the list.
+        role: role of the column.
+        cleaned: cleaned value by the value in the list.
+        names: names in the order of their codes.
+
+    Raises:
+        ExtractError: a value is none of the names; the message gives its first row.
     """
     distinct = tuple(dict.fromkeys(cleaned.values()))
     matches = {text: find_by_spelling(text, names) for text in distinct}
@@ -208,15 +260,15 @@ def encode_words(
 
 
 def shorten(text: str, length: int = 40) -> str:
-    """Return text shortened to at most `length` characters."""
+    """Return text of at most `length` characters; `...` takes the place of the rest."""
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def encode_binary(table: Table, role: Role) -> Int32[np.ndarray, " n"]:
-    """Return the codes of a column of two values: 0 and 1, -1 and 1, or no and yes.
+    """Return 0 or 1 for each entry of a column of two values, as `parse_binary` reads them.
 
     Raises:
-        ExtractError: there is no such column, or a value is none of these.
+        ExtractError: there is no such column, or a value is neither; the message gives its row.
     """
     values = table.column(role)
     code_of = {value: parse_binary(clean_text(value)) for value in dict.fromkeys(values)}
@@ -230,7 +282,7 @@ def encode_binary(table: Table, role: Role) -> Int32[np.ndarray, " n"]:
 
 
 def parse_binary(value: str) -> int | None:
-    """Return 0 or 1 for a value that says no or yes, otherwise None."""
+    """Return 1 for `1` or yes, 0 for `0`, `-1` or no, in any spelling; None for any other text."""
     flag = parse_flag(value)
     if flag is not None:
         return int(flag)
@@ -238,7 +290,7 @@ def parse_binary(value: str) -> int | None:
 
 
 def encode_splits(table: Table) -> Int8[np.ndarray, " n"]:
-    """Return the split code of each entry.
+    """Return the split code of each entry: 0 train, 1 val, 2 test. See `parse_split`.
 
     Raises:
         ExtractError: there is no column of splits, or a value is none of the usual names.
@@ -251,7 +303,10 @@ def encode_splits(table: Table) -> Int8[np.ndarray, " n"]:
 
 
 def note_merged_splits(table: Table) -> tuple[str, ...]:
-    """Return a note if the list has several validation splits, such as val and eval."""
+    """Return one note if several validation splits, such as val and eval, become one split.
+
+    Empty otherwise. The list has a column of splits.
+    """
     cleaned = (clean_text(value).casefold() for value in set(table.column(SPLIT)))
     # `valid` and `validation` share their first letters and are one split.
     words = {word[:3]: word for word in sorted(cleaned) if parse_split_word(word) == VAL}
@@ -266,7 +321,13 @@ def note_merged_splits(table: Table) -> tuple[str, ...]:
 def describe_unknown_splits(
     table: Table, values: Sequence[str], codes: Mapping[str, int | None]
 ) -> str:
-    """Return the first row of an unknown split, the counts of all splits, and the remedy."""
+    """Return the message for values that name no split: first row, all values, and remedy.
+
+    Args:
+        table: the list.
+        values: value of each entry in the column of splits.
+        codes: split code by value; None for at least one.
+    """
     index = next(i for i, value in enumerate(values) if codes[value] is None)
     counts = ", ".join(f"{value} ({n:,} rows)" for value, n in Counter(values).items())
     unknown = ",".join(value for value in codes if codes[value] is None)

@@ -30,7 +30,9 @@ NEEDED = {
 def finish_manifest(
     manifest: Manifest, options: DatasetOptions, *, has_prompts: bool = True
 ) -> Manifest:
-    """Return the manifest with the class names, prompts and val of the options, and warnings.
+    """Return the manifest with the user's class names, prompts and val fraction, and warnings.
+
+    Warnings about names, empty splits and prompts are added to those of the loader.
 
     Args:
         manifest: manifest of a loader.
@@ -55,7 +57,11 @@ def finish_manifest(
 
 
 def warn_of_names(manifest: Manifest) -> tuple[str, ...]:
-    """Return warnings about a single class, and about names that hardly differ."""
+    """Return warnings about a single class, and about names that differ only in case and blanks.
+
+    Names of classes are compared with each other, and so are names of attribute values. Empty if
+    there is nothing to report.
+    """
     single = (
         f"{manifest.dataset}: {manifest.class_names[0]!r} is the only class, calibrate needs two"
     )
@@ -67,7 +73,10 @@ def warn_of_names(manifest: Manifest) -> tuple[str, ...]:
 
 
 def warn_of_prompts(manifest: Manifest) -> tuple[str, ...]:
-    """Return warnings about class names that are not words, or that prompts spell differently."""
+    """Return up to two warnings: class names spelled differently in prompts, and wordless names.
+
+    The first concerns classes whose only prompt entry is the spelled-out name.
+    """
     spelled = [
         name
         for name, entries in zip(manifest.class_names, manifest.class_prompts, strict=True)
@@ -80,7 +89,7 @@ def warn_of_prompts(manifest: Manifest) -> tuple[str, ...]:
 
 
 def warn_of_empty_splits(manifest: Manifest) -> tuple[str, ...]:
-    """Return a warning for each split without rows."""
+    """Return a warning for each of train, val and test without rows, with the remedy."""
     counts = np.bincount(manifest.rows.splits, minlength=len(SPLIT_NAMES))
     return tuple(
         f"{manifest.dataset}: there is no row in {name}, and {NEEDED[name]}"
@@ -92,9 +101,16 @@ def warn_of_empty_splits(manifest: Manifest) -> tuple[str, ...]:
 def draw_val(manifest: Manifest, fraction: float, seed: int | None) -> Manifest:
     """Return the manifest with a fraction of the training rows, drawn at random, as val.
 
+    They are drawn by `draw_splits`, whole subjects if there are any; a warning says how many.
+
+    Args:
+        manifest: a manifest without rows in val.
+        fraction: fraction of the training rows, between 0 and 1.
+        seed: seed of the draw; DEFAULT_SEED if None.
+
     Raises:
         OptionError: the fraction is not between 0 and 1, or there are rows in val already.
-        ExtractError: there are too few training rows.
+        ExtractError: there are fewer than two training rows.
     """
     if not 0 < fraction < 1:
         raise OptionError(f"--val-fraction is {fraction}, expected a number between 0 and 1")

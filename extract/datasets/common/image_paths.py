@@ -23,11 +23,11 @@ MAX_SEARCHED = 20_000
 
 @dataclass(frozen=True)
 class ImagePaths:
-    """Where the images of a list are.
+    """The paths of the images of a list.
 
     Attributes:
-        paths: path of each entry, relative to the root.
-        warnings: notes for the user on how they were found.
+        paths: path of each entry, relative to the root, with slashes.
+        warnings: notes for the user: paths that differ from those of the list, missing images.
     """
 
     paths: tuple[str, ...]
@@ -42,13 +42,14 @@ def locate_images(
     A path may be absolute or have backslashes, and may differ from that of the file in Unicode
     form, case or ending. All paths may be relative to another folder than the root: one in which
     the list is, one directly below the root, or one above it. Such paths are replaced if exactly
-    one file fits.
+    one file fits. Images are not opened.
 
     Args:
         root: root folder.
         table: the list, for messages.
         values: path of each entry. Repeated ones are allowed.
-        skip_missing: whether the files of some entries may be missing.
+        skip_missing: whether the files of some entries, but not of all, may be missing; their paths
+            are those of the list, with a warning.
 
     Raises:
         ExtractError: a path is empty or outside the root, or a file is missing.
@@ -77,7 +78,8 @@ def locate_images(
 def make_relative(root: Path, value: str) -> str:
     """Return a path in its shortest form, such as `a/b.jpg` for `./a//b.jpg`.
 
-    A path inside the root becomes relative to it.
+    An absolute path inside the root becomes relative to it; one outside stays absolute. An empty
+    path stays empty.
     """
     path = posixpath.normpath(value) if value else ""
     if not path.startswith("/"):
@@ -89,9 +91,10 @@ def make_relative(root: Path, value: str) -> str:
 
 
 def find_missing(folders: Folders, paths: Sequence[str]) -> list[int]:
-    """Return the indices of the paths that do not exist, or are not relative to the root.
+    """Return the ascending indices of the paths that are not files below the root.
 
-    Each folder is listed once, which is much faster than a query for each file.
+    Each folder is listed once, which is much faster than a query for each file. The spelling must
+    be exact.
     """
     return [
         index
@@ -101,7 +104,10 @@ def find_missing(folders: Folders, paths: Sequence[str]) -> list[int]:
 
 
 def is_outside(path: str) -> bool:
-    """Return whether a path is empty, absolute or leads out of the folder it is relative to."""
+    """Return whether a normalized path is empty, absolute, or leads out of its folder.
+
+    Drives and hosts of Windows count as absolute.
+    """
     return path in ("", ".", "..") or path.startswith(("/", "../")) or has_drive(path)
 
 
@@ -111,12 +117,21 @@ def use_slashes(path: str) -> str:
 
 
 def has_drive(path: str) -> bool:
-    """Return whether a path begins with a drive or a host of Windows."""
+    """Return whether a path begins with a drive (`C:`) or a host of Windows."""
     return bool(PureWindowsPath(path).drive)
 
 
 def normalize_path(table: Table, index: int, value: str) -> str:
-    """Return the path of one entry in its shortest form."""
+    """Return the path of one entry in its shortest form.
+
+    Args:
+        table: the list, for messages.
+        index: index of the entry, for messages.
+        value: path of the entry.
+
+    Raises:
+        ExtractError: the path is empty or not inside the root.
+    """
     if not value:
         raise ExtractError(
             f"{table.location(index)}: the image path is empty, "
@@ -144,8 +159,18 @@ def search_images(
 ) -> tuple[dict[int, str], tuple[str, ...]]:
     """Return the files of missing paths by index, found by the rule that finds most, and a warning.
 
-    Files of entries that are not missing are never found again. Nothing is found if two rules that
-    drop equally many parts find equally many, but different files.
+    The paths themselves, in a similar spelling, are looked for first. If that leaves some open, and
+    most paths of the list are missing, `find_best_rule` looks in other folders. Files of entries
+    that are not missing are never found again.
+
+    Args:
+        folders: folders below the root.
+        table: the list.
+        paths: path of each entry.
+        missing: indices of the missing paths.
+
+    Returns:
+        Path on disk by index, without indices for which nothing is found; and no or one warning.
     """
     taken = set(paths) - {paths[index] for index in missing}
     split = {index: split_path(paths[index]) for index in missing}
@@ -163,7 +188,22 @@ def find_best_rule(
     taken: set[str],
     same: dict[int, str],
 ) -> dict[int, str]:
-    """Return the files found by the rule that finds more than `same` and than any other rule."""
+    """Return the files found by the rule that finds more than `same` and than any other rule.
+
+    The folder of the list is taken if it has all files. Otherwise the rules of `list_rules`
+    compete; `same` is returned if none finds more, or if two rules that drop equally many parts
+    find equally many, but different files.
+
+    Args:
+        folders: folders below the root.
+        table: the list.
+        split: parts of each missing path by index.
+        taken: files of other entries, which are not found.
+        same: files found without another folder, by index.
+
+    Returns:
+        Path on disk by index.
+    """
     sample = dict(list(split.items())[:: max(1, len(split) // SAMPLED_PATHS)])
     list_folder = make_relative(folders.root, str(table.path.absolute().parent))
     if not is_outside(list_folder):
@@ -183,17 +223,23 @@ def find_best_rule(
 
 
 def split_path(path: str) -> list[str]:
-    """Return the parts of a path, with slashes or backslashes, without drive and root."""
+    """Return the parts of a path without drive and root: [`a`, `b.jpg`] for `C:/a/b.jpg`.
+
+    Slashes and backslashes separate parts; `.` and `..` are left out.
+    """
     windows = PureWindowsPath(path)
     parts = posixpath.normpath(use_slashes(path)[len(windows.drive) :]).split("/")
     return [part for part in parts if part not in ("", ".", "..")]
 
 
 def list_rules(folders: Folders, depth: int) -> Iterator[Rule]:
-    """Yield rules: a folder that paths are relative to, and how many of their parts to drop.
+    """Yield rules (prefix, dropped), those that drop the fewest parts first.
+
+    A rule turns a path into `prefix/rest`, where the first `dropped` parts are gone. SAME_PATH,
+    which changes nothing, is not among them.
 
     Args:
-        folders: folders below the root.
+        folders: folders below the root; they are the prefixes, after the root itself.
         depth: largest number of parts of a path.
     """
     prefixes = ["", *list_subfolders(folders)]
@@ -202,7 +248,11 @@ def list_rules(folders: Folders, depth: int) -> Iterator[Rule]:
 
 
 def list_subfolders(folders: Folders) -> list[str]:
-    """Return the folders directly below the root, and those that are alone in them."""
+    """Return the folders that a list may be relative to, as paths relative to the root.
+
+    These are the first MAX_FOLDERS folders directly below the root, then `outer/inner` for each of
+    them that holds a folder and nothing else.
+    """
     names = sorted(name for name in folders.list("") if not is_image_name(name))[:MAX_FOLDERS]
     found = [name for name in names if (folders.root / name).is_dir()]
     for name in list(found):
@@ -215,7 +265,17 @@ def list_subfolders(folders: Folders) -> list[str]:
 def apply_rule(
     folders: Folders, rule: Rule, split: dict[int, list[str]], taken: set[str]
 ) -> dict[int, str]:
-    """Return the files that a rule finds, by index; without files of two entries."""
+    """Return the files that a rule finds, as paths on disk by index.
+
+    Files that entries of different paths would share are not found; entries of equal paths share
+    one.
+
+    Args:
+        folders: folders below the root.
+        rule: prefix to put in front, and number of parts to drop.
+        split: parts of each missing path by index.
+        taken: files of other entries, which are not found.
+    """
     prefix, dropped = rule
     owner: dict[str, int] = {}
     shared = set()
@@ -232,7 +292,12 @@ def apply_rule(
 
 
 def copy_to_repeats(split: dict[int, list[str]], found: dict[int, str]) -> dict[int, str]:
-    """Return the files of the entries that repeat an entry whose file was found."""
+    """Return the files, by index, of the entries without one that repeat a path with a file.
+
+    Args:
+        split: parts of each missing path by index.
+        found: file by index for some of these indices.
+    """
     by_parts = {tuple(split[index]): path for index, path in found.items()}
     return {
         index: by_parts[tuple(parts)]
@@ -242,7 +307,10 @@ def copy_to_repeats(split: dict[int, list[str]], found: dict[int, str]) -> dict[
 
 
 def describe_rule(table: Table, paths: Sequence[str], found: dict[int, str]) -> tuple[str, ...]:
-    """Return a warning that files were found elsewhere, unless only separators differ."""
+    """Return one warning with an example that files were found at other paths than in the list.
+
+    Empty if the paths differ in separators or dots only.
+    """
     changed = [
         index for index in found if posixpath.normpath(use_slashes(paths[index])) != found[index]
     ]
@@ -262,7 +330,10 @@ def describe_rule(table: Table, paths: Sequence[str], found: dict[int, str]) -> 
 def describe_missing(
     folders: Folders, table: Table, paths: Sequence[str], missing: Sequence[int]
 ) -> str:
-    """Return which images are missing, where a file of the first one's name is, and what to do."""
+    """Return the message for missing images: the first one, where such a file is, and the remedy.
+
+    If the first one is the URL of an image, the message is that of `describe_url`.
+    """
     if URL.match(paths[missing[0]]):
         return describe_url(table, paths, missing)
     text = describe_first_missing(folders, table, paths, missing)
@@ -279,7 +350,7 @@ def describe_missing(
 
 
 def describe_url(table: Table, paths: Sequence[str], missing: Sequence[int]) -> str:
-    """Describe a list of URLs instead of files, with the remedy."""
+    """Return the message for a list of URLs instead of files: the first one, and the remedy."""
     url = URL.sub(r"\1://", paths[missing[0]])
     return (
         f"{table.location(missing[0])}: {url} is the URL of an image, expected a "
@@ -291,7 +362,11 @@ def describe_url(table: Table, paths: Sequence[str], missing: Sequence[int]) -> 
 def describe_first_missing(
     folders: Folders, table: Table, paths: Sequence[str], missing: Sequence[int]
 ) -> str:
-    """Return the first missing image and how many there are."""
+    """Return the row and file of the first missing image and the number of missing ones.
+
+    For example `metadata.csv, row 2: the image data/a.jpg does not exist (1 of 9 images are
+    missing)`.
+    """
     return (
         f"{table.location(missing[0])}: the image {folders.root / paths[missing[0]]} does not "
         f"exist ({len(missing):,} of {len(paths):,} images are missing)"
@@ -299,7 +374,11 @@ def describe_first_missing(
 
 
 def find_elsewhere(root: Path, path: str) -> Path | None:
-    """Return the only file below the root with a similar name, or the path beside it."""
+    """Return the path of a file that may be a missing image, or None.
+
+    It is the only file below the root with a similar name, or else the file at the same or a
+    similar path relative to the parent of the root.
+    """
     found = find_by_name(root, posixpath.basename(path))
     if len(found) == 1:
         return found[0]
@@ -309,7 +388,10 @@ def find_elsewhere(root: Path, path: str) -> Path | None:
 
 
 def find_by_name(root: Path, name: str) -> list[Path]:
-    """Return the first two files below a root with similar names, if it is not large."""
+    """Return at most two files below a root with the name or a similar one (see `Folders.find`).
+
+    The search ends after MAX_SEARCHED files and folders.
+    """
     found, searched = [], 0
     for folder, _, files in os.walk(root):
         name_in_folder = Folders(Path(folder)).find(name) if files else None

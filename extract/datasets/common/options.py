@@ -70,7 +70,12 @@ def check_supported(dataset: str, supported: Collection[str], options: DatasetOp
 
 
 def resolve_choice(option: str, value: str | None, choices: tuple[str, ...]) -> str:
-    """Return the value of an option, or the first choice if it is not set.
+    """Return the value of an option, or the first choice if the value is None.
+
+    Args:
+        option: name of the option, such as `split_by`, for the message.
+        value: its value.
+        choices: allowed values, the default first.
 
     Raises:
         OptionError: the value is not one of the choices.
@@ -83,5 +88,5 @@ def resolve_choice(option: str, value: str | None, choices: tuple[str, ...]) -> 
 
 
 def flag(option: str) -> str:
-    """Return an option as it is typed on the command line, such as `--split-by`."""
+    """Return an option as it is typed on the command line: `--split-by` for `split_by`."""
     return "--" + option.replace("_", "-")

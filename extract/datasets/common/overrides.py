@@ -22,14 +22,17 @@ NAMES_FILE = "a name, or old=new, in each line; or a JSON list or object"
 def parse_class_names(text: str) -> tuple[str, ...] | dict[str, str]:
     """Return the class names of `--class-names`: a tuple, or new names by old ones.
 
+    For example `("cat", "dog")` for `cat,dog` and `{"0": "cat"}` for `0=cat`.
+
     Args:
-        text: names separated by commas, of which one with a comma is in quotes; or a file that has
-            a name in each line, or a JSON list or object.
+        text: names or `old=new` separated by commas, of which one with a comma is in quotes; or the
+            path of a file that has one of these in each line, or a JSON list or object. The path
+            needs @ in front if it contains a comma or `=`.
 
     Raises:
         OptionError: some, but not all entries have the form `old=new`; a name occurs twice; or
             there is one name, which is not a file.
-        ExtractError: the file cannot be read.
+        ExtractError: the file cannot be read or is not valid.
     """
     if text.startswith("@") or ("," not in text and "=" not in text and Path(text).is_file()):
         return read_class_names(Path(text.removeprefix("@")))
@@ -43,7 +46,15 @@ def parse_class_names(text: str) -> tuple[str, ...] | dict[str, str]:
 
 
 def read_class_names(path: Path) -> tuple[str, ...] | dict[str, str]:
-    """Return the class names of a file."""
+    """Return the class names of a file: a tuple, or new names by old ones.
+
+    The file is a JSON list, a JSON object `{"old": "new"}`, or has a name or `old=new` in each
+    line.
+
+    Raises:
+        OptionError: the lines are not valid, see `make_class_names`.
+        ExtractError: the file cannot be read, or is JSON of another form.
+    """
     text = read_text(path).strip()
     if not text.startswith(("[", "{")):
         return make_class_names([line for line in text.splitlines() if line.strip()])
@@ -60,7 +71,13 @@ def read_class_names(path: Path) -> tuple[str, ...] | dict[str, str]:
 
 
 def make_class_names(entries: Sequence[str]) -> tuple[str, ...] | dict[str, str]:
-    """Return names, or new names by old ones if every entry has the form `old=new`."""
+    """Return the names, or new names by old ones if every entry has the form `old=new`.
+
+    Names are cleaned by `clean_text`.
+
+    Raises:
+        OptionError: a name or an old name occurs twice, or only some entries have the form.
+    """
     pairs = [tuple(map(clean_text, entry.split("=", 1))) for entry in entries]
     if not any(len(pair) == 2 for pair in pairs):
         names = tuple(name for (name,) in pairs)
@@ -90,11 +107,12 @@ def override_class_names(
     Args:
         manifest: the data set.
         class_names: names of all classes in their order; or new names of some classes by their
-            names or numbers. Classes that get the same new name are merged.
+            names or numbers. Classes that get the same new name are merged, and labels are
+            renumbered.
 
     Raises:
-        OptionError: the number of names is not the number of classes, the names are not
-            distinct and non-blank, or an old name is not that of a class.
+        OptionError: the number of names is not the number of classes, the names are not distinct
+            and non-blank, or an old name is not that of a class.
     """
     if isinstance(class_names, Mapping):
         return rename_classes(manifest, class_names)
@@ -114,7 +132,18 @@ def override_class_names(
 
 
 def rename_classes(manifest: Manifest, new_names: Mapping[str, str]) -> Manifest:
-    """Return the manifest with new names of some classes, of which equal ones are merged."""
+    """Return the manifest with new names of some classes; classes of one name are merged.
+
+    A new name is the only prompt entry of its class; other classes keep theirs. Labels count the
+    remaining names in the order of their first class.
+
+    Args:
+        manifest: the data set.
+        new_names: new name by old name or number, see `find_class`.
+
+    Raises:
+        OptionError: an old name is not that of a class, or only one class remains.
+    """
     new_of = {find_class(manifest, old): new for old, new in new_names.items()}
     names = [new_of.get(label, name) for label, name in enumerate(manifest.class_names)]
     entries = [
@@ -134,7 +163,10 @@ def rename_classes(manifest: Manifest, new_names: Mapping[str, str]) -> Manifest
 
 
 def find_class(manifest: Manifest, name: str) -> int:
-    """Return the label of a class by its name, or by its number if names are words.
+    """Return the label of the class with a name, also in another spelling.
+
+    A number finds the class whose name is this number or, if no name is a number, the class with
+    this label.
 
     Raises:
         OptionError: there is no such class.
@@ -175,7 +207,8 @@ def read_prompts(path: Path) -> dict[str, Any]:
 
     Each value is a list with a list of entries for each class (attribute value), or an object that
     maps each name to its list of entries. An entry that ends with a full stop is a sentence and is
-    used unchanged; any other is a name and is inserted into the templates.
+    used unchanged; any other is a name and is inserted into the templates. Values are returned
+    unchecked; `parse_entries` checks them.
 
     Raises:
         ExtractError: the file cannot be read, is not valid JSON, or has other keys.
@@ -190,7 +223,7 @@ def read_prompts(path: Path) -> dict[str, Any]:
 
 
 def describe_json(value: Any) -> str:
-    """Describe the type of a JSON value and the keys of an object, for messages."""
+    """Return a phrase for a JSON value, such as `a JSON list` or `an object with the keys a, b`."""
     if isinstance(value, dict):
         return f"an object with the keys {', '.join(value)}" if value else "an empty object"
     return f"a JSON {type(value).__name__}"
@@ -203,8 +236,13 @@ def parse_entries(
 
     Args:
         path, field: origin of the value, for messages.
-        prompts: JSON value, a list of lists or an object from name to list.
+        prompts: JSON value, a list of lists or an object from name to list. Keys may differ from
+            the names in case and blanks.
         names: names of the classes or attribute values.
+
+    Raises:
+        ExtractError: keys are not exactly the names, the number of lists is not that of the names,
+            or a list is not valid, see `parse_entry_list`.
     """
     if isinstance(prompts, dict):
         found = {find_by_spelling(clean_text(key), names): each for key, each in prompts.items()}
@@ -247,10 +285,10 @@ def parse_entry_list(path: Path, field: str, name: str, entries: Any) -> tuple[s
 
 
 def parse_entry(entry: str) -> str:
-    """Return a sentence if the entry ends with a full stop, otherwise a name."""
+    """Return the entry as a `Sentence` if it ends with a full stop, otherwise unchanged."""
     return Sentence(entry) if entry.endswith(".") else entry
 
 
 def is_nonblank(entry: Any) -> bool:
-    """Return whether an entry is a string with other characters than white space."""
+    """Return whether a JSON value is a string with a character other than white space."""
     return isinstance(entry, str) and bool(entry.strip())

@@ -8,9 +8,10 @@ from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
 
 
 def count_groups(rows: Rows, num_groups: int, num_attributes: int) -> dict[str, list[int]]:
-    """Return the number of rows of each group in each split.
+    """Return the number of rows of each group, by the name of the split (train, val, test).
 
-    The index of a group is label * num_attributes + attribute.
+    The index of a group is label * num_attributes + attribute; there are `num_groups` numbers in
+    each list, or more if a row has a larger group.
     """
     groups = rows.labels * num_attributes + rows.attributes
     return {
@@ -24,9 +25,12 @@ def compare_counts(
 ) -> tuple[str, ...]:
     """Return a warning for each part of a data set whose counts differ from the published ones.
 
+    Empty if all are equal.
+
     Args:
         dataset: name of the data set.
-        found, published: row counts of each part, such as those of the groups of each split.
+        found, published: row counts by part, such as those of the groups by split. Only the parts
+            in `published` are compared.
     """
     return tuple(
         f"{dataset}: {part} has {format_counts(found[part])} rows, "
@@ -37,5 +41,5 @@ def compare_counts(
 
 
 def format_counts(counts: Sequence[int]) -> str:
-    """Format counts as the literature does, such as 3498/184/56/1057."""
+    """Return counts separated by slashes as in the literature, such as `3498/184/56/1057`."""
     return "/".join(map(str, counts))

@@ -24,7 +24,8 @@ def draw_splits(
 ) -> tuple[Splits, str]:
     """Draw a split code for each row so that every split gets its share of the rows.
 
-    Groups, or else classes, have nearly the same fractions, as far as they are large enough.
+    Rows are stratified by group, small groups by class. With subjects, whole subjects are drawn,
+    stratified by class. The same arguments give the same splits.
 
     Args:
         labels, groups: class and group of each row.
@@ -33,8 +34,9 @@ def draw_splits(
         subjects: subject of each row; all rows of a subject are in one split.
 
     Returns:
-        The codes from 0, and how they were drawn, in words. A split is empty only if there are
-        fewer rows, or subjects, than splits.
+        The codes from 0 in the order of `fractions`, and how they were drawn, in words such as
+        `stratified by group`. A split is empty only if there are fewer rows, or subjects, than
+        splits.
     """
     if subjects is not None:
         return draw_whole_subjects(subjects, labels, fractions, seed), "by subject"
@@ -44,15 +46,24 @@ def draw_splits(
 
 
 def min_stratum_size(fractions: Sequence[float]) -> int:
-    """Return the size from which every split gets a row of a stratum."""
+    """Return the size from which every split gets a row of a stratum: ceil(1 / min(fractions))."""
     return ceil(1 / min(fractions) - 1e-9)
 
 
 def choose_strata(labels: Codes, groups: Codes, min_size: int) -> tuple[Codes, str]:
     """Return the stratum of each row, and a description of the strata.
 
-    A group of at least `min_size` rows is a stratum. The rows of smaller groups form a stratum with
-    those of the same class, or one with all others if they are too few.
+    A group of at least `min_size` rows is a stratum, with the number of the group. The rows of
+    smaller groups form a stratum with those of the same class, or one with all others if they are
+    too few. Numbers of strata may have gaps.
+
+    Args:
+        labels, groups: class and group of each row.
+        min_size: smallest size of a stratum.
+
+    Returns:
+        The strata, and `stratified by group` or, if there are smaller groups, `stratified by class
+        where a group has fewer than N rows`.
     """
     groups, labels = np.asarray(groups, np.int64), np.asarray(labels, np.int64)
     strata = groups.copy()
@@ -72,13 +83,14 @@ def draw_stratified_splits(
 
     Args:
         strata: stratum of each row.
-        fractions: fractions of train, val and test; they sum to 1.
+        fractions: fraction of each split; they sum to 1.
         seed: seed of the draw.
         labels: class of each row; within a stratum, each class gets rows in the first split before
             another gets a second one.
 
     Returns:
-        0 for train, 1 for val, 2 for test.
+        Codes from 0 in the order of `fractions`: 0 train, 1 val, 2 test for three. A split may be
+        empty if strata are small.
     """
     # NumPy guarantees that the streams of RandomState never change; those of Generator may.
     rng = np.random.RandomState(seed)
@@ -94,7 +106,7 @@ def draw_stratified_splits(
 
 
 def rank_within(labels: Codes) -> Codes:
-    """Return how many earlier rows have the same label, for each row."""
+    """Return for each row the number of earlier rows with the same label: 0, 0, 1 for 5, 2, 5."""
     order = np.argsort(labels, kind="stable")
     sizes = np.unique(labels, return_counts=True)[1]
     ranks = np.empty(len(labels), np.int64)
@@ -109,7 +121,17 @@ def draw_whole_subjects(
 
     Subjects come in random order, the larger ones first, and each goes to the split that lacks most
     rows of its class, and of several such splits to the one that lacks most rows of all classes.
-    The class of a subject is that of most of its rows.
+    The class of a subject is that of most of its rows; small classes count as one.
+
+    Args:
+        subjects: subject of each row.
+        labels: class of each row.
+        fractions: fraction of each split; they sum to 1.
+        seed: seed of the order.
+
+    Returns:
+        Codes from 0 in the order of `fractions`. A split is empty only if there are fewer subjects
+        than splits.
     """
     _, subject, sizes = np.unique(subjects, return_inverse=True, return_counts=True)
     classes = find_majority(subject, labels, len(sizes))
@@ -125,7 +147,13 @@ def draw_whole_subjects(
 
 
 def find_majority(subject: Codes, labels: Codes, num_subjects: int) -> Codes:
-    """Return the label of most rows of each subject, the smallest of several."""
+    """Return the most frequent label of each subject, the smallest of equally frequent ones.
+
+    Args:
+        subject: subject of each row, from 0 to `num_subjects` - 1.
+        labels: label of each row.
+        num_subjects: number of subjects.
+    """
     pairs, counts = np.unique(np.stack([subject, labels]), axis=1, return_counts=True)
     majority = np.zeros(num_subjects, np.int64)
     # From the rarest to the most frequent label, so that the last assignment is the majority.
@@ -135,11 +163,13 @@ def find_majority(subject: Codes, labels: Codes, num_subjects: int) -> Codes:
 
 
 def fill_empty_splits(splits: Splits, order: Codes, num_splits: int) -> Splits:
-    """Return the splits with one element moved from the largest split to each empty one.
+    """Return a copy of the splits in which an element has moved to each empty split.
+
+    It comes from the largest split. A split stays empty if no other split has two elements.
 
     Args:
         splits: split code of each element.
-        order: elements in the order in which they are moved.
+        order: indices of the elements in the order in which they are moved.
         num_splits: number of splits.
     """
     splits = splits.copy()
@@ -158,11 +188,13 @@ def draw_subject_splits(
 ) -> Int8[np.ndarray, " n"]:
     """Draw a split code for each row so that all rows of a subject are in the same split.
 
-    The stratum of a subject is the largest of the strata of its rows. Other arguments and the
-    result are those of `draw_stratified_splits`.
+    Fractions are those of subjects, not of rows. The stratum of a subject is the one with the
+    largest number among its rows. Other arguments and the result are those of
+    `draw_stratified_splits`.
 
     Args:
         subjects: subject of each row.
+        strata: stratum of each row, at least 0.
     """
     _, subject = np.unique(subjects, return_inverse=True)
     largest = np.zeros(subject.max() + 1, np.int64)
@@ -175,7 +207,15 @@ def draw_subpopbench_splits(
 ) -> Int8[np.ndarray, " n"]:
     """Draw split codes with the calls that SubpopBench makes for its medical data sets.
 
-    Arguments and result are those of `draw_stratified_splits`.
+    These are two calls of scikit-learn's `train_test_split`, stratified by `strata`.
+
+    Args:
+        strata: stratum of each row.
+        fractions: fractions of train, val and test; they sum to 1.
+        seed: seed of both calls.
+
+    Returns:
+        0 for train, 1 for val, 2 for test.
 
     Raises:
         ValueError: a stratum is too small for the fractions.
