@@ -30,7 +30,7 @@ class SampleImages:
     samples: Int64[np.ndarray, " n"]
 
     def read(self, row: int) -> bytes | UInt8[np.ndarray, "height width 3"]:
-        """Return the image of a row.
+        """Return the image of a row's sample: the bytes of its encoded file, or its RGB pixels.
 
         Raises:
             OSError: the row has no sample, or its image cannot be read.
@@ -41,7 +41,10 @@ class SampleImages:
         return self.images.read(sample)
 
     def file_state(self, row: int) -> tuple[int, int] | None:
-        """Return the state of the archive of a row, see `read_file_state`."""
+        """Return size in bytes and modification time in ns of the archive of a row.
+
+        (-1, -1) if the row has no sample; None if the images of the samples are not files.
+        """
         sample = int(self.samples[row])
         return MISSING_FILE if sample == MISSING else find_file_state(self.images, sample)
 
@@ -50,10 +53,17 @@ def make_archive_manifest(dataset: str, samples: Samples, options: DatasetOption
     """Return the manifest of samples, in the order of the archives.
 
     Labels, attributes, splits and subjects come from the fields of the samples, or from the list
-    `options.metadata`, which names samples by their ids.
+    `options.metadata`, which names samples by their ids; samples that it does not name are left
+    out. Entries of the list without a sample are the last rows, with `skip_missing`.
+
+    Args:
+        dataset: name of the data set.
+        samples: the samples.
+        options: `metadata`, `skip_missing` and those of `make_manifest` are used.
 
     Raises:
-        ExtractError: there are no labels, or a value is not one of those expected.
+        ExtractError: there are no labels, a value is not one of those expected, or an entry of the
+            list has no sample.
         OptionError: an option does not fit.
     """
     if options.metadata is None:
@@ -73,14 +83,25 @@ def make_archive_manifest(dataset: str, samples: Samples, options: DatasetOption
 
 
 def without_filename(options: DatasetOptions) -> DatasetOptions:
-    """Return the options without a column of image names, because archives hold the images."""
+    """Return the options with `columns` but without its role `filename`.
+
+    There it names the field of the images, which is no column of the table of samples.
+    """
     columns = options.columns or {}
     kept = {role: name for role, name in columns.items() if role != FILENAME.name}
     return replace(options, columns=kept)
 
 
 def digest_images(samples: Samples, rows: Int64[np.ndarray, " n"]) -> str:
-    """Return the hex digest of the names of the archives and the positions of the images."""
+    """Return the SHA-256, as hexadecimal digits, of where the images of rows are.
+
+    It covers the names of the archives, and the sample, archive and position of each row; not the
+    contents.
+
+    Args:
+        samples: the samples.
+        rows: index of the sample of each row, MISSING if there is none.
+    """
     digest = hashlib.sha256("\n".join(samples.archives.names).encode("utf-8", "backslashreplace"))
     kept = rows[rows != MISSING]
     digest.update(rows.astype("<i8").tobytes())

@@ -18,9 +18,9 @@ class Archives:
     """The archives of a data set.
 
     Attributes:
-        folder: the folder that holds them all.
+        folder: the deepest folder that holds them all.
         paths: their paths.
-        names: their paths relative to that folder, with slashes, without ending.
+        names: their paths relative to that folder, with slashes, without ending: `train/000`.
         warnings: notes for the user on how they were found.
     """
 
@@ -31,15 +31,17 @@ class Archives:
 
 
 def find_archives(root: Path, endings: Sequence[str], example: str) -> Archives:
-    """Return the archives that `--root` names.
+    """Return the archives that `--root` names, in the order of a folder or pattern.
 
     Args:
-        root: an archive, a folder of archives, or a pattern.
-        endings: endings of the archives in lower case, such as `.tar`. They only matter in folders.
+        root: an archive, a folder of archives (see `find_in_folder`), or a pattern (see
+            `expand_pattern`).
+        endings: endings of the archives in lower case, such as `.tar`. They only matter in folders,
+            and for the names of the archives.
         example: example of a pattern, for messages.
 
     Raises:
-        ExtractError: there is no archive.
+        ExtractError: there is no archive, a file of the pattern is missing, or the root is a URL.
     """
     text = str(root)
     if ADDRESS.match(text):
@@ -59,10 +61,12 @@ def find_archives(root: Path, endings: Sequence[str], example: str) -> Archives:
 
 
 def find_in_folder(root: Path, endings: Sequence[str], example: str) -> Archives:
-    """Return the archives in a folder, or else in the folders below it.
+    """Return the archives directly in a folder or, if there is none, those at any depth below it.
+
+    In the second case a warning names the folders. Numbers in the paths are ordered by value.
 
     Raises:
-        ExtractError: there is none.
+        ExtractError: there is none, or a folder cannot be listed.
     """
     paths = list_archives(root, endings)
     if paths:
@@ -81,14 +85,19 @@ def find_in_folder(root: Path, endings: Sequence[str], example: str) -> Archives
 
 
 def walk_folders(root: Path) -> Iterator[Path]:
-    """Yield a folder and those below it, without hidden ones and those left by a system."""
+    """Yield a folder and all folders below it, parents before children.
+
+    Hidden folders and leftovers of a system are left out.
+    """
     for folder, folders, _ in os.walk(root):
         folders[:] = [name for name in folders if not LEFTOVERS.match(name)]
         yield Path(folder)
 
 
 def list_archives(folder: Path, endings: Sequence[str]) -> list[Path]:
-    """Return the archives directly in a folder, with numbers in the order of their value.
+    """Return the paths of the archives directly in a folder; `2.tar` precedes `10.tar`.
+
+    Hidden files are left out. Empty if there is none.
 
     Raises:
         ExtractError: the folder cannot be listed.
@@ -110,7 +119,13 @@ def list_archives(folder: Path, endings: Sequence[str]) -> list[Path]:
 def name_archives(
     paths: Sequence[Path], endings: Sequence[str], warnings: tuple[str, ...] = ()
 ) -> Archives:
-    """Return archives with their names."""
+    """Return `Archives` with the common folder of some paths and the name of each archive.
+
+    Args:
+        paths: the archives, at least one.
+        endings: endings to remove from the names.
+        warnings: notes for the user.
+    """
     parents = [path.absolute().parent for path in paths]
     common = Path(os.path.commonpath(parents))
     names = [
@@ -122,6 +137,6 @@ def name_archives(
 
 
 def strip_ending(name: str, endings: Sequence[str]) -> str:
-    """Return a name without its ending, if that is one of `endings`."""
+    """Return a name without the longest of `endings` that it has, in any case; else unchanged."""
     ending = max((end for end in endings if name.lower().endswith(end)), key=len, default="")
     return name[: len(name) - len(ending)]

@@ -23,7 +23,8 @@ class ListedSamples:
     """The entries of a list in the order of their samples.
 
     Attributes:
-        table: the list, with the ids of the samples as names; entries without a sample are last.
+        table: the list; image names are replaced by the ids of the samples. Entries without a
+            sample are last and keep their names.
         rows: index of the sample of each entry, MISSING if there is none.
         warnings: which samples and entries have no counterpart.
     """
@@ -60,9 +61,10 @@ def match_list(samples: Samples, options: DatasetOptions) -> ListedSamples:
 
 
 def index_ids(samples: Samples) -> dict[str, int]:
-    """Return the index of each sample by its id, which takes precedence over its other names.
+    """Return the index of each sample by its id and by its other names.
 
-    Other names are the id without the ending of an image, and with the archive's name in front.
+    Other names are the id without the ending of an image, and with the archive's name and a slash
+    in front. A name that is the id of one sample and another name of a second one means the first.
     """
     names = samples.archives.names
     pairs = zip(samples.ids, samples.archive_of.tolist(), strict=True)
@@ -79,7 +81,12 @@ def strip_image_ending(name: str) -> str:
 def find_sample(index: Mapping[str, int], name: str) -> int:
     """Return the index of the sample that an entry names, or MISSING.
 
-    The entry may have the ending of an image, and another Unicode form.
+    The entry may have the ending of an image, a path that is not in its shortest form, and another
+    Unicode form.
+
+    Args:
+        index: index of a sample by its names, see `index_ids`.
+        name: the image name in the list.
     """
     path = posixpath.normpath(name)
     stem = strip_image_ending(path)
@@ -92,7 +99,7 @@ def match_numbers(
 ) -> tuple[Int64[np.ndarray, " n"], tuple[str, ...]]:
     """Match entries that lack the leading zeros of ids, as spreadsheets drop them.
 
-    Only if all ids are numbers of one length, so that each number is one sample.
+    Only if all ids, without endings of images, are numbers of one length.
 
     Args:
         samples: the samples.
@@ -100,7 +107,8 @@ def match_numbers(
         rows: index of the sample of each entry, MISSING if there is none.
 
     Returns:
-        `rows` with the samples found, and a warning if there are any.
+        `rows` with the samples found, and a warning if there are any. `rows` is not changed in
+        place.
     """
     stems = [strip_image_ending(name) for name in samples.ids]
     if (rows != MISSING).all() or len({len(stem) for stem in stems}) != 1:
@@ -123,10 +131,16 @@ def match_numbers(
 def check_missing(
     samples: Samples, table: Table, rows: Int64[np.ndarray, " n"], options: DatasetOptions
 ) -> tuple[str, ...]:
-    """Return a warning if entries have no sample.
+    """Return one warning if entries have no sample and are kept as not valid; else none.
+
+    Args:
+        samples: the samples.
+        table: the list.
+        rows: index of the sample of each entry, MISSING if there is none.
+        options: `skip_missing` is used.
 
     Raises:
-        ExtractError: such entries are not skipped, or no entry has a sample.
+        ExtractError: entries have no sample and `skip_missing` is not set, or no entry has one.
     """
     missing = np.flatnonzero(rows == MISSING)
     if not len(missing):
@@ -150,7 +164,10 @@ def check_missing(
 def count_unlisted(
     samples: Samples, table: Table, rows: Int64[np.ndarray, " n"]
 ) -> tuple[str, ...]:
-    """Return a warning if samples are not in the list."""
+    """Return one warning with the number and the first of the samples that the list does not name.
+
+    Empty if it names all of them.
+    """
     unlisted = np.ones(len(samples.ids), bool)
     unlisted[rows[rows != MISSING]] = False
     if not unlisted.any():
@@ -162,7 +179,12 @@ def count_unlisted(
 
 
 def reorder(table: Table, order: Int64[np.ndarray, " n"]) -> Table:
-    """Return the table with all of its entries in another order."""
+    """Return the table with all of its entries in another order.
+
+    Args:
+        table: the list.
+        order: index of the entry that comes to each position; a permutation.
+    """
     indices = order.tolist()
     return replace(
         table,

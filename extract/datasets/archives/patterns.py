@@ -14,15 +14,18 @@ MAX_FILES = 1_000_000
 
 
 def is_pattern(text: str) -> bool:
-    """Return whether a text has braces, wildcards or several parts."""
+    """Return whether text has braces such as `{0..9}` or `{a,b}`, a wildcard (* ? [) or `::`."""
     return bool(BRACES.search(text) or WILDCARDS.search(text)) or SEPARATOR in text
 
 
 def expand_pattern(text: str) -> list[Path]:
     """Return the files that a pattern matches, in the order of its braces, each once.
 
+    Args:
+        text: patterns separated by `::`, with braces (see `expand_braces`) and wildcards.
+
     Raises:
-        ExtractError: the pattern names a file that does not exist, or matches no file.
+        ExtractError: a text that the braces expand to matches no file.
     """
     texts = [each for part in text.split(SEPARATOR) for each in expand_braces(part)]
     found = {each: expand_wildcards(each) for each in texts}
@@ -36,7 +39,10 @@ def expand_pattern(text: str) -> list[Path]:
 
 
 def expand_braces(text: str) -> list[str]:
-    """Expand ranges and alternatives in braces, as a shell does.
+    """Return the texts that ranges and alternatives in braces stand for, as in a shell.
+
+    For example `a1`, `a2`, `b1`, `b2` for `{a,b}{1..2}`. Each text comes once; text without braces
+    is the only result.
 
     Raises:
         ExtractError: a range is too large.
@@ -51,12 +57,13 @@ def expand_braces(text: str) -> list[str]:
 
 
 def expand_range(text: str) -> list[str]:
-    """Return the numbers of a range `FIRST..LAST` or `FIRST..LAST..STEP`.
+    """Return the numbers of a range `FIRST..LAST` or `FIRST..LAST..STEP`, both bounds included.
 
-    They are as wide as the wider bound if a bound has a leading zero.
+    For example `008`, `009`, `010` for `008..010`: numbers are as wide as the wider bound if a
+    bound has a leading zero. They descend if FIRST is larger than LAST.
 
     Raises:
-        ExtractError: there are too many.
+        ExtractError: there are more than MAX_FILES.
     """
     bounds = text.split("..")[:2]
     first, last, *step = map(int, text.split(".."))
@@ -70,7 +77,10 @@ def expand_range(text: str) -> list[str]:
 
 
 def expand_wildcards(text: str) -> list[Path]:
-    """Return the files that match a text with wildcards, or the file that has this name."""
+    """Return the files that match text with wildcards, with numbers in the order of their value.
+
+    A file with exactly this name is the only result. Empty if there is none; folders do not count.
+    """
     if Path(text).is_file():
         return [Path(text)]
     paths = map(Path, glob.glob(text, recursive=True))

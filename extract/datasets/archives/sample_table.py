@@ -28,17 +28,20 @@ SYNONYMS = frozenset(name for role in ROLES for names in role.tiers() for name i
 
 @dataclass(frozen=True)
 class SampleTable(Table):
-    """The fields of samples, with their ids in the column ID_COLUMN."""
+    """The fields of samples as columns, and their ids in the column ID_COLUMN.
+
+    Attributes are those of `Table`; an entry is a sample, and `sources` has its archive.
+    """
 
     def location(self, index: int) -> str:
-        """Return the archive and the id of a sample, for messages."""
+        """Return the archive and id of a sample for messages, such as `a.tar, sample 000012`."""
         return f"{self.sources[index]}, sample {self.columns[ID_COLUMN][index]}"
 
 
 def make_sample_table(samples: Samples, columns: Mapping[str, str]) -> SampleTable:
-    """Return the fields of samples that have a role.
+    """Return the fields of samples that may have a role, with the ids as image names.
 
-    If no field states the splits but the names of the archives do, they are a column of the table.
+    If no field states the splits but the names of the archives do, they are the column `split`.
 
     Args:
         samples: the samples.
@@ -67,7 +70,14 @@ def make_sample_table(samples: Samples, columns: Mapping[str, str]) -> SampleTab
 
 
 def require_fields(samples: Samples, columns: Mapping[str, str]) -> None:
-    """Raise ExtractError if a field that the user names does not exist."""
+    """Raise ExtractError if a field that the user names does not exist.
+
+    Names are compared without case, blanks and punctuation.
+
+    Args:
+        samples: the samples.
+        columns: field by role; an empty name is no field.
+    """
     found = set(map(simplify, samples.fields))
     for role, name in columns.items():
         if name and simplify(name) not in found:
@@ -78,9 +88,10 @@ def require_fields(samples: Samples, columns: Mapping[str, str]) -> None:
 
 
 def add_archive_splits(table: SampleTable, samples: Samples) -> SampleTable:
-    """Return the table with a column of the splits that the names of the archives state, if any.
+    """Return the table with a column `split` of the splits that the names of archives state.
 
-    A field that states the splits takes precedence.
+    The table is returned unchanged if they state none (see `read_split_names`), if a field states
+    the splits, or if the user determines the field of splits or that there is none.
     """
     splits = read_split_names(samples.archives.names)
     if splits is None or SPLIT.name in table.assigned or find_split_column(table):
@@ -94,7 +105,10 @@ def add_archive_splits(table: SampleTable, samples: Samples) -> SampleTable:
 
 
 def drop_unused(table: SampleTable) -> SampleTable:
-    """Return the table without the columns that cannot have any role."""
+    """Return the table with only the ids and the columns that may have a role.
+
+    Columns one-to-one with the labels, such as their names, stay. The table has labels.
+    """
     used = {ID_COLUMN, *find_renamings(table, LABEL, table.find_candidates(LABEL)[0])}
     used |= {name for role in ROLES for name in table.find_candidates(role)}
     columns = {name: values for name, values in table.columns.items() if name in used}

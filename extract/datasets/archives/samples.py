@@ -22,12 +22,14 @@ class Samples:
         archives: the archives.
         archive_of: index of the archive of each sample.
         ids: id of each sample, each once.
-        fields: values of the fields that may be labels, attributes, splits or subjects.
+        fields: values, one for each sample, of the fields that may be labels, attributes, splits or
+            subjects; empty text where a sample lacks the field.
         field_names: names of all fields, for messages.
         images: reads the image of a sample.
-        positions: numbers that say where each image is in its archive.
+        positions: numbers that say where each image is in its archive, such as offset and length.
         assigned: field of a role by the name of the role, where the archives determine it.
-        value_names: names of the numbers of a field, where the archives have them.
+        value_names: names of the numbers 0, 1 ... of a field, by field, where the archives have
+            them.
         warnings: notes for the user on how they were read.
     """
 
@@ -47,7 +49,12 @@ class Samples:
 def make_unique_ids(
     keys: Sequence[str], archive_of: Int32[np.ndarray, " n"], archives: Archives
 ) -> tuple[str, ...]:
-    """Return the keys if each occurs once, otherwise keys after the name of their archive.
+    """Return the keys if each occurs once, otherwise `ARCHIVE/KEY` for all of them.
+
+    Args:
+        keys: key of each sample.
+        archive_of: index of the archive of each sample.
+        archives: the archives.
 
     Raises:
         ExtractError: a key occurs twice in archives of one name.

@@ -9,9 +9,10 @@ MIN_LENGTH = 3
 
 
 def read_split_names(names: Sequence[str]) -> list[str] | None:
-    """Return the split that each name states, or None unless they state at least two splits.
+    """Return the word for a split in each name, or None unless the names state at least two splits.
 
-    A name that states no split, beside others that do, is returned without its numbers.
+    A name that states no split, beside others that do, is returned without its numbers: `train`,
+    `val` and `extra` for `train-0`, `val-0` and `extra-0`.
     """
     words = [find_split_word(name) for name in names]
     codes = {parse_split_word(word) for word in words if word}
@@ -23,7 +24,8 @@ def read_split_names(names: Sequence[str]) -> list[str] | None:
 def find_split_word(name: str) -> str:
     """Return the last word of a name that names a split, or an empty string.
 
-    Empty too if its words name different splits.
+    For example `train` for `train-00000-of-00004`. Words are runs of at least three letters. Empty
+    too if they name different splits.
     """
     words = [word for word in re.split(r"[\W\d_]+", name) if len(word) >= MIN_LENGTH]
     found = [word for word in words if parse_split_word(word) is not None]

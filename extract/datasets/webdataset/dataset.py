@@ -41,7 +41,10 @@ CLASS_NAMES = "classnames.txt"
 
 
 def load(root: Path, options: DatasetOptions) -> Manifest:
-    """Read the samples of tar archives.
+    """Read the samples of tar archives; a row is a sample with an image.
+
+    Only headers and small text members are read. With `skip_missing`, damaged archives are read up
+    to the damage.
 
     Raises:
         ExtractError: there is no archive, one is compressed or damaged, or there are no labels.
@@ -59,7 +62,9 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
 def choose_fields(archives: Archives, options: DatasetOptions) -> tuple[Sequence[str], TextFields]:
     """Return the names of all fields of the first samples, and the fields to read.
 
-    Captions are read only if there is no other label, because they take much memory.
+    These are the fields with the name of a role and those that the user names. Captions (`.txt`)
+    are read only if there is no other label, because they take much memory. Nothing is read if the
+    labels come from a list (`options.metadata`).
     """
     if options.metadata is not None:
         return (), TextFields()
@@ -78,7 +83,18 @@ def choose_fields(archives: Archives, options: DatasetOptions) -> tuple[Sequence
 def concatenate_indices(
     root: Path, archives: Archives, indices: Sequence[TarIndex], names: Sequence[str]
 ) -> Samples:
-    """Return the samples of all archives."""
+    """Return the samples of all archives, archive after archive.
+
+    Args:
+        root: the root that the user gave.
+        archives: the archives.
+        indices: index of each archive.
+        names: names of all fields, for messages.
+
+    Raises:
+        ExtractError: there is no sample with an image, one occurs twice, or the labels are
+            captions.
+    """
     sizes = [len(index.keys) for index in indices]
     if not sum(sizes):
         raise ExtractError(
@@ -123,7 +139,10 @@ def concatenate_indices(
 
 
 def concatenate_columns(indices: Sequence[TarIndex]) -> dict[str, tuple[str, ...]]:
-    """Return the fields of all archives; empty where an archive lacks one."""
+    """Return the values of each field in all archives, one for each sample.
+
+    They are the empty text where an archive lacks the field.
+    """
     names = dict.fromkeys(name for index in indices for name in index.columns)
     return {
         name: tuple(
@@ -136,10 +155,17 @@ def concatenate_columns(indices: Sequence[TarIndex]) -> dict[str, tuple[str, ...
 def assign_label(
     root: Path, columns: dict[str, tuple[str, ...]], names: Sequence[str]
 ) -> dict[str, str]:
-    """Return the field of labels if it is `.cls` or `.txt`, because no field is called label.
+    """Return `{"label": "cls"}` or `{"label": "txt"}` if the labels are in such files, else `{}`.
+
+    They are if no field has the name of a label; `.cls` takes precedence.
+
+    Args:
+        root: the root, for messages.
+        columns: values of each field.
+        names: names of all fields, for messages.
 
     Raises:
-        ExtractError: most texts of `.txt` differ, as captions do.
+        ExtractError: `.txt` would be the label, but most of its texts differ, as captions do.
     """
     if any(simplify(name) in tier for name in columns for tier in LABEL.tiers()):
         return {}
@@ -161,7 +187,16 @@ def assign_label(
 def read_class_names(
     archives: Archives, columns: dict[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the names in `classnames.txt`, if it is beside the archives or a folder above."""
+    """Return the lines of `classnames.txt` for each field that may be the label.
+
+    The file is beside the archives or in the folder above; its first line is the name of class 0.
+
+    Returns:
+        Names by field, such as `{"cls": ("cat", "dog")}`; empty if there is no such file.
+
+    Raises:
+        ExtractError: the file cannot be read as text.
+    """
     folders = (archives.folder, archives.folder.parent)
     path = next((each / CLASS_NAMES for each in folders if (each / CLASS_NAMES).is_file()), None)
     if path is None:
@@ -172,7 +207,10 @@ def read_class_names(
 
 
 def warn_of_missing_images(indices: Sequence[TarIndex]) -> tuple[str, ...]:
-    """Return a warning if samples have no image."""
+    """Return one warning with the number and the first of the samples without an image.
+
+    Empty if all have one.
+    """
     missing = [(index.path, key) for index in indices for key in index.without_image]
     if not missing:
         return ()

@@ -38,10 +38,10 @@ PEEKED_MEMBERS = 300
 
 @dataclass(frozen=True)
 class ImageMember:
-    """Where an image is in an archive.
+    """The position of an image in an archive.
 
     Attributes:
-        offset, size: position and length of its bytes.
+        offset, size: position and length of its bytes; both 0 if it cannot be read.
         error: why it cannot be read; empty if it can.
     """
 
@@ -52,11 +52,11 @@ class ImageMember:
 
 @dataclass
 class Sample:
-    """The files of one key.
+    """The members of an archive with one key.
 
     Attributes:
         images: image by ending, such as `jpg` or `mask.png`.
-        fields: value of each text field.
+        fields: value of each text field that was read, by name.
     """
 
     images: dict[str, ImageMember] = field(default_factory=dict)
@@ -88,12 +88,12 @@ class TarIndex:
 
     Attributes:
         path: the archive.
-        state: its size and time of change (ns).
+        state: its size in bytes and modification time in ns.
         keys: key of each sample.
-        offsets, sizes: position and length of each image.
-        errors: why an image cannot be read, by sample.
+        offsets, sizes: position and length of each image in bytes; 0 if it cannot be read.
+        errors: why an image cannot be read, by the index of its sample.
         columns: values of each field; empty where a sample lacks it.
-        without_image: keys of the samples without an image.
+        without_image: keys of the samples without an image, which have no entry above.
         warnings: notes for the user on the archive.
     """
 
@@ -111,17 +111,19 @@ class TarIndex:
 def index_tar(
     path: Path, fields: TextFields, image_ending: str | None = None, skip_damage: bool = False
 ) -> TarIndex:
-    """Index an archive. Only its headers and the wanted fields are read.
+    """Index the samples of an archive. Only its headers and the wanted fields are read.
 
     Args:
         path: the archive.
         fields: the wanted fields.
         image_ending: ending of the image, if samples have several.
-        skip_damage: index the samples before the damage, and warn about it.
+        skip_damage: index the samples before the damage without the last one, which may be
+            incomplete, and warn about it, instead of an error.
 
     Raises:
-        ExtractError: the file is damaged or not an uncompressed tar archive, a field cannot be
-            read, or a sample has several images of which none is chosen.
+        DamagedTarError: the archive is damaged or truncated, and `skip_damage` is not set.
+        ExtractError: the file is not an uncompressed tar archive, a field cannot be read, or a
+            sample has several images of which none is chosen.
     """
     with open_tar(path) as tar:
         status = os.fstat(tar.fileobj.fileno())
@@ -141,7 +143,13 @@ def index_tar(
 
 
 def peek_fields(path: Path, fields: TextFields) -> dict[str, str]:
-    """Return the fields of the first samples of an archive, with the first value of each."""
+    """Return the wanted fields of the first PEEKED_MEMBERS members, with the first value of each.
+
+    Damage is ignored.
+
+    Raises:
+        ExtractError: the file is not an uncompressed tar archive, or a field cannot be read.
+    """
     with open_tar(path) as tar:
         index = OpenIndex(path, tar, fields)
         # Damage is reported when the archive is indexed, if it is not skipped there.
@@ -155,7 +163,14 @@ def peek_fields(path: Path, fields: TextFields) -> dict[str, str]:
 
 
 def add_member(index: OpenIndex, member: tarfile.TarInfo) -> None:
-    """Add a member to the sample of its key. A later member replaces one of the same name."""
+    """Add a member of the archive to the sample of its key in `index.samples`, in place.
+
+    A later member replaces one of the same name. Folders, hidden files and names without a dot are
+    left out, and so are fields that are not wanted.
+
+    Raises:
+        ExtractError: a wanted field is not valid.
+    """
     name = normalize_name(member.name)
     key, ending = split_name(name)
     if member.isdir() or is_leftover(name) or not ending:
@@ -170,7 +185,11 @@ def add_member(index: OpenIndex, member: tarfile.TarInfo) -> None:
 
 
 def locate_image(index: OpenIndex, member: tarfile.TarInfo) -> ImageMember:
-    """Return where the image of a member is. A hard link is the member that it repeats."""
+    """Return where the image of a member is.
+
+    A hard link to an earlier image is that image. Other links, sparse files and devices have an
+    `error`.
+    """
     if member.islnk():
         key, ending = split_name(normalize_name(member.linkname))
         if key in index.samples and ending in index.samples[key].images:
@@ -183,7 +202,10 @@ def locate_image(index: OpenIndex, member: tarfile.TarInfo) -> ImageMember:
 
 
 def warn_of_climbing(index: OpenIndex) -> tuple[str, ...]:
-    """Return a warning if a path leads out of the archive."""
+    """Return one warning with the first image path that leads out of the archive.
+
+    Empty if there is none.
+    """
     if not index.climbing:
         return ()
     return (
@@ -195,7 +217,17 @@ def warn_of_climbing(index: OpenIndex) -> tuple[str, ...]:
 def close_index(
     index: OpenIndex, state: tuple[int, int], image_ending: str | None, warnings: tuple[str, ...]
 ) -> TarIndex:
-    """Return the index of the samples that have been read."""
+    """Return the index of the samples that have been read.
+
+    Args:
+        index: the samples.
+        state: size in bytes and modification time in ns of the archive.
+        image_ending: ending of the image, if samples have several.
+        warnings: notes for the user on the archive.
+
+    Raises:
+        ExtractError: a sample has several images of which none is chosen.
+    """
     keys = tuple(key for key, sample in index.samples.items() if sample.images)
     samples = [index.samples[key] for key in keys]
     images = [
@@ -222,10 +254,19 @@ def close_index(
 def choose_image(
     path: Path, key: str, images: dict[str, ImageMember], ending: str | None
 ) -> ImageMember:
-    """Return the image of a sample: the chosen one, or the only one with a plain ending.
+    """Return the image of a sample.
+
+    It is the one with the chosen ending, else the only one, else the only one whose ending has no
+    dot (`jpg` beside `mask.png`).
+
+    Args:
+        path: the archive, for messages.
+        key: key of the sample, for messages.
+        images: image by ending, at least one.
+        ending: the chosen ending; its case and punctuation do not matter.
 
     Raises:
-        ExtractError: it has several images of which none is chosen.
+        ExtractError: none of these rules finds a single image.
     """
     chosen = [each for each in images if ending and simplify(each) == simplify(ending)]
     plain = [each for each in images if "." not in each]

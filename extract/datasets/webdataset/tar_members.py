@@ -30,10 +30,11 @@ class DamagedTarError(ExtractError):
 
 @contextmanager
 def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
-    """Yield an uncompressed tar archive.
+    """Yield an uncompressed tar archive. A context manager, which closes the file.
 
     Raises:
-        ExtractError: the file cannot be read or is not an uncompressed tar archive.
+        ExtractError: the file cannot be read or is not an uncompressed tar archive; errors of
+            reading in the `with` block are converted too.
     """
     if not path.is_file():
         raise ExtractError(f"{path} is not a regular file, expected a tar archive; check --root")
@@ -73,6 +74,10 @@ def check_start(path: Path, start: bytes) -> None:
 def iterate_members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yield the members of a tar archive in order; only headers are read.
 
+    Args:
+        path: the archive, for messages.
+        tar: its reader.
+
     Raises:
         DamagedTarError: after the members before the damage.
     """
@@ -91,12 +96,15 @@ def iterate_members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInf
 
 
 def read_block(tar: tarfile.TarFile, offset: int) -> bytes:
-    """Return the block at an offset of a tar archive; less at the end of the file."""
+    """Return the 512 bytes at an offset of a tar archive; fewer at the end of the file."""
     return os.pread(tar.fileobj.fileno(), BLOCK, offset)
 
 
 def check_end(path: Path, tar: tarfile.TarFile) -> tuple[str, ...]:
-    """Return a warning about the end of an archive whose members have all been read."""
+    """Return one warning if an archive has no end marker or has data after it; otherwise none.
+
+    Its members have all been read.
+    """
     if len(read_block(tar, tar.offset)) < BLOCK:
         return (f"{path} has no end marker, so samples may be missing at its end",)
     size = os.fstat(tar.fileobj.fileno()).st_size
@@ -110,13 +118,25 @@ def check_end(path: Path, tar: tarfile.TarFile) -> tuple[str, ...]:
 
 
 def find_data(tar: tarfile.TarFile, offset: int, size: int) -> int | None:
-    """Return the first block from an offset on that is not zero, or None."""
+    """Return the offset of the first block that is not all zero, or None.
+
+    Args:
+        tar: reader of the archive.
+        offset: offset in bytes of the first block to look at.
+        size: length of the archive in bytes.
+    """
     blocks = (each for each in range(offset, size, BLOCK) if read_block(tar, each).strip(b"\0"))
     return next(blocks, None)
 
 
 def damage_error(path: Path, reason: str, num_members: int) -> DamagedTarError:
-    """Return the error of a damaged archive."""
+    """Return, without raising it, the error of an archive that is damaged after some members.
+
+    Args:
+        path: the archive.
+        reason: the damage, for the message.
+        num_members: number of members before it.
+    """
     return DamagedTarError(
         f"{path} is truncated or damaged after {num_members:,} members ({reason}); download or "
         "write it again, or keep the samples before it with --on-error skip"

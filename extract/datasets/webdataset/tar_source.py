@@ -22,7 +22,7 @@ class TarImages:
 
     Attributes:
         paths: the archives.
-        states: size and time of change (ns) of each archive when it was indexed.
+        states: size in bytes and modification time in ns of each archive when it was indexed.
         archives: index of the archive of each row.
         offsets, sizes: position and length of the bytes of each row in its archive.
         errors: why the image of a row cannot be read, by row.
@@ -36,10 +36,11 @@ class TarImages:
     errors: Mapping[int, str]
 
     def read(self, row: int) -> bytes:
-        """Return the bytes of the image of a row. Several threads may read at a time.
+        """Return the encoded bytes of the image of a row. Several threads may read at a time.
 
         Raises:
-            OSError: the image cannot be read, or the archive has changed since it was indexed.
+            OSError: the image cannot be read or is larger than MAX_FILE_BYTES, or the archive has
+                another size than when it was indexed.
         """
         if row in self.errors:
             raise OSError(errno.EINVAL, self.errors[row])
@@ -53,7 +54,7 @@ class TarImages:
         return content
 
     def file_state(self, row: int) -> tuple[int, int]:
-        """Return size and time of change in ns of the archive of a row when it was indexed."""
+        """Return the size in bytes and modification time in ns of a row's archive when indexed."""
         return self.states[self.archives[row]]
 
 
@@ -61,7 +62,7 @@ class OpenArchive:
     """An open file, which is closed when nothing refers to it any more.
 
     Attributes:
-        descriptor: of the file.
+        descriptor: file descriptor, open for reading.
     """
 
     def __init__(self, path: Path, size: int):
@@ -79,9 +80,12 @@ class OpenArchive:
 
 @functools.lru_cache(maxsize=MAX_OPEN)
 def open_archive(path: Path, state: tuple[int, int]) -> OpenArchive:
-    """Return an archive, which stays open in this process while it is among the last ones read.
+    """Return an archive, which this process keeps open while it is one of the last MAX_OPEN used.
 
-    The time of change in `state` is that of this machine; other nodes of a cluster may have copies.
+    Args:
+        path: the archive.
+        state: its size in bytes, which is checked, and its modification time in ns. The time is not
+            checked, because other nodes of a cluster may have copies.
 
     Raises:
         OSError: the archive cannot be opened, or has another size than that of `state`.

@@ -19,7 +19,7 @@ REMEDY = "write the archive again, or give the labels in a list with --metadata"
 
 @dataclass(frozen=True)
 class TextFields:
-    """The fields that are read.
+    """The selection of the text fields to read.
 
     Attributes:
         names: their names, simplified.
@@ -30,13 +30,17 @@ class TextFields:
     all_json: bool = False
 
     def is_wanted(self, name: str) -> bool:
-        """Return whether a field of this name is read."""
+        """Return whether `names` has the simplified form of a name. `all_json` does not count."""
         return simplify_cached(name) in self.names
 
     def read(
         self, path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, ending: str
     ) -> dict[str, str]:
-        """Return the wanted fields in a member of an archive.
+        """Return the wanted fields in a member of an archive, as text by name.
+
+        A JSON file has a field for each key (see `flatten`). Any other file is one field, called
+        like its ending: `cls`, or `split` for the ending `split.txt`. A file that cannot hold a
+        wanted field is not read, and the result is empty.
 
         Args:
             path: the archive.
@@ -65,15 +69,15 @@ class TextFields:
 
 @functools.lru_cache
 def simplify_cached(name: str) -> str:
-    """Return a simplified name; the same few names come with every sample."""
+    """Return `roles.simplify` of a name, cached, because few names come with every sample."""
     return simplify(name)
 
 
 def read_text(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    """Return the text of a member.
+    """Return the text of a member without its byte order mark.
 
     Raises:
-        ExtractError: it is not a regular file, is too long, or is not UTF-8.
+        ExtractError: it is not a regular file, is longer than MAX_SIZE, or is not UTF-8.
     """
     if not member.isreg() or member.size > MAX_SIZE:
         raise ExtractError(
@@ -92,6 +96,11 @@ def read_text(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
 def parse_json(path: Path, name: str, text: str) -> dict[str, Any]:
     """Return the values of a JSON object; those of inner objects have names such as `meta.label`.
 
+    Args:
+        path: the archive, for messages.
+        name: name of the member, for messages.
+        text: its content.
+
     Raises:
         ExtractError: the text is not a JSON object.
     """
@@ -108,7 +117,10 @@ def parse_json(path: Path, name: str, text: str) -> dict[str, Any]:
 
 
 def flatten(value: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of an object, and those of the objects in it under `outer.inner`."""
+    """Return a copy of an object with the values of objects in it also under `outer.inner`.
+
+    For example `{"a": {"b": 1}, "a.b": 1}` for `{"a": {"b": 1}}`.
+    """
     inner = {
         f"{outer_name}.{name}": inner_value
         for outer_name, each in value.items()
