@@ -35,9 +35,12 @@ EXPECTED = "your images, in folders of classes or with a list of filename,label[
 def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read the images of a folder that a list or the names of folders describe.
 
+    A list comes first; folders of classes are used without a list, or if it has no labels. See
+    `read_list` for the order.
+
     Raises:
-        ExtractError: there is no list and no folder of a class, an image is missing, or the list
-            is not valid.
+        ExtractError: there is no list and no folder of a class, an image is missing, or the list is
+            not valid.
         OptionError: an option does not fit the list.
     """
     require_folder(root, EXPECTED)
@@ -47,7 +50,15 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
 
 
 def read_list(root: Path, options: DatasetOptions) -> FoundList:
-    """Return the given list, that of the root, or the one that the folders of classes make."""
+    """Return the list of images of a root, and warnings.
+
+    It is the first of these that exists: the list `options.metadata`; the list in the root (see
+    `find_list`); the list that the folders of classes make; the only list in the folders directly
+    below.
+
+    Raises:
+        ExtractError: there is none of these, or a list is not valid.
+    """
     if options.metadata is not None:
         return FoundList(read_given_list(root, options.metadata, options.columns))
     found = find_list(root, options.columns)
@@ -69,7 +80,15 @@ def read_list(root: Path, options: DatasetOptions) -> FoundList:
 
 
 def take_labels_of_folders(root: Path, found: FoundList) -> FoundList:
-    """Return the list that the folders of classes make, if there are any, or else the found one."""
+    """Return the list that the folders of classes make, with a warning, instead of the found one.
+
+    The found list, which has no labels, is returned unchanged if there are no such folders. Its
+    other columns are not used otherwise.
+
+    Args:
+        root: root folder.
+        found: a list without a column of labels.
+    """
     by_folders = read_class_folders(root)
     if by_folders is None:
         return found

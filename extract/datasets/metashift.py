@@ -74,7 +74,10 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
 
 
 def find_data_folder(root: Path) -> Path:
-    """Return the nearest folder that holds one of the folders of GROUPS, or the root."""
+    """Return the folder of the data set: FOLDER in the root, if it exists.
+
+    Otherwise the nearest folder, from the root on, that holds a folder of GROUPS; else the root.
+    """
     if (root / FOLDER).is_dir():
         return root / FOLDER
     folders = (each.path for each in FolderTree(root).folders())
@@ -82,7 +85,10 @@ def find_data_folder(root: Path) -> Path:
 
 
 def find_metadata(root: Path, folder: Path) -> Path | None:
-    """Return the metadata file in the data set's folder, beside it or in the root, or None."""
+    """Return the path of the metadata file in the data set's folder, beside it or in the root.
+
+    None if there is none.
+    """
     found = (find_first_file(each, [METADATA]) for each in (folder, folder.parent, root))
     return next((path for path in found if path is not None), None)
 
@@ -90,7 +96,16 @@ def find_metadata(root: Path, folder: Path) -> Path | None:
 def read_or_scan_rows(
     root: Path, folder: Path, options: DatasetOptions
 ) -> tuple[Rows, tuple[str, ...]]:
-    """Return the rows of the metadata file, or of all images and a warning about drawn splits."""
+    """Return the rows of the metadata file, or of all images with drawn splits, and warnings.
+
+    Args:
+        root: root folder.
+        folder: folder of the data set.
+        options: `metadata`, `columns`, `seed` and `skip_missing` are used.
+
+    Raises:
+        ExtractError: a folder, the metadata file or an image is missing, or the file is not valid.
+    """
     metadata = options.metadata or find_metadata(root, folder)
     if metadata is not None:
         table = read_given_list(root, metadata, options.columns)
@@ -108,8 +123,16 @@ def read_metadata_rows(
 ) -> tuple[Rows, tuple[str, ...]]:
     """Return the rows of a metadata file, and warnings.
 
-    Published metadata files contain absolute paths of another machine. Only the part after the
-    name of the data set's folder is used, relative to `folder`.
+    Published metadata files contain absolute paths of another machine. Only the part after the name
+    of the data set's folder is used, relative to `folder`.
+
+    Args:
+        folder: folder of the data set.
+        table: the metadata file.
+        skip_missing: whether some images may be missing.
+
+    Raises:
+        ExtractError: an image is missing or listed twice, or a value is not one of those expected.
     """
     values = [use_slashes(value).rpartition(f"{FOLDER}/")[2] for value in table.column(FILENAME)]
     images = locate_images(folder, table, values, skip_missing=skip_missing)
@@ -118,7 +141,13 @@ def read_metadata_rows(
 
 
 def scan_rows(folder: Path, seed: int) -> Rows:
-    """Return the rows of all images in the four folders, sorted by path, with drawn splits."""
+    """Return the rows of all images in the four folders, sorted by path, with drawn splits.
+
+    Labels and attributes are those of GROUPS.
+
+    Raises:
+        ExtractError: one of the folders has no images.
+    """
     groups = {path: group for name, group in GROUPS.items() for path in list_images(folder, name)}
     paths = sorted(groups)
     labels, attributes = zip(*(groups[path] for path in paths), strict=True)
@@ -126,7 +155,15 @@ def scan_rows(folder: Path, seed: int) -> Rows:
 
 
 def list_images(folder: Path, name: str) -> list[str]:
-    """Return the paths of the images in one of the four folders, relative to `folder`."""
+    """Return the paths of the images in one of the four folders, relative to `folder`, unsorted.
+
+    Args:
+        folder: folder of the data set.
+        name: a key of GROUPS.
+
+    Raises:
+        ExtractError: there are none.
+    """
     paths = [f"{name}/{each}" for each in list_folder(folder / name) if is_image_name(each)]
     if not paths:
         raise ExtractError(
@@ -138,7 +175,7 @@ def list_images(folder: Path, name: str) -> list[str]:
 def draw_splits(n: int, seed: int) -> Int8[np.ndarray, " n"]:
     """Draw a split code for each of n rows with the calls that SubpopBench makes.
 
-    A quarter of the rows is test, a tenth val.
+    A quarter of all rows is test (2), a tenth val (1), both rounded down; the others are train (0).
     """
     rng = np.random.RandomState(seed)
     test = rng.choice(np.arange(n), size=int(n * TEST_FRACTION), replace=False)
@@ -150,7 +187,10 @@ def draw_splits(n: int, seed: int) -> Int8[np.ndarray, " n"]:
 
 
 def check_counts(rows: Rows) -> tuple[str, ...]:
-    """Return a warning if the row counts of the groups differ from the published ones."""
+    """Return one warning if the row counts of the groups differ from the published ones.
+
+    Counts are over all splits; empty if they are equal.
+    """
     by_split = count_groups(rows, 4, 2).values()
     totals = [sum(counts) for counts in zip(*by_split, strict=True)]
     return compare_counts("metashift", {"the data set": totals}, {"the data set": PUBLISHED})

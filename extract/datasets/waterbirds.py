@@ -44,6 +44,8 @@ PUBLISHED = {
 def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read Waterbirds. Label 1 is a water bird, attribute 1 a water background.
 
+    Splits are those of the list. A warning says if the group sizes are not the published ones.
+
     Raises:
         ExtractError: the metadata file or an image is missing, or the file is not valid.
     """

@@ -19,15 +19,15 @@ class ChannelDigits:
     """Images whose digit is in one colour channel; the other channels are black.
 
     Attributes:
-        digits: grey values.
-        channels: index of the colour channel of each image.
+        digits: grey values of the digits.
+        channels: colour channel of each image: 0 red, 1 green, 2 blue.
     """
 
     digits: UInt8[np.ndarray, "n height width"]
     channels: Int[np.ndarray, " n"]
 
     def read(self, row: int) -> UInt8[np.ndarray, "height width 3"]:
-        """Return the RGB pixels of a row."""
+        """Return the RGB pixels of a row, in a new array."""
         pixels = np.zeros((*self.digits.shape[1:], 3), np.uint8)
         pixels[..., self.channels[row]] = self.digits[row]
         return pixels
@@ -37,8 +37,10 @@ class ChannelDigits:
 class HueDigits:
     """Images whose stroke has a saturated hue; the other pixels stay grey.
 
+    Pixels from the grey value INK on are the stroke.
+
     Attributes:
-        digits: grey values.
+        digits: grey values of the digits.
         hues: index into HUES of each image.
     """
 
@@ -46,7 +48,7 @@ class HueDigits:
     hues: Int[np.ndarray, " n"]
 
     def read(self, row: int) -> UInt8[np.ndarray, "height width 3"]:
-        """Return the RGB pixels of a row."""
+        """Return the RGB pixels of a row, in a new array."""
         pixels = np.repeat(self.digits[row][..., None], 3, axis=-1)
         pixels[self.digits[row] >= INK] = HUES[self.hues[row]]
         return pixels

@@ -24,6 +24,9 @@ PROTOCOLS = {"subpopbench": load_subpopbench, "five-class": load_five_class}
 def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read Colored MNIST. The label is a range of digits, the attribute a colour.
 
+    Images stay in memory and are coloured when they are read. `options.protocol` selects the
+    classes, colours and splits.
+
     Raises:
         OptionError: the protocol is unknown.
         ExtractError: a file is missing, damaged or not one of MNIST's.

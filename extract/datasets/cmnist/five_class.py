@@ -26,11 +26,12 @@ PUBLISHED = {"train-images-idx3-ubyte": (60_000,), "t10k-images-idx3-ubyte": (10
 def load_five_class(root: Path, seed: int | None) -> Manifest:
     """Read Colored MNIST by the protocol `five-class`.
 
-    Label c is the digits 2c and 2c + 1, the attribute is the hue.
+    Label c is the digits 2c and 2c + 1, the attribute is the hue. The last sixth of MNIST's
+    training part is val, its test part is test.
 
     Args:
         root: folder of MNIST's files.
-        seed: seed of the hues.
+        seed: seed of the hues; DEFAULT_SEED if None.
 
     Raises:
         ExtractError: a file is missing or damaged.
@@ -58,7 +59,16 @@ def load_five_class(root: Path, seed: int | None) -> Manifest:
 def draw_hues(
     rng: np.random.RandomState, labels: Int64[np.ndarray, " n"], splits: Int64[np.ndarray, " n"]
 ) -> Int64[np.ndarray, " n"]:
-    """Draw the hue of each row: correlated with the label in the training split, else uniform."""
+    """Draw the hue of each row, an index from 0 to 4.
+
+    In the training split it is the label with probability OWN_HUE, else another hue; elsewhere hues
+    are uniform.
+
+    Args:
+        rng: draws the hues.
+        labels: class of each row, 0 to 4.
+        splits: split code of each row; 0 is train.
+    """
     correlated = draw_correlated_hues(rng, labels, OWN_HUE)
     uniform = rng.randint(NUM_HUES, size=len(labels))
     return np.where(splits == 0, correlated, uniform)
@@ -69,7 +79,7 @@ def draw_correlated_hues(
 ) -> Int64[np.ndarray, " n"]:
     """Draw hues that equal the label with the given probability, and are uniform otherwise.
 
-    A hue that does not equal the label is drawn among the other hues.
+    A hue that does not equal the label is drawn among the four other hues.
     """
     is_own = rng.random_sample(len(labels)) < probability
     others = (labels + rng.randint(1, NUM_HUES, size=len(labels))) % NUM_HUES

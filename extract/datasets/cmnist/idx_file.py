@@ -15,11 +15,13 @@ UNSIGNED_BYTE = 8
 
 
 def read_idx(path: Path, ndim: int) -> UInt8[np.ndarray, "..."]:
-    """Read an idx file of unsigned bytes with `ndim` axes, gzipped or not, whatever its name.
+    """Read an idx file of unsigned bytes with `ndim` axes, gzipped or not.
+
+    The array has the shape in the header and is read-only. The name of the file does not matter.
 
     Raises:
-        ExtractError: the file cannot be read, has another type or number of axes, or is longer
-            or shorter than its header says.
+        ExtractError: the file cannot be read, has another type or number of axes, or is longer or
+            shorter than its header says.
     """
     content = read_content(path)
     magic = bytes([0, 0, UNSIGNED_BYTE, ndim])
@@ -40,7 +42,11 @@ def read_idx(path: Path, ndim: int) -> UInt8[np.ndarray, "..."]:
 
 
 def read_content(path: Path) -> bytes:
-    """Return the bytes of a file, decompressed if it is gzipped."""
+    """Return the bytes of a file, decompressed if they begin as gzip does.
+
+    Raises:
+        ExtractError: the file cannot be read or decompressed.
+    """
     try:
         content = path.read_bytes()
         return gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content

@@ -21,7 +21,8 @@ class MnistPart:
     """The images of one of MNIST's parts.
 
     Attributes:
-        ids: name of each image, made of the name of the file and its index there.
+        ids: name of each image, made of the name of the file and its index there, such as
+            `train-images-idx3-ubyte/00042`.
         images: grey values, 0 for the background.
         numbers: number from 0 to 9 that each image shows.
         warnings: where the files are, if that is not where they are published to be.
@@ -33,6 +34,7 @@ class MnistPart:
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
+        """Return the number of images."""
         return len(self.ids)
 
 
@@ -62,14 +64,14 @@ def read_part(root: Path, part: str) -> MnistPart:
 
 
 def find_idx_file(tree: FolderTree, name: str) -> Found:
-    """Return one of MNIST's files, in a published place or the nearest one with such a name.
+    """Return one of MNIST's files, at a published path or the nearest one with such a name.
 
     Args:
         tree: the folders of the data set.
         name: published name of the file, such as `train-images-idx3-ubyte`.
 
     Raises:
-        ExtractError: there is none, or several are equally near.
+        ExtractError: the root is not a folder, there is no such file, or several are equally near.
     """
     # In some copies a dot precedes `idx`, and Kaggle puts each file into a folder of its name.
     names = (name, name.replace("-idx", ".idx"))

@@ -30,11 +30,12 @@ PUBLISHED = {
 def load_subpopbench(root: Path, seed: int | None) -> Manifest:
     """Read Colored MNIST by the protocol `subpopbench`.
 
-    Label 1 is five to nine before the noise, attribute 1 is green.
+    Label 1 is five to nine before the noise, attribute 1 is green. The first 30,000 digits of
+    MNIST's training part are train, the next 10,000 val, the last 20,000 test.
 
     Args:
         root: folder of MNIST's files.
-        seed: seed of the noise; by default SubpopBench's.
+        seed: seed of the noise; SubpopBench's if None.
 
     Raises:
         ExtractError: a file is missing or damaged, or has another number of digits.
@@ -66,7 +67,18 @@ def load_subpopbench(root: Path, seed: int | None) -> Manifest:
 def draw_labels_and_colours(
     seed: int, numbers: UInt8[np.ndarray, " n"]
 ) -> Int64[np.ndarray, "2 n"]:
-    """Draw the labels and the colours of the digits of one split, in this order."""
+    """Draw the label and the colour (0 red, 1 green) of each digit of one split.
+
+    A label is 1 for five to nine, flipped with probability LABEL_NOISE. A colour is the label,
+    flipped with probability COLOUR_NOISE.
+
+    Args:
+        seed: seed of the draw.
+        numbers: number that each digit shows, 0 to 9.
+
+    Returns:
+        Labels in row 0, colours in row 1.
+    """
     rng = np.random.default_rng(seed)
     labels = flip(rng, numbers >= 5, LABEL_NOISE)
     colours = flip(rng, labels, COLOUR_NOISE)
@@ -76,5 +88,5 @@ def draw_labels_and_colours(
 def flip(
     rng: np.random.Generator, bits: Bool[np.ndarray, " n"], probability: float
 ) -> Bool[np.ndarray, " n"]:
-    """Flip each bit with the given probability."""
+    """Return a copy of the bits, each flipped with the given probability."""
     return bits ^ (rng.random(len(bits)) < probability)

@@ -28,10 +28,11 @@ class Listing:
 
 
 class FolderTree:
-    """The folders below a root. Each is listed at most once.
+    """The folders below a root, down to MAX_DEPTH levels. Each is listed at most once.
 
     Attributes:
         root: root folder.
+        known: folders of each level that has been listed; level 0 is the root alone.
     """
 
     def __init__(self, root: Path):
@@ -39,7 +40,11 @@ class FolderTree:
         self.known: list[list[Listing]] = [[list_folder(root)]]
 
     def levels(self) -> Iterator[list[Listing]]:
-        """Yield the folders of each level: the root, those in it, and so on."""
+        """Yield the folders of each level: [root], the folders in the root, and so on.
+
+        A level is listed when it is first asked for. Ends at the first level without folders, or
+        after level MAX_DEPTH.
+        """
         for depth in range(MAX_DEPTH + 1):
             if depth == len(self.known):
                 self.known.append(self.list_next_level())
@@ -48,7 +53,11 @@ class FolderTree:
             yield self.known[depth]
 
     def list_next_level(self) -> list[Listing]:
-        """Return the folders in those of the last known level, up to a limit."""
+        """Return the contents of the folders in those of the last known level.
+
+        Folders with more than MAX_SUBFOLDERS subfolders are not entered, and at most MAX_FOLDERS
+        folders are known in all. Does not change `known`.
+        """
         num_left = MAX_FOLDERS - sum(map(len, self.known))
         paths = [
             folder.path / name
@@ -59,13 +68,16 @@ class FolderTree:
         return [list_folder(path) for path in paths[: max(0, num_left)]]
 
     def folders(self) -> Iterator[Listing]:
-        """Yield all folders, those nearest to the root first."""
+        """Yield the folders of all levels, those nearest to the root first; see `levels`."""
         for level in self.levels():
             yield from level
 
 
 def list_folder(path: Path) -> Listing:
-    """Return the contents of a folder; empty if it cannot be listed."""
+    """Return the contents of a folder; no names if it does not exist or cannot be listed.
+
+    Hidden names and leftovers of operating systems are left out.
+    """
     try:
         with os.scandir(path) as entries:
             found = sorted((entry.name, entry.is_dir()) for entry in entries)

@@ -22,11 +22,11 @@ ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".7z")
 
 @dataclass(frozen=True)
 class Found:
-    """A file or folder that was searched for.
+    """A file or folder that was found.
 
     Attributes:
         path: the file or folder.
-        warnings: where it is, if not at its published path.
+        warnings: where it is, if not at its published path; otherwise empty.
     """
 
     path: Path
@@ -35,6 +35,9 @@ class Found:
 
 def find_published_file(tree: FolderTree, candidates: Sequence[str], expected: str) -> Found:
     """Return the first candidate that exists, or the nearest file with the name of one.
+
+    That file is in the root, in a folder below, or directly in the folder above, in this order. Its
+    name may differ in case and punctuation. A warning says where it is, unless it is in the root.
 
     Args:
         tree: the folders of the data set.
@@ -98,16 +101,22 @@ def search_file(tree: FolderTree, candidates: Sequence[str]) -> Found | None:
 
 
 def find_archive(tree: FolderTree) -> Path | None:
-    """Return the first archive in the root, or None."""
+    """Return the path of the first archive directly in the root, such as `a.zip`, or None."""
     root = next(tree.levels())[0]
     return next((tree.root / name for name in root.files if name.endswith(ARCHIVE_ENDINGS)), None)
 
 
 def find_below(tree: FolderTree, names: Sequence[str]) -> Path | None:
-    """Return the nearest file with one of some simplified names, or None.
+    """Return the path of the nearest file in the tree with one of some names, or None.
+
+    In one folder level, earlier names take precedence.
+
+    Args:
+        tree: the folders, searched from the root on.
+        names: names simplified by `simplify`, with which those of files are compared.
 
     Raises:
-        ExtractError: several are equally near and have the same name.
+        ExtractError: several files of one name are equally near.
     """
     for level in tree.levels():
         for name in names:
@@ -128,7 +137,10 @@ def find_below(tree: FolderTree, names: Sequence[str]) -> Path | None:
 
 
 def find_above(tree: FolderTree, names: Sequence[str]) -> Path | None:
-    """Return the file beside the root with one of some simplified names, or None."""
+    """Return the path of the first file in the parent folder of the root with one of some names.
+
+    None if there is none. Names are simplified by `simplify`, and earlier ones take precedence.
+    """
     parent = FolderTree(tree.root.absolute().parent)
     files = next(parent.levels())[0].files
     found = [file for name in names for file in files if simplify(file) == name]
@@ -144,8 +156,9 @@ def find_image_folder(tree: FolderTree, published: Sequence[Path], paths: Sequen
         paths: paths of the images.
 
     Returns:
-        The folder in which most of a sample of the paths exist, the first of equal ones; if none
-        exists, the first published folder that does, or the root.
+        The folder in which most of a sample of the paths exist, the first of equal ones, with a
+        warning if it is neither published nor the root. If none of them exists anywhere, even in
+        another spelling, the first published folder that does, or the root.
     """
     sample = paths[:: max(1, len(paths) // SAMPLE_SIZE)]
     existing = [path for path in published if path.is_dir()]
@@ -162,7 +175,14 @@ def find_best_folder(
 ) -> Path | None:
     """Return the first folder with more than half of the maximum count, or else the best one.
 
-    Published folders come first. None if all counts are 0.
+    Published folders come first, then those of the tree, the nearest to the root first. None if all
+    counts are 0.
+
+    Args:
+        tree: the folders of the data set.
+        published: existing published folders.
+        count: number of images that are in a folder.
+        max_count: largest possible result of `count`.
     """
     best, best_count = None, 0
     for folder in chain(published, (each.path for each in tree.folders())):
@@ -175,11 +195,14 @@ def find_best_folder(
 
 
 def count_existing(folder: Path, paths: Sequence[str]) -> int:
-    """Return how many paths exist in a folder."""
+    """Return the number of paths, relative to a folder, that are files in exactly this spelling."""
     return sum((folder / path).is_file() for path in paths)
 
 
 def count_similar(folder: Path, paths: Sequence[str]) -> int:
-    """Return how many paths exist in a folder in another case or with another ending."""
+    """Return the number of paths, relative to a folder, that `Folders.find` finds as files.
+
+    Case, Unicode form and the ending of an image may differ.
+    """
     folders = Folders(folder)
     return sum(folders.find(path) is not None for path in paths)

@@ -45,11 +45,11 @@ EXAMPLE = "data/train-{00000..00007}-of-00008.parquet"
 
 
 def load(root: Path, options: DatasetOptions) -> Manifest:
-    """Read the rows of Parquet files.
+    """Read the rows of Parquet files whose images are bytes in the files, or paths beside them.
 
     Raises:
-        ExtractError: there is no file, one is damaged or has other columns than the first, or
-            there are no labels.
+        ExtractError: there is no file, one is damaged or lacks the column of images, or there are
+            no labels.
         OptionError: an option does not fit.
     """
     archives = find_archives(root, ENDINGS, EXAMPLE)
@@ -64,7 +64,12 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
 
 
 def require_column(infos: Sequence[FileInfo], column: str) -> None:
-    """Raise ExtractError if a file lacks the column of images."""
+    """Raise ExtractError if a file lacks the column of images.
+
+    Args:
+        infos: description of each file.
+        column: name of the column, which the first file has.
+    """
     for info in infos:
         if column not in info.names:
             raise ExtractError(
@@ -74,7 +79,17 @@ def require_column(infos: Sequence[FileInfo], column: str) -> None:
 
 
 def load_paths(archives: Archives, column: str, options: DatasetOptions) -> Manifest:
-    """Read files that list the paths of images, relative to their folder."""
+    """Return the manifest of files that list the paths of images, relative to `archives.folder`.
+
+    Args:
+        archives: the files.
+        column: the column of paths.
+        options: those of `make_manifest`.
+
+    Raises:
+        ExtractError: a file is not valid, or an image is missing.
+        OptionError: an option does not fit.
+    """
     columns = {**(options.columns or {}), FILENAME.name: column}
     table = concatenate([read_table(path, columns) for path in archives.paths])
     made = make_manifest(table, dataset="parquet", root=archives.folder, options=options)
@@ -89,7 +104,18 @@ def read_samples(
     column: str,
     options: DatasetOptions,
 ) -> Samples:
-    """Return the rows of all files."""
+    """Return the rows of all files, file after file, without decoding the images.
+
+    Args:
+        root: the root that the user gave.
+        archives: the files.
+        infos: description of each file.
+        column: the column of images.
+        options: `metadata` and `columns` say which fields to read.
+
+    Raises:
+        ExtractError: the files have no rows, a file is damaged, or an id is not unique.
+    """
     sizes = [sum(info.row_group_sizes) for info in infos]
     if not sum(sizes):
         raise ExtractError(f"{root}: the {len(infos):,} Parquet files have no rows")
@@ -114,7 +140,14 @@ def read_samples(
 def locate_rows(
     archives: Archives, infos: Sequence[FileInfo], column: str, archive_of: Int32[np.ndarray, " n"]
 ) -> ParquetImages:
-    """Return the images of all rows."""
+    """Return the image source of the rows of all files.
+
+    Args:
+        archives: the files.
+        infos: description of each file.
+        column: the column of images.
+        archive_of: index of the file of each row.
+    """
     group_sizes = [size for info in infos for size in info.row_group_sizes]
     group_numbers = [i for info in infos for i in range(len(info.row_group_sizes))]
     return ParquetImages(
@@ -131,7 +164,11 @@ def locate_rows(
 def choose_fields(
     infos: Sequence[FileInfo], column: str, options: DatasetOptions
 ) -> tuple[str, ...]:
-    """Return the columns that may be labels, attributes, splits or subjects."""
+    """Return the flat columns to read: those with the name of a role or named by the user.
+
+    Columns of any file count, but not that of the images. Empty if the labels come from a list
+    (`options.metadata`).
+    """
     if options.metadata is not None:
         return ()
     columns = options.columns or {}
@@ -141,7 +178,13 @@ def choose_fields(
 
 
 def read_fields(infos: Sequence[FileInfo], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the values of flat columns; empty where a file lacks one."""
+    """Return the values of flat columns as text, one for each row of all files, by name.
+
+    They are the empty text where a file lacks the column.
+
+    Raises:
+        ExtractError: a file is damaged.
+    """
     columns: dict[str, list[str]] = {name: [] for name in names}
     for info in infos:
         values = read_texts(info.path, [name for name in names if name in info.flat_columns])
@@ -153,9 +196,20 @@ def read_fields(infos: Sequence[FileInfo], names: Sequence[str]) -> dict[str, tu
 def read_ids(
     archives: Archives, infos: Sequence[FileInfo], column: str, archive_of: Int32[np.ndarray, " n"]
 ) -> tuple[str, ...]:
-    """Return the paths in the structs, the values of a column of ids, or names of files and rows.
+    """Return the unique id of each row of all files.
 
-    Values with repetitions or gaps within a file are not ids.
+    These are the paths in the structs, else the values of the first column of ids, else `FILE/ROW`
+    with the row of the file from 0. Values that are repeated or empty within a file are not ids;
+    those that repeat in another file get its name in front.
+
+    Args:
+        archives: the files.
+        infos: description of each file.
+        column: the column of images.
+        archive_of: index of the file of each row.
+
+    Raises:
+        ExtractError: a file is damaged, or two files of one name have an id in common.
     """
     for values in (read_path_ids(infos, column), read_column_ids(infos, column)):
         if values and all(values) and are_unique(values, archive_of):
@@ -166,14 +220,21 @@ def read_ids(
 
 
 def read_path_ids(infos: Sequence[FileInfo], column: str) -> list[str]:
-    """Return the path in the struct of each row; empty where the column is not a struct."""
+    """Return the path in the struct of each row of all files; the empty text where it has none.
+
+    An empty list if the column is not a struct in every file, and no values for a file whose
+    structs have no paths.
+    """
     if not all(column in info.structs for info in infos):
         return []
     return [path or "" for info in infos for path in read_struct_paths(info.path, column)]
 
 
 def read_column_ids(infos: Sequence[FileInfo], column: str) -> list[str]:
-    """Return the values of the first column with a name of ids; empty without one."""
+    """Return the values, in all files, of the first column with a name of ids or image names.
+
+    An empty list if the first file has no such flat column, or another file lacks it.
+    """
     flat = [name for name in infos[0].flat_columns if name != column]
     names = [name for tier in FILENAME.tiers() for name in flat if simplify(name) in tier]
     if not names or not all(names[0] in info.flat_columns for info in infos):
@@ -182,7 +243,12 @@ def read_column_ids(infos: Sequence[FileInfo], column: str) -> list[str]:
 
 
 def are_unique(values: Sequence[str], archive_of: Int32[np.ndarray, " n"]) -> bool:
-    """Return whether no value occurs twice in a file."""
+    """Return whether there is a value for each row, and none occurs twice in a file.
+
+    Args:
+        values: the values.
+        archive_of: index of the file of each row.
+    """
     if len(values) != len(archive_of):
         return False
     return len(set(zip(archive_of.tolist(), values, strict=True))) == len(values)

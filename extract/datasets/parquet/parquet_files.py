@@ -23,18 +23,19 @@ MISSING_CLASS = "-1"
 
 @dataclass(frozen=True)
 class FileInfo:
-    """The contents of a Parquet file.
+    """The description of a Parquet file, made from its footer.
 
     Attributes:
         path: the file.
         size: its length in bytes.
         row_group_sizes: number of rows of each row group.
         names: names of its columns.
-        image_columns: columns of images, likely ones first: structs of bytes and path, and bytes.
-        path_columns: columns of text that may be paths of images.
-        flat_columns: columns of text, numbers or booleans.
-        structs: columns that are structs of bytes and path.
-        value_names: names of the numbers of ClassLabel columns.
+        image_columns: columns of structs with bytes, then columns of bytes; only those that Hugging
+            Face's metadata mark as images, if they mark any.
+        path_columns: columns of text, which may be paths of images.
+        flat_columns: columns whose values are neither nested nor bytes.
+        structs: columns that are structs with bytes.
+        value_names: names of the numbers of ClassLabel columns, by column.
     """
 
     path: Path
@@ -50,10 +51,11 @@ class FileInfo:
 
 @contextmanager
 def open_parquet(path: Path) -> Iterator["ParquetFile"]:
-    """Yield the reader of a Parquet file.
+    """Yield the reader of a Parquet file. A context manager, which closes the file.
 
     Raises:
-        ExtractError: pyarrow is not installed, or the file cannot be read or is not valid.
+        ExtractError: pyarrow is not installed, or the file cannot be read or is not valid; errors
+            of reading in the `with` block are converted too.
     """
     try:
         import pyarrow as pa
@@ -102,14 +104,17 @@ def read_info(path: Path) -> FileInfo:
 
 
 def is_text(type: Any) -> bool:
-    """Return whether values of an Arrow type are text."""
+    """Return whether values of an Arrow type are text (string, large_string or string_view)."""
     from pyarrow import types
 
     return types.is_string(type) or types.is_large_string(type) or types.is_string_view(type)
 
 
 def is_image_struct(type: Any) -> bool:
-    """Return whether an Arrow type is a struct with a field of bytes, as Hugging Face's images."""
+    """Return whether an Arrow type is a struct with a binary field `bytes`.
+
+    Hugging Face stores images so.
+    """
     from pyarrow import types
 
     if not types.is_struct(type):
@@ -119,7 +124,14 @@ def is_image_struct(type: Any) -> bool:
 
 
 def read_features(metadata: dict[bytes, bytes]) -> dict[str, str]:
-    """Return the kind of each column that Hugging Face's metadata names, such as `Image`."""
+    """Return the kind of each column that Hugging Face's metadata name, such as `Image`.
+
+    Args:
+        metadata: metadata of an Arrow schema, whose key `huggingface` holds JSON.
+
+    Returns:
+        `_type` by column; empty without such metadata or if they are not valid.
+    """
     try:
         features = load_json(metadata[b"huggingface"])["info"]["features"]
         return {
@@ -132,14 +144,17 @@ def read_features(metadata: dict[bytes, bytes]) -> dict[str, str]:
 
 
 def choose_image_column(info: FileInfo, chosen: str | None) -> str:
-    """Return the column of images: bytes if there are any, otherwise paths.
+    """Return the column of images: the chosen one, else that of bytes, else that of paths.
+
+    The column of paths is the first text column with a name of image names.
 
     Args:
         info: the first file.
-        chosen: the column that the user names.
+        chosen: the column that the user names, without regard to case and punctuation; None or
+            empty if the user names none.
 
     Raises:
-        ExtractError: there is no such column, or several and none is chosen.
+        ExtractError: there is no such column, or several have bytes and none is chosen.
     """
     if chosen:
         found = [name for name in info.names if simplify(name) == simplify(chosen)]
@@ -167,7 +182,10 @@ def choose_image_column(info: FileInfo, chosen: str | None) -> str:
 
 
 def read_texts(path: Path, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the values of flat columns as text; a class of -1 is missing, as Hugging Face has it.
+    """Return the values of flat columns of a file as text, by name; empty without names.
+
+    The class -1 of a ClassLabel column becomes the empty text, because it says that the class is
+    missing.
 
     Raises:
         ExtractError: as for `open_parquet`.
@@ -185,7 +203,13 @@ def read_texts(path: Path, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def read_struct_paths(path: Path, name: str) -> list[str | None]:
-    """Return the paths in a struct of bytes and path, without reading the bytes.
+    """Return the path in the struct of each row, without reading the bytes.
+
+    None in rows without a path. An empty list if the structs have no field `path`.
+
+    Args:
+        path: the file.
+        name: the column of structs.
 
     Raises:
         ExtractError: as for `open_parquet`.

@@ -30,8 +30,8 @@ class ParquetImages:
         column: the column of images: bytes, or structs of bytes and path.
         folder: folder that the paths in structs without bytes are relative to.
         files: index of the file of each row.
-        groups: index of its row group in the file.
-        positions: its index in the row group.
+        groups: index of the row group of each row in its file.
+        positions: index of each row in its row group.
     """
 
     paths: tuple[Path, ...]
@@ -43,12 +43,14 @@ class ParquetImages:
     positions: Int64[np.ndarray, " n"]
 
     def read(self, row: int) -> bytes:
-        """Return the bytes of the image of a row. Several threads may read at a time.
+        """Return the encoded bytes of the image of a row. Several threads may read at a time.
 
-        Fast if the rows that a process reads ascend.
+        Without bytes, the file at the path beside them is read. Fast if the rows that a process
+        reads ascend.
 
         Raises:
-            OSError: the image cannot be read, or the file has another size than before.
+            OSError: the row has neither bytes nor a path, the image cannot be read, or the file has
+                another size than before.
         """
         file = int(self.files[row])
         path, group = self.paths[file], int(self.groups[row])
@@ -62,14 +64,25 @@ class ParquetImages:
         raise OSError(errno.ENODATA, f"{path} has no bytes for it")
 
     def file_state(self, row: int) -> tuple[int, int]:
-        """Return size and modification time in ns of the Parquet file of a row."""
+        """Return size in bytes and modification time in ns of the Parquet file of a row.
+
+        (-1, -1) if it is missing.
+        """
         return read_file_state(self.paths[self.files[row]])
 
 
 class RowGroupStream:
     """Reads a column of a row group in ascending order; an earlier row restarts it.
 
-    A few rows are in memory at a time.
+    A few rows are in memory at a time. Threads may share it.
+
+    Attributes:
+        path: the Parquet file.
+        group: index of the row group.
+        column: name of the column.
+        first: index, in the row group, of the first row in memory.
+        values: values of the rows in memory, an Arrow array.
+        error: why no further rows can be read; empty if they can.
     """
 
     def __init__(self, path: Path, size: int, group: int, column: str):
@@ -86,10 +99,13 @@ class RowGroupStream:
         self.start()
 
     def read(self, position: int) -> Any:
-        """Return the value of a row, given by its index in the row group.
+        """Return the value of a row as a Python object (bytes, dict or None).
+
+        Args:
+            position: index of the row in the row group.
 
         Raises:
-            OSError: the file is damaged.
+            OSError: the file is damaged or cannot be read, or the row group has fewer rows.
         """
         with self.lock:
             if position < self.first:
@@ -99,17 +115,17 @@ class RowGroupStream:
             return self.values[position - self.first].as_py()
 
     def start(self) -> None:
-        """Go to the start of the row group."""
+        """Go to the start of the row group: no rows are in memory, and errors are forgotten."""
         import pyarrow as pa
 
         self.error, self.first, self.values = "", 0, pa.array([])
         self.batches = iterate_batches(self.path, self.group, self.column)
 
     def advance(self) -> None:
-        """Decode the next rows. Rows after damage are not tried again.
+        """Replace the rows in memory by the next rows. Rows after damage are not tried again.
 
         Raises:
-            OSError: they cannot be read.
+            OSError: they cannot be read, or there are none.
         """
         import pyarrow as pa
 
@@ -125,7 +141,7 @@ class RowGroupStream:
 
 
 def iterate_batches(path: Path, group: int, column: str) -> Any:
-    """Yield record batches of one column of a row group."""
+    """Yield Arrow record batches of at most BATCH_SIZE rows of one column of a row group."""
     from pyarrow import parquet
 
     with parquet.ParquetFile(path, buffer_size=BUFFER_SIZE, pre_buffer=False) as file:
@@ -136,7 +152,13 @@ def iterate_batches(path: Path, group: int, column: str) -> Any:
 
 @functools.lru_cache(maxsize=MAX_OPEN)
 def open_stream(path: Path, size: int, group: int, column: str) -> RowGroupStream:
-    """Return the stream of a row group, which this process keeps while it is one of the last.
+    """Return the stream of a row group, cached for the last MAX_OPEN that a process reads.
+
+    Args:
+        path: the Parquet file.
+        size: its length in bytes when its footer was read.
+        group: index of the row group.
+        column: name of the column.
 
     Raises:
         OSError: the file cannot be opened, or has another size.
