@@ -52,12 +52,22 @@ PHRASES = {
 
 
 def find_attribute(name: str) -> str | None:
-    """Return the attribute with a name in any case and with any separators, or None."""
+    """Return CelebA's name of an attribute: `Blond_Hair` for `blond hair`; None if it is unknown.
+
+    Case and separators do not matter.
+    """
     return next((each for each in PHRASES if simplify(each) == simplify(name)), None)
 
 
 def make_names(attribute: str) -> tuple[str, str]:
-    """Return names for the absence and presence of an attribute: `dark hair` and `blond hair`."""
+    """Return names for the absence and presence of an attribute.
+
+    These are `dark hair` and `blond hair` for `Blond_Hair`, `without a hat` and `a hat` for
+    `Wearing_Hat`.
+
+    Args:
+        attribute: a key of PHRASES.
+    """
     absent, present = (
         phrase.removeprefix("with ").removeprefix("who is ") for phrase in PHRASES[attribute]
     )
@@ -65,7 +75,13 @@ def make_names(attribute: str) -> tuple[str, str]:
 
 
 def make_prompts(attribute: str) -> tuple[tuple[Sentence], tuple[Sentence]]:
-    """Return a one-sentence prompt for the absence and one for the presence of an attribute."""
+    """Return the prompt entries for the absence and for the presence of an attribute.
+
+    Each is one sentence, such as `a photo of a celebrity with dark hair.`.
+
+    Args:
+        attribute: a key of PHRASES.
+    """
     absent, present = (
         (Sentence(f"a photo of a celebrity {phrase}."),) for phrase in PHRASES[attribute]
     )

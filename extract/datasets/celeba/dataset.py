@@ -69,8 +69,8 @@ class Faces:
     """The list of images, and their splits.
 
     Attributes:
-        table: the list.
-        splits: split code of each image.
+        table: the list of attributes or the metadata file.
+        splits: split code of each entry: 0 train, 1 val, 2 test.
         warnings: where the lists are, if not at their published paths.
     """
 
@@ -82,9 +82,12 @@ class Faces:
 def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read CelebA. The label is the presence of one attribute, the spurious attribute of another.
 
+    Label and attribute are 1 where the attribute is present, otherwise 0. Splits are the published
+    ones. A warning says if row counts are not.
+
     Raises:
-        OptionError: --target or --spurious is not an attribute of CelebA, or the files on disk
-            do not have it.
+        OptionError: --target or --spurious is not an attribute of CelebA, or the files on disk do
+            not have it.
         ExtractError: a list or an image is missing, or a list is not valid.
     """
     require_folder(root, EXPECTED)
@@ -116,7 +119,13 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
 
 
 def choose_attributes(options: DatasetOptions) -> tuple[str, str]:
-    """Return CelebA's attributes that are the label and the spurious attribute."""
+    """Return CelebA's names of the attributes that are the label and the spurious attribute.
+
+    These are the options `target` and `spurious`, by default TARGET and SPURIOUS.
+
+    Raises:
+        OptionError: an option is not an attribute of CelebA, or both are the same.
+    """
     chosen = []
     for name, value in (("target", options.target), ("spurious", options.spurious)):
         default = {"target": TARGET, "spurious": SPURIOUS}[name]
@@ -135,6 +144,9 @@ def choose_attributes(options: DatasetOptions) -> tuple[str, str]:
 def read_faces(tree: FolderTree, options: DatasetOptions) -> Faces:
     """Read the list of attributes or a metadata file, and the list of partitions if it is needed.
 
+    The list of partitions is needed if the first one has no column of splits. A list that the user
+    names (`options.metadata`) must have one.
+
     Raises:
         ExtractError: a list is missing or not valid.
     """
@@ -152,15 +164,22 @@ def read_faces(tree: FolderTree, options: DatasetOptions) -> Faces:
 
 
 def in_folders(names: Sequence[str]) -> list[str]:
-    """Return paths in each of FOLDERS, those of the first name first."""
+    """Return each name with each of FOLDERS in front, those of the first name first."""
     return [folder + name for name in names for folder in FOLDERS]
 
 
 def find_partitions(tree: FolderTree, attributes: Path) -> Found:
     """Return the list of partitions that belongs to a list of attributes.
 
+    It is in the folder of that list or the one above, also in `Eval/` there; else it is searched
+    for in the tree.
+
+    Args:
+        tree: the folders of the data set.
+        attributes: path of the list of attributes.
+
     Raises:
-        ExtractError: there is none.
+        ExtractError: there is none, or several are equally near.
     """
     beside = (attributes.parent, attributes.parent.parent)
     paths = [folder / name for folder in beside for name in PARTITIONS]
@@ -169,7 +188,13 @@ def find_partitions(tree: FolderTree, attributes: Path) -> Found:
 
 
 def read_image_names(table: Table) -> tuple[str, ...]:
-    """Return the image names of a list, without the name of their folder if the list has it."""
+    """Return the image names of a list without all that precedes the content of the image folder.
+
+    For example `000001.jpg` for `img_align_celeba/000001.jpg`; other names are unchanged.
+
+    Raises:
+        ExtractError: the list has no column of image names.
+    """
     return tuple(
         value.replace("\\", "/").rpartition("img_align_celeba/")[2]
         for value in table.column(FILENAME)
@@ -179,8 +204,12 @@ def read_image_names(table: Table) -> tuple[str, ...]:
 def match_splits(table: Table, partitions: Table) -> Int8[np.ndarray, " n"]:
     """Return the split code of each image of a list, from the list of partitions.
 
+    Args:
+        table: the list.
+        partitions: the list of partitions, in any order.
+
     Raises:
-        ExtractError: an image is not in that list.
+        ExtractError: an image is not in that list, or that list is not valid.
     """
     splits = dict(zip(read_image_names(partitions), encode_splits(partitions), strict=True))
     names = read_image_names(table)
@@ -196,10 +225,17 @@ def match_splits(table: Table, partitions: Table) -> Int8[np.ndarray, " n"]:
 def make_face_rows(faces: Faces, attributes: tuple[str, str]) -> Rows:
     """Return the rows, whose labels and attributes are two columns of the list.
 
-    A list with the columns of labels and attributes of DFR or SubpopBench has the default ones.
+    If the list has no columns called like the attributes, or the user names the columns, its
+    columns of labels and attributes are used, as DFR and SubpopBench write them; they hold the
+    default attributes. Ids are the image names.
+
+    Args:
+        faces: the list, and the splits.
+        attributes: CelebA's names of the label and of the spurious attribute.
 
     Raises:
         OptionError: the list does not have the attributes.
+        ExtractError: a value is neither 0 nor 1 (or -1 and 1).
     """
     table = faces.table
     roles = [Role(name) for name in attributes]
@@ -212,7 +248,12 @@ def make_face_rows(faces: Faces, attributes: tuple[str, str]) -> Rows:
 
 
 def require_default(table: Table, attributes: tuple[str, str]) -> None:
-    """Raise OptionError unless a list without columns of attributes has the wanted ones."""
+    """Raise OptionError unless the attributes are TARGET and SPURIOUS.
+
+    Args:
+        table: a list that has only these two, for the message.
+        attributes: the wanted attributes.
+    """
     if attributes != (TARGET, SPURIOUS):
         raise OptionError(
             f"{table.path} has {TARGET} and {SPURIOUS} only; for another --target or --spurious, "
@@ -223,7 +264,8 @@ def require_default(table: Table, attributes: tuple[str, str]) -> None:
 def check_counts(rows: Rows, attributes: tuple[str, str]) -> tuple[str, ...]:
     """Return warnings about row counts that differ from the published ones.
 
-    Groups are compared for the default attributes, and whole splits for any other.
+    Groups are compared for the default attributes, and whole splits for any other. Empty if the
+    counts are equal.
     """
     found = count_groups(rows, 4, 2)
     if attributes == (TARGET, SPURIOUS):

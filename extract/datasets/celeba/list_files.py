@@ -22,7 +22,10 @@ Lines = list[tuple[int, str]]
 def read_list(
     path: Path, default_header: Sequence[str] = (), columns: Mapping[str, str] | None = None
 ) -> Table:
-    """Read a list file into a table whose first column is `image_id`.
+    """Read one of CelebA's lists, in any of the forms above, into a table.
+
+    The column of images is called `image_id` where the header does not name it. Other lists are
+    read by `read_table`.
 
     Args:
         path: the list file.
@@ -47,12 +50,18 @@ def read_list(
 
 
 def split_lines(text: str) -> Lines:
-    """Return the lines that are not blank, with their numbers."""
+    """Return (number from 1, line) of each line that is not blank; blank lines are counted."""
     return [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
 def check_row_count(path: Path, expected: int, found: int) -> None:
-    """Raise ExtractError if the number of rows is not that of the first line."""
+    """Raise ExtractError if the number of rows is not the one in the first line of the file.
+
+    Args:
+        path: the file, for the message.
+        expected: number in the first line.
+        found: number of rows after the header.
+    """
     if expected != found:
         raise ExtractError(
             f"{path}: expected {expected} rows according to the first line, found {found} after "
@@ -61,7 +70,9 @@ def check_row_count(path: Path, expected: int, found: int) -> None:
 
 
 def lacks_header(lines: Lines, separator: str | None) -> bool:
-    """Return whether the first line holds values. Values end with a number, headers do not.
+    """Return whether the first line ends with a whole number, as values do and headers do not.
+
+    False without lines.
 
     Args:
         lines: the lines of a list.
@@ -71,6 +82,11 @@ def lacks_header(lines: Lines, separator: str | None) -> bool:
 
 
 def complete_header(header: Sequence[str], lines: Lines) -> list[str]:
-    """Return the header with `image_id` in front if it has one name less than the rows."""
+    """Return the header with `image_id` in front if it has one name less than the first row.
+
+    Args:
+        header: names of the columns.
+        lines: the rows, separated by white space.
+    """
     incomplete = bool(lines) and len(lines[0][1].split()) == len(header) + 1
     return ["image_id", *header] if incomplete else list(header)

@@ -107,7 +107,15 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
 
 
 def encode_races(path: Path, patients: Int32[np.ndarray, " n"]) -> Int32[np.ndarray, " n"]:
-    """Return the race code of each row's patient by the demographics file, -1 if unknown."""
+    """Return the race code of each row's patient by the demographics file: 0 to 2, -1 if absent.
+
+    Args:
+        path: the demographics file, see `read_races`.
+        patients: number of each row's patient.
+
+    Raises:
+        ExtractError: the file is not valid.
+    """
     races = read_races(path)
     return np.array([races.get(patient, UNKNOWN) for patient in patients.tolist()], np.int32)
 
@@ -115,7 +123,17 @@ def encode_races(path: Path, patients: Int32[np.ndarray, " n"]) -> Int32[np.ndar
 def select_known_attributes(
     listed: ImageList, races: Int32[np.ndarray, " n"] | None
 ) -> tuple[ImageList, Int32[np.ndarray, " kept"]]:
-    """Return the images with a known attribute, and their attributes race * 2 + sex."""
+    """Return the images whose patient's sex and race are known, and their attributes.
+
+    An attribute is race * 2 + sex, an index into SEXES_AND_RACES; without races it is the sex.
+
+    Args:
+        listed: the images.
+        races: race code of each image, -1 if unknown; None without a demographics file.
+
+    Raises:
+        ExtractError: no image is left.
+    """
     races = np.zeros_like(listed.sexes) if races is None else races
     known = (listed.sexes != UNKNOWN) & (races != UNKNOWN)
     if not known.any():
@@ -129,14 +147,35 @@ def select_known_attributes(
 def split_by_patient(
     images: ImageList, attributes: Int32[np.ndarray, " n"], seed: int
 ) -> Int8[np.ndarray, " n"]:
-    """Draw splits that do not share patients, stratified by attribute and label."""
+    """Draw splits that do not share patients, stratified by attribute and label.
+
+    Args:
+        images: the images.
+        attributes: attribute of each image.
+        seed: seed of the draw.
+
+    Returns:
+        0 train, 1 val, 2 test, for fractions FRACTIONS of the patients.
+    """
     return draw_subject_splits(images.patients, attributes * 2 + images.labels, FRACTIONS, seed)
 
 
 def split_by_image(
     images: ImageList, attributes: Int32[np.ndarray, " n"], seed: int
 ) -> Int8[np.ndarray, " n"]:
-    """Draw SubpopBench's splits, which may share patients, stratified by attribute."""
+    """Draw SubpopBench's splits, which may share patients, stratified by attribute.
+
+    Args:
+        images: not used.
+        attributes: attribute of each image.
+        seed: seed of the draw.
+
+    Returns:
+        0 train, 1 val, 2 test, for fractions FRACTIONS of the images.
+
+    Raises:
+        ExtractError: there are too few images of an attribute.
+    """
     try:
         return draw_subpopbench_splits(attributes, FRACTIONS, seed)
     except ValueError as error:
@@ -151,7 +190,13 @@ SPLITTERS = {"patient": split_by_patient, "image": split_by_image}
 
 
 def make_warnings(folder: Path, num_dropped: int, sex_alone: bool) -> tuple[str, ...]:
-    """Return warnings about a missing demographics file and dropped images."""
+    """Return up to two warnings: a missing demographics file, and dropped images.
+
+    Args:
+        folder: folder of the lists, for the message.
+        num_dropped: number of dropped images.
+        sex_alone: whether there is no demographics file.
+    """
     warnings = []
     if sex_alone:
         warnings.append(

@@ -18,7 +18,10 @@ RACE_PREFIXES = ("White", "Black")
 
 
 def find_demographics(folders: Iterable[Path]) -> Path | None:
-    """Return the first demographics file in some folders, whatever its form, or None."""
+    """Return the path of the first file in some folders that is called CHEXPERT DEMO, or None.
+
+    Its ending, and case and punctuation of its name, do not matter.
+    """
     return next(
         (
             folder / name
@@ -33,9 +36,11 @@ def find_demographics(folders: Iterable[Path]) -> Path | None:
 def read_races(path: Path) -> dict[int, int]:
     """Read the race of each patient by number: 0 white, 1 black, 2 any other or unknown.
 
+    For example `{1: 0, 2: 2}` for `patient00001` and `patient00002`.
+
     Raises:
-        ExtractError: the file is not valid, has no columns PATIENT and PRIMARY_RACE, a patient
-            has two races, or openpyxl, which reads workbooks, is not installed.
+        ExtractError: the file is not valid, has no columns PATIENT and PRIMARY_RACE, a patient has
+            two races, or openpyxl, which reads workbooks, is not installed.
     """
     is_workbook = path.suffix.lower() == ".xlsx"
     table = read_workbook_table(path) if is_workbook else read_table(path)
@@ -48,7 +53,16 @@ def read_races(path: Path) -> dict[int, int]:
 
 
 def collect_races(table: Table) -> dict[int, int]:
-    """Return the race code of each patient."""
+    """Return the race code of each patient by the patient's number.
+
+    Rows without a patient are skipped.
+
+    Args:
+        table: the demographics, with the columns PATIENT and PRIMARY_RACE.
+
+    Raises:
+        ExtractError: a patient's name has another form than `patient00001`, or has two races.
+    """
     races: dict[int, int] = {}
     entries = zip(table.column(PATIENT), map(encode_race, table.column(RACE)), strict=True)
     for index, (name, race) in enumerate(entries):
@@ -75,6 +89,6 @@ def parse_patient_number(name: str) -> int | None:
 
 
 def encode_race(race: str) -> int:
-    """Return the code of a race such as `White, non-Hispanic`."""
+    """Return 0 for a race that begins with `White`, 1 for `Black`, 2 for any other or none."""
     prefixes = enumerate(RACE_PREFIXES)
     return next((code for code, prefix in prefixes if race.startswith(prefix)), len(RACE_PREFIXES))

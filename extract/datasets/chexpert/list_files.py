@@ -27,7 +27,8 @@ class ImageList:
     """Columns of the lists, with an entry for each image.
 
     Attributes:
-        ids: path as in the lists, such as `train/patient00001/study1/view1_frontal.jpg`.
+        ids: path as in the lists without the first folder, such as
+            `train/patient00001/study1/view1_frontal.jpg`.
         paths: path on disk, relative to the folder that contains all patients.
         labels: 1 if there is no finding, otherwise 0.
         sexes: 0 male, 1 female, -1 unknown.
@@ -43,7 +44,7 @@ class ImageList:
     warnings: tuple[str, ...] = ()
 
     def select(self, mask: Bool[np.ndarray, " n"]) -> "ImageList":
-        """Return the images for which the mask is true."""
+        """Return the images for which the mask is true, in their order, with all warnings."""
         return ImageList(
             ids=tuple(compress(self.ids, mask)),
             paths=tuple(compress(self.paths, mask)),
@@ -57,11 +58,11 @@ class ImageList:
 def read_image_lists(
     folders: PatientFolders, lists: Sequence[Path], *, skip_missing: bool = False
 ) -> ImageList:
-    """Read several lists and concatenate them.
+    """Return the images of several lists, list after list.
 
     Args:
         folders: where the folders of the patients are.
-        lists: paths of the CSV files.
+        lists: paths of the CSV files, at least one.
         skip_missing: whether the files of some images may be missing.
 
     Raises:
@@ -85,7 +86,17 @@ def read_image_lists(
 
 
 def read_image_list(folders: PatientFolders, table: Table, skip_missing: bool) -> ImageList:
-    """Return the images of one list."""
+    """Return the images of one list.
+
+    Args:
+        folders: where the folders of the patients are.
+        table: the list, with the columns Path, Sex and No Finding.
+        skip_missing: whether the files of some images may be missing.
+
+    Raises:
+        ExtractError: an image is missing or listed twice, a column is missing, or a value is not
+            one of those expected. An unknown sex is no error.
+    """
     # Paths begin with the published name of the data set's folder, which may have another name.
     ids = [use_slashes(value).partition("/")[2] for value in table.column(Role("Path"))]
     if not skip_missing:
@@ -105,7 +116,16 @@ def read_image_list(folders: PatientFolders, table: Table, skip_missing: bool) -
 
 
 def parse_patient(table: Table, index: int, path: str) -> int:
-    """Return the patient's number in a path such as `train/patient00001/study1/view1.jpg`."""
+    """Return the patient's number in a path such as `train/patient00001/study1/view1.jpg`.
+
+    Args:
+        table: the list, for messages.
+        index: index of the entry, for messages.
+        path: path of the image; the patient is the third part from its end.
+
+    Raises:
+        ExtractError: that part is not a patient.
+    """
     folders = path.split("/")
     number = parse_patient_number(folders[-3]) if len(folders) >= 3 else None
     if number is None:

@@ -27,10 +27,10 @@ class PatientFolders:
     """Where the folders of the patients are.
 
     Attributes:
-        root: folder that contains all of them.
-        parents: path of the folder that contains a patient's folder, by the patient's name,
-            relative to the root.
-        batches: names of the folders of batches.
+        root: folder that contains all of them, at any depth.
+        parents: path of the folder that contains a patient's folder, by the name of the patient's
+            folder (`patient00001`), relative to the root.
+        batches: names of the folders of batches in the root; empty if the data set is in one piece.
     """
 
     root: Path
@@ -40,14 +40,20 @@ class PatientFolders:
     def locate(self, path: str) -> str:
         """Return the path of an image, given as in the lists, relative to the root.
 
-        The path of an unknown patient's image is returned as it is.
+        For `train/patient00001/study1/a.jpg` the part `train` is replaced by the folder in
+        `parents`. The path of an unknown patient's image is returned as it is.
         """
         _, _, inner = path.partition("/")
         parent = self.parents.get(inner.partition("/")[0])
         return path if parent is None else os.path.join(parent, inner)
 
     def require_patients(self, table: Table, paths: Sequence[str]) -> None:
-        """Raise ExtractError if there are batches, and a patient is in none of them."""
+        """Raise ExtractError if there are batches, and a patient is in none of them.
+
+        Args:
+            table: the list, for messages.
+            paths: path of each entry, such as `train/patient00001/study1/view1_frontal.jpg`.
+        """
         if not self.batches:
             return
         patients = [path.split("/")[1] if "/" in path else "" for path in paths]
@@ -64,8 +70,12 @@ class PatientFolders:
 def find_patients(folder: Path) -> PatientFolders:
     """Return where the folders of the patients are.
 
+    They are in `train/` and `valid/` beside the lists, and in the batches. Of folders of one name
+    the first counts.
+
     Args:
-        folder: folder that contains the lists.
+        folder: folder that contains the lists; the batches are in it or, if it is a batch itself,
+            beside it.
     """
     root = folder.parent if BATCH.search(folder.name) else folder
     batches = tuple(name for name in list_folder(root).folders if BATCH.search(name))
@@ -79,7 +89,12 @@ def find_patients(folder: Path) -> PatientFolders:
 
 
 def walk(path: Path, depth: int) -> Iterator[Listing]:
-    """Yield a folder and the folders in it down to a depth, but no patients."""
+    """Yield the contents of a folder and of the folders in it down to a depth, but of no patient.
+
+    Args:
+        path: the folder; one that does not exist has no contents.
+        depth: number of levels below it.
+    """
     listing = list_folder(path)
     yield listing
     for name in listing.folders if depth else ():

@@ -33,8 +33,12 @@ PROMPTS = ("a photo of the digit {}.", "the digit {}.")
 def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read the digits, after rendering them if the root is missing or empty.
 
-    Label 1 is five to nine, attribute 1 is green, and a subject is one handwritten digit.
-    Rendering takes seconds.
+    Label 1 is five to nine, attribute 1 is green, and a subject is one handwritten digit. Rendering
+    takes seconds.
+
+    Args:
+        root: folder of the rendered digits.
+        options: `seed` of the rendering, by default DEFAULT_SEED, and `skip_missing` are used.
 
     Raises:
         ExtractError: the root holds other files, digits of another seed, or not all of them.

@@ -24,7 +24,8 @@ class Division:
 
     Attributes:
         tiny_clip: digits that the tiny CLIP is trained on.
-        held_out: digits that it never sees; row d has the digits that show d, shuffled.
+        held_out: digits that it never sees; row d has the NUM_HELD_OUT digits that show d,
+            shuffled.
     """
 
     tiny_clip: Int64[np.ndarray, " m"]
@@ -33,14 +34,20 @@ class Division:
 
 @cache
 def load_handwritten() -> tuple[Float64[np.ndarray, "n 8 8"], Int64[np.ndarray, " n"]]:
-    """Return the ink of every digit, in [0, 1], and the number from 0 to 9 that it shows."""
+    """Return the ink of every digit, in [0, 1], and the number from 0 to 9 that it shows.
+
+    These are the 1,797 digits of scikit-learn. The arrays are cached and must not be changed.
+    """
     digits = load_digits()
     return digits.images / 16, digits.target
 
 
 @cache
 def divide_digits() -> Division:
-    """Return the fixed division of the digits."""
+    """Return the division of the digits, which is fixed and the same for every number.
+
+    Of each number, NUM_HELD_OUT digits are held out and the others are the tiny CLIP's.
+    """
     _, numbers = load_handwritten()
     # NumPy guarantees that the streams of RandomState never change; those of Generator may.
     rng = np.random.RandomState(DIVISION_SEED)

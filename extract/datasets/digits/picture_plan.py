@@ -19,7 +19,7 @@ class Picture:
         split: `train`, `val` or `test`.
         number: the number that it shows, 0 to 9.
         subject: index of the handwritten digit in scikit-learn's data set.
-        rendering: index among the pictures of the same subject.
+        rendering: index among the pictures of the same subject, from 0.
         label: 0 for zero to four, 1 for five to nine.
         attribute: index into COLOUR_NAMES.
     """
@@ -33,7 +33,7 @@ class Picture:
 
     @property
     def filename(self) -> str:
-        """Path relative to the root."""
+        """Path relative to the root, SPLIT/NUMBER/SUBJECT-RENDERING: `train/0/0010-0.png`."""
         return f"{self.split}/{self.number}/{self.subject:04d}-{self.rendering}.png"
 
 
@@ -56,7 +56,7 @@ class SplitPlan:
     def conflicts(self) -> Bool[np.ndarray, "subjects renderings"]:
         """Return which pictures of a number have the other class's colour.
 
-        They are distributed evenly over the subjects.
+        `num_conflicting` values are True, distributed evenly over the subjects.
         """
         order = np.arange(self.num_subjects * self.num_renderings)
         return (order < self.num_conflicting).reshape(self.num_renderings, self.num_subjects).T
@@ -75,7 +75,7 @@ def plan_pictures(rng: np.random.RandomState) -> list[Picture]:
     """Return all pictures, ordered by split and number.
 
     Args:
-        rng: draws which of the held-out digits belong to which split.
+        rng: draws which of the held-out digits belong to which split; its state advances.
     """
     cuts = np.cumsum([plan.num_subjects for plan in SPLIT_PLANS])[:-1]
     subjects = [np.split(rng.permutation(digits), cuts) for digits in divide_digits().held_out]
@@ -90,7 +90,13 @@ def plan_pictures(rng: np.random.RandomState) -> list[Picture]:
 def plan_number(
     plan: SplitPlan, number: int, subjects: Int64[np.ndarray, " subjects"]
 ) -> Iterator[Picture]:
-    """Yield the pictures of one number in a split."""
+    """Yield the pictures of one number in a split, ordered by subject and rendering.
+
+    Args:
+        plan: composition of the split.
+        number: the number, 0 to 9.
+        subjects: indices of the handwritten digits that show it.
+    """
     label = int(number >= 5)
     for (index, rendering), conflicts in np.ndenumerate(plan.conflicts()):
         yield Picture(

@@ -34,6 +34,9 @@ COLUMNS = ("filename", "label", "attribute", "split", "subject", "number")
 def ensure_rendered(root: Path, seed: int) -> None:
     """Render the digits of a seed into the root, unless the root holds them already.
 
+    A root that is missing or empty is rendered. Of any other only the description `rendering.json`
+    is checked, not the pictures.
+
     Raises:
         ExtractError: the root holds other files, or digits of another seed or version.
         CacheError: the root cannot be written, or another process is rendering into it.
@@ -56,7 +59,16 @@ def ensure_rendered(root: Path, seed: int) -> None:
 
 
 def render_folder(root: Path, seed: int, description: str) -> None:
-    """Write all pictures, the metadata file and the description; replace the root atomically."""
+    """Write all pictures, the metadata file and the description; replace the root atomically.
+
+    Args:
+        root: the folder to create, or an empty one to replace.
+        seed: seed of the pictures.
+        description: content of DESCRIPTION.
+
+    Raises:
+        CacheError: the root cannot be written, or another process is rendering into it.
+    """
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         with write_lock(root):
@@ -74,7 +86,9 @@ def render_folder(root: Path, seed: int, description: str) -> None:
 
 
 def remove_unfinished(root: Path, filenames: Collection[str]) -> None:
-    """Remove the folders of killed renderings: of their name, and with no other files.
+    """Remove the temporary folders that killed renderings into a root have left beside it.
+
+    A folder that holds any other file than those of a rendering is kept.
 
     Args:
         root: the folder to render into.
@@ -88,7 +102,16 @@ def remove_unfinished(root: Path, filenames: Collection[str]) -> None:
 
 
 def write_picture(path: Path, rng: np.random.RandomState, picture: Picture) -> None:
-    """Render a picture into a PNG file."""
+    """Render a picture into a PNG file; create its folder.
+
+    Args:
+        path: the file.
+        rng: draws the jitter of `render_digit`; its state advances.
+        picture: the picture.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     inks, _ = load_handwritten()
     pixels = render_digit(rng, inks[picture.subject], COLOUR_NAMES[picture.attribute])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +119,11 @@ def write_picture(path: Path, rng: np.random.RandomState, picture: Picture) -> N
 
 
 def write_metadata(path: Path, pictures: Sequence[Picture]) -> None:
-    """Write the columns of all pictures as CSV."""
+    """Write a CSV file with the header COLUMNS and a row for each picture, in their order.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

@@ -20,7 +20,8 @@ def render_digit(
     """Render a digit in approximately the given colour on a black to dark grey background.
 
     Args:
-        rng: draws the geometric jitter, the shade of the colour and the background.
+        rng: draws the geometric jitter, the shade of the colour and the background; its state
+            advances.
         ink: intensity of the strokes in [0, 1].
         colour: a key of COLOURS.
 
@@ -37,9 +38,14 @@ def render_digit(
 def jitter_ink(
     rng: np.random.RandomState, ink: Float64[np.ndarray, "8 8"]
 ) -> Float64[np.ndarray, "32 32"]:
-    """Enlarge the ink, rotate it by up to 12 degrees and shift it by up to 2.5 pixels.
+    """Enlarge the ink about threefold, rotate it and shift it at random.
 
-    Values stay in [0, 1].
+    Values stay in [0, 1], in steps of 1 / 255.
+
+    Args:
+        rng: draws the enlargement (2.7 to 3.5), the angle (up to 12 degrees) and the shift of the
+            centre (up to 2.5 pixels in each direction); its state advances.
+        ink: intensity of the strokes in [0, 1].
     """
     angle = np.deg2rad(rng.uniform(-12, 12))
     enlargement = rng.uniform(2.7, 3.5)
