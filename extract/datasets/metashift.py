@@ -47,13 +47,12 @@ TEST_FRACTION, VAL_FRACTION = 0.25, 0.10
 
 
 def load(root: Path, options: DatasetOptions) -> Manifest:
-    """Read MetaShift. Label 1 is a cat, attribute 1 is indoors.
+    """Read MetaShift. Label 1 is a cat, 0 a dog; attribute 1 is indoors, 0 outdoors.
 
-    Without a metadata file, the splits are drawn at random.
+    Without a metadata file, the splits are drawn at random, and a warning says so.
 
     Raises:
-        ExtractError: a folder, the metadata file or an image is missing, or the file is not
-            valid.
+        ExtractError: a folder, the metadata file or an image is missing, or the file is not valid.
     """
     require_folder(root, EXPECTED)
     folder = find_data_folder(root)

@@ -90,7 +90,7 @@ class SelectedImages:
 
 
 def check_size(num_bytes: int) -> None:
-    """Raise OSError if an encoded image is larger than MAX_FILE_BYTES."""
+    """Raise OSError (EFBIG) if the bytes of an encoded image are more than MAX_FILE_BYTES."""
     if num_bytes > MAX_FILE_BYTES:
         limit = f"{num_bytes:,} bytes, more than the limit of {MAX_FILE_BYTES:,} for an image"
         raise OSError(errno.EFBIG, f"it has {limit}")

@@ -12,7 +12,10 @@ from clip_cfr.extract.manifest.image_source import ImageSource
 
 
 class Sentence(str):
-    """A prompt entry that is embedded unchanged; any other one goes into the prompt templates."""
+    """A prompt entry that is embedded unchanged, without the prompt templates.
+
+    A prompt entry of type `str` is a name, which is inserted into the templates.
+    """
 
     __slots__ = ()
 
@@ -32,7 +35,8 @@ class Manifest:
             templates, or a `Sentence`.
         attribute_prompts: prompt entries of each attribute value; empty if the names do not
             describe anything visible.
-        images_sha256: digest of where the images are if their ids are not paths; otherwise empty.
+        images_sha256: digest of the positions of the images in archives, if their ids are not
+            paths; otherwise empty.
         warnings: observations of the loader, such as row counts that differ from the published
             ones.
     """

@@ -93,7 +93,7 @@ def without_filename(options: DatasetOptions) -> DatasetOptions:
 
 
 def digest_images(samples: Samples, rows: Int64[np.ndarray, " n"]) -> str:
-    """Return the SHA-256, as hexadecimal digits, of where the images of rows are.
+    """Return the SHA-256, as hexadecimal digits, of the positions of the images of rows.
 
     It covers the names of the archives, and the sample, archive and position of each row; not the
     contents.

@@ -35,7 +35,14 @@ class ListedSamples:
 
 
 def match_list(samples: Samples, options: DatasetOptions) -> ListedSamples:
-    """Read the list `options.metadata` and match its entries with samples.
+    """Read the list `options.metadata` and match its entries with samples by id.
+
+    Entries are reordered to the order of their samples. Samples without an entry are not in the
+    result.
+
+    Args:
+        samples: the samples.
+        options: `metadata`, `columns` and `skip_missing` are used.
 
     Raises:
         ExtractError: the list is not valid, an entry has no sample and `options.skip_missing` is
@@ -74,7 +81,7 @@ def index_ids(samples: Samples) -> dict[str, int]:
 
 
 def strip_image_ending(name: str) -> str:
-    """Return a name without the ending of an image, if it has one."""
+    """Return a name without the ending of an image, if it has one: `a/b` for `a/b.jpg`."""
     return posixpath.splitext(name)[0] if ending(name) in IMAGE_ENDINGS else name
 
 

@@ -26,7 +26,7 @@ class Samples:
             subjects; empty text where a sample lacks the field.
         field_names: names of all fields, for messages.
         images: reads the image of a sample.
-        positions: numbers that say where each image is in its archive, such as offset and length.
+        positions: position of each image in its archive, as numbers such as offset and length.
         assigned: field of a role by the name of the role, where the archives determine it.
         value_names: names of the numbers 0, 1 ... of a field, by field, where the archives have
             them.

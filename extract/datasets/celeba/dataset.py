@@ -188,9 +188,10 @@ def find_partitions(tree: FolderTree, attributes: Path) -> Found:
 
 
 def read_image_names(table: Table) -> tuple[str, ...]:
-    """Return the image names of a list without all that precedes the content of the image folder.
+    """Return the image names of a list, relative to the folder `img_align_celeba`.
 
-    For example `000001.jpg` for `img_align_celeba/000001.jpg`; other names are unchanged.
+    For example `000001.jpg` for `img_align_celeba/000001.jpg`; names without that folder are
+    unchanged.
 
     Raises:
         ExtractError: the list has no column of image names.

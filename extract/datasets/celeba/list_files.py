@@ -76,7 +76,7 @@ def lacks_header(lines: Lines, separator: str | None) -> bool:
 
     Args:
         lines: the lines of a list.
-        separator: what separates its fields; None for white space.
+        separator: separator of its fields; None for white space.
     """
     return bool(lines) and lines[0][1].split(separator)[-1].strip().lstrip("-").isdecimal()
 

@@ -67,8 +67,8 @@ def load(root: Path, options: DatasetOptions) -> Manifest:
     """Read CheXpert. Label 1 is an image without a finding; the attribute is sex and race.
 
     Without the demographics file the attribute is the sex alone. Images of patients whose sex is
-    unknown, or who are not in that file, are dropped, as SubpopBench does. Splits are drawn
-    at random.
+    unknown, or who are not in that file, are dropped, as SubpopBench does. Splits of FRACTIONS are
+    drawn at random, by patient or by image. A subject is a patient.
 
     Raises:
         OptionError: --split-by is neither `patient` nor `image`.

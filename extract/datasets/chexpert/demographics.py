@@ -83,7 +83,7 @@ def collect_races(table: Table) -> dict[int, int]:
 
 
 def parse_patient_number(name: str) -> int | None:
-    """Return the number in a name such as `patient00001`, or None if it has another form."""
+    """Return the number in a name such as `patient00001` (1), or None if it has another form."""
     digits = name.removeprefix("patient")
     return int(digits) if digits != name and digits.isdecimal() else None
 

@@ -24,7 +24,7 @@ MAX_DEPTH = 2
 
 @dataclass(frozen=True)
 class PatientFolders:
-    """Where the folders of the patients are.
+    """The locations of the patients' folders.
 
     Attributes:
         root: folder that contains all of them, at any depth.
@@ -68,7 +68,7 @@ class PatientFolders:
 
 
 def find_patients(folder: Path) -> PatientFolders:
-    """Return where the folders of the patients are.
+    """Return the locations of the patients' folders.
 
     They are in `train/` and `valid/` beside the lists, and in the batches. Of folders of one name
     the first counts.

@@ -18,12 +18,13 @@ def make_manifest(
 ) -> Manifest:
     """Build the manifest of coloured digits.
 
-    A class has a prompt for each of its digits, because no short name describes them all.
+    Classes have names such as `a digit from zero to four`, and a prompt for each of their digits,
+    such as `a photo of the digit zero.`, because no short name describes them all.
 
     Args:
         rows: labels are indices into `classes`, attributes into `colour_names`.
         images: the coloured digits.
-        classes: digits of each class.
+        classes: consecutive digits of each class.
         colour_names: name of each colour.
         warnings: observations of the loader.
     """

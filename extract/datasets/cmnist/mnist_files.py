@@ -39,7 +39,11 @@ class MnistPart:
 
 
 def read_part(root: Path, part: str) -> MnistPart:
-    """Read MNIST's part `train` or `t10k`.
+    """Read MNIST's part `train` or `t10k`, its two files, into memory.
+
+    Args:
+        root: folder of MNIST's files.
+        part: start of their names.
 
     Raises:
         ExtractError: a file is missing or damaged, or the two files do not belong together.

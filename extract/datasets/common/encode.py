@@ -44,8 +44,10 @@ class Coded:
 def encode_names(table: Table, role: Role, names: Sequence[str] | None = None) -> Coded:
     """Return the codes of a column of names, whole numbers, or yes and no.
 
-    Whole numbers in any spelling (`1`, `1.0`, `-1`) get codes in ascending order, yes and no (or
-    true and false) the codes 1 and 0, and names the order of `names` or else of the alphabet.
+    Whole numbers in any spelling (`1`, `1.0`, `-1`) are their own codes if they are indices into
+    the names, else they get codes in ascending order. No (or false) is 0 and yes (or true) is 1.
+    Names are coded in the order of `names` or else of the alphabet. See `encode_numbers` and
+    `encode_flags`.
 
     Args:
         table: the list, without missing values in this column.
@@ -53,8 +55,8 @@ def encode_names(table: Table, role: Role, names: Sequence[str] | None = None) -
         names: names in the order of their codes, if the user gave them.
 
     Raises:
-        ExtractError: there is no such column, or a value is not one of the names, has no number
-            among them, or is a number with a fraction.
+        ExtractError: there is no such column, or a value does not fit the names or is a number with
+            a fraction.
     """
     values = table.column(role)
     cleaned = {value: clean_text(value) for value in dict.fromkeys(values)}

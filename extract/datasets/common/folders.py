@@ -23,7 +23,10 @@ Names = dict[str, list[str]]
 
 
 def ending(name: str) -> str:
-    """Return the ending of a file name in lower case, without the dot."""
+    """Return the ending of a file name in lower case, without the dot: `jpg` for `a.JPG`.
+
+    Empty if it has none.
+    """
     return posixpath.splitext(name)[1][1:].lower()
 
 

@@ -86,7 +86,13 @@ class RowGroupStream:
     """
 
     def __init__(self, path: Path, size: int, group: int, column: str):
-        """Open a file.
+        """Check the file and go to the start of the row group; nothing is read yet.
+
+        Args:
+            path: the Parquet file.
+            size: its length in bytes when its footer was read.
+            group: index of the row group.
+            column: name of the column.
 
         Raises:
             OSError: the file cannot be read, or has another size.

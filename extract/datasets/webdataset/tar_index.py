@@ -185,10 +185,10 @@ def add_member(index: OpenIndex, member: tarfile.TarInfo) -> None:
 
 
 def locate_image(index: OpenIndex, member: tarfile.TarInfo) -> ImageMember:
-    """Return where the image of a member is.
+    """Return the position of the image of a member in its archive.
 
-    A hard link to an earlier image is that image. Other links, sparse files and devices have an
-    `error`.
+    A hard link to an earlier image has the position of that image. Other links, sparse files and
+    devices have an `error`.
     """
     if member.islnk():
         key, ending = split_name(normalize_name(member.linkname))

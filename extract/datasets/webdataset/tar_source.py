@@ -66,7 +66,11 @@ class OpenArchive:
     """
 
     def __init__(self, path: Path, size: int):
-        """Open a file.
+        """Open a file for reading.
+
+        Args:
+            path: the file.
+            size: its expected length in bytes.
 
         Raises:
             OSError: the file cannot be opened, or has another size.
