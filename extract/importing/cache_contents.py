@@ -44,15 +44,18 @@ def open_cache_contents(
         stack: the files of the features stay open until this closes.
         dataset: name of the data set, which the cache records.
         options: options of the list (see `make_manifest`), class names and `val_fraction`.
-        skip_unusable: keep rows without features, and rows of zeros, NaN or infinity, as not
-            valid, instead of an error.
+        skip_unusable: keep rows without features, and rows of zeros, NaN, infinity or magnitudes
+            above `MAX_FEATURE`, as not valid, instead of an error.
 
     Returns:
-        The cache, and notes on assumptions that the user should know of.
+        The cache, and notes on assumptions that the user should know of. The rows have the order of
+        the features, after them those without features. The features are not in memory: slices of
+        them are read from the files.
 
     Raises:
-        OptionError: an option does not fit the files.
-        ExtractError: a file cannot be read, or the files do not match each other.
+        OptionError: an option does not fit the files, or a list is needed.
+        ExtractError: a file cannot be read, the files do not match each other, or rows are not
+            usable (with `skip_unusable`: no row is).
     """
     options = options or DatasetOptions()
     parts = open_features(files.features, stack)
@@ -95,12 +98,15 @@ def open_cache_contents(
 
 
 def training_labels(manifest: Manifest) -> np.ndarray:
-    """Return the class index of each row (n,), -1 for rows outside the training split."""
+    """Return the class index of each row, int32 (n,); -1 for rows outside the training split."""
     return np.where(manifest.rows.splits == 0, manifest.rows.labels, -1)
 
 
 def make_texts(manifest: Manifest, class_embeddings: ClassEmbeddings) -> Texts:
-    """Return the names and class embeddings of a cache that has no prompts."""
+    """Return the names and class embeddings of a cache that has no prompts.
+
+    The tuples of prompts are empty, and `class_prompt_embeddings` has shape (0, embedding).
+    """
     return Texts(
         class_names=manifest.class_names,
         attribute_names=manifest.attribute_names,

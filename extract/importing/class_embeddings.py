@@ -24,18 +24,23 @@ def read_class_embeddings(
     num_columns: int,
     has_projection: bool,
 ) -> tuple[ClassEmbeddings, tuple[str, ...]]:
-    """Read class embeddings and scale them to unit length; note what was changed.
+    """Read class embeddings and scale them to unit length.
 
-    A transposed matrix (columns, classes) is recognized by its shape.
+    A matrix (num_columns, classes) is recognized by its shape and transposed.
 
     Args:
         reference: the file.
-        class_names: names of the classes.
+        class_names: names of the classes in the order of the rows.
         num_columns: number of outputs of the head.
         has_projection: whether a projection is given, for the message.
 
+    Returns:
+        The embeddings (classes, num_columns), and a note for each change: transposed, or scaled
+        because a length deviates from 1 by more than `LENGTH_TOLERANCE`.
+
     Raises:
-        ExtractError: the file cannot be read, or has another shape or a row of zeros.
+        ExtractError: the file cannot be read, has another shape, or a row of zeros, NaN or
+            infinity.
     """
     embeddings = read_matrix(reference)
     expected, notes = (len(class_names), num_columns), []
@@ -60,14 +65,24 @@ def read_class_embeddings(
 
 
 def describe_transposed(reference: ArrayReference, shape: tuple[int, ...]) -> str:
-    """Return the note on a matrix that is transposed before use."""
+    """Return the note on a matrix that is transposed before use. `shape` is that of the file."""
     return f"{reference} has shape {shape}: it was transposed before use"
 
 
 def suggest_projection(
     shape: tuple[int, ...], expected: tuple[int, ...], has_projection: bool
 ) -> str:
-    """Return a remedy if only the number of columns is wrong and there is no projection."""
+    """Return the advice to give --projection, as the end of the message on a wrong shape.
+
+    Args:
+        shape: shape of the matrix of class embeddings.
+        expected: (classes, outputs of the head).
+        has_projection: whether a projection is given already.
+
+    Returns:
+        Text that begins with `; `. Empty if there is a projection, or the number of rows is wrong
+        too.
+    """
     if has_projection or shape[0] != expected[0]:
         return ""
     return (
@@ -83,11 +98,11 @@ def average_training_rows(
 
     Args:
         sums: sum of these embeddings of each class.
-        manifest: names of the classes.
+        manifest: names of the classes, for the message.
         metadata: name of the list, for the message.
 
     Raises:
-        ExtractError: a class has no training row, or a mean of zero.
+        ExtractError: the sum of a class is zero, as without a usable training row.
     """
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     missing = [manifest.class_names[label] for label in np.flatnonzero(lengths == 0)]

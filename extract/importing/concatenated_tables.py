@@ -13,10 +13,13 @@ from clip_cfr.extract.errors import ExtractError
 
 
 def concatenate_tables(tables: Sequence[Table]) -> Table:
-    """Return the rows of all tables as one table. Its locations name the file of each row.
+    """Return the rows of all tables, one table after the other; a single table stays as it is.
+
+    The columns have the order of the first table, which also gives `assigned` and `value_names`.
+    `row_numbers` are those of the rows in their own files, and `sources` names these files.
 
     Raises:
-        ExtractError: the tables do not have the same columns.
+        ExtractError: the tables do not have the same names of columns.
     """
     first = tables[0]
     if len(tables) == 1:
@@ -41,7 +44,7 @@ def concatenate_tables(tables: Sequence[Table]) -> Table:
 
 
 def reorder_rows(table: Table, order: Int[np.ndarray, " m"]) -> Table:
-    """Return the table with the rows at some indices, in any order."""
+    """Return a new table of the rows at the indices `order`, in that order."""
     indices = order.tolist()
     return replace(
         table,
@@ -52,5 +55,5 @@ def reorder_rows(table: Table, order: Int[np.ndarray, " m"]) -> Table:
 
 
 def select_values(values: Sequence[Any], indices: Sequence[int]) -> tuple[Any, ...]:
-    """Return the values at some indices."""
+    """Return the values at the indices, in the order of the indices."""
     return tuple(map(values.__getitem__, indices))

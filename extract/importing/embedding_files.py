@@ -30,7 +30,7 @@ class EmbeddingFiles:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All files and folders."""
+        """All files and folders: features, class embeddings and projection if given, lists."""
         matrices = (self.class_embeddings, self.projection)
         arrays = (*self.features, *(each for each in matrices if each is not None))
         return *(each.path for each in arrays), *self.metadata
@@ -42,7 +42,10 @@ def make_embedding_files(
     class_embeddings: str | Path | None = None,
     projection: str | Path | None = None,
 ) -> EmbeddingFiles:
-    """Parse paths, and references such as `F.npz:key`."""
+    """Return the files of an import from paths and references such as `F.npz:key`.
+
+    `~` is expanded. Nothing is opened, and a missing file is no error here.
+    """
     return EmbeddingFiles(
         features=tuple(map(parse_reference, list_files(features))),
         metadata=tuple(Path(each).expanduser() for each in list_files(metadata)),

@@ -27,9 +27,10 @@ class FeaturePart:
     """Features that belong together, such as those of a split.
 
     Attributes:
-        reference: the file or folder.
-        rows: features (n, dim), float16 or float32.
-        read_table: reads the table of the rows in the file or folder, such as ids; None if none.
+        reference: the file or folder; if a file has several arrays, with the name of this one.
+        rows: features (n, dim), float16 or float32, of which slices of rows are read.
+        read_table: reads the table of the n rows in the file or folder, such as ids and labels;
+            None if there is none.
         notes: notes for the user on the choice of columns.
     """
 
@@ -40,14 +41,14 @@ class FeaturePart:
 
 
 def open_features(references: Sequence[ArrayReference], stack: ExitStack) -> list[FeaturePart]:
-    """Open all features.
+    """Open the features of each reference, in their order.
 
     Args:
         references: the files and folders.
         stack: the files stay open until this closes.
 
     Raises:
-        ExtractError: a file cannot be read, or their numbers of columns differ.
+        ExtractError: a file cannot be read or has no matrix, or their numbers of columns differ.
     """
     parts = [open_part(reference, stack) for reference in references]
     for part in parts[1:]:
@@ -60,7 +61,13 @@ def open_features(references: Sequence[ArrayReference], stack: ExitStack) -> lis
 
 
 def open_part(reference: ArrayReference, stack: ExitStack) -> FeaturePart:
-    """Open a file or folder of features."""
+    """Open the matrix of a file, or the features of a folder of clip-retrieval.
+
+    The file stays open until `stack` closes.
+
+    Raises:
+        ExtractError: the file cannot be read or has no matrix, or the folder has another layout.
+    """
     if reference.path.is_dir():
         return open_folder(reference, stack)
     matrix = open_matrix(reference, stack)
@@ -68,11 +75,16 @@ def open_part(reference: ArrayReference, stack: ExitStack) -> FeaturePart:
 
 
 def open_folder(reference: ArrayReference, stack: ExitStack) -> FeaturePart:
-    """Open a folder that clip-retrieval has written, or its folder `img_emb`.
+    """Open the features of a folder that clip-retrieval has written, or of its folder `img_emb`.
+
+    The rows are those of `img_emb/img_emb_N.npy` in the order of the numbers; the table is that of
+    `metadata/metadata_N.parquet`, None without such files. The files stay open until `stack`
+    closes.
 
     Raises:
-        ExtractError: the folder has another layout, or a file of metadata does not belong to its
-            file of embeddings.
+        ExtractError: the folder has another layout, or the numbers of the files of metadata are not
+            those of the files of embeddings. `read_table` of the result raises if a file of
+            metadata has another number of rows than its file of embeddings.
     """
     folder = reference.path
     root = folder.parent if folder.name == EMBEDDINGS_FOLDER else folder
@@ -96,7 +108,10 @@ def open_folder(reference: ArrayReference, stack: ExitStack) -> FeaturePart:
 
 
 def find_numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
-    """Return the files whose name has a form, by their number and in its order."""
+    """Return the files whose whole name matches a pattern, by ascending number.
+
+    The first group of the pattern is the number. Without such files or folder, the dict is empty.
+    """
     names = folder.iterdir() if folder.is_dir() else ()
     matches = {path: pattern.fullmatch(path.name) for path in names}
     numbered = {int(match[1]): path for path, match in matches.items() if match}
@@ -104,23 +119,33 @@ def find_numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
 
 
 def describe_folder(folder: Path) -> str:
-    """Return the first names in a folder."""
+    """Return up to five names in a folder, sorted, such as `a.npy, b.npy`; `nothing` if empty."""
     names = sorted(path.name for path in folder.iterdir())
     more = ", ..." if len(names) > MAX_NAMED else ""
     return ", ".join(names[:MAX_NAMED]) + more or "nothing"
 
 
 def read_parts(paths: Sequence[Path], lengths: Sequence[int]) -> Table:
-    """Read the metadata of all parts of a folder.
+    """Read the metadata of all parts of a folder as one table, in the order of `paths`.
+
+    Args:
+        paths: file of metadata of each part.
+        lengths: number of rows of each part.
 
     Raises:
-        ExtractError: a file does not have as many rows as its part.
+        ExtractError: a file cannot be read, or does not have as many rows as its part or the same
+            columns as the first file.
     """
     return concatenate_tables([*read_checked(paths, lengths)])
 
 
 def read_checked(paths: Sequence[Path], lengths: Sequence[int]) -> Iterator[Table]:
-    """Yield the tables of files that have the expected numbers of rows."""
+    """Yield the table of each file.
+
+    Raises:
+        ExtractError: a file cannot be read, or does not have as many rows as its entry of
+            `lengths`.
+    """
     for path, length in zip(paths, lengths, strict=True):
         table = read_table(path)
         if len(table) != length:

@@ -35,9 +35,10 @@ def match_lists(
 ) -> MatchedRows:
     """Read the lists and match their rows to those of the features.
 
-    With as many lists as features, each belongs to the features in its place. Otherwise all lists
-    together belong to all features together. If the lists have no column of splits, the splits are
-    those in the names of the files.
+    Without lists, the tables of the features' own files are the lists. With as many lists as
+    features, each belongs to the features in its place. Otherwise all lists together belong to all
+    features together. If the lists have no column of splits, the splits are those in the names of
+    the files.
 
     Args:
         files: names of the files.
@@ -66,10 +67,11 @@ def match_lists(
 
 
 def read_own_table(part: FeaturePart, options: DatasetOptions) -> Table:
-    """Return the table that features bring along.
+    """Return the table that features bring along, with the roles of `options.columns` assigned.
 
     Raises:
         OptionError: there is none, or it has no labels.
+        ExtractError: the table cannot be read, or does not have a column of `options.columns`.
     """
     table = None if part.read_table is None else part.read_table()
     if table is not None:
@@ -87,7 +89,11 @@ def read_own_table(part: FeaturePart, options: DatasetOptions) -> Table:
 def add_splits_by_name(
     matched: MatchedRows, files: EmbeddingFiles, parts: Sequence[FeaturePart]
 ) -> MatchedRows:
-    """Return the rows with a column of splits if they have none and names of files tell them."""
+    """Return the rows with a column of splits that is derived from the names of their files.
+
+    The names of the lists come before those of the features; a note says which file is which split.
+    The rows are returned unchanged if they have a column of splits, or if no names tell the splits.
+    """
     table = matched.table
     if SPLIT.name in table.assigned or find_split_column(table):
         return matched
@@ -112,7 +118,10 @@ def add_splits_by_name(
 def list_files_of_rows(
     matched: MatchedRows, files: EmbeddingFiles, parts: Sequence[FeaturePart]
 ) -> Iterator[tuple[list[ArrayReference], Int[np.ndarray, " n"]]]:
-    """Yield files and the index of the file of each row: of the lists, then of the features."""
+    """Yield files with the index (n,) of the file of each row, for up to two sets of files.
+
+    The first are the lists, the second the features; a set of fewer than two files is left out.
+    """
     if len(files.metadata) > 1:
         index_of = {path: index for index, path in enumerate(files.metadata)}
         indices = np.array([index_of[path] for path in matched.table.sources])
@@ -122,10 +131,11 @@ def list_files_of_rows(
 
 
 def find_splits(references: Sequence[ArrayReference]) -> list[int] | None:
-    """Return the code of the split that each array is named after, or None.
+    """Return the index in `SPLIT_NAMES` of the split that each array is named after, or None.
 
-    A word of the name of the array, of the file or of its folder is that of a split, as in
-    `F.npz:train`, `val_features.npy` and `test/features.npy`, and not all are the same.
+    The arrays' names are tried first (`F.npz:train`), then those of the files up to the first dot
+    (`val_features.npy`), then those of their folders (`test/features.npy`). The first kind counts
+    in which every name has the word of exactly one split and not all splits are the same.
     """
     names = (
         [reference.key or "" for reference in references],
@@ -140,7 +150,10 @@ def find_splits(references: Sequence[ArrayReference]) -> list[int] | None:
 
 
 def find_split(name: str) -> int | None:
-    """Return the code of the only split of which a name has a word, or None."""
+    """Return the index in `SPLIT_NAMES` of the only split of which a name has a word, or None.
+
+    Words are runs of letters: `val_features` gives val. Words of two splits give None.
+    """
     words = re.findall(r"[^\W\d_]+", name)
     codes = {code for word in words if (code := parse_split_word(word)) is not None}
     return codes.pop() if len(codes) == 1 else None

@@ -23,7 +23,7 @@ class MatchedRows:
     """Rows of a list with their features.
 
     Attributes:
-        table: the rows of the list.
+        table: the n rows of the list.
         features: features (n, dim) of each row; zeros where it has none.
         parts: (n,) index of the part of the features that a row belongs to.
         origins: (n,) index of the row within this part, -1 where it has no features.
@@ -38,7 +38,13 @@ class MatchedRows:
 
 
 def concatenate_matched(matched: Sequence[MatchedRows]) -> MatchedRows:
-    """Return the rows of all parts, one part after the other."""
+    """Return the rows of all entries, one entry after the other; a single entry stays as it is.
+
+    Each of several entries must have one part of features; `parts` becomes the index of the entry.
+
+    Raises:
+        ExtractError: the tables do not have the same columns.
+    """
     if len(matched) == 1:
         return matched[0]
     return MatchedRows(
@@ -53,16 +59,19 @@ def concatenate_matched(matched: Sequence[MatchedRows]) -> MatchedRows:
 def match_rows(parts: Sequence[FeaturePart], table: Table, skip_missing: bool) -> MatchedRows:
     """Return the rows of a list with their features.
 
-    If the features have ids, the rows have the order of the features; features that the list does
+    Rows are matched by id if every part has ids, the list has exactly one column of names or ids,
+    and the two differ. They then have the order of the features, and features that the list does
     not have are left out, with a note. Otherwise the orders are the same.
 
     Args:
-        parts: the features, of which the list has all rows.
+        parts: the features that the list describes.
         table: the list.
-        skip_missing: whether rows of the list without features are kept, instead of an error.
+        skip_missing: whether rows of the list without features are kept as the last ones, with
+            features of zeros, instead of an error.
 
     Raises:
-        ExtractError: the numbers of rows differ, or ids do not match.
+        ExtractError: matched by order, the numbers of rows differ; by id, none matches, or a row of
+            the list has no features and `skip_missing` is false.
     """
     concatenated = match_by_order(parts, table)
     ids, names = read_ids(parts), table.find_candidates(FILENAME)
@@ -74,7 +83,10 @@ def match_rows(parts: Sequence[FeaturePart], table: Table, skip_missing: bool) -
 
 
 def match_by_order(parts: Sequence[FeaturePart], table: Table) -> MatchedRows:
-    """Return the features of all parts beside the list, which may have another length."""
+    """Pair the rows of all parts with those of the list by position.
+
+    The lengths are not compared: the list may be shorter or longer than the features.
+    """
     lengths = [part.rows.shape[0] for part in parts]
     return MatchedRows(
         table=table,
@@ -87,12 +99,12 @@ def match_by_order(parts: Sequence[FeaturePart], table: Table) -> MatchedRows:
 
 
 def describe_parts(parts: Sequence[FeaturePart]) -> str:
-    """Return the names of the files of features."""
+    """Return the names of the files of features, such as `a.npy + b.npz:features`."""
     return " + ".join(str(part.reference) for part in parts)
 
 
 def read_ids(parts: Sequence[FeaturePart]) -> tuple[str, ...] | None:
-    """Return the ids of the features, or None if a part has none."""
+    """Return the ids of all rows of features, one part after the other; None if a part has none."""
     ids: list[str] = []
     for part in parts:
         found = None if part.read_table is None else find_ids(part.read_table())
@@ -103,9 +115,9 @@ def read_ids(parts: Sequence[FeaturePart]) -> tuple[str, ...] | None:
 
 
 def find_ids(table: Table) -> tuple[str, ...] | None:
-    """Return the values of the first column of names or ids, or None.
+    """Return the values of the first column of names or ids that can tell rows apart, or None.
 
-    They are unique, and not only the numbers of the rows.
+    Its values are unique, and do not just count the rows from 0 or 1.
     """
     for name in table.find_candidates(FILENAME):
         ids = table.columns[name]
@@ -115,7 +127,13 @@ def find_ids(table: Table) -> tuple[str, ...] | None:
 
 
 def check_same_length(parts: Sequence[FeaturePart], shape: tuple[int, ...], table: Table) -> None:
-    """Raise ExtractError if features of a shape and a list differ in their number of rows."""
+    """Raise ExtractError if features and a list differ in their number of rows.
+
+    Args:
+        parts: the features, for the message.
+        shape: (n, dim) of all features together.
+        table: the list.
+    """
     if shape[0] == len(table):
         return
     remedy = "expected one row for each image, in the same order"
@@ -136,7 +154,14 @@ def find_pairs(
 ) -> Int[np.ndarray, " rows"]:
     """Return the index in the list of each row of features, -1 for one that is not listed.
 
-    Ids are compared as they are; if none is equal, by their last parts, with and without ending.
+    Ids are compared as they are; if none is equal, by their file names, and then by these without
+    ending. An id that occurs twice on one side matches nothing.
+
+    Args:
+        parts: the features, for the message.
+        ids: id of each row of features.
+        table: the list, for the message.
+        listed: id of each row of the list.
 
     Raises:
         ExtractError: no id matches.
@@ -156,7 +181,7 @@ def find_pairs(
 
 
 def index_unique(names: Iterable[str]) -> dict[str, int]:
-    """Return the index of each name, without names that occur twice."""
+    """Return the position of each name, without the names that occur more than once."""
     places: dict[str, int] = {}
     repeated = set()
     for index, name in enumerate(names):
@@ -166,12 +191,12 @@ def index_unique(names: Iterable[str]) -> dict[str, int]:
 
 
 def last_part(name: str) -> str:
-    """Return the file name of a path or a URL."""
+    r"""Return the file name of a path or a URL, as `b.jpg` of `a/b.jpg`; `\` separates too."""
     return PurePosixPath(name.replace("\\", "/")).name
 
 
 def stem(name: str) -> str:
-    """Return the file name of a path or a URL, without its ending."""
+    """Return the file name of a path or a URL without its last ending: `a/b.c.jpg` gives `b.c`."""
     return PurePosixPath(name.replace("\\", "/")).stem
 
 
@@ -180,11 +205,16 @@ def reorder_by_id(
 ) -> MatchedRows:
     """Return the listed rows in the order of the features, then those without features.
 
+    Notes say that rows were matched by id, and how many features are not listed and left out.
+
     Args:
         concatenated: features and list, each in its own order.
         features: name of the features, for messages.
         places: index in the list of each row of features, or -1.
         skip_missing: whether rows of the list without features are kept, instead of an error.
+
+    Raises:
+        ExtractError: a row of the list has no features, and `skip_missing` is false.
     """
     table = concatenated.table
     found = np.flatnonzero(places >= 0)
@@ -208,10 +238,18 @@ def reorder_by_id(
 def add_missing(
     matched: MatchedRows, features: str, num_missing: int, skip_missing: bool
 ) -> MatchedRows:
-    """Return the rows with features of zeros for the last rows of the list.
+    """Return the rows with features of zeros appended for the last rows of the list, and a note.
+
+    These rows get part 0 and origin -1.
+
+    Args:
+        matched: the list, and features of all but its last `num_missing` rows.
+        features: name of the features, for messages.
+        num_missing: number of rows without features, at least 1.
+        skip_missing: whether these rows are kept, instead of an error.
 
     Raises:
-        ExtractError: `skip_missing` is false.
+        ExtractError: `skip_missing` is false; names the first ids.
     """
     table = matched.table
     ids = table.columns[table.find_candidates(FILENAME)[0]][-num_missing:]

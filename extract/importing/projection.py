@@ -19,16 +19,19 @@ MAX_IDENTITY_DIM = 16_384
 def read_head(
     projection: ArrayReference | None, features: str, dim: int
 ) -> tuple[Head, tuple[str, ...]]:
-    """Return the initial head, and notes if it is the identity or the projection is transposed.
+    """Return the initial head, and a note if it is the identity or the projection is transposed.
+
+    The head has no bias and the logit scale 100. A matrix (P, dim) with P other than `dim` is
+    transposed.
 
     Args:
-        projection: the file of the projection; None selects the identity.
+        projection: the file of a matrix (dim, P); None selects the identity.
         features: name of the features, for messages.
         dim: number of columns of the features.
 
     Raises:
-        ExtractError: the projection cannot be read or does not have `dim` rows, or the identity
-            would be too large.
+        ExtractError: the projection cannot be read, holds NaN or infinity, or has another shape, or
+            the identity would be too large.
     """
     if projection is None:
         check_identity_size(features, dim)
@@ -46,7 +49,7 @@ def read_head(
 
 
 def check_identity_size(features: str, dim: int) -> None:
-    """Raise ExtractError if the identity of a number of columns is too large to train."""
+    """Raise ExtractError if `dim` is above `MAX_IDENTITY_DIM`, too large an identity to train."""
     if dim <= MAX_IDENTITY_DIM:
         return
     raise ExtractError(

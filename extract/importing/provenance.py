@@ -15,7 +15,12 @@ from clip_cfr.extract.manifest.manifest import Manifest
 
 
 def make_provenance(files: EmbeddingFiles, manifest: Manifest) -> dict[str, Any]:
-    """Return the provenance of a cache made of these files, in JSON types."""
+    """Return the provenance of a cache made of these files, in JSON types.
+
+    It has the model `imported`, name and SHA-256 of each file of arrays (or `identity` and `class
+    means of the training split` instead), the manifest's digest, the time in UTC (ISO 8601, to the
+    second), and the versions of NumPy and Python.
+    """
     projection, class_embeddings = files.projection, files.class_embeddings
     return {
         "model": "imported",
@@ -39,13 +44,16 @@ def describe_arrays(references: Sequence[ArrayReference]) -> dict[str, str] | li
 
 
 def describe_array(reference: ArrayReference) -> dict[str, str]:
-    """Return the name of an array and of its file, and the SHA-256 of the file or folder."""
+    """Return `file` (name without folder), `key` if the array is named, and the file's `sha256`."""
     key = {} if reference.key is None else {"key": reference.key}
     return {"file": reference.path.name, **key, "sha256": digest_path(reference.path)}
 
 
 def digest_path(path: Path) -> str:
-    """Return the hex SHA-256 of a file, or of the names and digests of the files of a folder."""
+    """Return the hex SHA-256 of a file, or of a folder.
+
+    The digest of a folder is that of the relative paths and digests of all files in it and below.
+    """
     if path.is_dir():
         files = sorted(each for each in path.rglob("*") if each.is_file())
         lines = [f"{each.relative_to(path)} {digest_path(each)}\n" for each in files]

@@ -13,10 +13,11 @@ MAX_NAMED_ROWS = 10
 
 
 def read_matrix(reference: ArrayReference) -> Float32[np.ndarray, "rows columns"]:
-    """Read a matrix of finite numbers.
+    """Read a whole matrix of finite numbers into memory, as float32.
 
     Raises:
-        ExtractError: the file cannot be read, or does not contain such a matrix.
+        ExtractError: the file cannot be read, has no such matrix, or a row holds NaN, infinity or a
+            number beyond the range of float32.
     """
     with ExitStack() as stack:
         matrix = open_matrix(reference, stack)
@@ -26,11 +27,11 @@ def read_matrix(reference: ArrayReference) -> Float32[np.ndarray, "rows columns"
 
 
 def reject_rows(reference: ArrayReference, fault: str, faulty: Bool[np.ndarray, " rows"]) -> None:
-    """Raise ExtractError, with the first row indices, if any row is faulty.
+    """Raise ExtractError, with the first ten row indices, if any row is faulty.
 
     Args:
         reference: the file, for the message.
-        fault: verb phrase that describes the fault.
+        fault: verb phrase that describes the fault, such as `contain NaN`.
         faulty: mask of the faulty rows.
     """
     rows = np.flatnonzero(faulty)

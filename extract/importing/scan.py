@@ -22,9 +22,11 @@ class Scan:
 
     Attributes:
         finite: (n,) whether all numbers of a row are finite.
-        moderate: (n,) whether none is too large for sums of squares in float32.
+        moderate: (n,) whether no number is too large for sums of squares in float32
+            (`MAX_FEATURE`); true for rows that are not finite, which count as such only.
         nonzero: (n,) whether any number of a row is not zero.
-        class_sums: sum of the unit-length embeddings of the training rows of each class.
+        class_sums: sum of the unit-length embeddings of the usable training rows of each class;
+            zeros for a class without any.
     """
 
     finite: Bool[np.ndarray, " n"]
@@ -34,7 +36,7 @@ class Scan:
 
     @property
     def usable(self) -> Bool[np.ndarray, " n"]:
-        """(n,) whether a row has a direction."""
+        """(n,) whether a row is finite, moderate and not all zeros."""
         return self.finite & self.moderate & self.nonzero
 
 
@@ -44,13 +46,13 @@ def scan_features(
     num_classes: int,
     projection: Projection,
 ) -> Scan:
-    """Read features once, block by block.
+    """Read features once, block by block, and return which rows are usable and the class sums.
 
     Args:
         features: (n, dim).
         training_labels: class of each row, -1 for rows outside the training split.
         num_classes: number of classes.
-        projection: the initial projection.
+        projection: the initial projection, of which the embeddings are the outputs.
     """
     finite, moderate, nonzero = (np.zeros(features.shape[0], bool) for _ in range(3))
     sums = np.zeros((num_classes, projection.shape[1]))
@@ -70,7 +72,10 @@ def add_to_sums(
     labels: Int[np.ndarray, " rows"],
     projection: Projection,
 ) -> None:
-    """Add the unit-length embeddings of rows to the sums of their classes; -1 stands for none."""
+    """Add the unit-length embeddings of rows to the sums of their classes, in place.
+
+    Rows with label -1, and rows that the projection maps to zero, are left out.
+    """
     is_used = labels >= 0
     if not is_used.any():
         return
@@ -93,6 +98,8 @@ def describe_unusable(
     origins: Int[np.ndarray, " n"],
 ) -> Iterator[str]:
     """Yield a description of the unusable rows of each file that has some.
+
+    For example: `a.npy: 2 of 50 rows are not usable: zeros only in rows 3, 7 (counted from 0)`.
 
     Args:
         scan: the findings.
@@ -118,7 +125,7 @@ def describe_unusable(
 
 
 def name_rows(rows: Int[np.ndarray, " m"]) -> str:
-    """Return the first of some row indices, as in `rows 1, 3`."""
+    """Return up to ten row indices as text: `row 1`, `rows 1, 3`, and `, ...` if there are more."""
     more = ", ..." if len(rows) > MAX_NAMED_ROWS else ""
     noun = "row" if len(rows) == 1 else "rows"
     return f"{noun} {', '.join(map(str, rows[:MAX_NAMED_ROWS]))}{more}"
@@ -129,7 +136,7 @@ def check_usable(scan: Scan, faults: Sequence[str], skip_unusable: bool) -> None
 
     Args:
         scan: the findings.
-        faults: descriptions of the faults and their rows.
+        faults: descriptions of the unusable rows, for the message; empty if there are none.
         skip_unusable: whether such rows are kept as not valid.
     """
     if faults and not skip_unusable:
