@@ -28,7 +28,7 @@ class Model(Protocol):
     device: torch.device
 
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
-        """Return the unit-length embeddings of sentences.
+        """Return the unit-length embeddings of sentences, a row for each, in their order.
 
         Raises:
             ExtractError: a sentence has more tokens than the text tower takes.
@@ -48,7 +48,7 @@ class Encoder(Model, Protocol):
     """A model in this process, ready to encode images."""
 
     def encode(self, pixels: Pixels) -> Features:
-        """Return the pooled image features, before the head and not normalized."""
+        """Return the pooled image features of a batch, before the head and not normalized."""
 
     def launch(self, pixels: Pixels) -> Callable[[], Features]:
         """Start encoding a batch and return a function that waits for its features.

@@ -10,7 +10,11 @@ from clip_cfr.extract.errors import ExtractError
 
 
 class CompiledNetwork:
-    """A network that is compiled by its first call."""
+    """A network that torch.compile compiles in its first call.
+
+    Args:
+        network: the network, in evaluation mode.
+    """
 
     def __init__(self, network: torch.nn.Module):
         # The import takes 3 s, so only a compiled network imports it.

@@ -13,7 +13,7 @@ SMALL_MODEL_PARAMETERS = 10_000_000
 
 @dataclass(frozen=True)
 class ComputeSettings:
-    """How an image tower computes.
+    """How an image tower computes; nothing is left open.
 
     Attributes:
         device: where it runs.
@@ -28,7 +28,10 @@ class ComputeSettings:
     channels_last: bool
 
     def provenance(self) -> dict[str, Any]:
-        """Return the settings, in JSON types and under the names of the cache's provenance."""
+        """Return the settings, in JSON types and under the names of the cache's provenance.
+
+        The device includes its model or instruction set (see `device_name`).
+        """
         return {
             "compute_dtype": self.dtype,
             "compile": self.compile,
@@ -40,7 +43,14 @@ class ComputeSettings:
 def choose_settings(
     spec: EncoderSpec, device: torch.device, num_parameters: int
 ) -> ComputeSettings:
-    """Choose the settings that a spec leaves open, for a model of `num_parameters`."""
+    """Return the compute settings of a spec, with the open ones chosen.
+
+    Args:
+        spec: `dtype` `auto` is decided by `choose_dtype`; `compile` and `channels_last` None mean
+            no.
+        device: the device that `choose_device` returned.
+        num_parameters: number of parameters of the model, both towers.
+    """
     dtype = choose_dtype(spec.dtype, device, num_parameters)
     return ComputeSettings(device, dtype, bool(spec.compile), bool(spec.channels_last))
 
@@ -48,8 +58,10 @@ def choose_settings(
 def choose_device(device: str, dtype: str) -> torch.device:
     """Return the device named `auto`, `cpu` or `cuda`, after checking that it can compute `dtype`.
 
+    `auto` is `cuda` if there is a CUDA device, otherwise `cpu`.
+
     Raises:
-        ExtractError: there is no CUDA device, or the device cannot compute in `dtype`.
+        ExtractError: `cuda` is named and there is no CUDA device, or `float16` is named for a CPU.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ExtractError(
@@ -63,7 +75,7 @@ def choose_device(device: str, dtype: str) -> torch.device:
 
 
 def disable_tf32() -> None:
-    """Compute float32 convolutions in float32.
+    """Make cuDNN compute float32 convolutions in float32, in the whole process.
 
     By default cuDNN would run the patch embedding in TF32, and all other layers in float32.
     """
@@ -73,14 +85,17 @@ def disable_tf32() -> None:
 def choose_dtype(dtype: str, device: torch.device, num_parameters: int) -> str:
     """Return the compute type that `auto` means for a device and a model size; keep any other.
 
+    A model of fewer than 10 million parameters computes in float32, because casting costs more than
+    it saves.
+
     A GPU computes in float16: as fast as bfloat16, with three more bits of mantissa. Its largest
     number is 65504. CLIP stays far below: OpenAI trained and published it in float16, and autocast
-    accumulates over the layers in float32. If a model does exceed it, its features are infinite,
-    no cache accepts them, and the error message names --dtype float32.
+    accumulates over the layers in float32. If a model does exceed it, its features are infinite, no
+    cache accepts them, and the error message names --dtype float32.
 
-    A CPU computes in bfloat16 only if it multiplies it in hardware: on two cores, ViT-B/32 encoded
-    6 images/s in bfloat16 and 24 in float32 with AVX-512 alone, 49 and 18 with AMX. A small model
-    computes in float32, because casting costs more than it saves.
+    A CPU computes in bfloat16 if it multiplies it in hardware, otherwise in float32: on two cores,
+    ViT-B/32 encoded 6 images/s in bfloat16 and 24 in float32 with AVX-512 alone, 49 and 18 with
+    AMX.
     """
     if dtype != "auto":
         return dtype
@@ -98,17 +113,21 @@ def has_bfloat16() -> bool:
 
 
 def device_name(device: torch.device) -> str:
-    """Return the device with its model or instruction set, since other kinds round differently."""
+    """Return the device with its model or instruction set, such as `cpu (AVX512)`.
+
+    Devices of other models round differently.
+    """
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"cpu ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def limit_threads(num_parameters: int) -> None:
-    """Run a small model on one thread; the features are the same bits on any number.
+    """Make torch use one thread in the whole process for a model of under 10 million parameters.
 
-    Synchronization costs a small model more than parallelism gains: on two busy cores, the embedded
-    tiny CLIP encoded 600 images/s on one thread and 90 to 140 on two.
+    The features are the same bits on any number of threads. Synchronization costs a small model
+    more than parallelism gains: on two busy cores, the embedded tiny CLIP encoded 600 images/s on
+    one thread and 90 to 140 on two.
     """
     if num_parameters < SMALL_MODEL_PARAMETERS:
         torch.set_num_threads(1)

@@ -22,7 +22,11 @@ NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQU
 
 
 def explain_hub_error(error: OSError | ValueError) -> str:
-    """Return a phrase that says why nothing was downloaded, and what to do."""
+    """Return a phrase that says why nothing was downloaded, and what to do.
+
+    It distinguishes an impossible name, a missing revision or model, a cache that cannot be
+    written, offline mode, and a hub that cannot be reached.
+    """
     if isinstance(error, HFValidationError):
         return f"cannot be the name of a model on the Hugging Face hub; {NAME_ANOTHER}"
     if isinstance(error, RevisionNotFoundError):
@@ -44,7 +48,10 @@ def explain_hub_error(error: OSError | ValueError) -> str:
 
 
 def explain_incomplete() -> str:
-    """Return a phrase on files that may be missing in the hub's local cache only."""
+    """Return a phrase on files that may be missing in the hub's local cache only.
+
+    It says to run again where the hub can be reached, with the variable of offline mode unset.
+    """
     unset = f", with {offline_variable()} unset" if is_offline_mode() else ""
     return (
         "if the hub has more files of the model, the copy in its local cache is incomplete: run "
@@ -53,6 +60,10 @@ def explain_incomplete() -> str:
 
 
 def offline_variable() -> str:
-    """Return the name of the variable that keeps the hub from being contacted."""
+    """Return the name of the environment variable that keeps the hub from being contacted.
+
+    It is the first that is set of HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE; HF_HUB_OFFLINE if none
+    is.
+    """
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     return next((name for name in names if os.environ.get(name)), names[0])

@@ -20,6 +20,8 @@ class ImageTower:
 
     Attributes:
         network: maps float32 images (batch, 3, side, side) to features (batch, dim).
+        preprocessing: how an image becomes pixels; its mean and std are applied here.
+        settings: device, compute type and memory layout.
     """
 
     network: Callable[[torch.Tensor], torch.Tensor]
@@ -30,7 +32,11 @@ class ImageTower:
     def from_network(
         cls, network: torch.nn.Module, preprocessing: Preprocessing, settings: ComputeSettings
     ) -> "ImageTower":
-        """Move a network in evaluation mode to its device and layout, and compile it if asked."""
+        """Return the tower of a network in evaluation mode.
+
+        The network is moved to the device and memory layout of the settings, in place, and compiled
+        by its first call if the settings say so.
+        """
         network = network.to(settings.device)
         if settings.channels_last:
             network = network.to(memory_format=torch.channels_last)
@@ -38,12 +44,16 @@ class ImageTower:
         return cls(callable_network, preprocessing, settings)
 
     def encode(self, pixels: Pixels) -> Features:
-        """Return the features of a batch."""
+        """Return the features of a batch: pooled, before the head and not normalized."""
         return self.launch(pixels)()
 
     @torch.inference_mode()
     def launch(self, pixels: Pixels) -> Callable[[], Features]:
-        """Start encoding a batch and return a function that waits for its features."""
+        """Start encoding a batch and return a function that waits for its features.
+
+        On a CPU the features are complete when this returns. The network runs under autocast in the
+        settings' compute type; the features are float32.
+        """
         device, name = self.settings.device, self.settings.dtype
         images = self.normalize(torch.as_tensor(pixels).to(device, non_blocking=True))
         # Autocast to float32 does not exist: leave autocast off.
@@ -52,7 +62,10 @@ class ImageTower:
             return start_copy_to_host(self.network(images).float())
 
     def normalize(self, pixels: torch.Tensor) -> Float32[torch.Tensor, "batch 3 side side"]:
-        """Return (pixels / 255 - mean) / std, in the order of operations of transformers."""
+        """Return (pixels / 255 - mean) / std of pixels (batch, side, side, 3), channels first.
+
+        The order of operations is that of transformers, which decides the last bits.
+        """
         mean, std = (
             torch.tensor(values, device=self.settings.device)[:, None, None]
             for values in (self.preprocessing.mean, self.preprocessing.std)
@@ -63,7 +76,11 @@ class ImageTower:
 
 
 class ImageTowerMixin:
-    """The methods of `Encoder` that an image tower implements."""
+    """The methods of `Encoder` that an image tower implements.
+
+    Attributes:
+        tower: the image tower that they call.
+    """
 
     tower: ImageTower
 
@@ -93,10 +110,11 @@ def find_bad_weight(network: torch.nn.Module) -> str | None:
 
 
 def cast_weights(network: torch.nn.Module, dtype: str) -> torch.nn.Module:
-    """Cast the weights of linear and convolution layers to `dtype`, in place.
+    """Cast linear and convolution layers to `dtype` in place and return the network.
 
-    Autocast gives the same bits, but casts the weights again for every batch: 0.2 s for the 85
-    million of ViT-B/32 on two busy cores, where AMX encodes 32 images in 0.65 s.
+    `float32` changes nothing. Autocast gives the same bits, but casts the weights again for every
+    batch: 0.2 s for the 85 million of ViT-B/32 on two busy cores, where AMX encodes 32 images in
+    0.65 s.
     """
     if dtype != "float32":
         for module in network.modules():
@@ -106,7 +124,10 @@ def cast_weights(network: torch.nn.Module, dtype: str) -> torch.nn.Module:
 
 
 def start_copy_to_host(features: torch.Tensor) -> Callable[[], Features]:
-    """Start copying features to the CPU and return a function that waits for the copy."""
+    """Start copying features to the CPU and return a function that waits for the copy.
+
+    Features on the CPU are not copied: the function returns an array that shares their memory.
+    """
     if features.device.type != "cuda":
         return features.numpy
     return HostCopy(features)

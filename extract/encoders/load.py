@@ -15,9 +15,13 @@ PREFIX = "open-clip:"
 def load_encoder(spec: EncoderSpec) -> Encoder:
     """Load the encoder of a model with the library that the model's name or folder selects.
 
+    That is open_clip for a name that begins with `open-clip:` and for a folder of open_clip alone,
+    otherwise transformers.
+
     Raises:
-        ExtractError: the model, device or compute type does not exist, the weights are damaged,
-            or the image head is not linear.
+        ExtractError: the model, device or compute type does not exist, the weights are damaged, the
+            image head is not linear, or the preprocessing is not supported.
+        ModuleNotFoundError: open_clip is needed and not installed.
     """
     check_name(spec.model)
     named = spec.model.startswith(PREFIX)
@@ -50,7 +54,8 @@ def check_name(model: str) -> None:
 def is_open_clip_folder(model: str) -> bool:
     """Return whether a local folder, or the folder of a file, holds a model of open_clip alone.
 
-    Repositories with the files of both libraries are read with transformers.
+    A folder that has a CLIP of transformers with its weights too gives False. So does a name that
+    is not a local path.
     """
     path = Path(model).expanduser()
     folder = path.parent if path.is_file() else path

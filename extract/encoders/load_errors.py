@@ -14,7 +14,8 @@ MAX_LENGTH = 200
 def convert_load_errors(model: str, part: str, folder: Path, remedy: str) -> Iterator[None]:
     """Convert each Exception in the block to an ExtractError about a part of a model.
 
-    An ExtractError passes unchanged.
+    An ExtractError passes unchanged. The message is one line: `model M: the weights in FOLDER
+    cannot be loaded (KeyError: ...); REMEDY`. Under `python -OO` the remedy is to run without it.
 
     Args:
         model: the model's name.
@@ -41,6 +42,6 @@ def convert_load_errors(model: str, part: str, folder: Path, remedy: str) -> Ite
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error, shortened: some list everything that is known."""
+    """Return the first line of an error's text; longer than 200 characters, it is cut with ` ...`."""
     line = (str(error).splitlines() or [""])[0]
     return line if len(line) <= MAX_LENGTH else f"{line[:MAX_LENGTH]} ..."

@@ -15,9 +15,9 @@ ARCHITECTURE = re.compile(
 
 
 def explain_name(name: str) -> str | None:
-    """Return a sentence on a name in another library's spelling, with the name to use here.
+    """Return a clause on a name in another library's spelling, with the name to use here.
 
-    None for a name that is none of those.
+    It continues `model M: `. None stands for a name that is none of those, or is right as it is.
     """
     if name.startswith("hf-hub:"):
         repository = name.removeprefix("hf-hub:")
@@ -38,7 +38,10 @@ def explain_name(name: str) -> str | None:
 
 
 def guess_meaning(name: str) -> str | None:
-    """Return a sentence on a name that no hub has, if it looks like a model of open_clip."""
+    """Return a clause on a name that no hub has, if it begins like an architecture of open_clip.
+
+    Otherwise None.
+    """
     if ARCHITECTURE.match(name):
         form = name if "/" in name else f"{name}/TAG"
         return (
@@ -49,7 +52,10 @@ def guess_meaning(name: str) -> str | None:
 
 
 def describe_spelling(clip: PublishedClip) -> str:
-    """Return a sentence on the spelling of a published CLIP in another library."""
+    """Return a clause that a name is another library's spelling of a published CLIP.
+
+    It lists the names to use here: the hub id, if there is one, and that with open_clip.
+    """
     transformers = f"{clip.hub_id} (transformers) or " if clip.hub_id else ""
     return (
         f"another library's spelling of {clip.architecture}; write "

@@ -33,9 +33,13 @@ class EncoderSpec:
 
 
 def fill_from_job(spec: EncoderSpec, job: dict[str, Any]) -> EncoderSpec:
-    """Take settings left open (`auto` or None) from an unfinished job of the same model.
+    """Return the spec with its open settings (`auto` or None) as in an unfinished job.
+
+    Only a job of the same model counts: otherwise, and without a job, the spec is returned
+    unchanged.
 
     Args:
+        spec: the settings that the user gave.
         job: the job in the journal; empty if there is no unfinished job.
     """
     if job.get("model") != spec.model:

@@ -26,6 +26,8 @@ from clip_cfr.extract.encoders.checkpoints.read import (
 def describe_file(path: Path) -> str:
     """Describe the contents of a weights file, and how to name its model.
 
+    The text continues `model M is a file, `.
+
     Raises:
         ExtractError: the file holds weights that cannot be read.
     """
@@ -38,7 +40,11 @@ def describe_file(path: Path) -> str:
 
 
 def describe_archive(path: Path) -> str:
-    """Describe how to use a TorchScript archive, the form in which OpenAI publishes its models."""
+    """Describe how to use a TorchScript archive, the form in which OpenAI publishes its models.
+
+    The file name tells the published CLIP, and so the hub id and the architecture to name; for any
+    other name, `ARCHITECTURE` stands in.
+    """
     clip = find_published(path.stem)
     architecture = clip.architecture if clip else "ARCHITECTURE"
     plain = path.with_name(f"{path.stem}-weights.pt")
@@ -49,7 +55,10 @@ def describe_archive(path: Path) -> str:
 
 
 def describe_tensors(path: Path, tensors: Tensors) -> str:
-    """Describe the library that the weights belong to, and how to name their model."""
+    """Describe the library that the weights belong to, and how to name their model.
+
+    The library is told by the names of the weights, the published CLIP by their shapes.
+    """
     clip = find_by_weights(tensors)
     if has_lora(tensors):
         return "with LoRA updates alone or beside the weights: merge them and save the whole model"

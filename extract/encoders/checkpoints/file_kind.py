@@ -22,7 +22,11 @@ OTHERS = (
 
 
 def file_kind(path: Path) -> str:
-    """Return SAFETENSORS, TORCH or TORCHSCRIPT, or a description of another file with a remedy."""
+    """Return SAFETENSORS, TORCH or TORCHSCRIPT, or the description of any other file.
+
+    A description includes the remedy and continues a sentence that ends in "is": `empty, so its
+    download was interrupted: download it again`.
+    """
     with path.open("rb") as file:
         start = file.read(NUM_BYTES)
     if not start:
@@ -43,12 +47,12 @@ def file_kind(path: Path) -> str:
 
 
 def is_safetensors(start: bytes) -> bool:
-    """Return whether a file starts with the length of a JSON header, and the header."""
+    """Return whether the first bytes of a file are the length of a JSON header, and its brace."""
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= MAX_HEADER
 
 
 def archive_kind(path: Path) -> str:
-    """Return the kind of a zip archive, by the names of its entries."""
+    """Return the kind of a zip archive, by the names of its entries, as `file_kind` does."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     if any(name.endswith("/constants.pkl") for name in names):

@@ -23,7 +23,9 @@ LORA_MARKS = (".lora_A.", ".lora_B.", ".lora_magnitude_vector")
 def strip_prefix(model: str, tensors: Tensors, anchors: Collection[str]) -> Tensors:
     """Return tensors without the prefix that DDP (`module.`), torch.compile or a wrapper adds.
 
-    Tensors outside the prefix are parts of something else, such as a classifier, and left out.
+    The first anchor that occurs tells the prefix. Tensors outside the prefix are parts of something
+    else, such as a classifier, and left out. Without a prefix, or without any anchor, the tensors
+    are returned unchanged.
 
     Args:
         model: the model's name, for messages.
@@ -31,7 +33,7 @@ def strip_prefix(model: str, tensors: Tensors, anchors: Collection[str]) -> Tens
         anchors: names without prefix, one of which the model has.
 
     Raises:
-        ExtractError: several models are in the file.
+        ExtractError: the anchor occurs with several prefixes: there are several models in the file.
     """
     prefixes = next((found for a in anchors if (found := find_prefixes(tensors, a))), [""])
     if "" in prefixes:
@@ -47,7 +49,7 @@ def strip_prefix(model: str, tensors: Tensors, anchors: Collection[str]) -> Tens
 
 
 def find_prefixes(names: Collection[str], anchor: str) -> list[str]:
-    """Return the prefixes of all names that end in an anchor as a whole part."""
+    """Return the prefixes of an anchor among names, sorted: `""`, or text that ends in a dot."""
     found = {name.removesuffix(anchor) for name in names if name.endswith(anchor)}
     return sorted(prefix for prefix in found if not prefix or prefix.endswith("."))
 

@@ -13,9 +13,10 @@ class PublishedClip:
     """A published CLIP.
 
     Attributes:
-        architecture: the name of its architecture in open_clip.
+        architecture: the name of its architecture in open_clip, such as `ViT-B-32`.
         hub_id: the hub id of its transformers form; None if there is none.
-        sizes: width of the image tower, patch size and image size; None for a ResNet.
+        sizes: width of the image tower, patch size and image size, the last two in pixels; None for
+            a ResNet.
         tag: the tag of its weights in open_clip.
     """
 
@@ -26,7 +27,7 @@ class PublishedClip:
 
     @property
     def open_clip_name(self) -> str:
-        """The name that selects it here, with open_clip."""
+        """The name that selects it here, with open_clip, such as `open-clip:RN50/openai`."""
         return f"open-clip:{self.architecture}/{self.tag}"
 
 
@@ -56,19 +57,23 @@ PUBLISHED = (
 
 
 def find_published(name: str) -> PublishedClip | None:
-    """Return the CLIP of a name in any library's spelling, such as `ViT-L/14@336px`."""
+    """Return the CLIP of a name in any library's spelling, such as `ViT-L/14@336px`, or None."""
     plain = normalize_name(name)
     return next((clip for clip in PUBLISHED if plain in spellings(clip)), None)
 
 
 def spellings(clip: PublishedClip) -> set[str]:
-    """Return the normalized names of a CLIP."""
+    """Return the architecture and the hub id of a CLIP as `normalize_name` writes them."""
     hub_name = (clip.hub_id or clip.architecture).rpartition("/")[2]
     return {normalize_name(clip.architecture), normalize_name(hub_name)}
 
 
 def normalize_name(name: str) -> str:
-    """Return a name in lower case, without punctuation and what libraries add around it."""
+    """Return a name in lower case with letters and digits only, such as `vitl14336`.
+
+    A leading `openai`, `huggingface` and `clip`, and trailing `px`, `quickgelu`, `openai` and `pt`
+    are removed.
+    """
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     plain = re.sub(r"^(openai|huggingface)?(clip)?", "", plain)
     return re.sub(r"(px|quickgelu|openai|pt)+$", "", plain)
@@ -80,7 +85,11 @@ def find_by_sizes(width: int, patch: int, side: int) -> PublishedClip | None:
 
 
 def find_by_weights(tensors: Tensors) -> PublishedClip | None:
-    """Return the CLIP that the shapes of weights fit, in the names of open_clip or transformers."""
+    """Return the published CLIP with the sizes of some weights, or None.
+
+    The sizes are the shapes of the patch and position embeddings, under their names in open_clip or
+    transformers.
+    """
     conv = shape_of(tensors, "visual.conv1.weight", "embeddings.patch_embedding.weight")
     positions = shape_of(
         tensors, "visual.positional_embedding", "embeddings.position_embedding.weight"
@@ -92,6 +101,9 @@ def find_by_weights(tensors: Tensors) -> PublishedClip | None:
 
 
 def shape_of(tensors: Tensors, *endings: str) -> torch.Size:
-    """Return the shape of the first tensor whose name has one of the endings; empty if none."""
+    """Return the shape of the first tensor whose name has one of the endings; empty if none has.
+
+    Names with `text` are skipped, because the endings are those of an image tower.
+    """
     vision = (t for name, t in tensors.items() if name.endswith(endings) and "text" not in name)
     return next((tensor.shape for tensor in vision), torch.Size())

@@ -37,7 +37,7 @@ def read_tensors(model: str, path: Path) -> Tensors:
 
 
 def read_content(model: str, path: Path) -> Any:
-    """Return what a weights file holds: tensors by name, or those within a training checkpoint.
+    """Return the whole content of a weights file: tensors by name, or a training checkpoint.
 
     Raises:
         ExtractError: the file is something else, damaged, or holds objects that need code.
@@ -59,16 +59,26 @@ def read_content(model: str, path: Path) -> Any:
 
 
 def load_torch(path: Path) -> Any:
-    """Load a file of torch.save on the CPU; only tensors and plain containers are allowed."""
+    """Load a file of torch.save on the CPU; only tensors and plain containers are allowed.
+
+    The tensors of a file in the format of torch 1.6 or newer are mapped into memory.
+    """
     # Only archives can be mapped into memory, not the format of torch before 1.6.
     return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def find_state(model: str, path: Path, content: Any) -> Tensors:
-    """Return the tensors by name in what a weights file holds, at most two levels down.
+    """Return the tensors by name in the content of a weights file, at most two levels down.
+
+    The content itself comes first, then its entries in `STATE_NAMES`, in this order.
+
+    Args:
+        model: the model's name, for messages.
+        path: the file, for messages.
+        content: the content, as `read_content` returns it.
 
     Raises:
-        ExtractError: there are none.
+        ExtractError: no level is a dict of which most values are tensors.
     """
     for candidate in (content, *find_states(content)):
         for state in (candidate, *find_states(candidate)):
@@ -81,12 +91,15 @@ def find_state(model: str, path: Path, content: Any) -> Tensors:
 
 
 def find_states(content: Any) -> list[Any]:
-    """Return the entries of a checkpoint that hold a model, by their usual names."""
+    """Return the entries of a checkpoint under the names in `STATE_NAMES`, in this order.
+
+    The list is empty for anything but a dict with names as keys.
+    """
     return [content[name] for name in STATE_NAMES if name in content] if is_dict(content) else []
 
 
 def only_tensors(state: Any) -> Tensors:
-    """Return the tensors among the values of a dict; empty if most values are something else."""
+    """Return the tensors among the values of a dict; empty unless more than half are tensors."""
     if not is_dict(state):
         return {}
     found = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
@@ -108,7 +121,10 @@ def describe_damage(model: str, path: Path, error: Exception) -> str:
 
 
 def describe_pickled_code(model: str, path: Path, error: Exception) -> str:
-    """Return the message about a file with pickled objects, and a command that extracts weights."""
+    """Return the message about a file with pickled objects, and a command that extracts weights.
+
+    The command writes `NAME-weights.pt` beside the file `NAME.pt`.
+    """
     plain = path.with_name(f"{path.stem}-weights.pt")
     program = (
         f"import torch; c = torch.load({str(path)!r}, map_location='cpu', weights_only=False); "
@@ -126,7 +142,10 @@ def describe_pickled_code(model: str, path: Path, error: Exception) -> str:
 
 
 def describe_torchscript(path: Path) -> str:
-    """Return the message about a TorchScript archive, and a command that extracts its weights."""
+    """Return the message about a TorchScript archive, and a command that extracts its weights.
+
+    The command writes `NAME-weights.pt` beside the archive `NAME.pt`.
+    """
     plain = path.with_name(f"{path.stem}-weights.pt")
     program = (
         f"import torch; w = torch.jit.load({str(path)!r}, map_location='cpu').state_dict(); "
@@ -139,7 +158,10 @@ def describe_torchscript(path: Path) -> str:
 
 
 def python_command(program: str) -> str:
-    """Return a shell command that runs a Python program."""
+    """Return a shell command that runs a Python program, such as `python -c "import torch"`.
+
+    The program is quoted for a POSIX shell if it has characters that double quotes do not protect.
+    """
     if any(character in program for character in '"$`\\!'):
         return f"python -c {shlex.quote(program)}"
     return f'python -c "{program}"'

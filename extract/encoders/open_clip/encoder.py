@@ -44,6 +44,13 @@ class OpenClipEncoder(ImageTowerMixin):
     """An `Encoder` of a model whose image tower ends in a linear map; create it with `load`.
 
     The text tower computes in float32, whatever the image tower computes in.
+
+    Attributes:
+        files: the model on disk.
+        model: the whole model of open_clip; its image tower returns features.
+        projection: the linear map detached from the end of the image tower.
+        tower: the image tower with its preprocessing and compute settings.
+        tokenizer: converts sentences to token ids (n, context length).
     """
 
     files: OpenClipFiles
@@ -54,12 +61,15 @@ class OpenClipEncoder(ImageTowerMixin):
 
     @classmethod
     def load(cls, spec: EncoderSpec) -> "OpenClipEncoder":
-        """Load the encoder of a model whose name begins with `open-clip:`.
+        """Load the encoder of a model named `open-clip:...`, or of a folder of open_clip.
+
+        The model is moved to its device. This sets TF32 and the number of threads of the process
+        (see `disable_tf32` and `limit_threads`).
 
         Raises:
-            ExtractError: the model, device or compute type does not exist, the weights are
-                damaged, the image tower does not end in a linear map, or its preprocessing is not
-                supported.
+            ExtractError: the model, device or compute type does not exist, the weights are damaged,
+                the image tower does not end in a linear map, or its preprocessing is not supported.
+            ModuleNotFoundError: open_clip is not installed.
         """
         device = choose_device(spec.device, spec.dtype)
         disable_tf32()
@@ -100,7 +110,7 @@ class OpenClipEncoder(ImageTowerMixin):
         return torch.cat(embeddings).float().cpu().numpy()
 
     def head(self) -> Head:
-        """Return the last linear map of the image tower, and the logit scale.
+        """Return the last linear map of the image tower, and the logit scale as a factor.
 
         A bias of the logits, as in models trained with SigLIP's loss, is left out: it is equal for
         all classes and changes neither their order nor their softmax.
@@ -113,13 +123,20 @@ class OpenClipEncoder(ImageTowerMixin):
         )
 
     def find_bad_weight(self) -> str | None:
-        """Return the name of a weight that holds NaN or infinity; None if there is none."""
+        """Return the name of a weight that holds NaN or infinity; None if there is none.
+
+        The detached projection is checked first; its bias is not checked.
+        """
         if not self.projection.weight.isfinite().all():
             return "the projection of the image tower"
         return find_bad_weight(self.model)
 
     def provenance(self) -> dict[str, Any]:
-        """Return, in JSON types, all settings that determine the bits of the features."""
+        """Return, in JSON types, all settings that determine the bits of the features.
+
+        They are model, hub commit, digest of the weights (a second per gigabyte), architecture,
+        image transform, compute settings, and versions of the libraries.
+        """
         return {
             "model": self.files.model,
             "revision": self.files.commit,
@@ -138,7 +155,7 @@ class OpenClipEncoder(ImageTowerMixin):
 
 
 def describe_classes(model: torch.nn.Module) -> str:
-    """Return the class names of a model and of its image tower."""
+    """Return the class names of a model and its image tower, as `CLIP with VisionTransformer`."""
     return f"{type(model).__name__} with {type(model.visual).__name__}"
 
 
@@ -148,7 +165,15 @@ def transform_configuration(model: torch.nn.Module) -> dict[str, Any]:
 
 
 def make_preprocessing(files: OpenClipFiles, configuration: dict[str, Any]) -> Preprocessing:
-    """Return the preprocessing of a transform; an ExtractError names the model."""
+    """Return the preprocessing of an image transform.
+
+    Args:
+        files: the model, for messages.
+        configuration: configuration of its transform, as `transform_configuration` returns it.
+
+    Raises:
+        ExtractError: the transform has an unsupported step; the message names the model.
+    """
     try:
         return parse_transform(configuration)
     except ExtractError as error:

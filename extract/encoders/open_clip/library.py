@@ -15,7 +15,7 @@ from clip_cfr.extract.errors import ExtractError
 
 
 def import_open_clip() -> ModuleType:
-    """Import the library.
+    """Import open_clip and return the module.
 
     Raises:
         ModuleNotFoundError: open_clip or torchvision is not installed.
@@ -42,13 +42,16 @@ def describe_mismatch(error: Exception) -> str:
 
 
 def open_clip_versions() -> dict[str, str]:
-    """Return the versions of the libraries that only models of open_clip use."""
+    """Return the versions of open_clip_torch, torchvision and timm by their names."""
     return library_versions("open_clip_torch", "torchvision", "timm")
 
 
 @contextlib.contextmanager
 def silence_open_clip() -> Iterator[None]:
-    """Suppress the warnings and log messages of open_clip, which logs to the root logger."""
+    """Suppress Python warnings, and log messages up to warnings, of all loggers in the block.
+
+    open_clip logs to the root logger.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

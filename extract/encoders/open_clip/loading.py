@@ -16,7 +16,7 @@ from clip_cfr.extract.errors import ExtractError
 
 
 def load_model(files: OpenClipFiles) -> torch.nn.Module:
-    """Load the model in float32, in evaluation mode and without gradients.
+    """Load the model in float32, in evaluation mode and without gradients, on the CPU.
 
     Raises:
         ExtractError: the configuration or the weights are damaged or do not match.
@@ -37,7 +37,7 @@ def load_model(files: OpenClipFiles) -> torch.nn.Module:
 
 
 def load_weights(files: OpenClipFiles, model: torch.nn.Module) -> None:
-    """Load the weights into the model; ignore further ones, such as a classifier's.
+    """Load the weights into the model in place; ignore further ones, such as a classifier's.
 
     Raises:
         ExtractError: they are damaged, incomplete or of another architecture.
@@ -65,7 +65,10 @@ def load_weights(files: OpenClipFiles, model: torch.nn.Module) -> None:
 
 
 def names_in_open_clip(content: dict[str, Any]) -> set[str]:
-    """Return the names under which open_clip itself finds the weights of a file."""
+    """Return the names under which open_clip's own loader would find the weights of a file.
+
+    It looks in `state_dict` or at the top, and removes `module.` if the first name has it.
+    """
     state = content.get("state_dict", content)
     prefix = "module." if next(iter(state), "").startswith("module.") else ""
     return {name.removeprefix(prefix) for name in state}

@@ -61,22 +61,27 @@ class OpenClipFiles:
     preprocessing: dict[str, Any] = field(default_factory=dict)
 
     def configuration(self) -> dict[str, Any]:
-        """Return open_clip's configuration of the two towers."""
+        """Return open_clip's configuration of both towers; `quick_gelu` is that of the weights."""
         found = import_open_clip().get_model_config(self.name)
         return found | {"quick_gelu": self.quick_gelu or found.get("quick_gelu", False)}
 
     def weights_sha256(self) -> str:
-        """Return the hex digest of the weights file."""
+        """Return the hex SHA-256 of the weights file."""
         with self.weights.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def locate_model(model: str, revision: str | None) -> OpenClipFiles:
-    """Locate the files of a model; download the weights of a pretrained tag.
+    """Locate the files of a model; download those of a repository or a pretrained tag.
+
+    Args:
+        model: name of one of the forms in `EXPECTED`; the prefix `open-clip:` may be missing. A
+            weights file with open_clip_config.json beside it is a model too.
+        revision: must be None or empty: these models have no revision.
 
     Raises:
-        ExtractError: the model does not exist, has no weights, or has weights that cannot be
-            loaded without executing code.
+        ExtractError: the model does not exist, has no weights, cannot be downloaded, or has weights
+            that cannot be loaded without executing code; or a revision is given.
     """
     if revision:
         raise ExtractError(f"model {model}: models of open_clip have no --revision; leave it out")
@@ -101,7 +106,13 @@ def locate_model(model: str, revision: str | None) -> OpenClipFiles:
 
 
 def explain_unknown(model: str, rest: str, architecture: str) -> str:
-    """Return the message about a name that is not a model, with the likely one."""
+    """Return the message about a name that is not a model, with the likely one.
+
+    Args:
+        model: the name given by the user.
+        rest: the name without prefix.
+        architecture: the part of `rest` before the first slash.
+    """
     tags = import_open_clip().list_pretrained_tags_by_model(rest)
     if tags:
         return (
@@ -116,10 +127,10 @@ def explain_unknown(model: str, rest: str, architecture: str) -> str:
 
 
 def download_repository(model: str, repository: str) -> OpenClipFiles:
-    """Download a repository of the hub that holds a model of open_clip.
+    """Download a hub repository of an open_clip model, with one weights file, and locate it.
 
     Raises:
-        ExtractError: there is none, or the hub cannot be reached.
+        ExtractError: there is none, it has no weights, or the hub cannot be reached.
     """
     disable_progress_bars()
     try:
@@ -134,7 +145,13 @@ def download_repository(model: str, repository: str) -> OpenClipFiles:
 
 
 def locate_in_folder(model: str, folder: Path) -> OpenClipFiles:
-    """Locate the files of a model folder with a configuration of its own."""
+    """Locate the files of a folder with open_clip_config.json and weights.
+
+    The weights are the first file of `FOLDER_WEIGHTS` that exists.
+
+    Raises:
+        ExtractError: one of the two is missing, or the weights cannot be loaded without their code.
+    """
     if not (folder / CONFIGURATION_FILE).is_file():
         raise ExtractError(f"model {model}: {folder} has no {CONFIGURATION_FILE}; {EXPECTED}")
     weights = next((path for name in FOLDER_WEIGHTS if (path := folder / name).is_file()), None)
@@ -147,7 +164,16 @@ def locate_in_folder(model: str, folder: Path) -> OpenClipFiles:
 
 
 def download_tag(model: str, architecture: str, tag: str) -> OpenClipFiles:
-    """Download the published weights of an architecture."""
+    """Download the published weights of an architecture, unless the local cache has them.
+
+    Args:
+        model: the name given by the user.
+        architecture: name of the architecture in open_clip.
+        tag: one of its pretrained tags.
+
+    Raises:
+        ExtractError: they cannot be downloaded, or cannot be loaded without executing code.
+    """
     library = import_open_clip()
     published = library.get_pretrained_cfg(architecture, tag)
     disable_progress_bars()
@@ -178,6 +204,14 @@ def locate_weights_file(model: str, architecture: str, weights: Path) -> OpenCli
     A weights file does not record the activation that it was trained with. The architecture
     specifies GELU or QuickGELU. If it specifies GELU, but all its published weights were trained
     with QuickGELU (as those of RN50), the file is taken to be trained with QuickGELU.
+
+    Args:
+        model: the name given by the user.
+        architecture: name of the architecture in open_clip.
+        weights: the file.
+
+    Raises:
+        ExtractError: there is no such file, or it cannot be loaded without executing code.
     """
     library = import_open_clip()
     tags = library.list_pretrained_tags_by_model(architecture)
@@ -193,7 +227,7 @@ def locate_weights_file(model: str, architecture: str, weights: Path) -> OpenCli
 
 
 def check_weights_file(model: str, weights: Path) -> None:
-    """Raise ExtractError if a weights file cannot be loaded without executing its code."""
+    """Raise ExtractError if a file is neither safetensors nor of torch.save, or is TorchScript."""
     kind = file_kind(weights)
     if kind == TORCHSCRIPT:
         raise ExtractError(describe_torchscript(weights))

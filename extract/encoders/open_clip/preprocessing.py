@@ -44,13 +44,13 @@ def parse_transform(configuration: dict[str, Any]) -> Preprocessing:
 
 
 def parse_colours(values: float | list[float]) -> tuple[float, float, float]:
-    """Return a number per colour channel; a single number applies to all three."""
+    """Return three numbers, for red, green and blue; a single number applies to all three."""
     red, green, blue = [values] * 3 if isinstance(values, int | float) else values
     return float(red), float(green), float(blue)
 
 
 def unsupported_error(name: str, value: Any) -> ExtractError:
-    """Return the error about an unsupported setting of the transform."""
+    """Return the error about an unsupported setting `name` of the transform, to be raised."""
     return ExtractError(
         f"its preprocessing has {name} {json.dumps(value)}, which is not supported; expected a "
         "square size, resize_mode shortest or squash, and bicubic or bilinear interpolation"

@@ -12,7 +12,12 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Projection:
-    """A linear map: embeddings = features @ weight + bias."""
+    """A linear map: embeddings = features @ weight + bias.
+
+    Attributes:
+        weight: (dim, embedding).
+        bias: (embedding,), or None.
+    """
 
     weight: Float32[torch.Tensor, "dim embedding"]
     bias: Float32[torch.Tensor, " embedding"] | None
@@ -65,7 +70,11 @@ def detach_projection(model: nn.Module, side: int) -> Projection | None:
 
 
 def replace_last_linear(visual: nn.Module) -> Projection | None:
-    """Replace the last linear map by the identity and return it; None if there is none."""
+    """Replace the last linear map of an image tower by the identity, in place, and return the map.
+
+    It is the parameter `proj` if there is one, otherwise the last linear layer. The tower need not
+    end in this layer: `detach_projection` verifies that. None if the tower has neither.
+    """
     if isinstance(getattr(visual, "proj", None), nn.Parameter):
         weight, visual.proj = visual.proj.detach(), None
         return Projection(weight, None)

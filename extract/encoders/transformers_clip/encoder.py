@@ -47,8 +47,12 @@ class ClipEncoder(ImageTowerMixin):
     The text tower computes in float32, whatever the image tower computes in.
 
     Attributes:
+        files: the model on disk.
+        network: the whole model in float32; its image tower has the compute type.
+        tower: the image tower, which returns the pooled output before the projection.
         image_processor: class and configuration of the image processor that the preprocessing
             reproduces.
+        tokenizer: the tokenizer of transformers.
     """
 
     files: ModelFiles
@@ -59,11 +63,14 @@ class ClipEncoder(ImageTowerMixin):
 
     @classmethod
     def load(cls, spec: EncoderSpec) -> "ClipEncoder":
-        """Load an encoder from a hub id or a local folder.
+        """Load an encoder from a hub id, a local folder or a weights file.
+
+        The model is moved to its device. This sets TF32 and the number of threads of the process
+        (see `disable_tf32` and `limit_threads`).
 
         Raises:
-            ExtractError: the model, device or compute type does not exist, the weights are
-                damaged, the model is not a CLIP, or its preprocessing is not supported.
+            ExtractError: the model, device or compute type does not exist, the weights are damaged,
+                the model is not a CLIP, or its preprocessing is not supported.
         """
         device = choose_device(spec.device, spec.dtype)
         disable_tf32()
@@ -95,7 +102,11 @@ class ClipEncoder(ImageTowerMixin):
         return np.concatenate([self.embed_text_batch(batch) for batch in batches])
 
     def embed_text_batch(self, sentences: list[str]) -> Float32[np.ndarray, "n embedding"]:
-        """Return the unit-length embeddings of one batch of the text tower."""
+        """Return the unit-length embeddings of sentences, computed as one batch of the text tower.
+
+        Raises:
+            ExtractError: a sentence has more tokens than the text tower takes.
+        """
         self.check_lengths(sentences)
         tokens = self.tokenizer(sentences, padding=True, return_tensors="pt").to(self.device)
         embeddings = self.network.get_text_features(
@@ -114,17 +125,21 @@ class ClipEncoder(ImageTowerMixin):
                 )
 
     def head(self) -> Head:
-        """Return the linear map from features to embeddings, and the logit scale."""
+        """Return the projection (dim, embedding) without bias, and the logit scale as a factor."""
         weight = self.network.visual_projection.weight.cpu().numpy()
         scale = self.network.logit_scale.exp().item()
         return Head(projection=np.ascontiguousarray(weight.T), bias=None, logit_scale=scale)
 
     def find_bad_weight(self) -> str | None:
-        """Return the name of a weight that holds NaN or infinity; None if there is none."""
+        """Return the name of the first weight that holds NaN or infinity; None if there is none."""
         return find_bad_weight(self.network)
 
     def provenance(self) -> dict[str, Any]:
-        """Return, in JSON types, all settings that determine the bits of the features."""
+        """Return, in JSON types, all settings that determine the bits of the features.
+
+        They are model, hub commit, digest of the weights (a second per gigabyte), architecture,
+        image processor, compute settings, and versions of the libraries.
+        """
         return {
             "model": self.files.model,
             "revision": self.files.commit,
@@ -137,14 +152,14 @@ class ClipEncoder(ImageTowerMixin):
 
 
 def max_text_tokens(config: transformers.PreTrainedConfig) -> int:
-    """Return the largest number of tokens that a text tower takes."""
+    """Return the largest number of tokens of a sentence, with start and end, in a text tower."""
     # RoBERTa, AltCLIP's text tower, starts counting positions after the index of the padding token.
     unused = config.pad_token_id + 1 if config.model_type == "altclip_text_model" else 0
     return config.max_position_embeddings - unused
 
 
 class PooledImageTower(torch.nn.Module):
-    """An image tower that returns its pooled output, as one module for torch.compile."""
+    """An image tower that returns its pooled output (batch, dim), one module for torch.compile."""
 
     def __init__(self, tower: torch.nn.Module):
         super().__init__()
@@ -155,7 +170,11 @@ class PooledImageTower(torch.nn.Module):
 
 
 def describe_architecture(network: transformers.PreTrainedModel) -> dict[str, Any]:
-    """Return the model class, the attention implementation and the shape of the image tower."""
+    """Return the class of the model, its attention implementation, and settings of the image tower.
+
+    The settings are sizes, numbers of layers and heads, activation and epsilon, by their names in
+    the configuration.
+    """
     config = network.config.vision_config
     names = (
         "image_size",

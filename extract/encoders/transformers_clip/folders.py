@@ -30,10 +30,12 @@ PROCESSOR_FOLDERS = ("processor", "image_processor", "feature_extractor", "token
 def find_model_folder(model: str, folder: Path) -> Path:
     """Return the folder with the configuration of a CLIP: this one, or the only one inside it.
 
-    sentence-transformers keeps its CLIP in `0_CLIPModel`, the hub's cache in `snapshots/COMMIT`.
+    sentence-transformers keeps its CLIP in `0_CLIPModel`, the hub's cache in `snapshots/COMMIT`. A
+    folder inside is logged as a warning.
 
     Raises:
-        ExtractError: there is none; the message says what the folder holds instead.
+        ExtractError: there is none, and the message says what the folder holds instead; there are
+            several; or the configuration is that of another model.
     """
     if (folder / "adapter_config.json").is_file():
         raise ExtractError(f"model {model} {explain_folder(folder)}")
@@ -53,14 +55,17 @@ def find_model_folder(model: str, folder: Path) -> Path:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, and the models in the cache of the hub."""
+    """Return the folders in a folder, and those in its `snapshots` (the hub's cache), sorted."""
     return sorted(
         path for path in (*folder.iterdir(), *folder.glob("snapshots/*")) if path.is_dir()
     )
 
 
 def is_clip(folder: Path) -> bool:
-    """Return whether a folder holds the configuration of a supported model."""
+    """Return whether config.json of a folder names a supported model type.
+
+    False if it is damaged or missing.
+    """
     try:
         return read_configuration(folder).get("model_type") in LINEAR_HEADS
     except (OSError, ExtractError):
@@ -68,7 +73,7 @@ def is_clip(folder: Path) -> bool:
 
 
 def check_model_type(model: str, folder: Path) -> None:
-    """Raise ExtractError if the configuration is not that of a model with a linear image head."""
+    """Raise ExtractError if a folder's model has no linear image head, or quantized weights."""
     configuration = read_configuration(folder)
     if configuration.get("model_type") not in LINEAR_HEADS:
         raise ExtractError(
@@ -86,6 +91,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
 
     Raises:
         ExtractError: it is not a JSON object.
+        OSError: it cannot be read.
     """
     path = folder / CONFIGURATION
     try:

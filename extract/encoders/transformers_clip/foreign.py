@@ -29,7 +29,11 @@ IMPORT = "embeddings computed elsewhere can be imported"
 
 
 def explain_folder(folder: Path) -> str:
-    """Describe a folder without a configuration, with the remedy; begins with a verb."""
+    """Describe a folder without a configuration, with the remedy; begins with a verb.
+
+    It names PEFT adapters, the files in `MARKS`, models of open_clip, empty folders, and weights
+    without config.json, in this order.
+    """
     if (folder / "adapter_config.json").is_file():
         return explain_adapter(folder)
     for pattern, description in MARKS:
@@ -49,13 +53,20 @@ def explain_folder(folder: Path) -> str:
 
 
 def list_weights(folder: Path) -> list[Path]:
-    """Return the files of a folder whose names end as those of weights."""
+    """Return the files of a folder whose names end as those of weights, also broken links.
+
+    They have the order safetensors, bin, pt, pth, ckpt, each sorted.
+    """
     patterns = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt")
     return [path for pattern in patterns for path in sorted(folder.glob(pattern))]
 
 
 def explain_adapter(folder: Path) -> str:
-    """Describe a folder of PEFT, with the command that merges it into its base model."""
+    """Describe a folder of PEFT, with the command that merges it into its base model.
+
+    The text begins with a verb. `BASE_MODEL` stands for a base model that the adapter does not
+    name.
+    """
     try:
         adapter = load_json((folder / "adapter_config.json").read_text(encoding="utf-8"))
         kind, base = adapter.get("peft_type", "LORA"), adapter.get("base_model_name_or_path")
@@ -83,7 +94,15 @@ def explain_lora(path: Path) -> str:
 
 
 def explain_type(folder: Path, configuration: dict[str, Any], supported: Sequence[str]) -> str:
-    """Explain a configuration of another model type, and what to do."""
+    """Explain that a configuration has an unsupported model type, and what to do.
+
+    The text begins with a verb.
+
+    Args:
+        folder: the folder of the configuration.
+        configuration: the content of config.json.
+        supported: the model types that are supported.
+    """
     found = configuration.get("model_type")
     if found in TOWERS:
         return explain_tower(folder, configuration)
@@ -94,7 +113,14 @@ def explain_type(folder: Path, configuration: dict[str, Any], supported: Sequenc
 
 
 def explain_tower(folder: Path, configuration: dict[str, Any]) -> str:
-    """Describe a folder of a single tower, with the command that adds the other tower."""
+    """Describe a folder of a single tower, with the command that adds the other tower.
+
+    The text begins with a verb.
+
+    Args:
+        folder: the folder of the tower.
+        configuration: its configuration; `model_type` is a key of `TOWERS`.
+    """
     tower, other, name, (body, projection) = TOWERS[configuration["model_type"]]
     with_projection = "WithProjection" in str(configuration.get("architectures"))
     base, joined = base_model(configuration), f"{folder.resolve()}-joined"
@@ -115,7 +141,7 @@ def explain_tower(folder: Path, configuration: dict[str, Any]) -> str:
 
 
 def base_model(configuration: dict[str, Any]) -> str:
-    """Return the published CLIP of the sizes in a configuration, else the word BASE_MODEL."""
+    """Return the hub id of the published CLIP of a configuration's sizes, else `BASE_MODEL`."""
     tower = configuration.get("vision_config") or configuration
     sizes = [tower.get(name) for name in ("hidden_size", "patch_size", "image_size")]
     clip = find_by_sizes(*sizes)
@@ -123,7 +149,12 @@ def base_model(configuration: dict[str, Any]) -> str:
 
 
 def processor_command(folder: Path, configuration: dict[str, Any]) -> str:
-    """Return the command that saves the image processor and tokenizer of the base model."""
+    """Return the command that saves the base model's image processor and tokenizer in a folder.
+
+    Args:
+        folder: the folder.
+        configuration: the model's configuration, whose sizes tell the base model.
+    """
     base = base_model(configuration)
     return python_command(
         f"from transformers import CLIPProcessor; CLIPProcessor.from_pretrained({base!r})"
@@ -132,6 +163,6 @@ def processor_command(folder: Path, configuration: dict[str, Any]) -> str:
 
 
 def format_folders(folders: Sequence[Path]) -> str:
-    """Return the paths of folders for a message, at most five."""
+    """Return up to five paths as text, such as `a, b`, with ` and 2 more` if there are more."""
     names = [str(folder) for folder in folders]
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -27,8 +27,12 @@ def load_processor(files: ModelFiles, config: PreTrainedConfig) -> Any:
     Its backend is requested by name: transformers prefers torchvision if that is installed, which
     resizes differently.
 
+    Args:
+        files: the model; the image processor may lie beside its folder (see `find_folder_of`).
+        config: the model's configuration, which names the class if the processor's does not.
+
     Raises:
-        ExtractError: the image processor is damaged or missing.
+        ExtractError: the image processor is damaged or missing, or of an unknown class.
     """
     folder = find_folder_of(files.folder, PROCESSOR_FILES)
     if folder is None:
@@ -47,7 +51,10 @@ def load_processor(files: ModelFiles, config: PreTrainedConfig) -> Any:
 
 
 def check_processor_name(files: ModelFiles, folder: Path) -> None:
-    """Raise ExtractError if the class of an image processor is unknown, and comes with no code."""
+    """Raise ExtractError if transformers does not know the class that an image processor names.
+
+    No class, or code of its own (`auto_map`), is no error here.
+    """
     settings = read_processor(folder)
     name = settings.get("image_processor_type")
     if name is None or "auto_map" in settings:
@@ -61,7 +68,10 @@ def check_processor_name(files: ModelFiles, folder: Path) -> None:
 
 
 def old_processor_class(folder: Path) -> Any:
-    """Return the current class for an old name, such as CLIPFeatureExtractor; None if new."""
+    """Return the current class for an old name, such as CLIPFeatureExtractor.
+
+    None for a name that is not old, and for an old one that transformers has no such class for.
+    """
     name = read_processor(folder).get("image_processor_type")
     if not isinstance(name, str) or not name.endswith(OLD_ENDING):
         return None
@@ -69,13 +79,19 @@ def old_processor_class(folder: Path) -> Any:
 
 
 def names_class(folder: Path) -> bool:
-    """Return whether the configuration of an image processor names its class, or code."""
+    """Return whether the configuration of an image processor names its class, or own code."""
     keys = ("image_processor_type", "feature_extractor_type", "auto_map")
     return any(key in read_processor(folder) for key in keys)
 
 
 def read_processor(folder: Path) -> dict[str, Any]:
-    """Return the configuration of an image processor, as it lies in its file."""
+    """Return the configuration of the image processor in a folder, as it lies in its file.
+
+    That is preprocessor_config.json, or else the part `image_processor` of processor_config.json.
+
+    Raises:
+        ValueError: it is not a JSON object.
+    """
     path = folder / "preprocessor_config.json"
     if path.is_file():
         settings = json.loads(path.read_text(encoding="utf-8"))

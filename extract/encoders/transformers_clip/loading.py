@@ -55,10 +55,11 @@ OLD_END_TOKEN = 2
 
 
 def load_network(files: ModelFiles) -> PreTrainedModel:
-    """Load the model in float32, in evaluation mode and without gradients.
+    """Load the model in float32, in evaluation mode and without gradients, on the CPU.
 
     Raises:
-        ExtractError: the weights are damaged, incomplete or of another shape.
+        ExtractError: configuration or weights are damaged, or do not have the same layers and
+            shapes.
     """
     silence_transformers()
     remedy = f"correct config.json, or copy {BASE}"
@@ -88,10 +89,10 @@ def load_network(files: ModelFiles) -> PreTrainedModel:
 
 
 def load_tensors(files: ModelFiles) -> Tensors:
-    """Return the weights under the names and in the shapes that transformers expects.
+    """Return the weights of all shards under the names and in the shapes that transformers expects.
 
     Raises:
-        ExtractError: they are damaged, or those of another library.
+        ExtractError: they are damaged, those of another library, or LoRA updates.
     """
     tensors: Tensors = {}
     for path in files.weights:
@@ -144,7 +145,7 @@ def check_layers(files: ModelFiles, unexpected: Sequence[str]) -> None:
 
 
 def check_complete(files: ModelFiles, tensors: Tensors, missing: Sequence[str]) -> None:
-    """Raise ExtractError if weights are missing.
+    """Raise ExtractError if weights are missing; the message says if the file is one tower alone.
 
     Args:
         files: the model.
@@ -192,6 +193,9 @@ def check_tokenizer(
 ) -> None:
     """Raise ExtractError if a tokenizer does not belong to the text tower.
 
+    It must have no more tokens than the tower's vocabulary, and end sentences with the token at
+    which the tower pools.
+
     Args:
         files: the model.
         tokenizer: its tokenizer.
@@ -225,6 +229,6 @@ def pooled_token(tower: PreTrainedConfig, tokenizer: Any) -> int | None:
 
 
 def silence_transformers() -> None:
-    """Turn off the progress bars of transformers and its log messages below errors."""
+    """Turn off transformers' progress bars, and its logs below errors, in the whole process."""
     logging.disable_progress_bar()
     logging.set_verbosity_error()

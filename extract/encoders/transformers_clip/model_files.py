@@ -68,8 +68,13 @@ class ModelFiles:
 def locate_model(model: str, revision: str | None) -> ModelFiles:
     """Locate the files of a CLIP; download them if `model` is neither a local folder nor a file.
 
+    Args:
+        model: hub id, local folder, weights file, or config.json of a folder.
+        revision: branch, tag or commit of a hub id; None for the default branch.
+
     Raises:
-        ExtractError: there are no files, the hub cannot be reached, or the model is not a CLIP.
+        ExtractError: there are no files, the hub cannot be reached, the model is not a CLIP, or a
+            revision is given for local files.
     """
     path = Path(model).expanduser()
     if not path.exists():
@@ -87,6 +92,10 @@ def locate_model(model: str, revision: str | None) -> ModelFiles:
 def locate_download(model: str, folder: Path) -> ModelFiles:
     """Locate the files of a model in the hub's local cache.
 
+    Args:
+        model: hub id.
+        folder: the snapshot in the cache, named after its commit.
+
     Raises:
         ExtractError: files are missing there, or the model is not a CLIP.
     """
@@ -103,7 +112,8 @@ def locate_file(model: str, path: Path) -> ModelFiles:
     """Locate a model whose weights file is given; its other files lie beside it.
 
     Raises:
-        ExtractError: no configuration lies beside it; the message says what the file holds.
+        ExtractError: no configuration lies beside it, and the message says what the file holds; or
+            the configuration is not that of a CLIP.
     """
     parts = (CONFIGURATION, "adapter_config.json")
     if not any((path.parent / name).is_file() for name in parts):
@@ -113,7 +123,15 @@ def locate_file(model: str, path: Path) -> ModelFiles:
 
 
 def download_model(model: str, revision: str | None) -> Path:
-    """Download a hub repository, pickled weights only if it has no others; return its folder."""
+    """Download a hub repository, pickled weights only if it has no others; return its folder.
+
+    If the repository has its CLIP in a folder of its own, the weights are downloaded from there.
+    Files in the hub's local cache are not downloaded again.
+
+    Raises:
+        ExtractError: the name is a path or one of another library, the hub has no such model or
+            revision, it cannot be reached, or the model is one of open_clip.
+    """
     if explanation := explain_name(model):
         raise ExtractError(f"model {model}: {explanation}")
     at = f" at revision {revision}" if revision else ""
@@ -138,12 +156,16 @@ def download_model(model: str, revision: str | None) -> Path:
 
 
 def download_patterns(inside: str) -> list[str]:
-    """Return the patterns of the files to download from a folder of a repository."""
+    """Return the patterns of configuration, tokenizer and safetensors files in a repository.
+
+    Args:
+        inside: folder within the repository, as `NAME/`; empty for its root.
+    """
     return [inside + pattern for pattern in (*CONFIGURATION_FILES, *SAFETENSORS)]
 
 
 def name_of_clip_in(folder: Path) -> str:
-    """Return `NAME/` of the folder in a repository that holds a CLIP; empty if there is none."""
+    """Return `NAME/` of the first folder in a repository that holds a CLIP; empty if none does."""
     return next((f"{path.name}/" for path in sorted(folder.glob("*")) if is_clip(path)), "")
 
 
@@ -159,7 +181,7 @@ def looks_like_path(model: str) -> bool:
 
 
 def match_first_pattern(folder: Path, patterns: tuple[str, ...]) -> tuple[Path, ...]:
-    """Return the sorted files of the first pattern that matches any file."""
+    """Return the sorted files of the first pattern that matches any file; empty if none does."""
     return next((tuple(sorted(f)) for p in patterns if (f := list_matching_files(folder, p))), ())
 
 
@@ -169,10 +191,13 @@ def list_matching_files(folder: Path, pattern: str) -> list[Path]:
 
 
 def find_weights(model: str, folder: Path) -> tuple[Path, ...]:
-    """Return the weights files of a folder.
+    """Return the weights file of a folder, or its shards in order.
+
+    Files under the names of transformers come first, safetensors before pickles; then the only
+    weights file under another name.
 
     Raises:
-        ExtractError: there are none, or shards are missing.
+        ExtractError: there are none or several under other names, or shards are missing.
     """
     weights = match_first_pattern(folder, SAFETENSORS + PICKLES) or only_list_weights(folder)
     if not weights:
@@ -192,14 +217,21 @@ def has_weights(folder: Path) -> bool:
 
 
 def only_list_weights(folder: Path) -> tuple[Path, ...]:
-    """Return the only weights file with a name of its own; empty if there is not exactly one."""
+    """Return the only weights file with a name of its own; empty if there is not exactly one.
+
+    Files of a training run, such as `optimizer.pt`, do not count.
+    """
     found = [path for path in list_weights(folder) if not path.stem.startswith(NOT_WEIGHTS)]
     found = [path for path in found if path.is_file()]
     return tuple(found) if len(found) == 1 else ()
 
 
 def explain_missing_weights(folder: Path) -> str:
-    """Describe a folder without weights, with the remedy; begins with a verb."""
+    """Describe a folder without usable weights, with the remedy; begins with a verb.
+
+    It distinguishes links to missing files, several weights files, weights of another library, and
+    none.
+    """
     broken = [path for path in list_weights(folder) if path.is_symlink() and not path.exists()]
     if broken:
         link = f"{broken[0].name} -> {broken[0].readlink()}"
@@ -218,7 +250,13 @@ def explain_missing_weights(folder: Path) -> str:
 
 
 def missing_shards(folder: Path, weights: tuple[Path, ...]) -> list[str]:
-    """Return the names of shards that the index beside them lists, but that are not there."""
+    """Return the sorted names of shards that the index beside them lists, but that are not there.
+
+    Empty without an index (`model.safetensors.index.json`), or if the weights are one whole file.
+
+    Raises:
+        ExtractError: the index is damaged.
+    """
     base = "model.safetensors" if weights[0].suffix == ".safetensors" else "pytorch_model.bin"
     index = folder / f"{base}.index.json"
     if (len(weights) == 1 and weights[0].name == base) or not index.is_file():
@@ -231,6 +269,6 @@ def missing_shards(folder: Path, weights: tuple[Path, ...]) -> list[str]:
 
 
 def copy_processor(files: ModelFiles) -> str:
-    """Return a phrase with the command that saves image processor and tokenizer."""
+    """Return a phrase with the command that saves image processor and tokenizer in the folder."""
     command = processor_command(files.folder, read_configuration(files.folder))
     return f"save {BASE} there: {command}"

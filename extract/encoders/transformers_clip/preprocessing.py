@@ -20,7 +20,7 @@ NEUTRAL_SETTINGS = {
 
 
 def describe_processor(processor: Any) -> dict[str, Any]:
-    """Return the class of an image processor and its full configuration, in JSON types."""
+    """Return `class`, the class name of an image processor, and `configuration`, in JSON types."""
     configuration = json.loads(processor.to_json_string())
     return {"class": type(processor).__name__, "configuration": configuration}
 
@@ -48,6 +48,9 @@ def make_preprocessing(files: ModelFiles, processor: Any, tower: CLIPVisionConfi
 def parse_processor(configuration: dict[str, Any]) -> Preprocessing:
     """Return the preprocessing of an image processor with this configuration.
 
+    Supported are a resize of the shorter side and a centre crop, or a resize to a square, and a
+    normalization.
+
     Raises:
         ExtractError: the processor has an unsupported step; the message names it.
     """
@@ -71,7 +74,10 @@ def parse_processor(configuration: dict[str, Any]) -> Preprocessing:
 def parse_normalization(
     configuration: dict[str, Any],
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Return the mean and the standard deviation of red, green and blue."""
+    """Return the mean and the standard deviation of red, green and blue.
+
+    They are zeros and ones if the processor does not normalize.
+    """
     if not configuration.get("do_normalize"):
         return (0.0,) * 3, (1.0,) * 3
     mean, std = (tuple(map(float, configuration[f"image_{name}"])) for name in ("mean", "std"))
@@ -79,7 +85,11 @@ def parse_normalization(
 
 
 def parse_resample(configuration: dict[str, Any]) -> int:
-    """Return the number of the resampling filter; ExtractError if Pillow does not have it."""
+    """Return the number of the filter in `PIL.Image.Resampling`, which is given by number or name.
+
+    Raises:
+        ExtractError: Pillow does not have it.
+    """
     found = configuration.get("resample")
     if isinstance(found, str):
         found = Image.Resampling.__members__.get(found.upper(), found)
@@ -89,19 +99,23 @@ def parse_resample(configuration: dict[str, Any]) -> int:
 
 
 def parse_square(name: str, size: Any) -> int:
-    """Return the side of a size; ExtractError if it is not a square."""
+    """Return the side in pixels of a size with equal `height` and `width`.
+
+    Raises:
+        ExtractError: it is anything else; the message calls it `name`.
+    """
     if set(given_keys(size)) != {"height", "width"} or size["height"] != size["width"]:
         raise unsupported_error(name, size)
     return size["height"]
 
 
 def given_keys(size: Any) -> list[str]:
-    """Return the keys of a size whose value is not None."""
+    """Return the keys of a size whose value is not None; empty if the size is None."""
     return [key for key, value in size.items() if value is not None] if size else []
 
 
 def unsupported_error(name: str, value: Any) -> ExtractError:
-    """Return the error about an unsupported setting of an image processor."""
+    """Return the error about an unsupported setting `name` of an image processor, to be raised."""
     return ExtractError(
         f"its image processor has {name} {json.dumps(value)}, which is not supported; expected a "
         "resize of the shorter side and a centre crop, or a resize to a square"

@@ -34,7 +34,8 @@ def open_arrow(path: Path, kind: str, stack: ExitStack) -> Contents:
     """Open the vectors of a Parquet or Feather file.
 
     Each column of lists of floating-point numbers is an array by its name. Without such a column,
-    the columns of floating-point numbers are one array.
+    the columns of floating-point numbers are one array without a name. The other columns of numbers
+    and text are the table.
 
     Args:
         path: the file.
@@ -43,7 +44,7 @@ def open_arrow(path: Path, kind: str, stack: ExitStack) -> Contents:
 
     Raises:
         ModuleNotFoundError: pyarrow is missing.
-        ExtractError: the file is damaged.
+        ExtractError: the file is damaged, or a column of lists holds nulls only.
     """
     import pyarrow as pa
 
@@ -71,7 +72,16 @@ def add_other_columns(
     batches: Batches,
     num_rows: int,
 ) -> Contents:
-    """Return the arrays of a file, or one of its columns of numbers, and its other columns."""
+    """Return the contents of a file: its arrays, and its other flat columns as a table.
+
+    Args:
+        path: the file.
+        arrays: the columns of vectors. If empty, the columns of floating-point numbers that
+            `select_feature_columns` chooses become one array float32 without a name.
+        schema: names and types of all columns.
+        batches: reads columns.
+        num_rows: number of rows of the file.
+    """
     from pyarrow import types
 
     names = [field.name for field in schema if types.is_floating(field.type)]
@@ -88,7 +98,11 @@ def add_other_columns(
 
 
 def read_columns(path: Path, names: Sequence[str], schema: "pa.Schema", batches: Batches) -> Table:
-    """Read some columns as text. Rows are counted from 1."""
+    """Read the columns `names` as text. Rows are counted from 1, and blank ones are dropped.
+
+    Raises:
+        ExtractError: the file has no rows, or all are blank.
+    """
     rows = chain.from_iterable(
         zip(*(map(to_text, column.to_pylist()) for column in batch.columns), strict=True)
         for batch in batches(names)
@@ -98,7 +112,10 @@ def read_columns(path: Path, names: Sequence[str], schema: "pa.Schema", batches:
 
 
 def open_parquet(path: Path, stack: ExitStack) -> tuple["pa.Schema", int, Batches]:
-    """Open a Parquet file; return its schema, number of rows, and batches."""
+    """Open a Parquet file; return its schema, its number of rows, and a function for its batches.
+
+    The file stays open until `stack` closes.
+    """
     from pyarrow import parquet
 
     # With a buffer, all that was read would stay in memory.
@@ -107,13 +124,16 @@ def open_parquet(path: Path, stack: ExitStack) -> tuple["pa.Schema", int, Batche
 
 
 def iterate_parquet(file: object, names: Sequence[str]) -> Iterator["pa.RecordBatch"]:
-    """Yield batches of the columns of a Parquet file."""
+    """Yield the columns `names` of an open Parquet file, up to `ROWS_AT_A_TIME` rows at a time."""
     # Threads would read several row groups ahead.
     yield from file.iter_batches(ROWS_AT_A_TIME, columns=[*names], use_threads=False)
 
 
 def open_feather(path: Path, stack: ExitStack) -> tuple["pa.Schema", int, Batches]:
-    """Open a Feather file; return its schema, number of rows, and batches."""
+    """Open a Feather file; return its schema, its number of rows, and a function for its batches.
+
+    The file is mapped into memory and stays open until `stack` closes.
+    """
     import pyarrow as pa
 
     source = stack.enter_context(pa.memory_map(str(path)))
@@ -123,7 +143,7 @@ def open_feather(path: Path, stack: ExitStack) -> tuple["pa.Schema", int, Batche
 
 
 def iterate_feather(file: object, names: Sequence[str]) -> Iterator["pa.RecordBatch"]:
-    """Yield batches of the columns of a Feather file."""
+    """Yield the columns `names` of an open Feather file in the batches in which it is stored."""
     for index in range(file.num_record_batches):
         yield file.get_batch(index).select([*names])
 
@@ -138,6 +158,8 @@ def is_vector(kind: "pa.DataType") -> bool:
 
 def open_vectors(path: Path, field: "pa.Field", num_rows: int, batches: Batches) -> ArraySource:
     """Return a column of lists as an array. Its width is that of the first list that is not null.
+
+    The type is that of the numbers in the file; the rows are read when they are sliced.
 
     Raises:
         ExtractError: all lists are null.
@@ -159,7 +181,7 @@ def iterate_vectors(path: Path, name: str, width: int, batches: Batches) -> Iter
     """Yield the vectors of a column (rows, width), NaN for null ones and null numbers.
 
     Raises:
-        ExtractError: names the first row with another number of numbers.
+        ExtractError: a list does not have `width` numbers; names the first such row.
     """
     import pyarrow.compute as pc
 

@@ -14,7 +14,9 @@ KINDS = "biufSUO"
 
 
 def find_columns(arrays: Mapping[str, ArraySource], name: str) -> dict[str, ArraySource]:
-    """Return the vectors that have an entry for each row of a matrix and lie beside it.
+    """Return the vectors of numbers or text that describe the rows of a matrix.
+
+    They have one axis with an entry for each row, and lie in the same dict or group as the matrix.
 
     Args:
         arrays: the arrays of the file by name.
@@ -34,18 +36,21 @@ def find_columns(arrays: Mapping[str, ArraySource], name: str) -> dict[str, Arra
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Split an array's name, such as `train.labels`, into its group and its last part."""
+    """Split an array's name at its last `.` or `/`: `train.labels` gives `train` and `labels`.
+
+    The group of a name without these is empty.
+    """
     *group, last = SEPARATOR.split(name)
     return "".join(group), last
 
 
 def make_table(path: Path, columns: Mapping[str, ArraySource]) -> Table:
-    """Return vectors as a table of text. Rows are counted from 0."""
+    """Read vectors of one length and return them as a table of text. Rows are counted from 0."""
     texts = {name: tuple(map(as_text, array[:].tolist())) for name, array in columns.items()}
     num_rows = len(next(iter(texts.values())))
     return Table(path, texts, tuple(range(num_rows)))
 
 
 def as_text(value: object) -> str:
-    """Return a value of an array as text."""
+    """Return a value of an array as text: bytes decoded as UTF-8, others as by `to_text`."""
     return value.decode(errors="replace") if isinstance(value, bytes) else to_text(value)

@@ -12,9 +12,9 @@ class Contents:
     """The contents of an open file.
 
     Attributes:
-        arrays: the arrays by name; an array without a name has the empty one.
+        arrays: the arrays by name; the only array of a file without names has the empty name.
         read_table: reads the other columns of a table, such as ids and labels; None if the file is
-            not a table.
+            not a table or has no other columns.
         notes: notes for the user on the choice of columns.
     """
 

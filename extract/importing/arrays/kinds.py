@@ -67,10 +67,15 @@ def detect_kind(path: Path) -> str:
 def detect_head(path: Path, head: bytes, size: int) -> str:
     """Return the kind of the contents that begin with `head`, for example of a compressed file.
 
+    The kinds are those of `detect_kind`, without `npz` and `gzip`.
+
     Args:
         path: the file, for messages.
         head: the first bytes.
         size: length of the contents in bytes, which bounds the header of a safetensors file.
+
+    Raises:
+        ExtractError: the contents are empty or of another kind.
     """
     if not head:
         raise ExtractError(f"{path} is empty, expected a matrix; save it again")
@@ -106,7 +111,11 @@ def detect_text(path: Path, head: bytes) -> str:
 
 
 def detect_archive(path: Path) -> str:
-    """Return the kind of a ZIP file by the names in it."""
+    """Return `torch` or `npz`, by the names in a ZIP file.
+
+    Raises:
+        ExtractError: the file is damaged or another ZIP file.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -125,5 +134,5 @@ def detect_archive(path: Path) -> str:
 
 
 def reject_kind(path: Path, description: str) -> NoReturn:
-    """Raise the ExtractError for a kind of file that is not read."""
+    """Raise ExtractError: the file is `description`, not a matrix, and should be saved as .npy."""
     raise ExtractError(f"{path} is {description}, expected a matrix of numbers; {REMEDY}")

@@ -70,7 +70,9 @@ class Matrix:
 def open_matrix(reference: ArrayReference, stack: ExitStack) -> Matrix:
     """Open the matrix that a reference names.
 
-    Axes of length 1 beside those of rows and columns are dropped, as in (n, 1, d).
+    Axes of length 1 beside those of rows and columns are dropped, as in (n, 1, d). A file of
+    nothing but vectors of one length, one by the name of each image, gives a matrix too; the names
+    become its column `filename`.
 
     Args:
         reference: file and name. Without a name, the file must have only one matrix.
@@ -91,21 +93,31 @@ def open_matrix(reference: ArrayReference, stack: ExitStack) -> Matrix:
 
 
 def has_vectors_by_name(arrays: Mapping[str, ArraySource]) -> bool:
-    """Return whether a file holds nothing but vectors of one length, one for each image."""
+    """Return whether the arrays are two or more floating-point vectors, all of one length."""
     shapes = {array.shape for array in arrays.values()}
     is_numbers = all(is_float(array.dtype) for array in arrays.values())
     return len(arrays) > 1 and is_numbers and len(shapes) == 1 and len(*shapes) == 1
 
 
 def stack_vectors(reference: ArrayReference, arrays: Mapping[str, ArraySource]) -> Matrix:
-    """Return the vectors of a file as a matrix, and their names as its column `filename`."""
+    """Return the vectors of a file as a matrix in memory, and their names as its column `filename`.
+
+    The rows have the order of `arrays` and are counted from 1 in the table.
+    """
     table = Table(reference.path, {"filename": tuple(arrays)}, tuple(range(1, len(arrays) + 1)))
     rows = np.stack([to_float(array[:]) for array in arrays.values()])
     return Matrix(reference, rows, lambda: table)
 
 
 def choose_array(reference: ArrayReference, contents: Contents) -> tuple[str, ArraySource]:
-    """Return the name and the array of a reference."""
+    """Return the name and the array of a reference.
+
+    Without a key, it is the only matrix, or the only array if there is no matrix. A key is found
+    with a leading `/` too.
+
+    Raises:
+        ExtractError: there is no array of this key; or none or several to choose from without one.
+    """
     arrays = contents.arrays
     if reference.key is None:
         matrices = [name for name, array in arrays.items() if is_matrix(array)]
@@ -124,7 +136,13 @@ def choose_array(reference: ArrayReference, contents: Contents) -> tuple[str, Ar
 def describe_choice(
     reference: ArrayReference, arrays: Mapping[str, ArraySource], names: list[str]
 ) -> str:
-    """Return the message for a file that does not have exactly one matrix."""
+    """Return the message for a file that does not have exactly one matrix.
+
+    Args:
+        reference: the file.
+        arrays: its arrays by name.
+        names: names of its matrices; those of all arrays if it has no matrix.
+    """
     if not names:
         return f"{reference.path} has no array, expected a matrix of numbers"
     listed = list_arrays(arrays, names)
@@ -140,20 +158,26 @@ def describe_choice(
 
 
 def list_arrays(arrays: Mapping[str, ArraySource], names: list[str]) -> str:
-    """Return names, types and shapes of the first arrays."""
+    """Return up to ten arrays as text, such as `a (float32 5 x 6), b (int64 5) and 2 more`.
+
+    Without names it is `none`.
+    """
     shown = [f"{name} ({describe_array(arrays[name])})" for name in names[:MAX_NAMED]]
     remaining = len(names) - len(shown)
     return ", ".join(shown) + (f" and {remaining} more" if remaining else "") or "none"
 
 
 def describe_array(array: ArraySource) -> str:
-    """Return type and shape of an array, such as `float32 5 x 6`."""
+    """Return type and shape of an array, such as `float32 5 x 6`; only the type without axes."""
     kind = "bfloat16" if is_bfloat16(array.dtype) else array.dtype.name
     return f"{kind} {' x '.join(map(str, array.shape))}".strip()
 
 
 def is_matrix(array: ArraySource) -> bool:
-    """Return whether an array is a non-empty matrix of floating-point numbers."""
+    """Return whether an array is a non-empty matrix of floating-point numbers, bfloat16 included.
+
+    Further axes of length 1 are allowed (see `find_matrix_shape`).
+    """
     return (
         len(array.shape) >= 2
         and is_float(array.dtype)
@@ -165,7 +189,8 @@ def is_matrix(array: ArraySource) -> bool:
 def find_matrix_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
     """Return the shape without axes of length 1 that are neither rows nor columns, or None.
 
-    (n, 1, d), (n, d, 1, 1) and (1, n, d) give (n, d).
+    (n, 1, d), (n, d, 1, 1) and (1, n, d) give (n, d); (n, 1, 1) gives (n, 1), and (1, 1, d) gives
+    (1, d). None stands for fewer than two axes, or more than two longer than 1.
     """
     if len(shape) == 2:
         return shape
@@ -179,7 +204,14 @@ def find_matrix_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
 
 
 def as_matrix(reference: ArrayReference, array: ArraySource) -> ArraySource:
-    """Return an array as a matrix.
+    """Return an array as a matrix: itself if it has two axes, otherwise reshaped.
+
+    Rows are read when they are sliced. Only an array whose first axis is not that of the rows, such
+    as (1, n, d), is read into memory here.
+
+    Args:
+        reference: file and name of the array, for messages.
+        array: the array.
 
     Raises:
         ExtractError: it is not a non-empty matrix of floating-point numbers.
@@ -199,7 +231,11 @@ def as_matrix(reference: ArrayReference, array: ArraySource) -> ArraySource:
 
 
 def suggest_change(array: ArraySource) -> str:
-    """Return a remedy for an array of whole numbers, or with more than two axes."""
+    """Return a remedy for an array that is not a matrix, beginning with `; `.
+
+    Whole numbers in two axes may be converted, and floating-point numbers in more axes pooled. It
+    is empty for any other array.
+    """
     if array.dtype.kind in "iu" and len(array.shape) == 2:
         return "; if these whole numbers are features, save features.astype('float32')"
     if len(array.shape) < 3 or not is_float(array.dtype) or 0 in array.shape:

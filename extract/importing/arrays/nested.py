@@ -16,7 +16,12 @@ def find_arrays(content: Any, as_array: AsArray) -> dict[str, ArraySource]:
     """Return the arrays in nested dicts and lists, by dotted names such as `train.features`.
 
     A list of arrays of one width, such as those of batches, is one array, and so is a list of
-    numbers or strings. An array that is not in a dict has the empty name.
+    numbers or strings. The entries of any other list are named by their index, such as `batches.0`.
+    An array that is not in a dict or list has the empty name. Other values are left out.
+
+    Args:
+        content: the value to search.
+        as_array: converts a value.
     """
     return dict(_iterate_arrays("", content, as_array))
 
@@ -40,7 +45,15 @@ def _iterate_arrays(
 
 
 def concatenate_list(content: Sequence[Any], as_array: AsArray) -> ArraySource | None:
-    """Return a list of numbers, strings or arrays of one width as one array, else None."""
+    """Return a list of numbers, strings or arrays of one width as one array, else None.
+
+    Numbers and strings give a vector, vectors of equal lengths the rows of a matrix, and arrays
+    with more axes are concatenated along the first.
+
+    Args:
+        content: the list.
+        as_array: converts an entry.
+    """
     if all(isinstance(each, str | int | float) for each in content):
         return np.array(content)
     parts = [as_array(each) for each in content]

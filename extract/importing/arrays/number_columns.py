@@ -15,9 +15,9 @@ NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL)
 def select_feature_columns(names: Sequence[str]) -> list[str]:
     """Return the columns of numbers that are the features, in their order.
 
-    If at least half of the names are numbered without gaps, such as `f0`, `f1`, ... or `0`, `1`,
-    ..., these columns are the features, in the order of their numbers. Otherwise all are, except
-    those whose name is that of an id, label, attribute, split or index.
+    If more than half of the names have one stem and numbers without gaps, such as `f0`, `f1`, ...
+    or `0`, `1`, ..., these columns are the features, in the order of their numbers. Otherwise all
+    are, except those whose name is that of an id, label, attribute, split or index.
 
     Args:
         names: names of the columns that hold numbers only.
@@ -34,7 +34,10 @@ def select_feature_columns(names: Sequence[str]) -> list[str]:
 
 
 def describe_other_columns(path: Path, names: Sequence[str], features: Sequence[str]) -> list[str]:
-    """Return a note on columns of numbers that are not features, unless their names show why.
+    """Return a note on columns of numbers that are not features, in a list; empty without any.
+
+    Columns whose names show why are not mentioned: beside numbered features those of a list (see
+    `is_reserved`), otherwise only those named exactly as a role, such as `label`, or as an index.
 
     Args:
         path: the file.
@@ -59,6 +62,9 @@ def describe_other_columns(path: Path, names: Sequence[str], features: Sequence[
 
 
 def is_reserved(name: str) -> bool:
-    """Return whether a name is that of a column of a list, or of an index, or is empty."""
+    """Return whether a name is empty, or that of an id, label, attribute, split, subject or index.
+
+    All names of `ROLES` count, as `simplify` writes them.
+    """
     known = {each for role in ROLES.values() for names in role.tiers() for each in names}
     return simplify(name) in {"", *known, *INDEX_NAMES}

@@ -55,13 +55,16 @@ class Columns:
 def read_numbers(path: Path, file: TextIO) -> Contents:
     """Read the matrix of a text file into memory, and its other columns as a table.
 
+    The matrix is float32 with the empty name. A missing number becomes NaN, and one beyond the
+    range of float32 infinity.
+
     Args:
         path: the file, for messages.
         file: the open text, at its beginning.
 
     Raises:
-        ExtractError: names the first row that has another number of fields or no number where one
-            is expected.
+        ExtractError: there are no rows or no columns of numbers; or a row has another number of
+            fields, or no number where one is expected; names the first such row.
     """
     rows = split_rows(path, file)
     first, second = next(rows, None), next(rows, None)
@@ -88,7 +91,14 @@ def read_numbers(path: Path, file: TextIO) -> Contents:
 
 
 def split_rows(path: Path, file: TextIO) -> Iterator[Row]:
-    """Yield the number and the cells of each row that is neither blank nor a comment at the top."""
+    """Yield the number of each row in the file, from 1, and its cells; blank rows are skipped.
+
+    So are comments (`#`) and a line `sep=;` at the top. The separator is that of this line, or the
+    first of tab, semicolon and comma in the first row, or white space.
+
+    Raises:
+        ExtractError: the text is not valid CSV.
+    """
     line = file.readline()
     number, separator = 1, None
     while line.startswith("#") or not line.strip() or SEPARATOR_LINE.fullmatch(line):
@@ -131,7 +141,20 @@ def is_header(first: Sequence[str], second: Sequence[str]) -> bool:
 
 
 def choose_columns(path: Path, header: Sequence[str] | None, first: Sequence[str]) -> Columns:
-    """Return which columns are the features, judging by the header and the first row."""
+    """Return which columns are the features, judging by the header and the first row.
+
+    A single column of vectors is the features; otherwise they are columns of numbers: with a header
+    those of `select_feature_columns`, without one all.
+
+    Args:
+        path: the file, for messages.
+        header: the cells of the header, of which that of row names may be missing; None without
+            one.
+        first: the cells of the first row of values.
+
+    Raises:
+        ExtractError: there is no column of numbers, or more than one of vectors.
+    """
     if header is not None and len(header) == len(first) - 1:
         header = ["", *header]  # As R writes row names.
     found = make_unique([name.strip() for name in header or ()]) or name_columns(first)
@@ -161,7 +184,7 @@ def choose_columns(path: Path, header: Sequence[str] | None, first: Sequence[str
 
 
 def make_unique(names: Sequence[str]) -> list[str]:
-    """Return names of columns, of which later equal ones get their position appended."""
+    """Return names of columns, of which repeated ones get their position: `a`, `b`, `a (3)`."""
     return [
         f"{name} ({index + 1})" if name in names[:index] else name
         for index, name in enumerate(names)
@@ -169,7 +192,13 @@ def make_unique(names: Sequence[str]) -> list[str]:
 
 
 def name_columns(first: Sequence[str]) -> list[str]:
-    """Return names for the columns of a file without a header; the only text is the file name."""
+    """Return names for the columns of a file without a header: `column 1`, `column 2`, ...
+
+    If exactly one column holds text, it is named `filename`.
+
+    Args:
+        first: the cells of the first row.
+    """
     texts = [i for i, cell in enumerate(first) if not is_number(cell) and not is_vector_cell(cell)]
     names = [f"column {index + 1}" for index in range(len(first))]
     if len(texts) == 1:
@@ -178,7 +207,7 @@ def name_columns(first: Sequence[str]) -> list[str]:
 
 
 def is_number(cell: str) -> bool:
-    """Return whether a cell holds a number, with a decimal point or comma, or NaN."""
+    """Return whether a cell holds a number, with a decimal point or comma, or NaN or infinity."""
     try:
         float(cell.strip().replace(",", "."))
     except ValueError:
@@ -187,12 +216,12 @@ def is_number(cell: str) -> bool:
 
 
 def is_vector_cell(cell: str) -> bool:
-    """Return whether a cell holds a vector, as pandas and NumPy print it."""
+    """Return whether a cell begins with `[`, as pandas and NumPy print a vector."""
     return cell.lstrip().startswith("[")
 
 
 def check_widths(path: Path, block: Sequence[Row], width: int) -> None:
-    """Raise ExtractError for the first row with another number of cells."""
+    """Raise ExtractError for the first row that does not have `width` cells."""
     for number, cells in block:
         if len(cells) != width:
             raise ExtractError(
@@ -201,7 +230,7 @@ def check_widths(path: Path, block: Sequence[Row], width: int) -> None:
 
 
 def check_same_width(path: Path, blocks: Sequence[np.ndarray]) -> None:
-    """Raise ExtractError if vectors in cells have different lengths."""
+    """Raise ExtractError if the blocks (rows, columns) differ in their numbers of columns."""
     widths = sorted({block.shape[1] for block in blocks})
     if len(widths) > 1:
         raise ExtractError(f"{path} has vectors of {widths} numbers, expected one length")
@@ -210,7 +239,11 @@ def check_same_width(path: Path, blocks: Sequence[np.ndarray]) -> None:
 def parse_block(
     path: Path, block: Sequence[Row], columns: Columns
 ) -> Float32[np.ndarray, "rows columns"]:
-    """Return the features of some rows."""
+    """Return the features of some rows; missing numbers become NaN, too large ones infinity.
+
+    Raises:
+        ExtractError: a cell holds no number, or vectors in cells have different lengths.
+    """
     if columns.is_vector:
         [index] = columns.features
         rows = [(number, split_vector(path, number, cells[index])) for number, cells in block]
@@ -231,7 +264,16 @@ def parse_block(
 
 
 def split_vector(path: Path, number: int, cell: str) -> list[str]:
-    """Return the numbers in a cell such as `[0.1, 0.2]` or `[0.1 0.2]`, as text."""
+    """Return the numbers in a cell such as `[0.1, 0.2]` or `[0.1 0.2]`, as text.
+
+    Args:
+        path: the file, for messages.
+        number: row of the file, for messages.
+        cell: the cell.
+
+    Raises:
+        ExtractError: the vector is shortened by `...`.
+    """
     if SHORTENED in cell:
         raise ExtractError(
             f"{path}, row {number}: the vector was shortened when it was printed "
@@ -247,13 +289,22 @@ def parse_cells(where: str, names: Sequence[str], cells: Sequence[str]) -> list[
         where: file and row, for messages.
         names: name of the column of each cell; a single one for all numbers of a vector.
         cells: the numbers as text.
+
+    Raises:
+        ExtractError: a cell holds no number.
     """
     names = names if len(names) == len(cells) else names[:1] * len(cells)
     return [parse_cell(f"{where}, {name}", cell) for name, cell in zip(names, cells, strict=True)]
 
 
 def parse_cell(where: str, cell: str) -> float:
-    """Return the number in a cell, NaN if it is missing; a comma may be the decimal sign."""
+    """Return the number in a cell; a comma may be the decimal sign.
+
+    An empty cell, `NA`, `null`, `-` and other spellings in `MISSING` give NaN.
+
+    Raises:
+        ExtractError: the cell holds anything else; the message begins with `where`.
+    """
     text = cell.strip()
     try:
         return float("nan") if text.lower() in MISSING else float(text.replace(",", "."))
@@ -266,11 +317,16 @@ def make_other_columns(
 ) -> Table | None:
     """Return the table of the columns that are not features, or None without any.
 
+    A column with an empty name is named `column N`, counted from 1.
+
     Args:
         path: the file.
         columns: all columns.
         numbers: number of each row in the file.
         texts: the cells of the other columns of each row.
+
+    Raises:
+        ExtractError: a cell is not UTF-8.
     """
     names = [columns.names[index] or f"column {index + 1}" for index in columns.others]
     if not names:

@@ -32,7 +32,11 @@ HEADER_DAMAGE = (
 
 
 def open_npy(path: Path, stack: ExitStack) -> ArraySource:
-    """Open the array of a .npy file, which stays open until `stack` closes."""
+    """Open the array of a .npy file, which stays open until `stack` closes.
+
+    Raises:
+        ExtractError: the file is truncated or damaged, or holds Python objects.
+    """
     return read_header(path, stack.enter_context(path.open("rb")))
 
 
@@ -47,7 +51,13 @@ def open_gzipped_npy(path: Path, stack: ExitStack) -> ArraySource:
 
 
 def open_npz(path: Path, stack: ExitStack) -> dict[str, ArraySource]:
-    """Open the arrays of a .npz file by name; the file stays open until `stack` closes."""
+    """Open the arrays of a .npz file by name; the file stays open until `stack` closes.
+
+    The names are those of the entries without `.npy`.
+
+    Raises:
+        ExtractError: the file is truncated or damaged, or an array holds Python objects.
+    """
     with damage_errors(path, HEADER_DAMAGE):
         archive = stack.enter_context(zipfile.ZipFile(path))
         return {
@@ -61,13 +71,18 @@ def open_npz(path: Path, stack: ExitStack) -> dict[str, ArraySource]:
 def read_header(path: Path, file: BinaryIO, is_plain: bool = True) -> ArraySource:
     """Return the array whose header begins an open file.
 
+    Its rows are read from the file when they are sliced. An array stored column by column is mapped
+    into memory, or read whole if the file is not plain. For an array without axes, a zero stands
+    in.
+
     Args:
-        path: the file, for messages and for arrays that are stored column by column.
+        path: the file, for messages.
         file: the open file or member of an archive.
         is_plain: whether the file holds the array as it is, so that it can be mapped into memory.
 
     Raises:
-        ExtractError: the header is not one of NumPy, or the array holds Python objects.
+        ExtractError: the header is not one of NumPy, a plain file is shorter than it says, or the
+            array holds Python objects.
     """
     with damage_errors(path, HEADER_DAMAGE):
         version = np.lib.format.read_magic(file)
@@ -91,7 +106,7 @@ def read_header(path: Path, file: BinaryIO, is_plain: bool = True) -> ArraySourc
 
 
 def check_length(path: Path, expected: int) -> None:
-    """Raise EOFError if a file is shorter than expected."""
+    """Raise EOFError if a file has fewer than `expected` bytes."""
     found = path.stat().st_size
     if found < expected:
         raise EOFError(f"it has {found:,} bytes, expected {expected:,}")
@@ -100,7 +115,11 @@ def check_length(path: Path, expected: int) -> None:
 def map_columns(
     path: Path, file: BinaryIO, offset: int, shape: tuple[int, ...], dtype: np.dtype
 ) -> np.ndarray:
-    """Map an array in Fortran order into memory."""
+    """Map the array in Fortran order at `offset` of a plain file into memory, read-only.
+
+    Raises:
+        ExtractError: the file is truncated or damaged.
+    """
     with damage_errors(path):
         return np.memmap(file, dtype, "r", offset, shape, "F")
 
@@ -108,14 +127,23 @@ def map_columns(
 def read_columns(
     path: Path, file: BinaryIO, offset: int, shape: tuple[int, ...], dtype: np.dtype
 ) -> np.ndarray:
-    """Read an array in Fortran order."""
+    """Read the whole array in Fortran order at `offset` of a compressed file into memory.
+
+    Raises:
+        ExtractError: the file is truncated or damaged.
+    """
     with damage_errors(path):
         return StreamRows(file, offset, shape[::-1], dtype)[:].T
 
 
 @contextmanager
 def damage_errors(path: Path, kinds: tuple[type[Exception], ...] = DAMAGE) -> Iterator[None]:
-    """Convert each error of a damaged file in the block to an ExtractError that names the file."""
+    """Convert each error of a damaged file in the block to an ExtractError that names the file.
+
+    Args:
+        path: the file.
+        kinds: the exceptions to convert; others pass unchanged.
+    """
     try:
         yield
     except kinds as error:

@@ -37,6 +37,9 @@ UNKNOWN_SIZE = 0
 def open_contents(path: Path, stack: ExitStack) -> Contents:
     """Open a file of any kind that `detect_kind` knows.
 
+    Text is read into memory; of other kinds, rows are read when arrays are sliced, if the kind
+    allows.
+
     Args:
         path: the file.
         stack: the file stays open until this closes.
@@ -55,7 +58,13 @@ def open_contents(path: Path, stack: ExitStack) -> Contents:
 
 
 def open_kind(path: Path, kind: str, stack: ExitStack) -> Contents:
-    """Open a file of a kind."""
+    """Open a file of a kind that `detect_kind` returned; it stays open until `stack` closes.
+
+    Raises:
+        ExtractError: the file is damaged or has no matrix.
+        CacheError: an HDF5 file is damaged.
+        ModuleNotFoundError: the package that reads this kind is missing.
+    """
     if kind == "npy":
         return Contents({"": open_npy(path, stack)})
     if kind == "npz":
@@ -81,7 +90,11 @@ def open_kind(path: Path, kind: str, stack: ExitStack) -> Contents:
 
 
 def open_gzip(path: Path, stack: ExitStack) -> Contents:
-    """Open a compressed .npy or text file."""
+    """Open a gzip-compressed .npy or text file; text is read into memory.
+
+    Raises:
+        ExtractError: the file is damaged, or the compressed contents are of another kind.
+    """
     with damage_errors(path), gzip.open(path) as file:
         head = file.read(HEAD_BYTES)
         kind = detect_head(path, head, UNKNOWN_SIZE)

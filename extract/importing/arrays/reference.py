@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ArrayReference:
-    """An array in a file.
+    """An array in a file. As text: `FILE`, or `FILE:KEY` if it has a key.
 
     Attributes:
         path: the file, or a folder.
@@ -21,10 +21,11 @@ class ArrayReference:
 
 
 def parse_reference(text: str | Path | ArrayReference) -> ArrayReference:
-    """Parse a reference such as `F.npz:image_features`.
+    """Parse a reference such as `F.npz:image_features`; a parsed one is returned unchanged.
 
-    A file whose name has a colon is found too. If there is no such file, the text without its last
-    part is the path, provided that this is a file.
+    If the whole text is an existing path, it is the path, even with a colon. Otherwise the first
+    colon after the name of an existing file separates path and key. If there is none, the whole
+    text is the path of a missing file, without an error here. `~` is expanded.
     """
     if isinstance(text, ArrayReference):
         return text

@@ -26,14 +26,14 @@ def is_float(dtype: np.dtype) -> bool:
 
 
 def float_type(dtype: np.dtype) -> np.dtype:
-    """Return the type in which floating-point numbers are stored: float16 stays, others change."""
+    """Return the type in which floating-point numbers are kept: float16 as it is, else float32."""
     return np.dtype(np.float16 if dtype.kind == "f" and dtype.itemsize == 2 else np.float32)
 
 
 def to_float(block: np.ndarray) -> Float[np.ndarray, "..."]:
-    """Return a block of floating-point numbers in their `float_type` and the native byte order.
+    """Return a block of floating-point numbers as float16 if it is float16, otherwise as float32.
 
-    Numbers beyond the range of float32 become infinity.
+    The byte order is the native one. Numbers beyond the range of float32 become infinity.
     """
     if is_bfloat16(block.dtype):
         bits = np.ascontiguousarray(block).view("<u2").astype(np.uint32) << 16
@@ -76,7 +76,8 @@ class StreamRows:
 class IteratedRows:
     """The rows of an array that is read from its beginning to its end, block by block.
 
-    Slices in ascending order are fast; any other starts the iteration again.
+    Slices in ascending order are fast; any that begins before the current block restarts the
+    iteration.
 
     Args:
         shape: shape of the array.
@@ -120,10 +121,10 @@ class IteratedRows:
 
 @dataclass(frozen=True)
 class ConcatenatedRows:
-    """The rows of several arrays of one width, one array after the other.
+    """The rows of several arrays of one width, one array after the other, as an array.
 
     Attributes:
-        parts: the arrays; the first decides the trailing axes.
+        parts: the arrays, at least one; all have the trailing axes of the first.
     """
 
     parts: Sequence[ArraySource]
@@ -157,7 +158,7 @@ class ConcatenatedRows:
 
 @dataclass(frozen=True)
 class ReshapedRows:
-    """An array whose rows are seen in another shape with as many numbers.
+    """An array whose rows have another shape with as many numbers.
 
     Attributes:
         source: the array.
@@ -212,7 +213,7 @@ class SelectedRows:
     """Some rows of an array, in their order.
 
     Attributes:
-        source: the array.
+        source: the array, of which a row may be selected only once.
         indices: indices of the rows, ascending.
     """
 
@@ -230,7 +231,10 @@ class SelectedRows:
         return self.source.dtype
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Return the rows of a slice with step 1, read in pieces as long as the slice."""
+        """Return the selected rows of a slice with step 1.
+
+        The source is read in slices of at most as many rows as are returned.
+        """
         wanted = self.indices[rows]
         found = np.empty((len(wanted), *self.source.shape[1:]), self.dtype)
         done = 0
@@ -245,11 +249,11 @@ class SelectedRows:
 
 @dataclass(frozen=True)
 class MaskedRows:
-    """An array with zeros in some rows.
+    """An array with zeros in place of some rows.
 
     Attributes:
-        source: the array.
-        keep: (n,) whether a row stays.
+        source: the array (n, dim).
+        keep: (n,) true for a row that is kept, false for one of zeros.
     """
 
     source: ArraySource
@@ -274,7 +278,10 @@ class MaskedRows:
 
 
 def iterate_blocks(source: ArraySource) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first row and the numbers of one block of rows after the other, of some MB."""
+    """Yield the index of the first row and the rows of successive blocks of up to 8 MiB.
+
+    A block has at least one row.
+    """
     row_bytes = int(np.prod(source.shape[1:])) * source.dtype.itemsize
     size = max(1, BLOCK_BYTES // max(1, row_bytes))
     for start in range(0, source.shape[0], size):

@@ -28,7 +28,11 @@ SAFETENSORS_TYPES = {
 def open_safetensors(path: Path, stack: ExitStack) -> dict[str, ArraySource]:
     """Open the tensors of a safetensors file by name; it stays open until `stack` closes.
 
-    Tensors of types that NumPy lacks are left out.
+    Tensors of types that NumPy lacks are left out; bfloat16 is kept as two bytes (see
+    `is_bfloat16`).
+
+    Raises:
+        ExtractError: the file is truncated or damaged.
 
     References:
         The format: https://huggingface.co/docs/safetensors
@@ -74,7 +78,7 @@ class TensorRows:
 
 
 def as_array(tensor: "Tensor") -> np.ndarray:
-    """Return a tensor on the CPU as an array."""
+    """Return a tensor on the CPU as an array that shares its memory; bfloat16 becomes float32."""
     import torch
 
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
@@ -87,6 +91,7 @@ def load_torch(path: Path) -> Any:
 
     Raises:
         ModuleNotFoundError: torch is missing.
+        MemoryError: torch reports that memory ran out.
         ExtractError: the file is damaged, or holds anything but tensors, arrays, numbers and text.
     """
     import torch
@@ -108,7 +113,7 @@ def load_torch(path: Path) -> Any:
 
 
 def name_class(error: Exception) -> str:
-    """Return the class that torch refuses to build, in brackets; empty if it names none."""
+    """Return the class that torch refuses to build, such as ` (a.B)`; empty if none is named."""
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
     return f" ({found[1]})" if found else ""
 
@@ -120,14 +125,14 @@ def is_zip(path: Path) -> bool:
 
 
 def numpy_classes() -> list[Any]:
-    """Return the classes that build NumPy arrays in a pickle, with their names, for torch."""
+    """Return the callables that a pickle of NumPy arrays needs, as `safe_globals` takes them."""
     builders = [(function, f"{module}.{name}") for (module, name), function in SAFE.items()]
     types = [np.float16, np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_, np.str_]
     return [*builders, *(type(np.dtype(each)) for each in types)]
 
 
 def tensor_or_array(value: Any) -> ArraySource | None:
-    """Return a tensor or an array as an array, None for any other value."""
+    """Return a tensor or an array as an array; None for sparse and quantized tensors and others."""
     import torch
 
     if isinstance(value, torch.Tensor):
