@@ -42,6 +42,6 @@ def convert_load_errors(model: str, part: str, folder: Path, remedy: str) -> Ite
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text; longer than 200 characters, it is cut with ` ...`."""
+    """Return the first line of an error's text, cut after 200 characters with ` ...`."""
     line = (str(error).splitlines() or [""])[0]
     return line if len(line) <= MAX_LENGTH else f"{line[:MAX_LENGTH]} ..."

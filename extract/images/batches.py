@@ -52,6 +52,7 @@ class PixelBatch:
 
     Attributes:
         first_row: index of its first row in the manifest.
+        pixels: the pixels of its rows, on the CPU.
         errors: error message of each row that could not be read, by row index.
         notes: observations about the other rows.
     """
@@ -64,7 +65,12 @@ class PixelBatch:
 
 @dataclass(frozen=True)
 class Task:
-    """A chunk of rows to decode, and the slot in shared memory that takes its pixels."""
+    """A chunk of rows to decode, and the slot in shared memory that takes its pixels.
+
+    Attributes:
+        rows: index and name of each row, up to CHUNK_SIZE.
+        slot: index of the slot.
+    """
 
     rows: Sequence[NamedRow]
     slot: int
@@ -78,7 +84,8 @@ class Chunk:
         task: the rows.
         report: their errors and notes.
         pixels: the pixels; None if they are in shared memory.
-        out_of_memory: name of the image that did not fit in memory; then there are no pixels.
+        out_of_memory: message that names the image for which memory was short; then there are no
+            pixels. None if memory sufficed.
     """
 
     task: Task
@@ -89,7 +96,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class PixelDataset(Dataset):
-    """A map-style torch data set whose keys are tasks. Each worker process holds a copy.
+    """A map-style torch data set whose keys are tasks and whose items are chunks.
+
+    Each worker process holds a copy.
 
     Attributes:
         reader: reads rows as pixels.
@@ -111,7 +120,7 @@ class PixelDataset(Dataset):
             return Chunk(task, ReadReport(), out_of_memory=str(error))
 
     def pixels_of(self, chunk: Chunk) -> UInt8[np.ndarray, "n side side 3"]:
-        """Return the pixels of a chunk, valid until its slot is used again."""
+        """Return the pixels of a chunk, in shared memory valid until its slot is used again."""
         if self.slots is None:
             return chunk.pixels
         return self.slots.array[chunk.task.slot, : len(chunk.task.rows)]
@@ -124,7 +133,7 @@ def load_batches(
     workers: int,
     pin_memory: bool = False,
 ) -> Iterator[PixelBatch]:
-    """Yield the pixels of batches of rows; close the generator to stop the workers early.
+    """Yield the pixels of batches in their order; close the generator to stop the workers early.
 
     Args:
         reader: reads rows as pixels.
@@ -160,7 +169,10 @@ def load_batches(
 
 
 def chunks_ahead(batch_size: int, workers: int) -> int:
-    """Return the number of chunks that workers decode ahead: several batches, and two each."""
+    """Return the number of chunks that all workers together decode ahead: a multiple of `workers`.
+
+    They make up at least BATCHES_AHEAD batches, and two chunks per worker. 0 without workers.
+    """
     if not workers:
         return 0
     chunks_per_worker = ceil(BATCHES_AHEAD * ceil(batch_size / CHUNK_SIZE) / workers)
@@ -168,7 +180,10 @@ def chunks_ahead(batch_size: int, workers: int) -> int:
 
 
 def list_tasks(names: Sequence[str], batches: Sequence[range], num_slots: int) -> Iterator[Task]:
-    """Yield the tasks of all batches; each slot is used again after `num_slots` tasks."""
+    """Yield the tasks of all batches in order, each of up to CHUNK_SIZE rows of one batch.
+
+    Slots are taken in turn: each is used again after `num_slots` tasks.
+    """
     chunks = (
         rows[first : first + CHUNK_SIZE]
         for rows in batches
@@ -181,7 +196,19 @@ def list_tasks(names: Sequence[str], batches: Sequence[range], num_slots: int) -
 def start_loading(
     dataset: PixelDataset, tasks: Iterator[Task], workers: int, ahead: int
 ) -> Iterator[Chunk]:
-    """Start the workers and return an iterator over the chunks of all tasks, in order."""
+    """Start the workers and return an iterator over the chunks of all tasks, in order.
+
+    Without workers, the iterator decodes in this process.
+
+    Args:
+        dataset: decodes a task; after the start its shared memory cannot be pickled any more.
+        tasks: the tasks, taken while the iterator advances.
+        workers: number of worker processes.
+        ahead: number of chunks to decode ahead, a multiple of `workers`.
+
+    Raises:
+        ExtractError: the workers cannot be started.
+    """
     if not workers:
         return map(dataset.__getitem__, tasks)
     with warnings.catch_warnings():
@@ -209,7 +236,10 @@ def start_loading(
 
 
 def discard_quietly(error: Exception) -> None:
-    """Destroy the loader that an exception left half-made, without the traceback it prints then."""
+    """Destroy the loader that an exception left half-made, without the traceback it prints then.
+
+    The local variables of the frames in the exception's traceback are cleared.
+    """
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
         traceback.clear_frames(error.__traceback__)
@@ -221,7 +251,8 @@ def next_chunk(chunks: Iterator[Chunk], name: str) -> Chunk:
     """Return the next chunk.
 
     Args:
-        name: name of its first image.
+        chunks: the iterator that `start_loading` returned.
+        name: name of the chunk's first image, for the message.
 
     Raises:
         ExtractError: a worker has died, memory is short, or nothing arrives for STALL_SECONDS.
@@ -237,6 +268,8 @@ def next_chunk(chunks: Iterator[Chunk], name: str) -> Chunk:
 
 def poll_chunk(chunks: Iterator[Chunk]) -> Chunk | None:
     """Return the next chunk, or None if the workers live and have sent none in CHECK_SECONDS.
+
+    An exception that a worker raised in its task passes unchanged.
 
     Raises:
         ExtractError: a worker has died.

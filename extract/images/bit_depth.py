@@ -21,7 +21,10 @@ def choose_decoding(
     options: ExtractOptions,
     unfinished: Mapping[str, Any],
 ) -> DecodeSettings:
-    """Return the settings of decoding; one that is open comes from the unfinished job.
+    """Return the settings of decoding.
+
+    An open bit depth (None or `auto`) is that of the unfinished job. Without one, None means 16,
+    and `auto` is measured.
 
     Args:
         images: all images, also of the other shards, which must be decoded alike.
@@ -38,9 +41,13 @@ def choose_decoding(
 
 
 def measure_bit_depth(images: ImageSource, names: Sequence[str], max_pixels: int) -> int:
-    """Return the number of bits that 16-bit images use, from a sample spread over the rows.
+    """Return the number of bits that 16-bit images use: 8, 10, 12, 14 or 16.
+
+    It is judged by the largest value in a sample of at least `SAMPLE_SIZE` images (all, if there
+    are fewer) spread over the rows. 16 if the sample has no 16-bit image.
 
     Args:
+        images: reads the image of a row.
         names: name of each row.
         max_pixels: number of pixels above which an image is left out.
     """
@@ -51,7 +58,10 @@ def measure_bit_depth(images: ImageSource, names: Sequence[str], max_pixels: int
 
 
 def largest_value(images: ImageSource, row: int, name: str, settings: DecodeSettings) -> int:
-    """Return the largest value of an image of 16 bits per channel; 0 for any other."""
+    """Return the largest value of an image of 16 bits per channel.
+
+    0 stands for any other image, and for one that cannot be read.
+    """
     try:
         notes = read_decoded(images, row, name, settings).notes
     except ExtractError:
@@ -60,5 +70,5 @@ def largest_value(images: ImageSource, row: int, name: str, settings: DecodeSett
 
 
 def needed_bits(value: int) -> int:
-    """Return the least common bit depth whose range holds a value."""
+    """Return the least of 8, 10, 12, 14 and 16 bits whose range holds a value up to 65535."""
     return next(bits for bits in COMMON_BIT_DEPTHS if value < 2**bits)

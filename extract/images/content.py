@@ -59,7 +59,11 @@ TEXTS = (
 
 
 def describe_content(raw: bytes) -> str:
-    """Describe the contents of a file that is not an image, with a remedy where there is one."""
+    """Describe the contents of a file that is not an image, with a remedy where there is one.
+
+    The text continues `the file is `: `a PDF document; convert its pages to PNG`. For text and
+    unknown contents it ends with the first 16 bytes.
+    """
     preview = raw[:PREVIEW_BYTES]
     if not raw.strip(b"\0"):
         return "only zero bytes, as an interrupted copy leaves them; copy it again"
@@ -78,7 +82,11 @@ def describe_content(raw: bytes) -> str:
 
 
 def as_text(raw: bytes) -> bytes:
-    """Return the first characters of a text file, in UTF-8; empty if the file is not text."""
+    """Return the start of a text file in UTF-8, without leading white space.
+
+    The first 512 bytes are read as UTF-16 with a byte order mark, UTF-8 or Windows-1252. Empty if
+    the file is not text.
+    """
     encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         # A character may be cut at the end.
@@ -102,7 +110,7 @@ def is_dicom(raw: bytes) -> bool:
 
 
 def read_brands(raw: bytes) -> set[bytes]:
-    """Return the brands of an ISO media file; empty for any other file."""
+    """Return the brands of an ISO media file, such as `b"heic"`; empty for any other file."""
     if not raw.startswith(b"ftyp", 4):
         return set()
     end = min(int.from_bytes(raw[:4], "big"), 256)

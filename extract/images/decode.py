@@ -35,7 +35,12 @@ REMEDY = f"repair or replace the file, or {SKIP}"
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """An image in mode RGB, upright, with observations about its file."""
+    """An image in mode RGB, upright, with observations about its file.
+
+    Attributes:
+        image: the image.
+        notes: the observations; empty for a usual file.
+    """
 
     image: Image.Image
     notes: tuple[Note, ...] = ()
@@ -44,22 +49,28 @@ class DecodedImage:
 def decode_image(
     raw: bytes | np.ndarray, name: str, settings: DecodeSettings | None = None
 ) -> Image.Image:
-    """Decode an image to mode RGB and rotate it to its EXIF orientation; see `decode`."""
+    """Decode an image to mode RGB and rotate it to its EXIF orientation; see `decode`.
+
+    The notes are dropped. Without `settings`, the defaults apply.
+    """
     return decode(raw, name, settings or DecodeSettings()).image
 
 
 def decode(raw: bytes | np.ndarray, name: str, settings: DecodeSettings) -> DecodedImage:
     """Decode an image to mode RGB, rotate it to its EXIF orientation and note what is unusual.
 
-    The alpha channel is dropped without blending, as in transformers. 16-bit pixels are scaled to
-    8 bits. The function is thread-safe, if all threads give the same limit of pixels.
+    The alpha channel is dropped without blending, as in transformers. 16-bit pixels are scaled to 8
+    bits. The function is thread-safe, if all threads give the same limit of pixels.
 
     Args:
-        raw: an encoded file, or decoded uint8 pixels of shape (height, width, 3).
+        raw: an encoded file, or decoded uint8 pixels of shape (height, width, 3), which are taken
+            as they are.
         name: the image's name in error messages.
+        settings: the limit of pixels, and the bits that 16-bit pixels use.
 
     Raises:
-        ExtractError: the file is damaged, holds no image, or holds one that is too large.
+        ExtractError: the file is damaged, holds no image, holds one that is too large, or needs a
+            package that is not installed.
         MemoryError: the image does not fit in memory.
     """
     if isinstance(raw, np.ndarray):
@@ -77,7 +88,10 @@ def decode(raw: bytes | np.ndarray, name: str, settings: DecodeSettings) -> Deco
 
 
 def decode_file(raw: bytes, settings: DecodeSettings) -> tuple[Image.Image, list[Note]]:
-    """Decode a file to an upright RGB image and notes; let all exceptions through."""
+    """Decode a file to an upright RGB image and notes; let all exceptions through.
+
+    Unreadable EXIF data gives a note, and the image is taken as upright.
+    """
     if is_dicom(raw):
         from clip_cfr.extract.images.dicom import read_dicom
 
@@ -103,7 +117,8 @@ def convert_to_rgb(
     """Convert a loaded image of any integer mode to RGB.
 
     Args:
-        raw: the encoded file.
+        image: the loaded image.
+        raw: its encoded file.
         stored: storage of the image, see `find_storage`.
         bit_depth: number of bits that 16-bit pixels use.
 
@@ -111,7 +126,8 @@ def convert_to_rgb(
         The image and notes on the range of 16-bit pixels.
 
     Raises:
-        ValueError: the pixels are floating-point numbers or have more than 16 bits.
+        ValueError: the pixels are floating-point numbers or have more than 16 bits, or a bit depth
+            other than 16 needs bytes that Pillow does not read.
     """
     if image.mode == "F":
         raise ValueError("floating-point pixels, expected integers of 8 or 16 bits")
@@ -129,12 +145,20 @@ def convert_to_rgb(
 
 
 def without_remedy(message: str) -> str:
-    """Return the message of an unreadable image without the advice that ends it."""
+    """Return the message of an unreadable image without the advice that ends it.
+
+    That is the advice to repair the file or to give --on-error skip, which is given already.
+    """
     return message.removesuffix(f"; {REMEDY}").removesuffix(f", or {SKIP}")
 
 
 def describe_error(raw: bytes, error: Exception) -> str:
-    """Return the reason why a file cannot be decoded, with the remedy."""
+    """Return the reason why a file cannot be decoded, with the remedy, without the file's name.
+
+    Args:
+        raw: the file.
+        error: the exception of decoding it.
+    """
     if not raw:
         return f"the file is empty; {REMEDY}"
     if isinstance(error, ModuleNotFoundError):

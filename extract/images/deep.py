@@ -27,8 +27,11 @@ def scale_colours(
 ) -> tuple[Image.Image, list[Note]]:
     """Scale an image of 16-bit colours to 8 bits.
 
+    With bit depth 16 the high bytes are the result, and the note has the upper bound of the largest
+    value that they allow. With a smaller one the low bytes are read from the file.
+
     Args:
-        raw: the encoded file.
+        raw: the encoded file; not used with bit depth 16.
         image: the loaded image, of the high bytes.
         stored: its storage, see `find_storage`; a key of `LOW_BYTE_MODES` for fewer bits than 16.
         bit_depth: number of bits that the values use.
@@ -45,7 +48,10 @@ def scale_colours(
 
 
 def read_low_bytes(raw: bytes, stored: str) -> Integer[np.ndarray, "height width 3"]:
-    """Return the low byte of each red, green and blue value of a file of 16-bit colours."""
+    """Return the low byte of each red, green and blue value of a file of 16-bit colours, uint8.
+
+    Grey with alpha gives its grey three times. `stored` is a key of `LOW_BYTE_MODES`.
+    """
     with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
         name_planes(image)
         swap_bytes(image)
@@ -57,7 +63,7 @@ def scale_high_bytes(image: Image.Image, bit_depth: int) -> tuple[Image.Image, l
     """Return an image of the high bytes of 16-bit colours in mode RGB, and a note on its range.
 
     Raises:
-        ValueError: the values use fewer bits, so that the low bytes are needed.
+        ValueError: `bit_depth` is below 16, so that the low bytes are needed.
     """
     if bit_depth != FULL_BIT_DEPTH:
         raise ValueError(
@@ -69,6 +75,9 @@ def scale_high_bytes(image: Image.Image, bit_depth: int) -> tuple[Image.Image, l
 
 def scale_grey(image: Image.Image, stored: str, bit_depth: int) -> tuple[Image.Image, list[Note]]:
     """Scale a grey image of more than 8 bits to 8 bits; Pillow's own conversion clips at 255.
+
+    Images of 12 bits, or of a declared range, are scaled by their own range, without notes. If zero
+    is white, a 16-bit image is inverted.
 
     Args:
         image: the loaded image, of a mode that begins with I.
@@ -94,14 +103,21 @@ def scale_grey(image: Image.Image, stored: str, bit_depth: int) -> tuple[Image.I
 
 
 def is_white_zero(image: Image.Image) -> bool:
-    """Return whether zero is white; Pillow inverts such TIFF files itself up to 8 bits."""
+    """Return whether zero is white by a TIFF file's tags.
+
+    Pillow inverts such images itself up to 8 bits only.
+    """
     return getattr(image, "tag_v2", {}).get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO
 
 
 def scale_values(
     values: Integer[np.ndarray, "..."], bit_depth: int
 ) -> tuple[Image.Image, list[Note]]:
-    """Return values scaled to 8 bits, with 2**bit_depth - 1 as white, and notes on their range."""
+    """Return values scaled to an 8-bit image, with 2**bit_depth - 1 as white, and notes.
+
+    Values are rounded. One note has the largest value; a second one follows if it is above white,
+    which such values become.
+    """
     white, largest = 2**bit_depth - 1, int(values.max())
     scaled = np.round(np.minimum(values, white) / (white / 255)).astype(np.uint8)
     clipped = [Note(NoteKind.CLIPPED, largest)] if largest > white else []

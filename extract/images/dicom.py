@@ -27,10 +27,14 @@ warnings.filterwarnings("ignore", module=r"pydicom\b")
 
 
 def read_dicom(raw: bytes, max_pixels: int) -> tuple[Image.Image, list[Note]]:
-    """Decode a DICOM file of one frame.
+    """Decode a DICOM file of one frame to an image of mode L or RGB, and notes.
 
     Grey values are rescaled and windowed as the file says; of several windows the first counts.
-    Without a window, the smallest value becomes black and the largest white.
+    Without a window, the smallest value becomes black and the largest white, with a note.
+
+    Args:
+        raw: the file.
+        max_pixels: number of pixels above which the image is refused.
 
     Raises:
         ModuleNotFoundError: pydicom is not installed.
@@ -59,7 +63,11 @@ def check_single_frame(dataset: "Dataset") -> None:
 
 
 def decode_frame(dataset: "Dataset") -> Shaped[np.ndarray, "height width *channels"]:
-    """Return the stored values of a DICOM image; colours other than a palette's as RGB."""
+    """Return the stored values of a DICOM image; colours other than a palette's as RGB.
+
+    Raises:
+        ValueError: they cannot be decoded; names the transfer syntax.
+    """
     try:
         return dataset.pixel_array
     # pydicom's decoders raise RuntimeError, NotImplementedError, AttributeError and others.
@@ -80,7 +88,11 @@ def decode_frame(dataset: "Dataset") -> Shaped[np.ndarray, "height width *channe
 def render_values(
     dataset: "Dataset", values: Shaped[np.ndarray, "height width *channels"]
 ) -> tuple[Image.Image, list[Note]]:
-    """Return the values of a DICOM image as 8-bit pixels, with notes."""
+    """Return the stored values of a DICOM image as an 8-bit image, with notes.
+
+    A palette or colours give mode RGB, grey values mode L, with black for the lowest value, or
+    white as MONOCHROME1 says.
+    """
     from pydicom.pixels import apply_color_lut, apply_modality_lut
 
     kind = dataset.get("PhotometricInterpretation", GREY[-1])
@@ -98,7 +110,11 @@ def render_values(
 def apply_window(
     dataset: "Dataset", values: Shaped[np.ndarray, "height width"]
 ) -> tuple[Shaped[np.ndarray, "height width"], float, float, list[Note]]:
-    """Return windowed values, the values of black and white, and notes."""
+    """Return grey values after windowing, the values of black and white, and notes.
+
+    The file's table comes first, then its first window. Without either the values are unchanged,
+    and their range is that of black and white, which a note says.
+    """
     from pydicom.pixels import apply_voi, apply_windowing
 
     if dataset.get("VOILUTSequence"):
@@ -116,7 +132,7 @@ def apply_window(
 def value_range(
     dataset: "Dataset", values: Shaped[np.ndarray, "height width"]
 ) -> tuple[float, float]:
-    """Return the smallest and largest value that is not padding."""
+    """Return the smallest and largest value without padding; of all values if all are padding."""
     from pydicom.pixels import apply_modality_lut
 
     padding = dataset.get("PixelPaddingValue")
@@ -129,7 +145,7 @@ def value_range(
 def to_uint8(
     values: Shaped[np.ndarray, "..."], low: float, high: float
 ) -> UInt8[np.ndarray, "..."]:
-    """Map values from `low` to `high` to 0 to 255, and clip them."""
+    """Map values from `low` to `high` to 0 to 255, rounded; those outside become 0 or 255."""
     scaled = (values.astype(np.float64) - low) * (255 / max(high - low, 1e-9))
     return np.clip(np.round(scaled), 0, 255).astype(np.uint8)
 

@@ -21,13 +21,13 @@ PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXTS_BYTES
 
 
 def limit_pixels(max_pixels: int) -> None:
-    """Set the number of pixels above which Pillow refuses an image, in this whole process."""
+    """Make Pillow refuse images of more than `max_pixels` pixels, in the whole process."""
     if max_pixels != Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels
 
 
 def register_heif() -> None:
-    """Let Pillow read HEIF images.
+    """Let Pillow read HEIF images, in the whole process.
 
     Raises:
         ModuleNotFoundError: pillow-heif is not installed.

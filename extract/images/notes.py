@@ -16,7 +16,12 @@ class NoteKind(Enum):
 
 @dataclass(frozen=True)
 class Note:
-    """An observation about one image, with a value whose meaning depends on the kind."""
+    """An observation about one image, with a value whose meaning depends on the kind.
+
+    Attributes:
+        kind: the kind; its text says what the value is.
+        value: largest pixel value for `DEEP` and `CLIPPED`, otherwise 0.
+    """
 
     kind: NoteKind
     value: int = 0
@@ -25,6 +30,8 @@ class Note:
 @dataclass(frozen=True)
 class Tally:
     """The notes of one kind.
+
+    The sum of two tallies counts both sets of images, of which the left one comes first.
 
     Attributes:
         count: number of images.
@@ -44,6 +51,12 @@ Notes = Mapping[NoteKind, Tally]
 
 
 def merge_notes(notes: Notes, later: Notes) -> Notes:
-    """Return the notes of two disjoint sets of images, of which the second comes later."""
+    """Return the notes of two disjoint sets of images as new tallies by kind.
+
+    Args:
+        notes: tallies of the first set by kind.
+        later: tallies of the images that come later; they never give the name of the first image of
+            a kind that both sets have.
+    """
     both = {kind: notes[kind] + later[kind] for kind in notes.keys() & later.keys()}
     return {**notes, **later, **both}

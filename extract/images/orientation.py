@@ -37,7 +37,10 @@ def read_transpose(image: Image.Image) -> Image.Transpose | None:
 
 
 def check_entries(content: bytes | None) -> None:
-    """Raise an exception unless EXIF data is empty or has the entries that it announces."""
+    """Raise an exception of any kind if EXIF data does not have the entries that it announces.
+
+    None and empty data are valid.
+    """
     content = (content or b"").removeprefix(EXIF_START)
     if not content:
         return

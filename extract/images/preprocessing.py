@@ -39,7 +39,7 @@ class Preprocessing:
     even_offset: bool = False
 
     def apply(self, image: Image.Image) -> UInt8[np.ndarray, "side side 3"]:
-        """Resize and crop an RGB image; black where the image does not fill the square."""
+        """Return the pixels of an RGB image, resized and cropped; black where it does not reach."""
         if self.shorter_side is None:
             return np.array(image.resize((self.side, self.side), self.resample))
         image = self.resize(image, scaled_size(*image.size, self.shorter_side))
@@ -48,7 +48,10 @@ class Preprocessing:
         return np.array(image.crop((left, top, left + self.side, top + self.side)))
 
     def resize(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
-        """Resize an image; one that becomes very long is also cropped along its longer side.
+        """Return an image resized to `size`; a very long one is also cropped along its longer side.
+
+        A side of more than `STRIP_LENGTH` times the crop is cut to its centre of `side` pixels,
+        which gives the pixels that the whole image would have there.
 
         Args:
             image: the image.
@@ -69,7 +72,10 @@ class Preprocessing:
         return image.crop(tuple(outer)).resize(tuple(cropped), self.resample, tuple(inner))
 
     def crop_offset(self, length: int) -> int:
-        """Return the offset of the centre crop along a side of `length` pixels."""
+        """Return the first pixel of the centre crop along a side of `length` pixels.
+
+        It is negative if the side is shorter than the crop.
+        """
         excess = length - self.side
         return round(excess / 2) if self.even_offset else excess // 2
 

@@ -23,14 +23,17 @@ NamedRow = tuple[int, str]
 def read_image(
     images: ImageSource, row: int, name: str, settings: DecodeSettings | None = None
 ) -> Image.Image:
-    """Read and decode the image of a row; thread-safe.
+    """Read and decode the image of a row to mode RGB, upright; thread-safe.
 
     Args:
+        images: reads the file of a row.
+        row: index of the row.
         name: the image's name in error messages.
         settings: settings of decoding; None for the defaults.
 
     Raises:
         ExtractError: the file cannot be read or decoded.
+        MemoryError: the image does not fit in memory.
     """
     return read_decoded(images, row, name, settings or DecodeSettings()).image
 
@@ -38,7 +41,7 @@ def read_image(
 def read_decoded(
     images: ImageSource, row: int, name: str, settings: DecodeSettings
 ) -> DecodedImage:
-    """Read and decode the image of a row, with notes; see `read_image`."""
+    """Read and decode the image of a row, and return it with notes; see `read_image`."""
     try:
         raw = images.read(row)
     except OSError as error:
@@ -50,7 +53,7 @@ def read_decoded(
 
 @dataclass(frozen=True)
 class ReadReport:
-    """Errors and notes from reading rows.
+    """Errors and notes from reading rows. The sum of two reports covers the rows of both.
 
     Attributes:
         errors: error message of each row that could not be read, by row index.
@@ -81,7 +84,11 @@ class PixelReader:
     def read(
         self, rows: Sequence[NamedRow]
     ) -> tuple[UInt8[np.ndarray, "n side side 3"], ReadReport]:
-        """Return the pixels of rows, black where an image cannot be read, and a report."""
+        """Return the pixels of rows, black where an image cannot be read, and a report.
+
+        Raises:
+            MemoryError: memory is short; the message names the image.
+        """
         side = self.preprocessing.side
         pixels = np.empty((len(rows), side, side, 3), np.uint8)
         return pixels, self.read_into(pixels, rows)
@@ -89,7 +96,10 @@ class PixelReader:
     def read_into(
         self, pixels: UInt8[np.ndarray, "n side side 3"], rows: Sequence[NamedRow]
     ) -> ReadReport:
-        """Read rows into an array, black where an image cannot be read, and return a report.
+        """Read rows into `pixels` in place, black where an image cannot be read.
+
+        Returns:
+            The errors and notes.
 
         Raises:
             MemoryError: memory is short; the message names the image.
@@ -107,10 +117,11 @@ class PixelReader:
         return report
 
     def read_row(self, pixels: UInt8[np.ndarray, "side side 3"], row: int, name: str) -> Notes:
-        """Read one row into an array, and return the notes on it.
+        """Read one row into `pixels` in place, and return the notes on it.
 
         Raises:
-            ExtractError: the image cannot be read, or needs an unusual amount of memory.
+            ExtractError: the image cannot be read, or does not fit in memory although one of usual
+                size would.
             MemoryError: memory is short; the message names the image.
         """
         try:
@@ -124,7 +135,7 @@ class PixelReader:
 
 
 def is_memory_short() -> bool:
-    """Return whether this process cannot allocate what an image of usual size takes."""
+    """Return whether this process cannot allocate 64 MiB, as an image of 20 megapixels takes."""
     try:
         np.empty(USUAL_BYTES, np.uint8)
     except MemoryError:

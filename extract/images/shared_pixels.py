@@ -20,7 +20,9 @@ class SharedPixels:
         shape: shape of the array.
 
     Attributes:
-        array: the array.
+        shape: shape of the array.
+        array: the array, uint8, in memory that all copies share.
+        descriptor: file descriptor of the memory; closed in copies.
 
     Raises:
         OSError: the system has no such memory, or its limits forbid it.
@@ -40,7 +42,7 @@ class SharedPixels:
 
     @classmethod
     def create(cls, shape: tuple[int, ...]) -> Self | None:
-        """Return an array, or None if the system does not allow it."""
+        """Return shared pixels of a shape, or None if the system does not allow it."""
         try:
             return cls(shape)
         except OSError:

@@ -31,7 +31,8 @@ def find_storage(image: Image.Image, raw: bytes) -> str:
         raw: its encoded file.
 
     Returns:
-        DECLARED_RANGE, HIGH_BYTES, or Pillow's raw mode.
+        DECLARED_RANGE, HIGH_BYTES, or Pillow's raw mode such as `RGB;16B`; empty if the storage
+        does not matter or is unknown.
     """
     if image.format == "JPEG2000":
         return find_jpeg2000_storage(image, raw)
@@ -51,7 +52,11 @@ def find_storage(image: Image.Image, raw: bytes) -> str:
 
 
 def find_jpeg2000_storage(image: Image.Image, raw: bytes) -> str:
-    """Return how the pixels of a JPEG 2000 image are stored; empty if they have 8 bits."""
+    """Return how the pixels of a JPEG 2000 image are stored.
+
+    Colours of 16 bits give HIGH_BYTES, and grey of any other depth than 8 or 16 bits
+    DECLARED_RANGE; any other image an empty string.
+    """
     index = raw.find(JPEG2000_START) + JPEG2000_BITS_OFFSET
     bits = (raw[index] & 0x7F) + 1
     if image.mode.startswith("I"):
@@ -67,7 +72,10 @@ def has_deep_planes(image: Image.Image) -> bool:
 
 
 def name_planes(image: Image.Image) -> None:
-    """Name the 16-bit planes of a TIFF file without compression, which Pillow takes for 8 bits."""
+    """Name the 16-bit planes of a TIFF file without compression, which Pillow takes for 8 bits.
+
+    The raw modes of the opened image's tiles are changed in place. Other images are left alone.
+    """
     if not has_deep_planes(image):
         return
     order = "L" if image.tag_v2.prefix == b"II" else "B"
@@ -78,7 +86,7 @@ def name_planes(image: Image.Image) -> None:
 
 
 def swap_bytes(image: Image.Image) -> None:
-    """Let an image give the low bytes of its colours when it is loaded.
+    """Change an image's tiles in place, so that it gives the low bytes of its colours when loaded.
 
     Args:
         image: the opened image, of a storage in LOW_BYTE_MODES.

@@ -53,10 +53,17 @@ def choose_num_workers(device: torch.device, decode_seconds: float) -> int:
 
 
 def estimate_decode_seconds(reader: PixelReader, names: Sequence[str], rows: range) -> float:
-    """Estimate how long one process takes to decode rows, from a sample of them.
+    """Estimate how many seconds one process takes to decode rows, from a sample of them.
+
+    Up to `SAMPLE_SIZE` images spread over the rows are decoded here, the first one twice.
 
     Args:
+        reader: reads rows as pixels.
         names: name of each row of the manifest.
+        rows: row indices.
+
+    Raises:
+        MemoryError: memory is short.
     """
     sample = rows[:: max(1, len(rows) // SAMPLE_SIZE)][:SAMPLE_SIZE]
     named = [(row, names[row]) for row in sample]
@@ -67,10 +74,10 @@ def estimate_decode_seconds(reader: PixelReader, names: Sequence[str], rows: ran
 
 
 def start_context() -> BaseContext:
-    """Return the start method of workers: forkserver if the system has it, else spawn.
+    """Return the multiprocessing context of workers: forkserver if the system has it, else spawn.
 
-    A fork of this process could inherit a lock held by one of its threads: those of torch and of
-    the progress bar are running by now.
+    The server of forkserver is started, and ignores Ctrl-C. A fork of this process could inherit a
+    lock held by one of its threads: those of torch and of the progress bar are running by now.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -93,7 +100,7 @@ def blocked_interrupts() -> Iterator[None]:
 
 
 def count_workers_that_fit(workers: int) -> int:
-    """Return how many of `workers` processes the limit of open files allows."""
+    """Return how many of `workers` processes the limit of open files allows; all without one."""
     free = free_descriptors()
     if free is None:
         return workers
@@ -101,10 +108,10 @@ def count_workers_that_fit(workers: int) -> int:
 
 
 def prepare_sockets() -> None:
-    """Let multiprocessing put its sockets into a short folder if that of temporary files is long.
+    """Make multiprocessing put its sockets into a short folder if that of temporary files is long.
 
     The path of a socket has 104 bytes at most on some systems. multiprocessing chooses the folder
-    once, and keeps it.
+    once, and keeps it. If no short folder can be written, nothing changes.
     """
     if len(os.fsencode(tempfile.gettempdir())) <= MAX_SOCKET_FOLDER:
         return
@@ -117,14 +124,18 @@ def prepare_sockets() -> None:
 
 
 def initialize_worker(worker_id: int) -> None:
-    """Leave Ctrl-C to the parent process, and exit when the parent exits for any reason."""
+    """Leave Ctrl-C to the parent process, and exit when the parent exits for any reason.
+
+    Args:
+        worker_id: index of the worker, which torch passes; not used.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.excepthook = ignore_broken_connection
     threading.Thread(target=exit_with_parent, daemon=True).start()
 
 
 def exit_with_parent() -> None:
-    """Wait for the end of the parent process, then end this one."""
+    """Wait for the end of the parent process, then end this one at once with exit code 1."""
     wait([multiprocessing.parent_process().sentinel])
     os._exit(1)
 
@@ -132,9 +143,10 @@ def exit_with_parent() -> None:
 def ignore_broken_connection(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """Print an uncaught exception, unless it says that the parent has ended.
+    """Print an uncaught exception, as a sys.excepthook, unless it says that the parent has ended.
 
-    The connection is closed then, and the semaphores are gone that a new worker looks for.
+    The connection is closed then, and the semaphores are gone that a new worker looks for: no
+    ConnectionError, EOFError or FileNotFoundError is printed.
     """
     if not issubclass(kind, ConnectionError | EOFError | FileNotFoundError):
         sys.__excepthook__(kind, error, traceback)
