@@ -385,14 +385,22 @@ def import_(
 
 
 def calibrate_command(cache: Path) -> list[str]:
-    """Return the words of the command that trains on a cache."""
+    """Return the words, quoted for a shell, of the command that trains on a cache.
+
+    The program is not among them.
+    """
     return ["calibrate", "--cache", shlex.quote(str(cache))]
 
 
 def merge_command(cache: Path, shard: tuple[int, int]) -> list[str]:
-    """Return the words of the command that merges a shard with the others.
+    """Return the words of the command that merges a shard with the others, without the program.
 
-    Their names are known if the name of this one holds index and count as in `NAME.2-of-8.h5`.
+    For `NAME.2-of-8.h5` they are `merge NAME.*-of-8.h5 --out NAME.h5`, quoted for a shell. If the
+    name of this shard does not hold index and count so, placeholders stand for the names.
+
+    Args:
+        cache: the shard's file.
+        shard: index, from 1, and count.
     """
     index, count = shard
     start, found, end = str(cache).partition(f".{index}-of-{count}")
@@ -403,5 +411,8 @@ def merge_command(cache: Path, shard: tuple[int, int]) -> list[str]:
 
 
 def echo_command(when: str, words: list[str]) -> None:
-    """Show a command to run next, as this program was called, on standard error."""
+    """Print `WHEN: PROGRAM WORDS` on standard error, to name a command to run next.
+
+    The program is named as it was called.
+    """
     echo(f"{when}: {program_name()} {' '.join(words)}", err=True)

@@ -16,9 +16,10 @@ SHOWN_PAIRS = 5
 def warn_of_equal_classes(
     dataset: str, names: Sequence[str], embeddings: Float32[np.ndarray, "classes embedding"]
 ) -> tuple[str, ...]:
-    """Return a warning if the embeddings of classes are equal.
+    """Return a tuple of one warning if the embeddings of classes are equal, otherwise an empty one.
 
-    Classes whose names differ in spelling alone have a warning already.
+    It names up to SHOWN_PAIRS pairs. Classes whose names differ in spelling alone do not count:
+    they have a warning already.
 
     Args:
         dataset: name of the data set.
@@ -41,7 +42,11 @@ def warn_of_equal_classes(
 
 
 def find_equal_rows(matrix: Float32[np.ndarray, "rows columns"]) -> list[tuple[int, int]]:
-    """Return pairs of rows that are equal up to rounding, each row beside its next equal one."""
+    """Return sorted pairs of rows that are equal up to TOLERANCE in each column.
+
+    The smaller index comes first. Of several equal rows, each is paired with the next one only: k
+    equal rows give k - 1 pairs.
+    """
     # Equal rows are neighbours in the order of their products with any vector.
     products = matrix @ np.random.default_rng(0).normal(size=matrix.shape[1])
     order = np.argsort(products, kind="stable").tolist()

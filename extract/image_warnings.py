@@ -34,14 +34,14 @@ class ImageWarnings:
             self.report(NoteKind.DEEP)
 
     def finish(self) -> list[str]:
-        """Report the kinds that have not been reported, and return all warnings."""
+        """Report the kinds that have not been reported, and return the warnings of all kinds."""
         for kind in NoteKind:
             self.report(kind)
         texts = [warn_of_notes(kind, self.notes, self.settings) for kind in NoteKind]
         return [text for text in texts if text]
 
     def report(self, kind: NoteKind) -> None:
-        """Send the warning of a kind, if there is one and it has not been sent."""
+        """Send `warning: TEXT` for a kind, if there is a warning and it has not been sent."""
         text = warn_of_notes(kind, self.notes, self.settings)
         if text and kind not in self.reported:
             self.reported.add(kind)
@@ -49,7 +49,15 @@ class ImageWarnings:
 
 
 def warn_of_notes(kind: NoteKind, notes: Notes, settings: DecodeSettings) -> str | None:
-    """Return the warning about the notes of a kind; None if there is nothing to warn of."""
+    """Return the warning about the notes of a kind; None if there is nothing to warn of.
+
+    The range of 16-bit images is worth a warning only if the largest value is below half of white.
+
+    Args:
+        kind: the kind.
+        notes: the notes of all images.
+        settings: settings of decoding, whose bit depth decides which value is white.
+    """
     if kind not in notes:
         return None
     tally, white = notes[kind], 2**settings.bit_depth - 1

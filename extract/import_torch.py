@@ -6,10 +6,10 @@ from clip_cfr.extract.errors import ExtractError
 
 
 def import_torch() -> None:
-    """Import torch before the modules that compute with it.
+    """Import torch before the modules that compute with it, to convert the errors of the import.
 
     Raises:
-        ModuleNotFoundError: torch is not installed.
+        ModuleNotFoundError: torch, or a Python package that it needs, is not installed.
         ExtractError: torch is installed, but a library that it needs is missing or of another
             version, or a variable such as TORCH_LOGS has a value that it does not know.
     """

@@ -8,7 +8,7 @@ from clip_cfr.extract.errors import ExtractError
 
 
 def check_head_and_texts(model: Model, texts: Texts) -> None:
-    """Raise ExtractError if the head, or the embedding of a prompt, is not finite."""
+    """Raise ExtractError if the projection or an embedding of the prompts is not finite."""
     arrays = {
         "embeddings of the classes": texts.class_embeddings,
         "embeddings of the attributes": texts.attribute_embeddings,
@@ -22,7 +22,10 @@ def check_head_and_texts(model: Model, texts: Texts) -> None:
 def explain_not_finite(model: Model, what: str) -> str:
     """Return why a model's output is not finite, and what to do.
 
+    Weights that are not finite are the first reason, a compute type other than float32 the second.
+
     Args:
+        model: the model.
         what: the output, such as `features of a.jpg`.
     """
     provenance = model.provenance()

@@ -6,7 +6,7 @@ ROLES = ("filename", "label", "attribute", "split", "subject")
 
 
 class AutoOrInteger(click.ParamType):
-    """A whole number in a range, or `auto`."""
+    """Option type: a whole number from `min` to `max` (no limit for None), or the text `auto`."""
 
     name = "auto|N"
 
@@ -23,7 +23,7 @@ class AutoOrInteger(click.ParamType):
 
 
 class NameList(click.ParamType):
-    """Values separated by commas."""
+    """Option type: values separated by commas, as a tuple without white space around them."""
 
     name = "A,B,.."
 
@@ -34,7 +34,10 @@ class NameList(click.ParamType):
 
 
 class ClassNames(click.ParamType):
-    """Class names, new names by old ones, or a file of either."""
+    """Option type: class names, new names by old ones, or a file of either.
+
+    See `parse_class_names` for the result.
+    """
 
     name = "A,B,..|FILE"
 
@@ -45,7 +48,10 @@ class ClassNames(click.ParamType):
 
 
 class Columns(click.ParamType):
-    """Columns of a list by their role, such as `filename=img,label=dx`."""
+    """Option type: columns of a list by their role, such as `filename=img,label=dx`, as a dict.
+
+    The column may be empty.
+    """
 
     name = "ROLE=COLUMN,.."
 

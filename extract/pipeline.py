@@ -37,7 +37,7 @@ def extract_dataset(
     ray_address: str | None = None,
     reporter: ProgressReporter | None = None,
 ) -> Summary:
-    """Encode the images of a data set into the cache file `out`.
+    """Encode the images of a data set into the cache file `out` and return a summary.
 
     If the process is killed at any moment, the same call resumes after the last saved batch and
     produces the same bits.
@@ -46,8 +46,9 @@ def extract_dataset(
         dataset: a key of `clip_cfr.extract.datasets.DATASETS`, in any case.
         root: folder of the data set; by default `data/DATASET`.
         out: the cache file; by default `DATASET.h5`, or `DATASET.I-of-N.h5` for a shard.
-        encoder: the model; by default the paper's.
-        data: options of the data set.
+        encoder: the model; by default the paper's. Settings that are left open come from the
+            unfinished job, if there is one.
+        data: options of the data set; `skip_missing` is replaced by `options.skip_unreadable`.
         options: options of the extraction, such as batch size, limit, shard and overwrite.
         engine: `local`, or `ray` for a Ray cluster.
         ray_address: `HOST:PORT` or `auto`; by default Ray starts on this machine.
@@ -58,6 +59,7 @@ def extract_dataset(
         ExtractError: the data set, an image or the model cannot be used.
         CacheError: `out` is finished, is not a cache, is being written by another process, or has
             an unfinished job with other settings.
+        ModuleNotFoundError: a package that the model or engine needs is not installed.
     """
     encoder, data = encoder or EncoderSpec(), data or DatasetOptions()
     options, reporter = options or ExtractOptions(), reporter or LineReporter()
@@ -80,7 +82,10 @@ def extract_dataset(
 
 
 def check_engine_options(engine: str, ray_address: str | None, workers: int | None) -> None:
-    """Raise OptionError if the options of an engine do not go together."""
+    """Raise OptionError if the options of an engine do not go together.
+
+    That is no workers with `ray`, or an address with any other engine.
+    """
     if engine == "ray" and workers == 0:
         raise OptionError("--workers 0 decodes in this process; with --engine ray give 1 or more")
     if engine != "ray" and ray_address is not None:
@@ -91,7 +96,19 @@ def check_engine_options(engine: str, ray_address: str | None, workers: int | No
 def start_engine(
     engine: str, ray_address: str | None, spec: EncoderSpec, reporter: ProgressReporter
 ) -> Iterator[tuple["Model", "Engine"]]:
-    """Yield the model of a spec and the engine that runs it."""
+    """Yield the loaded model of a spec and the engine that runs it.
+
+    At the end of the block, `ray` disconnects from the cluster.
+
+    Args:
+        engine: `local` or `ray`.
+        ray_address: see `connect_to_ray`; not used by `local`.
+        spec: the model and its compute settings.
+        reporter: receives messages while `ray` starts.
+
+    Raises:
+        ExtractError: the model cannot be loaded, or the cluster cannot be used.
+    """
     if engine == "local":
         from clip_cfr.extract.encoders.load import load_encoder
         from clip_cfr.extract.engines.local import LocalEngine

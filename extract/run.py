@@ -137,7 +137,17 @@ def describe_job(
     batch_size: int,
     decoding: DecodeSettings,
 ) -> dict[str, Any]:
-    """Return, in JSON types, how the cache is made."""
+    """Return, in JSON types, how the cache is made: provenance of the model, rows and settings.
+
+    The bit depth is included only if it is below 16.
+
+    Args:
+        manifest: all rows after the limit, of all shards.
+        model: the model.
+        options: options of the extraction.
+        batch_size: rows per batch.
+        decoding: settings of decoding.
+    """
     # Not recorded where it is the full range, as in files of earlier versions.
     is_full = decoding.bit_depth == FULL_BIT_DEPTH
     bit_depth = {} if is_full else {"bit_depth": decoding.bit_depth}
@@ -154,7 +164,16 @@ def describe_job(
 
 
 def check_same_rows(out: Path, unfinished: dict[str, Any], provenance: dict[str, Any]) -> None:
-    """Raise ExtractError if the manifest differs from that of the unfinished job."""
+    """Raise ExtractError if the manifest differs from that of the unfinished job.
+
+    Jobs with different limits are not compared: their rows differ for this reason, and the writer
+    refuses such a job.
+
+    Args:
+        out: path of the cache, for the message.
+        unfinished: the unfinished job in the journal.
+        provenance: that of the job to run, from `describe_job`.
+    """
     names = ("limit", "manifest_sha256")
     same_limit, same_rows = (unfinished.get(name) == provenance[name] for name in names)
     if same_limit and not same_rows:
@@ -166,7 +185,14 @@ def check_same_rows(out: Path, unfinished: dict[str, Any], provenance: dict[str,
 
 
 def run_job(job: ExtractionJob) -> Summary:
-    """Encode the rows that are not saved yet, finish the cache and return a summary."""
+    """Encode the rows that are not saved yet, finish the cache and return a summary.
+
+    Raises:
+        ExtractError: an image cannot be read and is not skipped, features are not finite, or a file
+            has changed since the unfinished job started.
+        CacheError: the cache is finished, is being written by another process, or has an unfinished
+            job with other settings.
+    """
     report_start(job)
     started = time.monotonic()
     image_warnings = ImageWarnings(job.decoding, job.reporter.message)
@@ -192,10 +218,11 @@ def summarize(
     """Return the summary of a finished job.
 
     Args:
+        job: the job.
         valid: whether each row could be read.
         first_row: index of the row at which this run resumed.
         seconds: duration of this run.
-        warnings: warnings of this run.
+        warnings: warnings of this run, which follow those of the manifest.
     """
     rows = job.manifest.rows
     return Summary(
@@ -229,7 +256,7 @@ def report_start(job: ExtractionJob) -> None:
 
 
 def make_writer(job: ExtractionJob) -> ResumableWriter:
-    """Return the writer of the cache; entering it resumes an unfinished job."""
+    """Return the writer of the cache; entering its context starts the file or resumes its job."""
     return ResumableWriter(
         job.out,
         # Prompts are embedded again in each run; everything else determines the features.
@@ -242,7 +269,18 @@ def make_writer(job: ExtractionJob) -> ResumableWriter:
 
 
 def encode_rows(job: ExtractionJob, writer: ResumableWriter, image_warnings: ImageWarnings) -> None:
-    """Encode and append the rows that are not saved yet."""
+    """Encode the rows that are not saved yet, append them to the writer and report the progress.
+
+    Args:
+        job: the job.
+        writer: the open writer, which knows the first row and the micro-batch size of a resumed
+            job.
+        image_warnings: receives the notes of each batch.
+
+    Raises:
+        ExtractError: an image cannot be read and is not skipped, features are not finite, or the
+            engine cannot continue.
+    """
     first_row, num_rows = writer.next_row, len(job.manifest.rows)
     request = EncodingRequest(
         manifest=job.manifest,
@@ -266,11 +304,11 @@ def encode_rows(job: ExtractionJob, writer: ResumableWriter, image_warnings: Ima
 
 
 def skip_unreadable(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWriter) -> None:
-    """Report the unreadable images of a batch.
+    """Report the unreadable images of a batch that has some.
 
     Raises:
-        ExtractError: unreadable images are not skipped, or if the folder of the images has
-            disappeared.
+        ExtractError: unreadable images are not skipped (names the first), or the folder of the
+            images has disappeared.
     """
     if not job.options.skip_unreadable:
         first_error = next(iter(batch.errors.values()))
@@ -285,8 +323,10 @@ def skip_unreadable(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWr
 def append_batch(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWriter) -> None:
     """Save a batch, with the state of its files and its micro-batch size if that was halved.
 
+    Rows with errors are saved as not valid.
+
     Raises:
-        ExtractError: features are not finite.
+        ExtractError: features of a valid row are not finite.
     """
     valid = np.array([row not in batch.errors for row in batch.rows])
     finite = np.isfinite(batch.features).all(axis=1) | ~valid

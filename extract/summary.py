@@ -21,7 +21,7 @@ class Summary:
         device: device and kind of device that encoded.
         compute_dtype: compute type of the image tower.
         rows: number of rows per split.
-        unreadable: ids of the rows that are not valid.
+        unreadable: ids of the rows that are not valid, also of those of earlier runs.
         resumed_at: index of the row at which this run resumed; 0 if it encoded all rows.
         seconds: duration of this run, without loading the model.
         images_per_second: rows that this run encoded, per second.
@@ -41,18 +41,18 @@ class Summary:
     warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the summary in JSON types."""
+        """Return the summary as a dict of its attributes; tuples become arrays in JSON."""
         return asdict(self)
 
 
 def count_splits(splits: Int8[np.ndarray, " n"]) -> dict[str, int]:
-    """Return the number of rows of each split, by the split's name."""
+    """Return the number of rows of each split, by the split's name; 0 for a split without rows."""
     counts = np.bincount(splits, minlength=len(SPLIT_NAMES))
     return dict(zip(SPLIT_NAMES, counts.tolist(), strict=True))
 
 
 def render_summary(summary: Summary) -> Table:
-    """Return the summary as a table of names and values."""
+    """Return the summary as a rich table of names and values, without the warnings."""
     table = Table(title=summary.cache, show_header=False)
     splits = ", ".join(f"{name} {count:,}" for name, count in summary.rows.items())
     table.add_row("data set", summary.dataset)

@@ -13,7 +13,15 @@ MANY_UNREADABLE = 0.01
 
 
 def warn_of_unreadable(manifest: Manifest, valid: Bool[np.ndarray, " n"]) -> list[str]:
-    """Return a warning for each split of which all or many images could not be read."""
+    """Return a warning for each split of which none, or not all, of the images could be read.
+
+    Up to MANY_UNREADABLE of a split's images may be unreadable without a warning. For example:
+    `split val: 12 of 300 images could not be read`.
+
+    Args:
+        manifest: the rows.
+        valid: whether each row could be read.
+    """
     found = []
     for code, name in enumerate(SPLIT_NAMES):
         of_split = valid[manifest.rows.splits == code]
@@ -29,6 +37,7 @@ def find_readable_row(batch: EncodedBatch, valid: Bool[np.ndarray, " n"]) -> int
     """Return the last row that was readable, in the batch or before it; None if there is none.
 
     Args:
+        batch: the batch, which is not saved yet.
         valid: whether each saved row was readable.
     """
     in_batch = set(batch.rows) - batch.errors.keys()
@@ -40,6 +49,11 @@ def check_still_readable(manifest: Manifest, row: int, num_kept: int) -> None:
 
     The cause is then a file system that has disappeared, and skipping unreadable images would skip
     all remaining rows.
+
+    Args:
+        manifest: the rows.
+        row: index of the row, whose file is read again.
+        num_kept: number of rows that are saved, for the message.
     """
     try:
         manifest.images.read(row)

@@ -29,11 +29,20 @@ class TransformersLoop:
     features: Path
 
     def measure_rate(self) -> float:
-        """Run the loop and return images per second, without loading the model."""
+        """Run the loop in a process of its own and return its images per second.
+
+        Loading the model does not count. The features are written to the file.
+
+        Raises:
+            ExtractError: the script fails.
+        """
         return run_script(SCRIPT, self.model, self.root, self.features)["images_per_second"]
 
     def find_objection(self, cache: Path) -> str | None:
-        """Return why the loop cannot be compared with an extraction; None if it can.
+        """Run the loop and return why it cannot be compared with an extraction; None if it can.
+
+        It cannot if it fails, or if the cosine of a row of its features and ours is at most
+        MIN_COSINE.
 
         Args:
             cache: the cache that the extraction has written from the same files.
@@ -51,7 +60,7 @@ class TransformersLoop:
 def row_cosines(
     one: Float[np.ndarray, "n dim"], other: Float[np.ndarray, "n dim"]
 ) -> Float[np.ndarray, " n"]:
-    """Return the cosine of each pair of rows."""
+    """Return the cosine of each pair of rows, computed in float64."""
     one, other = one.astype(np.float64), other.astype(np.float64)
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return (one * other).sum(axis=1) / lengths

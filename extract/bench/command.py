@@ -35,7 +35,7 @@ def extract(repeats, quick, as_json):
 
 
 def render(result):
-    """Return the tables of a result."""
+    """Return the table of figures and the scaling table of a result, for rich to print."""
     from rich.console import Group
 
     from clip_cfr.extract.bench.table import ROWS, figures_title, render_scaling

@@ -27,7 +27,12 @@ MAX_SECONDS_TO_KILL = 0.05
 
 @dataclass(frozen=True)
 class CountingEncoder:
-    """An encoder that writes the number of images of each batch to a log before encoding it."""
+    """An encoder that writes the number of images of each batch to a log before encoding it.
+
+    Attributes:
+        encoder: the encoder that computes; all other attributes are its own.
+        log: text file with a number in each line.
+    """
 
     encoder: Encoder
     log: Path
@@ -52,22 +57,25 @@ class ResumeReporter(SilentReporter):
 
 
 def append_number(log: Path, number: int | str) -> None:
-    """Append a line to a log."""
+    """Append a number as a line to a log; create the log if it is missing."""
     with log.open("a") as file:
         file.write(f"{number}\n")
 
 
 def read_numbers(log: Path) -> list[int]:
-    """Return the numbers in a log, without an incomplete last line."""
+    """Return the numbers in a log, without an incomplete last line; empty if there is no log."""
     lines = log.read_text().split("\n")[:-1] if log.exists() else []
     return np.array(lines, dtype=int).tolist()
 
 
 def extract_counted(root: Path, out: Path, log: Path) -> None:
-    """Encode a folder of images with the tiny CLIP.
+    """Encode a folder of images with the tiny CLIP on the CPU, in batches of BATCH_SIZE.
 
-    The log receives the row at which the extraction resumes, if it does, and the number of images
-    of each batch.
+    Args:
+        root: folder of images.
+        out: the cache file; an unfinished job there is resumed.
+        log: receives the row at which the extraction resumes, if it does, and then the number of
+            images of each batch.
     """
     encoder = CountingEncoder(load_encoder(EncoderSpec(str(TINY_CLIP), device="cpu")), log)
     # Workers would not change the counts, and a daemon process cannot start any.
@@ -78,11 +86,16 @@ def extract_counted(root: Path, out: Path, log: Path) -> None:
 def count_lost_rows(root: Path, folder: Path, kills: int) -> int:
     """Return the largest number of rows that were encoded before a kill and again after it.
 
-    The extraction is killed `kills` times, each time at a random moment after some batches.
+    The extraction is killed `kills` times, each time at a random moment after some batches,
+    resumed, and finished at last.
 
     Args:
         root: folder of images.
         folder: folder for the cache and the logs.
+        kills: number of kills, at least 1.
+
+    Raises:
+        ExtractError: an extraction ends before it is killed.
     """
     out, encoded, worst = folder / "killed.h5", 0, 0
     for kill in range(kills):
@@ -97,7 +110,13 @@ def count_lost_rows(root: Path, folder: Path, kills: int) -> int:
 
 
 def kill_extraction(root: Path, out: Path, log: Path) -> None:
-    """Start an extraction and kill it after some batches."""
+    """Start an extraction in a process and kill it after BATCHES_BEFORE_KILL lines of its log.
+
+    A random delay of up to MAX_SECONDS_TO_KILL precedes the kill.
+
+    Raises:
+        ExtractError: the extraction ends before.
+    """
     spawn = multiprocessing.get_context("spawn")
     process = spawn.Process(target=extract_counted, args=(root, out, log), daemon=True)
     process.start()

@@ -24,7 +24,7 @@ class CompletedCommand:
     Attributes:
         output: what it printed, parsed as JSON.
         seconds: its duration.
-        memory_mb: peak memory of its process.
+        memory_mb: peak memory of its process, in units of 1e6 bytes; 0 without /proc.
         all_memory_mb: sum of the peaks of its process and all descendants; memory shared by several
             processes counts for each.
     """
@@ -36,7 +36,10 @@ class CompletedCommand:
 
 
 def run_command(words: Sequence[str | Path]) -> CompletedCommand:
-    """Run a command to its end.
+    """Run a command to its end, and measure its time and memory.
+
+    Args:
+        words: program and arguments. It prints JSON on its standard output.
 
     Raises:
         ExtractError: its exit code is not 0; with the last line of its standard error.
@@ -58,12 +61,22 @@ def run_command(words: Sequence[str | Path]) -> CompletedCommand:
 
 
 def run_script(script: Path, *arguments: str | Path) -> Any:
-    """Run a Python script and return its output, parsed as JSON."""
+    """Run a Python script with this interpreter and return its output, parsed as JSON.
+
+    Raises:
+        ExtractError: its exit code is not 0.
+    """
     return run_command([sys.executable, script, *arguments]).output
 
 
 def session_peaks(leader: int) -> dict[int, int]:
-    """Return the peak memory in bytes of each process of a session; empty without /proc."""
+    """Return the peak memory in bytes of each living process of a session by its id.
+
+    Empty without /proc.
+
+    Args:
+        leader: process id of the session's leader, which is the id of the session.
+    """
     peaks = {}
     for folder in PROC.glob("[0-9]*"):
         try:

@@ -14,7 +14,8 @@ TINY_CLIP = Path(__file__).parents[1] / "tiny_clip"
 def save_random_clip(folder: Path, tower: Tower) -> Path:
     """Save a CLIP with this image tower in a folder, as transformers does; return the folder.
 
-    Its text tower is that of the tiny CLIP: the benchmark does not time texts.
+    The weights are random with a fixed seed. The text tower and the tokenizer are those of the tiny
+    CLIP: the benchmark does not time texts.
     """
     silence_transformers()
     text = CLIPConfig.from_pretrained(TINY_CLIP, local_files_only=True).text_config

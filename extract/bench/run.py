@@ -87,6 +87,11 @@ def bench_extract(
 def measure_cpu(sizes: Sizes, folder: Path, repeats: int) -> tuple[dict[str, Any], str | None]:
     """Measure the encoder, extractions and the transformers loop on the CPU, interleaved.
 
+    Args:
+        sizes: numbers of images and models.
+        folder: folder for model, images and cache.
+        repeats: number of repeats to take means over.
+
     Returns:
         The figures, and why the loop cannot be compared, or None if it can.
     """
@@ -122,7 +127,14 @@ def measure_cpu(sizes: Sizes, folder: Path, repeats: int) -> tuple[dict[str, Any
 
 
 def compare_rates(rate: float, loop_rates: list[float]) -> dict[str, float]:
-    """Return the mean rate of the transformers loop and the speed-up over it, if it ran."""
+    """Return the mean rate of the transformers loop and the speed-up over it, by name.
+
+    Empty if the loop did not run.
+
+    Args:
+        rate: rate of extractions, in images per second.
+        loop_rates: rates of the loop in each repeat.
+    """
     if not loop_rates:
         return {}
     loop_rate = mean(loop_rates)
@@ -133,7 +145,11 @@ def compare_rates(rate: float, loop_rates: list[float]) -> dict[str, float]:
 
 
 def measure_gpu(sizes: Sizes, folder: Path, repeats: int) -> dict[str, float]:
-    """Measure the encoder and extractions of each tower on a GPU; empty without one."""
+    """Measure the encoder and extractions of each tower on a GPU; empty without one.
+
+    Returns:
+        The figures by names with the tower's prefix, such as `gpu_b32_images_per_second`.
+    """
     if not torch.cuda.is_available():
         return {}
     root = save_images(folder / "gpu", FILE_SIZES[MAIN_SIZE], sizes.gpu_images)
@@ -145,7 +161,14 @@ def measure_gpu(sizes: Sizes, folder: Path, repeats: int) -> dict[str, float]:
 
 
 def measure_gpu_tower(tower: Tower, root: Path, folder: Path, repeats: int) -> dict[str, float]:
-    """Measure the encoder and extractions of a tower on a GPU."""
+    """Return the figures of `main_figures` of a tower on a GPU.
+
+    Args:
+        tower: the image tower.
+        root: folder of images.
+        folder: folder for model and cache.
+        repeats: number of repeats to take means over.
+    """
     model = save_random_clip(folder / "model", tower)
     manifests = {MAIN_SIZE: load_images(root)}
     throughput = make_throughput(model, "cuda", manifests, folder / "rates.h5")
@@ -154,7 +177,7 @@ def measure_gpu_tower(tower: Tower, root: Path, folder: Path, repeats: int) -> d
 
 
 def main_figures(rates: list[Rates]) -> dict[str, float]:
-    """Return the rates of the main file size and of the encoder, and their ratio."""
+    """Return the mean rates of the main file size and of the encoder, and their ratio, by name."""
     return {
         "encoder_images_per_second": mean_rate(rates, f"encoder {MAIN_SIZE}"),
         "images_per_second": mean_rate(rates, MAIN_SIZE),
@@ -165,13 +188,20 @@ def main_figures(rates: list[Rates]) -> dict[str, float]:
 def make_throughput(
     model: Path, device: str, manifests: dict[str, Manifest], out: Path
 ) -> Throughput:
-    """Load a model on a device and choose a batch size."""
+    """Load a model on a device and choose its batch size, to measure rates.
+
+    Args:
+        model: folder of the model.
+        device: `cpu` or `cuda`.
+        manifests: images of each file size, by the size's name.
+        out: cache file that each extraction replaces.
+    """
     encoder = load_encoder(EncoderSpec(str(model), device=device))
     return Throughput(encoder, choose_batch_size(encoder), manifests, out)
 
 
 def explain_missing(name: str, objection: str | None) -> str | None:
-    """Return why a figure could not be measured.
+    """Return why a figure could not be measured; for one of the transformers loop, the objection.
 
     Args:
         name: name of the figure.

@@ -17,8 +17,13 @@ NUM_DISTINCT = 64
 def save_images(root: Path, size: tuple[int, int], num_images: int) -> Path:
     """Save JPEG images and a metadata.csv with two classes in a folder; return the folder.
 
+    Only the first NUM_DISTINCT images differ; the others are hard links to them. All are in the
+    training split, and the classes `cat` and `dog` alternate.
+
     Args:
-        size: width and height.
+        root: the folder, which must not exist.
+        size: width and height in pixels.
+        num_images: number of images.
     """
     root.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -34,7 +39,12 @@ def save_images(root: Path, size: tuple[int, int], num_images: int) -> Path:
 
 
 def draw_image(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """Draw smooth noise at several scales, with grain."""
+    """Draw an RGB image of smooth noise at several scales, with grain.
+
+    Args:
+        rng: random numbers.
+        size: width and height in pixels.
+    """
     width, height = size
     pixels = 127 + GRAIN * rng.standard_normal((height, width, 3))
     for cells, amplitude in OCTAVES:

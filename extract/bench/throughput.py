@@ -24,6 +24,7 @@ class Throughput:
     """Measures the rates of an encoder.
 
     Attributes:
+        encoder: the encoder.
         batch_size: images per batch.
         manifests: images of each file size, by the size's name; equally many of each.
         out: cache file that each extraction replaces.
@@ -83,15 +84,15 @@ class Throughput:
 
 
 def load_images(root: Path) -> Manifest:
-    """Return the manifest of a folder of images."""
+    """Return the manifest of a folder of images with a metadata.csv."""
     return load_dataset("folder", root, DatasetOptions())
 
 
 def mean_rate(repeats: list[Rates], name: str) -> float:
-    """Return the mean of a rate over the repeats."""
+    """Return the mean, over the repeats, of the rate `name`, in images per second."""
     return mean(rates[name] for rates in repeats)
 
 
 def pipeline_efficiency(repeats: list[Rates], name: str) -> float:
-    """Return the mean rate end to end, divided by the encoder's mean rate."""
+    """Return the mean rate end to end of a file size, divided by the encoder's mean rate."""
     return mean_rate(repeats, name) / mean_rate(repeats, f"encoder {name}")

@@ -19,7 +19,7 @@ from transformers.utils import logging
 
 
 def encode_batch(model, processor, paths):
-    """Return the pooled features of a batch."""
+    """Return the pooled features (batch, dim) of the images in files, as a tensor."""
     images = [Image.open(path).convert("RGB") for path in paths]
     inputs = processor(images=images, return_tensors="pt")
     with torch.no_grad():

@@ -17,6 +17,7 @@ class EncodingRequest:
     """The rows to encode, and how to batch them.
 
     Attributes:
+        manifest: all rows of the job, also those that are encoded already.
         rows: indices, in the manifest, of the rows that are not encoded yet.
         batch_size: rows per batch; the last batch may be smaller.
         microbatch_size: images that pass through the encoder together; less than the batch size
@@ -33,12 +34,12 @@ class EncodingRequest:
     decoding: DecodeSettings = field(default_factory=DecodeSettings)
 
     def batches(self) -> list[range]:
-        """Return the row indices of each batch."""
+        """Return the row indices of each batch, in row order."""
         rows, size = self.rows, self.batch_size
         return [range(first, min(first + size, rows.stop)) for first in rows[::size]]
 
     def reader(self, preprocessing: Preprocessing) -> PixelReader:
-        """Return a reader of manifest rows as pixels for a model."""
+        """Return a reader of manifest rows as pixels with a model's preprocessing."""
         return PixelReader(self.manifest.images, preprocessing, self.decoding)
 
 
@@ -48,6 +49,7 @@ class EncodedBatch:
 
     Attributes:
         first_row: index of its first row in the manifest.
+        features: features of its rows (batch, dim), float32.
         microbatch_size: images that passed through the encoder together.
         errors: error message of each image that could not be read, by row index. Such an image is
             encoded as a black one: the batch keeps its shape, so the other rows keep their bits.
@@ -78,8 +80,11 @@ class Engine(Protocol):
         """Yield the batches of a request in row order; close the generator to stop early.
 
         Args:
+            model: the model, which must be one of this engine.
+            request: the rows to encode.
             message: callback receiving each line for the user.
 
         Raises:
-            ExtractError: the engine cannot continue.
+            ExtractError: the engine cannot continue. An image that cannot be read is no error: see
+                `EncodedBatch.errors`.
         """

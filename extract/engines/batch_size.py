@@ -11,9 +11,9 @@ USABLE_MEMORY = 0.6
 
 
 def choose_batch_size(encoder: Encoder) -> int:
-    """Return a batch size for the encoder's device, a power of two.
+    """Return a batch size for the encoder's device: a power of two from 1 to MAX_BATCH_SIZE.
 
-    A CPU gains nothing beyond CPU_BATCH_SIZE images (ViT-B/32 in float32 on two cores: 27, 25 and
+    A CPU gets CPU_BATCH_SIZE. It gains nothing beyond (ViT-B/32 in float32 on two cores: 27, 25 and
     23 images/s in batches of 16, 32 and 64), and a smaller batch loses less work when the process
     is killed. For a GPU, the memory per image is measured with two small batches and divided into
     the free memory; beyond MAX_BATCH_SIZE no GPU gains.
@@ -30,7 +30,13 @@ def choose_batch_size(encoder: Encoder) -> int:
 
 
 def measure_memory(encoder: Encoder, size: int) -> int:
-    """Return the peak of GPU memory, in bytes, that a batch adds to what is allocated already."""
+    """Return the peak of GPU memory, in bytes, that encoding `size` images adds.
+
+    Memory that is allocated already does not count.
+
+    Raises:
+        torch.OutOfMemoryError: the images do not fit.
+    """
     side = encoder.preprocessing.side
     pixels = torch.zeros((size, side, side, 3), dtype=torch.uint8)
     before = torch.cuda.memory_allocated(encoder.device)

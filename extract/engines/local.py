@@ -29,10 +29,13 @@ class LocalEngine:
     def encode_batches(
         self, model: Encoder, request: EncodingRequest, message: Callable[[str], None]
     ) -> Iterator[EncodedBatch]:
-        """Yield the batches of a request in row order.
+        """Yield the batches of a request in row order; close the generator to stop the workers.
 
         On a GPU, a batch is fetched only after the next one is launched, so that the GPU never
         waits for this process.
+
+        Raises:
+            ExtractError: worker processes fail, or memory runs out.
         """
         on_gpu = model.device.type == "cuda"
         encoder = MicrobatchEncoder(model, request.microbatch_size, message)
@@ -55,7 +58,10 @@ class LocalEngine:
 
 
 def decode_workers(device: torch.device, reader: PixelReader, request: EncodingRequest) -> int:
-    """Return the number of worker processes: as requested, else by device and decoding time."""
+    """Return the number of worker processes: as requested, else by device and decoding time.
+
+    For the latter, a sample of the images is decoded.
+    """
     if request.workers is not None:
         return request.workers
     seconds = estimate_decode_seconds(reader, request.manifest.rows.ids, request.rows)
@@ -63,7 +69,7 @@ def decode_workers(device: torch.device, reader: PixelReader, request: EncodingR
 
 
 def limit_workers(workers: int, message: Callable[[str], None]) -> int:
-    """Return how many of `workers` can start; report it if those are fewer."""
+    """Return how many of `workers` processes can start; send a warning if those are fewer."""
     fitting = count_workers_that_fit(workers)
     if fitting < workers:
         instead = f"starting {fitting}" if fitting else "decoding in this process"
@@ -75,6 +81,10 @@ def limit_workers(workers: int, message: Callable[[str], None]) -> int:
 
 
 def fetch_batch(batch: PixelBatch, launched: LaunchedBatch) -> EncodedBatch:
-    """Wait for the features of a batch."""
+    """Wait for the features of a batch and return them with its errors and notes.
+
+    Raises:
+        ExtractError: the memory does not hold a single image.
+    """
     features, microbatch_size = launched.fetch()
     return EncodedBatch(batch.first_row, features, microbatch_size, batch.errors, batch.notes)

@@ -15,7 +15,8 @@ class MicrobatchEncoder:
     """Encodes batches, and halves the micro-batch size each time memory runs out.
 
     Attributes:
-        size: images per micro-batch.
+        encoder: the encoder.
+        size: images per micro-batch; it never grows again.
         message: callback receiving a line each time the size is halved.
     """
 
@@ -24,7 +25,9 @@ class MicrobatchEncoder:
     message: Callable[[str], None] = field(repr=False)
 
     def launch(self, pixels: torch.Tensor) -> "LaunchedBatch":
-        """Start encoding a batch.
+        """Start encoding a batch in micro-batches.
+
+        Each time memory runs out, it starts again with half the size.
 
         Raises:
             ExtractError: the memory does not hold a single image.
@@ -57,6 +60,7 @@ class LaunchedBatch:
     """A batch that is being encoded.
 
     Attributes:
+        encoder: the encoder that launched it.
         pixels: kept in order to encode the batch again if memory runs out.
         size: images per micro-batch.
         fetches: functions that wait for the features of each micro-batch.
@@ -69,6 +73,8 @@ class LaunchedBatch:
 
     def fetch(self) -> tuple[Features, int]:
         """Wait for the features; return them with the micro-batch size that they were encoded in.
+
+        If memory has run out, the batch is encoded again with half the size.
 
         Raises:
             ExtractError: the memory does not hold a single image.
@@ -83,7 +89,7 @@ class LaunchedBatch:
 
 
 def refuse_single_image(size: int, error: torch.OutOfMemoryError) -> None:
-    """Raise ExtractError if memory ran out with a single image."""
+    """Raise ExtractError if memory ran out with micro-batches of `size` 1; otherwise do nothing."""
     if size == 1:
         raise ExtractError(
             "out of GPU memory with a single image beside the model; end other programs on the "

@@ -53,18 +53,25 @@ class Example:
 
     @property
     def caption(self) -> str:
-        """The template with digit and colour filled in."""
+        """The template with digit and colour filled in, such as `a photo of a red three.`."""
         return self.template.format(digit=self.digit, colour=self.colour)
 
 
 def draw_examples(rng: np.random.RandomState, num_examples: int) -> list[Example]:
-    """Draw different training digits, each with a uniformly drawn colour and a caption."""
+    """Draw different training digits, each with a uniformly drawn colour and a caption.
+
+    Raises:
+        ValueError: there are fewer than `num_examples` training digits.
+    """
     indices = rng.choice(divide_digits().tiny_clip, num_examples, replace=False)
     return [draw_example(rng, index) for index in indices]
 
 
 def draw_example(rng: np.random.RandomState, index: int) -> Example:
-    """Draw a picture and a caption of the digit with this index in scikit-learn's data."""
+    """Draw a picture and a caption of the digit with this index in scikit-learn's data.
+
+    The colour, the rendering, the phrase and its frame are random.
+    """
     inks, numbers = load_handwritten()
     colour = rng.choice(list(COLOURS))
     frame = rng.choice(PLAIN_FRAMES if rng.rand() < PLAIN_PROBABILITY else TEMPLATES["imagenet"])
@@ -78,7 +85,7 @@ def draw_example(rng: np.random.RandomState, index: int) -> Example:
 
 
 def match_captions(examples: Sequence[Example]) -> Bool[np.ndarray, "pictures captions"]:
-    """Return which captions are true of which pictures.
+    """Return which captions are true of which pictures, for all pairs of examples.
 
     A caption is true of a picture if the picture has the digit and the colour that it mentions.
     """

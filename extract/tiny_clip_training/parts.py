@@ -14,7 +14,10 @@ WORD_END = "</w>"
 
 
 def make_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
-    """Return a tokenizer with one token per word of the texts; it splits other words into bytes."""
+    """Return a tokenizer with one token per word of the texts; it splits other words into bytes.
+
+    The bytes come first, then the parts and words of the texts, then the start and the end token.
+    """
     split = CLIPTokenizer().backend_tokenizer.pre_tokenizer.pre_tokenize_str
     merges = learn_merges({word for text in texts for word, _ in split(text)})
     letters = sorted(ByteLevel.alphabet())
@@ -29,7 +32,8 @@ def make_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
 def learn_merges(words: Iterable[str]) -> list[tuple[str, str]]:
     """Return the byte-pair merges, in order, that turn each word into one token.
 
-    The trainer of the library tokenizers breaks ties by hash, so its merges differ between runs.
+    Each merge is the most frequent pair, of several the last in alphabetical order: the trainer of
+    the library tokenizers breaks ties by hash, so its merges differ between runs.
     """
     merges = []
     pieces = [[*word[:-1], word[-1] + WORD_END] for word in words]
@@ -40,7 +44,7 @@ def learn_merges(words: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def merge_pair(pieces: list[str], pair: tuple[str, str]) -> list[str]:
-    """Return the pieces of a word with each occurrence of the pair merged."""
+    """Return the pieces of a word with each occurrence of the pair merged, from left to right."""
     merged: list[str] = []
     for piece in pieces:
         if merged and (merged[-1], piece) == pair:
@@ -51,7 +55,7 @@ def merge_pair(pieces: list[str], pair: tuple[str, str]) -> list[str]:
 
 
 def make_processor() -> CLIPImageProcessorPil:
-    """Return an image processor that scales pixels to [-1, 1]."""
+    """Return an image processor for pictures of 32 x 32 pixels that scales pixels to [-1, 1]."""
     return CLIPImageProcessorPil(
         size={"shortest_edge": SIDE},
         crop_size={"height": SIDE, "width": SIDE},
@@ -61,7 +65,11 @@ def make_processor() -> CLIPImageProcessorPil:
 
 
 def make_network(tokenizer: CLIPTokenizer) -> CLIPModel:
-    """Return a CLIP with random weights and fewer than half a million parameters."""
+    """Return a CLIP with random weights and fewer than half a million parameters.
+
+    It takes the tokens of the tokenizer and pictures of 32 x 32 pixels; features have 96 numbers
+    and embeddings 64. The weights are drawn from torch's global generator.
+    """
     text = {
         "vocab_size": len(tokenizer),
         "bos_token_id": tokenizer.bos_token_id,

@@ -39,7 +39,16 @@ PROMPTS = ("a photo of the digit {}.", "the digit {}.")
 
 
 def train(network: CLIPModel, tokenizer: CLIPTokenizer, seed: int, num_steps: int) -> None:
-    """Train the network in place with AdamW."""
+    """Train the network in place with AdamW, and leave it in evaluation mode.
+
+    The loss is printed on standard error every 100 steps.
+
+    Args:
+        network: the network.
+        tokenizer: its tokenizer.
+        seed: seed of the pictures and captions.
+        num_steps: number of batches of BATCH_SIZE new examples.
+    """
     rng = np.random.RandomState(seed)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=WEIGHT_DECAY
@@ -63,12 +72,18 @@ def train(network: CLIPModel, tokenizer: CLIPTokenizer, seed: int, num_steps: in
 
 
 def learning_rate_factor(step: int, num_steps: int) -> float:
-    """Return the learning rate relative to its peak: linear warm-up, then half a cosine to 0."""
+    """Return the learning rate of a step, from 0, relative to its peak.
+
+    It is the smaller of a linear warm-up to 1 in WARM_UP_STEPS and half a cosine from 1 to 0.
+    """
     return min((step + 1) / WARM_UP_STEPS, (1 + math.cos(math.pi * step / num_steps)) / 2)
 
 
 def make_inputs(tokenizer: CLIPTokenizer, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-    """Return the network's inputs, with pixels normalized as by the image processor."""
+    """Return the network's inputs by name: pixels, and padded tokens with their mask.
+
+    The pixels (n, 3, 32, 32) are normalized to [-1, 1], as by the image processor.
+    """
     pixels = torch.from_numpy(np.stack([example.pixels for example in examples]))
     captions = [example.caption for example in examples]
     return {
@@ -97,7 +112,10 @@ def contrastive_loss(
 
 
 def measure_accuracy(encoder: ClipEncoder) -> float:
-    """Return the zero-shot accuracy, in [0, 1], over ten digits on the held-out digits."""
+    """Return the zero-shot accuracy, in [0, 1], over ten digits on the held-out digits.
+
+    Each digit has one picture in a random colour, with a fixed seed.
+    """
     inks, numbers = load_handwritten()
     held_out = divide_digits().held_out.ravel()
     rng = np.random.RandomState(0)
@@ -113,7 +131,15 @@ def measure_accuracy(encoder: ClipEncoder) -> float:
 def write_card(
     folder: Path, encoder: ClipEncoder, seed: int, num_steps: int, seconds: float
 ) -> None:
-    """Write README.md, with the accuracy of the saved model."""
+    """Write README.md into a folder, with the accuracy of the saved model.
+
+    Args:
+        folder: the folder.
+        encoder: the saved model.
+        seed: seed of the training.
+        num_steps: number of steps of the training.
+        seconds: processor time of the training.
+    """
     card = CARD.format(
         num_parameters=encoder.network.num_parameters(),
         num_tokens=len(encoder.tokenizer),

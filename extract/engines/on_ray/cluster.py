@@ -30,7 +30,7 @@ QUIET_ENVIRONMENT = {
 
 @contextlib.contextmanager
 def connect_to_ray(address: str | None) -> Iterator[None]:
-    """Connect to Ray within the block.
+    """Connect this process to Ray within the block.
 
     Ray reads some environment variables when it is imported. If the process has imported it before,
     those settings, among them the silence on standard output, are the importer's.
@@ -41,6 +41,7 @@ def connect_to_ray(address: str | None) -> Iterator[None]:
 
     Raises:
         ExtractError: no cluster answers at the address, or it has another version.
+        ModuleNotFoundError: Ray is not installed.
     """
     with contextlib.ExitStack() as stack:
         private = {} if address else private_instance_environment()
@@ -60,7 +61,11 @@ def connect_to_ray(address: str | None) -> Iterator[None]:
 
 
 def connect_to_cluster(address: str) -> None:
-    """Connect to a running cluster; raise ExtractError if that fails."""
+    """Connect to the running cluster at `HOST:PORT`, or `auto` for this machine's.
+
+    Raises:
+        ExtractError: no cluster answers there, or it has another version.
+    """
     import ray
 
     try:
@@ -77,7 +82,10 @@ def connect_to_cluster(address: str) -> None:
 
 
 def check_reachable(address: str) -> None:
-    """Raise OSError if nothing listens at HOST:PORT; Ray itself would try for minutes."""
+    """Raise OSError if nothing listens at HOST:PORT; Ray itself would try for minutes.
+
+    An address of any other form, such as `auto`, is not checked.
+    """
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in host:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
@@ -88,8 +96,9 @@ def private_instance_environment() -> dict[str, str]:
     """Return variables that restrict an instance to this machine and this user.
 
     By default Ray listens on all network addresses and executes what anyone sends. The first
-    variable, named after other systems, makes it listen on 127.0.0.1. Ray reads the variables once,
-    on import: the result is empty if it has been imported, and the same on every later call.
+    variable, named after other systems, makes it listen on 127.0.0.1; the others require a random
+    token. Ray reads the variables once, on import: the result is empty if it has been imported, and
+    the same on every later call.
     """
     if "ray" in sys.modules:
         return {}
@@ -104,7 +113,8 @@ def make_importable(folder: Path) -> str:
     """Return a PYTHONPATH on which `clip_cfr` is the package that this process runs.
 
     A checkout that is not installed may have any name, so its parent folder does not help. A link
-    below `folder` gives it the package's name.
+    to the package is created in the new folder `packages` below `folder`. This process's PYTHONPATH
+    follows it.
     """
     package = sys.modules["clip_cfr"].__path__[0]
     (folder / "packages").mkdir()
@@ -116,7 +126,7 @@ def make_importable(folder: Path) -> str:
 
 @contextlib.contextmanager
 def set_environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables within the block."""
+    """Set environment variables within the block; afterwards they have their old values again."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -131,7 +141,7 @@ def set_environment(variables: dict[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def make_short_folder() -> Iterator[str]:
-    """Yield a temporary folder whose path is short enough for Ray's sockets."""
+    """Yield a temporary folder, removed afterwards, with a path short enough for Ray's sockets."""
     parent = tempfile.gettempdir()
     parent = parent if len(parent) <= MAX_FOLDER_LENGTH else "/tmp"
     with tempfile.TemporaryDirectory(

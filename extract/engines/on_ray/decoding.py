@@ -24,7 +24,7 @@ class DecodingContext:
     Attributes:
         reader: reads rows as pixels.
         working_folder: the driver's working folder, in which relative paths begin.
-        versions: versions of the libraries that determine the pixels.
+        versions: versions of the libraries that determine the pixels, by name.
     """
 
     reader: PixelReader
@@ -35,19 +35,20 @@ class DecodingContext:
 def decode_rows(
     context: Sequence[Any], rows: range, names: Sequence[str]
 ) -> tuple[UInt8[np.ndarray, "n side side 3"], tuple[ReadReport, str]]:
-    """Decode rows.
+    """Decode rows on the host that runs this task.
 
     Args:
         context: a list with the reference to a `DecodingContext`. Ray would resolve a bare
             reference for every call; each process resolves this one once.
         rows: row indices.
-        names: name of each row, for error messages.
+        names: name of each of these rows, for error messages.
 
     Returns:
-        The pixels; then the errors and notes of the rows, and this host's name.
+        The pixels, black where an image cannot be read; then the errors and notes of the rows, and
+        this host's name.
 
     Raises:
-        ExtractError: this host has other library versions.
+        ExtractError: this host has other library versions, or memory is short.
     """
     found = fetch_context(context[0])
     try:
@@ -62,7 +63,13 @@ def decode_rows(
 
 @lru_cache(maxsize=1)
 def fetch_context(reference: Any) -> DecodingContext:
-    """Fetch the context, enter its working folder and check the library versions."""
+    """Fetch the context, enter its working folder and check the library versions.
+
+    The last context is kept: a second call with the same reference returns it at once.
+
+    Raises:
+        ExtractError: this host has other versions of Pillow or NumPy.
+    """
     from clip_cfr.extract.engines.on_ray.waiting import fetch
 
     context = fetch(reference)
@@ -78,11 +85,11 @@ def fetch_context(reference: Any) -> DecodingContext:
 
 
 def enter_folder(folder: str) -> None:
-    """Make `folder` the working folder, as it is the driver's, if this host has it."""
+    """Make `folder`, the driver's working folder, that of this process, if this host has it."""
     if os.path.isdir(folder):
         os.chdir(folder)
 
 
 def format_versions(versions: Mapping[str, str]) -> str:
-    """Return names and versions as a comma-separated list."""
+    """Return names and versions as text, such as `pillow 12.0.0, numpy 2.3.4`."""
     return ", ".join(f"{name} {version}" for name, version in versions.items())

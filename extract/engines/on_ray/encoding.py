@@ -43,7 +43,12 @@ class EncoderInfo:
 
 
 class EncodingActor:
-    """An encoder that is loaded by the first call that needs it."""
+    """An encoder that is loaded by the first call that needs it.
+
+    Args:
+        spec: the model and its compute settings.
+        working_folder: the driver's working folder.
+    """
 
     def __init__(self, spec: EncoderSpec, working_folder: str):
         self.spec, self.working_folder = spec, working_folder
@@ -72,7 +77,11 @@ class EncodingActor:
         return self.encoder.provenance()
 
     def describe(self) -> EncoderInfo:
-        """Load the encoder and describe it."""
+        """Load the encoder and return its properties, with this process's host and id.
+
+        Raises:
+            ExtractError: the model cannot be loaded; the message names this host.
+        """
         encoder = self.encoder
         return EncoderInfo(
             preprocessing=encoder.preprocessing,
@@ -89,7 +98,11 @@ class EncodingActor:
         return choose_batch_size(self.encoder)
 
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
-        """Return the unit-length embeddings of sentences."""
+        """Return the unit-length embeddings of sentences, in their order.
+
+        Raises:
+            ExtractError: a sentence has more tokens than the text tower takes.
+        """
         return self.encoder.embed_texts(sentences)
 
     def find_bad_weight(self) -> str | None:
@@ -105,15 +118,17 @@ class EncodingActor:
         """Encode a batch.
 
         Args:
+            pixels: the pixels, which are copied.
             microbatch_size: images that pass through the encoder together.
-            expected: provenance that the encoder must have. It may have been loaded again since
-                the last call, on another host.
+            expected: provenance that the encoder must have. It may have been loaded again since the
+                last call, on another host.
 
         Returns:
             The features, the micro-batch size that they were encoded in, and messages for the user.
 
         Raises:
-            ExtractError: the encoder has another provenance.
+            ExtractError: the encoder has another provenance, or memory does not hold a single
+                image.
         """
         check_provenance(expected, self.provenance, socket.gethostname())
         messages: list[str] = []
@@ -127,7 +142,10 @@ class EncodingActor:
 
 
 def check_provenance(expected: dict[str, Any], found: dict[str, Any], host: str) -> None:
-    """Raise ExtractError if an encoder's features would differ in their bits from the others'."""
+    """Raise ExtractError if an encoder's provenance is not the expected one; names what differs.
+
+    Its features would then differ in their bits from those of the other encoders.
+    """
     if found != expected:
         changes = ", ".join(describe_changes(expected, found))
         raise ExtractError(

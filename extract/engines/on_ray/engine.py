@@ -39,7 +39,12 @@ SECONDS_BEFORE_MESSAGE = 60
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """A `Model` whose towers run in actors; the first actor embeds texts."""
+    """A `Model` whose towers run in actors; the first actor embeds texts.
+
+    Attributes:
+        actor: the first actor that has loaded the model.
+        info: the properties of its encoder.
+    """
 
     actor: ActorHandle
     info: EncoderInfo
@@ -60,12 +65,20 @@ class RemoteModel:
         return self.info.device
 
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
-        """Return the unit-length embeddings of sentences."""
+        """Return the unit-length embeddings of sentences, in their order.
+
+        Raises:
+            ExtractError: a sentence has more tokens than the text tower takes, or the actor fails.
+        """
         with convert_ray_errors("embedding texts"):
             return fetch(with_retries(self.actor.embed_texts).remote(sentences))
 
     def choose_batch_size(self) -> int:
-        """Return a batch size that fits the memory of the actor's device."""
+        """Return a batch size that fits the memory of the actor's device.
+
+        Raises:
+            ExtractError: the actor fails.
+        """
         with convert_ray_errors("choosing a batch size"):
             return fetch(with_retries(self.actor.choose_batch_size).remote())
 
@@ -78,7 +91,11 @@ class RemoteModel:
         return self.info.provenance
 
     def find_bad_weight(self) -> str | None:
-        """Return the name of a weight that holds NaN or infinity; None if there is none."""
+        """Return the name of a weight that holds NaN or infinity; None if there is none.
+
+        Raises:
+            ExtractError: the actor fails.
+        """
         with convert_ray_errors("checking the weights"):
             return fetch(with_retries(self.actor.find_bad_weight).remote())
 
@@ -88,6 +105,7 @@ class RayEngine:
     """Encodes on all encoders of a cluster, which must have the same provenance.
 
     Attributes:
+        plan: how the cluster is used.
         loading: the actor of each reference to an `EncoderInfo`, which is available once the actor
             has loaded the model.
     """
@@ -102,7 +120,16 @@ class RayEngine:
     def encode_batches(
         self, model: RemoteModel, request: EncodingRequest, message: Callable[[str], None]
     ) -> Iterator[EncodedBatch]:
-        """Yield the batches of a request in row order."""
+        """Yield the batches of a request in row order.
+
+        `request.workers` limits the decoding tasks that run at a time; by default one per planned
+        core.
+
+        Raises:
+            ExtractError: encoders differ in their provenance, an image cannot be read on another
+                host but on this one, several encoders die on one batch, or nothing arrives for
+                STALL_SECONDS.
+        """
         scheduler = Scheduler(
             request=request,
             decode=DecodeFunction(request, model),
@@ -122,6 +149,10 @@ def start_encoders(
     """Start an encoder per GPU or group of cores; return once the first has loaded the model.
 
     This process must be connected to a cluster.
+
+    Args:
+        spec: the model; its device `auto` becomes that of the cluster's plan.
+        message: callback receiving each line for the user.
 
     Raises:
         ExtractError: the cluster lacks the requested device, or cannot load the model.
@@ -144,10 +175,17 @@ def start_encoders(
 def wait_for_first(
     infos: list[ray.ObjectRef], plan: ResourcePlan, message: Callable[[str], None]
 ) -> ray.ObjectRef:
-    """Return the first available info; send a message if that takes long.
+    """Return the reference to the first available info; send a message if that takes long.
+
+    The message is sent after SECONDS_BEFORE_MESSAGE.
+
+    Args:
+        infos: references to the infos of all encoders.
+        plan: the resources that an encoder needs, for the message.
+        message: callback receiving the message.
 
     Raises:
-        ExtractError: it takes very long.
+        ExtractError: none is available within a further STALL_SECONDS.
     """
     ready, _ = ray.wait(infos, timeout=SECONDS_BEFORE_MESSAGE)
     if ready:
@@ -158,7 +196,7 @@ def wait_for_first(
 
 
 class DecodeFunction:
-    """Starts decoding tasks on any host of the cluster."""
+    """Starts decoding tasks on any host of the cluster, with the preprocessing of a model."""
 
     def __init__(self, request: EncodingRequest, model: RemoteModel):
         versions = {name: model.provenance()["versions"][name] for name in DECODING_LIBRARIES}
@@ -168,12 +206,15 @@ class DecodeFunction:
         self.task = ray.remote(scheduling_strategy="SPREAD", **options)(decode_rows)
 
     def __call__(self, rows: range) -> tuple[ray.ObjectRef, ray.ObjectRef]:
-        """Return references to the pixels of rows, and to their report and host."""
+        """Start decoding rows; return references to their pixels, and to their report and host."""
         return self.task.remote([self.context], rows, self.names[rows.start : rows.stop])
 
 
 def check_unreadable_here(request: EncodingRequest, batch: PendingBatch) -> None:
-    """Raise ExtractError if an image that another host could not read is readable on this host."""
+    """Raise ExtractError if an image that another host could not read is readable on this host.
+
+    Each image with an error in the batch's report is read again here.
+    """
     manifest = request.manifest
     for row, error in batch.report.errors.items():
         try:
@@ -188,5 +229,5 @@ def check_unreadable_here(request: EncodingRequest, batch: PendingBatch) -> None
 
 
 def with_retries(method: Any) -> Any:
-    """Return a method of an actor with options that repeat a call if the actor dies."""
+    """Return a method of an actor that repeats a call up to RETRIES times if the actor dies."""
     return method.options(max_task_retries=RETRIES)

@@ -12,10 +12,13 @@ REMEDY = "the rows written so far are kept: run the same command again to resume
 
 @contextlib.contextmanager
 def convert_ray_errors(operation: str) -> Iterator[None]:
-    """Convert Ray's exceptions in the block to an ExtractError.
+    """Convert Ray's exceptions in the block to an ExtractError, whose cause they become.
+
+    An ExtractError that a task or actor raised keeps its message. Exceptions of other libraries
+    pass.
 
     Args:
-        operation: name of the operation, for the message.
+        operation: name of the operation, for the message, such as `encoding`.
     """
     try:
         yield
@@ -28,7 +31,10 @@ def convert_ray_errors(operation: str) -> Iterator[None]:
 
 
 def summarize(error: BaseException) -> str:
-    """Return the class of an exception and the line of its message that states the reason."""
+    """Return the class of an exception and the line of its message that states the reason.
+
+    For example: `ValueError: bad shape`.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     # When the creation of an actor fails, Ray's message is a traceback that ends with the reason.
     return f"{type(error).__name__}: {lines[-1] if 'creation task' in lines[0] else lines[0]}"

@@ -16,8 +16,8 @@ class ResourcePlan:
     Attributes:
         device: device of the encoders, `cpu` or `cuda`.
         encoders: number of encoder processes.
-        cores: cores reserved per encoder, which are also its threads.
-        gpus: GPUs reserved per encoder.
+        cores: cores reserved per encoder, which are also its threads; 0 on GPUs.
+        gpus: GPUs reserved per encoder: 0 or 1.
         decoders: decoding tasks that run at a time, on one core each.
     """
 
@@ -31,8 +31,9 @@ class ResourcePlan:
 def plan_resources(nodes: Sequence[Mapping[str, float]], device: str) -> ResourcePlan:
     """Plan the use of a cluster.
 
-    With GPUs, each gets an encoder, and all cores decode. Without, of each four cores of a node
-    three serve an encoder and one decodes; the remaining cores decode.
+    With GPUs, each gets an encoder, and all cores decode. Without, or with device `cpu`, of each
+    four cores of a node three serve an encoder and one decodes; the remaining cores decode. If a
+    node has fewer than four cores, the groups on all nodes are as small as that node.
 
     Args:
         nodes: resources of each node, under Ray's names.

@@ -61,6 +61,15 @@ class Scheduler:
         loading: the actor of each reference to an `EncoderInfo` that is not available yet.
         expected: provenance that all encoders must have.
         message: callback receiving each line for the user.
+        num_encoders: number of encoders at the start.
+        microbatch_size: the smallest size that any encoder needed; sent with each further batch.
+        calls: number of batches that each loaded encoder has been sent and not returned.
+        decoding: batches that are being decoded, by the reference to their report.
+        decoded: decoded batches that wait for an encoder.
+        encoding: batch and encoder by the reference to the features; a batch may occur twice.
+        done: encoded batches that have not been yielded, by their first row.
+        waiting: rows of the batches that are not being decoded yet.
+        first_row: first row of the next batch to yield.
     """
 
     request: EncodingRequest
@@ -82,7 +91,12 @@ class Scheduler:
         self.first_row = self.request.rows.start
 
     def run(self) -> Iterator[tuple[PendingBatch, EncodedBatch]]:
-        """Yield the batches in row order."""
+        """Yield each batch in row order: the batch as it was decoded, and its features.
+
+        Raises:
+            ExtractError: encoders differ in their provenance, a task fails, several encoders die on
+                one batch, or nothing arrives for STALL_SECONDS.
+        """
         for rows in self.request.batches():
             self.first_row = rows.start
             while self.first_row not in self.done:
@@ -91,7 +105,7 @@ class Scheduler:
             yield self.done.pop(self.first_row)
 
     def dispatch(self) -> None:
-        """Start all decoding and encoding calls that the limits allow."""
+        """Start all decoding and encoding calls that the limits allow; do not wait for results."""
         while self.can_decode():
             rows = self.waiting.popleft()
             pixels, report_and_host = self.decode(rows)
@@ -118,13 +132,13 @@ class Scheduler:
         return encoder if encoder is not None and self.calls[encoder] < max_calls else None
 
     def encode(self, batch: PendingBatch, encoder: ActorHandle) -> None:
-        """Send a batch to an encoder."""
+        """Send a batch to an encoder and record the call, without waiting for the features."""
         self.calls[encoder] += 1
         result = encoder.encode.remote(batch.pixels, self.microbatch_size, self.expected)
         self.encoding[result] = batch, encoder
 
     def repeat_stragglers(self) -> None:
-        """Send the earliest unfinished batches to idle encoders as well."""
+        """Send the earliest batches that one encoder has not finished to idle encoders as well."""
         in_flight = [batch for batch, _ in self.encoding.values()]
         sent_once = [batch for batch in in_flight if in_flight.count(batch) == 1]
         for batch in sorted(sent_once, key=lambda batch: batch.rows.start):
@@ -132,7 +146,11 @@ class Scheduler:
                 self.encode(batch, encoder)
 
     def handle_next_result(self) -> None:
-        """Wait for the next result of any kind and handle it."""
+        """Wait for the next encoded batch, loaded encoder or decoded batch, and handle it.
+
+        Raises:
+            ExtractError: its task has failed for good, or nothing arrives for STALL_SECONDS.
+        """
         results = [*self.encoding, *self.loading, *self.decoding]
         ready = wait_for_any(results, "extracting")
         if ready in self.encoding:
@@ -143,7 +161,12 @@ class Scheduler:
             self.handle_decoded(ready)
 
     def handle_loaded(self, ready: ray.ObjectRef) -> None:
-        """Add an encoder that has loaded the model."""
+        """Let an encoder that has loaded the model receive batches.
+
+        Raises:
+            ExtractError: it could not load the model, or its provenance differs from the expected
+                one.
+        """
         encoder = self.loading.pop(ready)
         with convert_ray_errors(LOADING):
             info: EncoderInfo = fetch(ready)
@@ -151,14 +174,25 @@ class Scheduler:
         self.calls[encoder] = 0
 
     def handle_decoded(self, ready: ray.ObjectRef) -> None:
-        """Fetch the report of a decoded batch; its pixels stay on the host that decoded them."""
+        """Fetch the report of a decoded batch; its pixels stay on the host that decoded them.
+
+        Raises:
+            ExtractError: decoding has failed.
+        """
         batch = self.decoding.pop(ready)
         with convert_ray_errors("decoding"):
             batch.report, batch.host = fetch(ready)
         self.decoded.append(batch)
 
     def handle_encoded(self, ready: ray.ObjectRef) -> None:
-        """Fetch the features of a batch, or handle the death of its encoder."""
+        """Store the features of a batch in `done`, or handle the death of its encoder.
+
+        Features of a batch that has been stored or yielded already are dropped. A smaller
+        micro-batch size holds for all further batches.
+
+        Raises:
+            ExtractError: encoding has failed, or several encoders died while encoding the batch.
+        """
         batch, encoder = self.encoding.pop(ready)
         try:
             with convert_ray_errors("encoding"):
@@ -187,8 +221,10 @@ class Scheduler:
     def handle_death(self, batch: PendingBatch, encoder: ActorHandle, error: ExtractError) -> None:
         """Queue the batch of a dead encoder again, and wait for the encoder's restart.
 
+        The batch is not queued if another encoder has or had it.
+
         Raises:
-            ExtractError: several encoders died while encoding the batch.
+            ExtractError: MAX_TRIES encoders died while encoding the batch.
         """
         self.calls.pop(encoder, None)
         if encoder not in self.loading.values():

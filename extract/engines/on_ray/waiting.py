@@ -15,7 +15,10 @@ STALL_SECONDS = 3600
 def wait_for_any(references: Sequence[ray.ObjectRef], operation: str) -> ray.ObjectRef:
     """Return the first reference whose result is available, or whose task has failed.
 
+    The result is not fetched.
+
     Args:
+        references: references to results, at least one.
         operation: name of the operation, for the message.
 
     Raises:
@@ -33,7 +36,7 @@ def wait_for_any(references: Sequence[ray.ObjectRef], operation: str) -> ray.Obj
 
 
 def fetch(reference: ray.ObjectRef) -> Any:
-    """Return the result of a reference.
+    """Wait for the result of a reference and return it.
 
     Raises:
         ray.exceptions.RayError: its task has failed, or the result does not arrive within
