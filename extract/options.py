@@ -11,8 +11,8 @@ class ExtractOptions:
     """Options of an extraction.
 
     Attributes:
-        batch_size: rows that are encoded and saved together; None takes that of the unfinished
-            job, else one that fits the device's memory.
+        batch_size: rows that are encoded and saved together; None takes that of the unfinished job,
+            else one that fits the device's memory.
         workers: processes that decode images, 0 for none beside this one; None chooses by device
             and decoding time.
         skip_unreadable: keep the row of an unreadable image and mark it as not valid; otherwise
@@ -23,8 +23,9 @@ class ExtractOptions:
         shard: index (from 1) and count: extract only this one of `count` equal ranges of rows.
         overwrite: replace a finished file or discard an unfinished job.
         max_pixels: number of pixels above which an image is unreadable.
-        bit_depth: number of bits that the pixels of 16-bit images use, from 8 to 16; `auto`
-            measures it on a sample; None takes that of the unfinished job, else 16.
+        bit_depth: number of bits that the pixels of 16-bit images use, from 8 to 16. `auto` and
+            None take that of the unfinished job; without one, `auto` measures it on a sample, and
+            None means 16.
     """
 
     batch_size: int | None = None

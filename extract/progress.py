@@ -69,7 +69,13 @@ class RateColumn(ProgressColumn):
 
 
 class BarReporter:
-    """Shows a progress bar with the rate and the remaining time, from `start` on."""
+    """Shows a progress bar with the rate and the remaining time, from `start` on.
+
+    Messages appear above the bar.
+
+    Args:
+        progress: the bar, whose creator stops it.
+    """
 
     def __init__(self, progress: Progress):
         self.progress = progress

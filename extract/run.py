@@ -78,7 +78,7 @@ def extract_manifest(
     reporter: ProgressReporter | None = None,
     engine: Engine | None = None,
 ) -> Summary:
-    """Encode the images of a manifest into the cache `out`.
+    """Encode the images of a manifest into the cache `out` and return a summary.
 
     If the process is killed at any moment, the same call resumes after the last saved batch and
     produces the same bits.
@@ -92,11 +92,11 @@ def extract_manifest(
         engine: decodes and encodes the images; None does so in this process and its workers.
 
     Raises:
-        ExtractError: an image cannot be read and is not skipped, a prompt is too long, the
-            data set or the file of an encoded image has changed since the unfinished job started,
-            or there are more shards than rows.
-        CacheError: `out` is finished, is being written by another process, or has an unfinished
-            job with other settings.
+        ExtractError: an image cannot be read and is not skipped, a prompt is too long, features or
+            embeddings are not finite, the data set or the file of an encoded image has changed
+            since the unfinished job started, or there are more shards than rows.
+        CacheError: `out` is finished, is being written by another process, or has an unfinished job
+            with other settings.
     """
     if options.limit is not None:
         manifest = limit_rows(manifest, options.limit)
@@ -241,7 +241,10 @@ def summarize(
 
 
 def report_start(job: ExtractionJob) -> None:
-    """Report the warnings of the data set's loader, and what will be computed and how."""
+    """Report the warnings of the manifest, and what will be computed and how.
+
+    The line is such as `4,795 images of waterbirds: MODEL in float16 on DEVICE, in batches of 256`.
+    """
     for warning in job.manifest.warnings:
         job.reporter.message(f"warning: {warning}")
     provenance = job.provenance

@@ -13,10 +13,9 @@ MANY_UNREADABLE = 0.01
 
 
 def warn_of_unreadable(manifest: Manifest, valid: Bool[np.ndarray, " n"]) -> list[str]:
-    """Return a warning for each split of which none, or not all, of the images could be read.
+    """Return a warning for each split of which all, or more than 1 %, of the images are unreadable.
 
-    Up to MANY_UNREADABLE of a split's images may be unreadable without a warning. For example:
-    `split val: 12 of 300 images could not be read`.
+    For example: `split val: 12 of 300 images could not be read`.
 
     Args:
         manifest: the rows.

@@ -38,7 +38,7 @@ COSTS = (
 
 
 def figures_title(result: dict[str, Any]) -> str:
-    """Return the title of the table of figures."""
+    """Return the title of the table of figures, with compute type, device and numbers of images."""
     return (
         f"extraction in {result['compute_dtype']} on {result['device']}, {result['images']} images "
         f"per repeat in batches of {result['batch_size']}; means of {result['repeats']} repeats"

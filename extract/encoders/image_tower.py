@@ -134,7 +134,15 @@ def start_copy_to_host(features: torch.Tensor) -> Callable[[], Features]:
 
 
 class HostCopy:
-    """An asynchronous copy of a CUDA tensor to page-locked memory of the host."""
+    """An asynchronous copy of a CUDA tensor to page-locked memory of the host, begun on creation.
+
+    Args:
+        tensor: the tensor.
+
+    Attributes:
+        copy: the copy, complete once `done` is.
+        done: CUDA event that follows the copy.
+    """
 
     def __init__(self, tensor: torch.Tensor):
         # torch allocates page-locked memory for the result of a non-blocking copy.

@@ -17,7 +17,8 @@ ARCHITECTURE = re.compile(
 def explain_name(name: str) -> str | None:
     """Return a clause on a name in another library's spelling, with the name to use here.
 
-    It continues `model M: `. None stands for a name that is none of those, or is right as it is.
+    It continues `model M: `; for `hf-hub:ORG/NAME`, it names open_clip and
+    `open-clip:hf-hub:ORG/NAME`. None stands for a name that is none of those, or is right as it is.
     """
     if name.startswith("hf-hub:"):
         repository = name.removeprefix("hf-hub:")
@@ -54,7 +55,8 @@ def guess_meaning(name: str) -> str | None:
 def describe_spelling(clip: PublishedClip) -> str:
     """Return a clause that a name is another library's spelling of a published CLIP.
 
-    It lists the names to use here: the hub id, if there is one, and that with open_clip.
+    It lists the names to use here, the hub id if there is one, and that with open_clip: `another
+    library's spelling of RN50; write open-clip:RN50/openai (open_clip)`.
     """
     transformers = f"{clip.hub_id} (transformers) or " if clip.hub_id else ""
     return (

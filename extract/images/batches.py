@@ -287,7 +287,7 @@ def poll_chunk(chunks: Iterator[Chunk]) -> Chunk | None:
 
 
 def is_worker_death(error: Exception) -> bool:
-    """Return whether an exception is how torch or a broken connection reports a dead worker."""
+    """Return whether an exception reports a dead worker, as torch or a broken connection does."""
     broken = (ConnectionError, EOFError, FileNotFoundError)
     return isinstance(error, broken) or str(error).startswith("DataLoader worker (pid")
 

@@ -151,6 +151,6 @@ def to_uint8(
 
 
 def first_number(value: object) -> float | None:
-    """Return a number, or the first one of several; None if there is none."""
+    """Return a number, or the first one of several, as a float; None if there is none."""
     values = [value] if isinstance(value, int | float) else list(value or ())
     return float(values[0]) if values else None

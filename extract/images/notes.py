@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class NoteKind(Enum):
-    """Kinds of observations about a readable image."""
+    """Kinds of observations about a readable image; the value of each is its meaning as text."""
 
     UNREADABLE_EXIF = "its EXIF data cannot be read, so it is taken as upright"
     DEEP = "it has 16 bits per channel; the value is its largest pixel value"

@@ -39,7 +39,10 @@ class Preprocessing:
     even_offset: bool = False
 
     def apply(self, image: Image.Image) -> UInt8[np.ndarray, "side side 3"]:
-        """Return the pixels of an RGB image, resized and cropped; black where it does not reach."""
+        """Resize and crop an RGB image and return its pixels.
+
+        They are black where the resized image does not fill the square.
+        """
         if self.shorter_side is None:
             return np.array(image.resize((self.side, self.side), self.resample))
         image = self.resize(image, scaled_size(*image.size, self.shorter_side))
@@ -83,7 +86,7 @@ class Preprocessing:
 def scaled_size(width: int, height: int, shorter_side: int) -> tuple[int, int]:
     """Return width and height with the shorter one scaled to `shorter_side`.
 
-    The longer one is rounded down, as in transformers.
+    The longer one is rounded down, as in transformers: (640, 480) gives (298, 224) for 224.
     """
     longer_side = int(shorter_side * max(width, height) / min(width, height))
     return (shorter_side, longer_side) if width <= height else (longer_side, shorter_side)

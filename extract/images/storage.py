@@ -95,11 +95,11 @@ def swap_bytes(image: Image.Image) -> None:
 
 
 def read_mode(tile: tuple) -> str:
-    """Return the raw mode of a tile of Pillow."""
+    """Return the raw mode of a tile of Pillow, such as `RGB;16B`."""
     return tile.args[0] if isinstance(tile.args, tuple) else tile.args
 
 
 def replace_mode(tile: tuple, mode: str) -> tuple:
-    """Return a tile of Pillow with another raw mode."""
+    """Return a copy of a tile of Pillow with another raw mode."""
     arguments = (mode, *tile.args[1:]) if isinstance(tile.args, tuple) else mode
     return tile._replace(args=arguments)

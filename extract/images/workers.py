@@ -36,15 +36,15 @@ PRELOADED = "clip_cfr.extract.images.worker_server"
 def choose_num_workers(device: torch.device, decode_seconds: float) -> int:
     """Choose the number of worker processes.
 
-    None if decoding in this process takes less time than the start of a worker. On a GPU one per
-    core, since the encoder leaves the CPU idle. On a CPU one per four cores, since the encoder uses
-    all of them: ViT-B/32 takes 40 ms of a core per image in bfloat16, and decoding takes 0.5 ms
-    (224 x 224) to 16 ms (1,024 x 768). In float32 on two cores, with images of 1,024 x 768, one
-    worker reached 0.91 of the encoder's own rate, none 0.72, two 0.69.
+    It is 0 if decoding in this process takes less time than the start of a worker. On a GPU one per
+    core, since the encoder leaves the CPU idle. On a CPU one per four cores, at least one, since
+    the encoder uses all of them: ViT-B/32 takes 40 ms of a core per image in bfloat16, and decoding
+    takes 0.5 ms (224 x 224) to 16 ms (1,024 x 768). In float32 on two cores, with images of 1,024 x
+    768, one worker reached 0.91 of the encoder's own rate, none 0.72, two 0.69.
 
     Args:
         device: the encoder's device.
-        decode_seconds: time to decode all images in one process.
+        decode_seconds: seconds to decode all images in one process.
     """
     if decode_seconds < START_SECONDS:
         return 0

@@ -27,7 +27,7 @@ class FeaturePart:
     """Features that belong together, such as those of a split.
 
     Attributes:
-        reference: the file or folder; if a file has several arrays, with the name of this one.
+        reference: the file, with the name of the array if it has one; or the folder.
         rows: features (n, dim), float16 or float32, of which slices of rows are read.
         read_table: reads the table of the n rows in the file or folder, such as ids and labels;
             None if there is none.

@@ -59,8 +59,8 @@ def import_embeddings(
         split_by: column whose values drawn splits do not share.
         val_fraction: fraction of the training rows that is drawn as val, if there is none.
         seed: seed of splits that are drawn at random.
-        skip_unusable: keep rows without features, and rows of zeros, NaN or infinity, as not
-            valid, instead of an error.
+        skip_unusable: keep rows without features, and rows of zeros, NaN, infinity or very large
+            numbers, as not valid, instead of an error.
         overwrite: whether to replace a finished file.
 
     Returns:
@@ -68,8 +68,8 @@ def import_embeddings(
 
     Raises:
         OptionError: an option does not fit the files.
-        ExtractError: a file cannot be read, the files do not match each other, or memory runs
-            out.
+        ExtractError: a file cannot be read, the files do not match each other, rows are not usable,
+            or memory runs out.
         CacheError: `out` is finished, is one of the files to read or not a cache, or is being
             written by another process.
     """

@@ -57,7 +57,12 @@ def describe_archive(path: Path) -> str:
 def describe_tensors(path: Path, tensors: Tensors) -> str:
     """Describe the library that the weights belong to, and how to name their model.
 
-    The library is told by the names of the weights, the published CLIP by their shapes.
+    The library is told by the names of the weights, the published CLIP by their shapes. LoRA
+    updates and weights of no CLIP are described too. The text continues `model M is a file, `.
+
+    Args:
+        path: the weights file.
+        tensors: its tensors by name.
     """
     clip = find_by_weights(tensors)
     if has_lora(tensors):

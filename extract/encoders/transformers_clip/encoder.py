@@ -48,7 +48,8 @@ class ClipEncoder(ImageTowerMixin):
 
     Attributes:
         files: the model on disk.
-        network: the whole model in float32; its image tower has the compute type.
+        network: the whole model in float32, but linear and convolution layers of the image tower in
+            its compute type.
         tower: the image tower, which returns the pooled output before the projection.
         image_processor: class and configuration of the image processor that the preprocessing
             reproduces.

@@ -43,7 +43,7 @@ BINARY = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1b")
 
 
 def detect_kind(path: Path) -> str:
-    """Return the kind of a file.
+    """Return the kind of a file by its first bytes, whatever its name is.
 
     Returns:
         `npy`, `npz`, `hdf5`, `parquet`, `arrow`, `safetensors`, `torch`, `pickle`, `gzip` or
@@ -99,7 +99,7 @@ def detect_head(path: Path, head: bytes, size: int) -> str:
 
 
 def detect_text(path: Path, head: bytes) -> str:
-    """Return `text`, or raise ExtractError for markup and JSON."""
+    """Return `text`, or raise ExtractError for contents that begin as HTML, XML or JSON do."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html")):
         reject_kind(path, "an HTML page, as a failed download leaves it")

@@ -33,7 +33,7 @@ class Matrix:
     """A matrix of floating-point numbers in an open file, of which slices of rows are read.
 
     Attributes:
-        reference: the file and, if it holds several arrays, the name of this one.
+        reference: the file and, if the array has one, its name.
         source: the array (n, d).
         read_table: reads the other columns of the file, such as ids; None if it has none.
         notes: notes for the user on the choice of columns.

@@ -129,8 +129,12 @@ def split_rows(path: Path, file: TextIO) -> Iterator[Row]:
 def is_header(first: Sequence[str], second: Sequence[str]) -> bool:
     """Return whether the first row names the columns.
 
-    It does if it has no number where the second row has one, or if it counts the columns as pandas
-    names them by default: 0, 1, 2, ...
+    It does if it has no number where the second row has one, if it has no vector and the second row
+    has one, or if it counts the columns as pandas names them by default: 0, 1, 2, ...
+
+    Args:
+        first: the cells of the first row.
+        second: the cells of the second row.
     """
     pairs = [pair for pair in zip(first, second, strict=False) if is_number(pair[1])]
     counted = [name for name, _ in pairs if name.strip()]
@@ -342,5 +346,5 @@ def make_other_columns(
 
 
 def is_unicode(text: str) -> bool:
-    """Return whether a text has no bytes that could not be decoded."""
+    """Return whether a text has no surrogate that stands for a byte that could not be decoded."""
     return text.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in text)

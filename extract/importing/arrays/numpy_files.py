@@ -43,6 +43,8 @@ def open_npy(path: Path, stack: ExitStack) -> ArraySource:
 def open_gzipped_npy(path: Path, stack: ExitStack) -> ArraySource:
     """Open the array of a gzip-compressed .npy file; the file stays open until `stack` closes.
 
+    An array in Fortran order is read into memory.
+
     Raises:
         ExtractError: the header is damaged or not one of NumPy, or the array holds Python objects.
             A file that is damaged after the header may raise only when its rows are read.

@@ -19,7 +19,11 @@ _scalar: Callable = np.float32(0).__reduce__()[0]
 
 
 def encode_latin1(text: str, encoding: str) -> bytes:
-    """Encode text as the pickles of Python 2 need it; refuse any other encoding."""
+    """Encode text as the pickles of Python 2 need it.
+
+    Raises:
+        pickle.UnpicklingError: the encoding is not `latin1`.
+    """
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"the encoding {encoding}")
     return encode(text, encoding)
@@ -46,7 +50,11 @@ class ArrayUnpickler(pickle.Unpickler):
     """An unpickler of arrays, dicts, lists, numbers and text."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a callable that builds arrays. Raise UnpicklingError for any other name."""
+        """Return the callable of SAFE that a pickle names.
+
+        Raises:
+            pickle.UnpicklingError: SAFE does not have it.
+        """
         try:
             return SAFE[module, name]
         except KeyError:

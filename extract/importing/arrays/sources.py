@@ -185,7 +185,7 @@ class ReshapedRows:
 
 @dataclass(frozen=True)
 class FloatRows:
-    """The rows of an array of floating-point numbers in their `float_type`.
+    """The rows of an array of floating-point numbers as float16 if it is float16, else as float32.
 
     Attributes:
         source: the array.
