@@ -59,35 +59,55 @@ SMALLER = "take fewer steps, smaller batches or pools, or fewer rows"
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when one is run, or when the help lists them."""
+    """A click group whose commands are imported when one is run, or when the help lists them.
+
+    Args:
+        lazy: `MODULE:ATTRIBUTE` of each command by name, in the order of the help. All other
+            arguments are those of `click.Group`.
+    """
 
     def __init__(self, *args, lazy: dict[str, str], **kwargs):
         super().__init__(*args, context_settings=CONTEXT, **kwargs)
         self.lazy = lazy
 
     def __call__(self, *args, **kwargs):
-        """Run as the program of this process; `main` also runs inside another program."""
+        """Run as the program of this process: `main` within `run_program`, which handles Ctrl-C."""
         run_program(lambda: self.main(*args, **kwargs))
 
     def main(self, *args, **kwargs):
+        """Run as `click.Group.main` does, after making the streams safe and raising limits."""
         make_streams_safe()
         raise_limit()
         return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the lazy commands, then of the others."""
         return [*self.lazy, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import and return a command; None if there is none of this name.
+
+        Raises:
+            ModuleNotFoundError: a package that the command needs is not installed.
+        """
         if name not in self.lazy:
             return super().get_command(ctx, name)
         module, _, attribute = self.lazy[name].partition(":")
         return getattr(import_module(module), attribute)
 
     def get_help(self, ctx: click.Context) -> str:
+        """Return the help text, with examples that can be pasted."""
         return insert_program_name(ctx, super().get_help(ctx))
 
     def invoke(self, ctx: click.Context):
-        """Run a command, and turn the errors that a user can meet into a line and an exit code."""
+        """Run a command; convert errors that a user can cause to click exceptions of one line.
+
+        Raises:
+            click.UsageError: for an OptionError, OutputError or SettingsError; exit code 2.
+            click.ClickException: for any other error of the packages, a missing package, too little
+                memory, or an OSError; exit code 1.
+            SystemExit: after Ctrl-C, with exit code 130.
+        """
         from clip_cfr.cache.errors import CacheError, OutputError
         from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
         from clip_cfr.extract.errors import ExtractError, OptionError
@@ -114,7 +134,7 @@ class LazyGroup(click.Group):
             raise click.ClickException(message) from error
 
     def context_of_command(self, ctx: click.Context) -> click.Context:
-        """Return a context of the called command, for its usage line."""
+        """Return a new context of the subcommand that `ctx` calls, for its usage line."""
         command = self.get_command(ctx, ctx.invoked_subcommand)
         return click.Context(command, parent=ctx, info_name=ctx.invoked_subcommand)
 

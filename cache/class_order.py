@@ -21,15 +21,21 @@ Predictions = Int[np.ndarray, " rows"]
 def check_class_order(
     predictions: Predictions, labels: Int[np.ndarray, " rows"], class_names: Sequence[str]
 ) -> str | None:
-    """Return a warning if zero-shot predictions fit the labels far better in another order.
+    """Return a warning if zero-shot predictions suggest that the classes are in another order.
 
     A permutation of class embeddings, or of class names, is invisible otherwise: it makes zero-shot
     accuracy meaningless, and every head that starts from them worse.
 
     Args:
-        predictions: class of the largest zero-shot logit of each row.
-        labels: label of each row.
+        predictions: index of the class with the largest zero-shot logit of each row.
+        labels: class index of each row.
         class_names: names of the classes, in the order of the labels.
+
+    Returns:
+        A sentence without a final period that states the accuracy, that of chance, the classes that
+        seem exchanged (at most `SHOWN_CLASSES`) and the remedy. Without a better order it still
+        warns if the accuracy is below half of chance and chance would give `MIN_EXPECTED_HITS`
+        hits. Otherwise, and without rows, None.
     """
     if not len(labels):
         return None
@@ -60,7 +66,10 @@ def check_class_order(
 def measure_agreement(
     predictions: Predictions, labels: Int[np.ndarray, " rows"], num_classes: int
 ) -> tuple[float, float]:
-    """Return the accuracy, and that of the same predictions in random order."""
+    """Return the accuracy, and the expected accuracy of the same predictions in random order.
+
+    Both are in [0, 1]. There must be at least one row.
+    """
     shares = [
         np.bincount(each, minlength=num_classes) / len(labels) for each in (predictions, labels)
     ]
@@ -70,9 +79,15 @@ def measure_agreement(
 def find_better_order(
     predictions: Predictions, labels: Int[np.ndarray, " rows"], num_classes: int
 ) -> Int[np.ndarray, " classes"] | None:
-    """Return the class that each label is predicted as, or None if the order is not far better.
+    """Return for each class the class that its rows are predicted as, if classes seem permuted.
 
-    Only classes whose own recall is low and whose recall elsewhere is high are moved.
+    Classes are matched one to one with predictions so that the sum of recalls is largest. A class
+    is moved if it has at least `MIN_ROWS` rows, at most `MAX_RECALL` of them predicted as itself
+    and at least `MIN_RECALL_ELSEWHERE` as its match.
+
+    Returns:
+        Class indices; a class that is not moved has its own index, so that some index may occur
+        twice. None if fewer than two classes are moved.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -96,7 +111,15 @@ def find_better_order(
 
 
 def sample_rows(rows: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " sample"]:
-    """Return about a thousand of some ascending rows, in short blocks that are read quickly."""
+    """Return at most 1024 of some row indices, as evenly spaced blocks that are read quickly.
+
+    Args:
+        rows: ascending row indices.
+
+    Returns:
+        `SAMPLE_BLOCKS` blocks of `ROWS_PER_BLOCK` consecutive entries of `rows`, ascending and
+        without duplicates; `rows` itself if it is not longer.
+    """
     if len(rows) <= SAMPLE_BLOCKS * ROWS_PER_BLOCK:
         return rows
     starts = np.linspace(0, len(rows) - ROWS_PER_BLOCK, SAMPLE_BLOCKS).astype(int)
@@ -109,7 +132,14 @@ def predict_zero_shot(
     bias: Float[np.ndarray, " embedding"] | None,
     class_embeddings: Float[np.ndarray, "classes embedding"],
 ) -> Predictions:
-    """Return the class whose embedding is nearest to the projection of each row."""
+    """Return the index of the class embedding that is most similar to each row's embedding.
+
+    Args:
+        features: features before the projection; converted to float32.
+        projection: weights of the projection head.
+        bias: bias of the projection head, or None.
+        class_embeddings: embeddings of unit length.
+    """
     projected = features.astype(np.float32) @ projection
     # Scaling an embedding to unit length does not change which class is nearest.
     embeddings = projected if bias is None else projected + bias
@@ -117,5 +147,5 @@ def predict_zero_shot(
 
 
 def format_share(value: float) -> str:
-    """Format a share in [0, 1] in per cent with one decimal, such as `12.5 %`."""
+    """Return a share in [0, 1] as per cent with one decimal: 0.125 gives `12.5 %`."""
     return f"{100 * value:.1f} %"

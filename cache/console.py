@@ -30,9 +30,10 @@ overwrite_option = click.option(
 
 
 class UserPath(click.Path):
-    """A path; `~` at its start is the home folder also where the shell does not expand it.
+    """Click type of a path: converts to `Path`, and expands a `~` at its start.
 
-    No shell does after `=`, as in `--out=~/run`.
+    Shells do not expand it after `=`, as in `--out=~/run`. A `~name` without such a user stays as
+    it is. Neither existence nor permissions are checked.
     """
 
     def __init__(self):
@@ -40,6 +41,7 @@ class UserPath(click.Path):
         super().__init__(path_type=Path, readable=False)
 
     def convert(self, value, param, ctx) -> Path:
+        """Return the path with `~` expanded."""
         path = super().convert(value, param, ctx)
         try:
             return path.expanduser()
@@ -51,7 +53,11 @@ PATH = UserPath()
 
 
 class Command(click.Command):
-    """A click command whose help ends with examples to paste, see `insert_program_name`."""
+    """A click command whose help ends with the examples of its docstring.
+
+    The part of the docstring from `EXAMPLES` on becomes the epilog. In it, the name of the program
+    is replaced as in `insert_program_name`.
+    """
 
     def __init__(self, *args, help: str | None = None, **kwargs):
         kwargs["context_settings"] = CONTEXT | (kwargs.get("context_settings") or {})
@@ -59,28 +65,34 @@ class Command(click.Command):
         super().__init__(*args, help=text, epilog=EXAMPLES + examples, **kwargs)
 
     def get_help(self, ctx: click.Context) -> str:
+        """Return the help text, with examples that can be pasted."""
         return insert_program_name(ctx, super().get_help(ctx))
 
 
 def insert_program_name(ctx: click.Context, text: str) -> str:
-    """Return a help text whose examples start with the name that the user called the program by."""
+    """Return a help text with `clip-cfr` replaced by the program name of the call.
+
+    Only the name after two spaces is replaced, which is the start of an example. The new name is
+    the `info_name` of the root context, such as `cli.py`.
+    """
     return text.replace("  clip-cfr ", f"  {ctx.find_root().info_name} ")
 
 
 def program_name() -> str:
-    """Return the name that the user called this program by, for commands to paste."""
+    """Return the start of a command to paste: `python cli.py` if called so, else `clip-cfr`."""
     called = Path(sys.argv[0]).name
     return "python cli.py" if called == "cli.py" else "clip-cfr"
 
 
 def emit(result: dict[str, Any], as_json: bool, render: Callable[[dict[str, Any]], Any]) -> None:
-    """Print a result on standard output.
+    """Print a result on standard output, as tables or as one line of JSON.
 
     Args:
         result: the result as JSON values.
         as_json: whether to print one JSON object instead of tables.
-        render: returns the tables of the result for rich. If standard output is not a terminal,
-            lines are not wrapped to its width.
+        render: returns the tables of the result as a rich renderable. Control characters in them
+            are escaped. They are as wide as the terminal, or `PIPE_WIDTH` characters if standard
+            output is not a terminal.
     """
     from rich.console import Console
 
@@ -92,29 +104,39 @@ def emit(result: dict[str, Any], as_json: bool, render: Callable[[dict[str, Any]
 
 
 def escape_controls(text: str) -> str:
-    """Escape control characters as in a Python string, so that a terminal shows them.
+    """Return a text with control characters as in a Python string: ESC becomes `\\x1b`.
 
     Names, ids and paths come from files, and could otherwise move the cursor or change colours.
-    Line feeds and tabs stay.
+    Marks of the text direction, line separators and lone surrogates are escaped, too. Line feeds
+    and tabs stay.
     """
     return CONTROLS.sub(lambda match: ascii(match.group())[1:-1], text)
 
 
 def echo(text: str, err: bool = False) -> None:
-    """Print a line for people, with control characters escaped, on standard output or error."""
+    """Print a text and a line feed, with control characters escaped.
+
+    Args:
+        text: the text.
+        err: whether to print on standard error instead of standard output.
+    """
     click.echo(escape_controls(text), err=err)
 
 
 class EchoHandler(logging.Handler):
-    """Prints log records as lines on standard error, with control characters escaped."""
+    """Logging handler that prints records on standard error, with control characters escaped."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Print the formatted record as one line."""
         echo(self.format(record), err=True)
 
 
 @contextmanager
 def print_log() -> Iterator[None]:
-    """Print what the modules of this program log in the block, unless an outer block does so."""
+    """Print the log records of this package on standard error while the block runs.
+
+    In a nested block each record is still printed once.
+    """
     logger = logging.getLogger(__name__.partition(".")[0])
     if any(isinstance(each, EchoHandler) for each in logger.handlers):
         yield
@@ -144,14 +166,18 @@ def benchmark_table(
     title: Callable[[dict], str],
     result: dict[str, Any],
 ):
-    """Return the table of a benchmark, followed by notes and reasons for missing values.
+    """Return the table of a benchmark as a rich renderable, with notes below it.
+
+    The columns are `figure`, `value` and `what it is`; a value that is None is shown as `-`. Below
+    the table is a line `NAME: not measured: REASON` for each missing value, then a line
+    `NAME: NOTE` for each note.
 
     Args:
-        rows: (name, meaning, unit, decimals) of each value. Values are in seconds if the unit is
-            `ms`, otherwise in the unit.
-        title: returns the title of the table.
-        result: values by name; `not_measured` has a reason for each missing value, `notes` a note
-            on others.
+        rows: (name, meaning, unit, decimals) of each value, in the order of the table. Values are
+            in seconds if the unit is `ms`, otherwise in the unit.
+        title: returns the title of the table for `result`.
+        result: values by name; `not_measured` has a reason for each missing value, the optional
+            `notes` a note on others.
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
@@ -176,5 +202,5 @@ def _format_value(value: float | None, unit: str, decimals: int) -> str:
 
 
 def report_measuring(what: str) -> None:
-    """Print on standard error what a benchmark measures next."""
+    """Print `measuring WHAT` on standard error."""
     click.echo(f"measuring {what}", err=True)

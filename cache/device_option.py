@@ -6,7 +6,7 @@ GPU_NAMES = ("gpu", "cuda")
 
 
 class DeviceName(click.Choice):
-    """`auto`, `cpu`, or a GPU under either of its names.
+    """Click type of a device: `auto`, `cpu`, or a GPU as `gpu` or `cuda`.
 
     Args:
         gpu: the name to which both names of a GPU are converted: torch calls it `cuda`, JAX `gpu`.
@@ -17,5 +17,6 @@ class DeviceName(click.Choice):
         self.gpu = gpu
 
     def convert(self, value, param, ctx):
+        """Return the chosen name, with either name of a GPU replaced by `gpu` of the class."""
         name = super().convert(value, param, ctx)
         return self.gpu if name in GPU_NAMES else name

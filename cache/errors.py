@@ -17,7 +17,7 @@ class FieldError(CacheError):
     """A field of a file that breaks a rule of its format.
 
     Raised by code that does not know the name of the file; `error_context` adds the name and the
-    remedy.
+    remedy. The message is `labels, row 3: expected a value from 0 to 1, found 7`.
 
     Args:
         field: name of the field, such as `labels`.
@@ -33,7 +33,10 @@ class FieldError(CacheError):
 
 @contextmanager
 def error_context(path: Path, remedy: str) -> Iterator[None]:
-    """Convert each FieldError of the block to a CacheError that adds the path and the remedy."""
+    """Convert a FieldError that the block raises to a CacheError `PATH: ERROR; REMEDY`.
+
+    Other exceptions propagate unchanged.
+    """
     try:
         yield
     except FieldError as error:

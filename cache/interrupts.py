@@ -22,8 +22,11 @@ def exit_on_interrupt(message: str) -> Iterator[None]:
     """On Ctrl-C in the block, print a message on standard error and exit with code 130.
 
     Python discards a KeyboardInterrupt that is raised in a destructor or a weak reference's
-    callback, such as those of an import; it is raised again soon after. A library may catch it:
-    the block then runs to its end before the process exits.
+    callback, such as those of an import; it is raised again soon after. If a library catches the
+    KeyboardInterrupt, the block runs to its end before the process exits.
+
+    Raises:
+        SystemExit: Ctrl-C was pressed in the block; its code is `INTERRUPTED`.
     """
     with _record_interrupts() as interrupts, _repeat_discarded_interrupts(interrupts):
         try:
@@ -37,10 +40,11 @@ def exit_on_interrupt(message: str) -> Iterator[None]:
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Run a program, whose process Ctrl-C ends without the destructors of its libraries.
+    """Call `main`; if it exits with code 130, end the process without running destructors.
 
     An interrupted compilation leaves XLA in a state in which its destructors crash. All handlers
-    of `atexit` run first. Ctrl-C after the end of the program has no effect.
+    of `atexit` run first, and the standard streams are flushed. Exceptions of `main`, SystemExit
+    included, propagate. After `main` has ended, SIGINT is ignored.
     """
     interrupted: list[int] = []
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:

@@ -12,7 +12,9 @@ def lazy_exports(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return `__getattr__`, `__dir__` and `__all__` for a package with lazy public names.
 
-    Importing the package then loads none of the modules. For example, in its `__init__.py`:
+    Importing the package then loads none of the modules; `__getattr__` imports the object of a name
+    on first use, and raises AttributeError for a name that is not in `modules`. For example, in its
+    `__init__.py`:
 
         __getattr__, __dir__, __all__ = lazy_exports(
             __name__, {"read_cache": "clip_cfr.cache.read.reader"}
@@ -20,7 +22,7 @@ def lazy_exports(
 
     Args:
         package: `__name__` of the package.
-        modules: public name -> module that defines it.
+        modules: public name -> full name of the module that defines it.
     """
     return partial(_load, package, modules), partial(_list_names, package, modules), [*modules]
 

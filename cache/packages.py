@@ -23,7 +23,12 @@ EXTRAS = {
 
 
 def missing_package(error: ModuleNotFoundError) -> str:
-    """Return a message on how to install a missing package."""
+    """Return a one-line message that names the missing package and the command to install it.
+
+    The command is `pip install 'clip-cfr[EXTRA]'` for a package of `EXTRAS`. For another one, the
+    message also names the Python in use, and the command installs this checkout. If the error names
+    no module, `broken_package` gives the message.
+    """
     if error.name is None:  # transformers reports an installed but broken package in this way.
         return broken_package(error)
     package = error.name.partition(".")[0]
@@ -34,7 +39,11 @@ def missing_package(error: ModuleNotFoundError) -> str:
 
 
 def broken_package(error: BaseException) -> str:
-    """Return a message with the first cause of a failed import."""
+    """Return a one-line message for an installed package that cannot be imported.
+
+    It has the type and the first line of the innermost cause (`__cause__`) of the error, and the
+    advice to install matching releases of torch and torchvision.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     first_line = str(error).partition("\n")[0]

@@ -14,11 +14,12 @@ STANDARD_STREAMS = (0, 1, 2)
 
 
 def make_streams_safe() -> None:
-    """Keep a run from ending in an error about a line that it prints.
+    """Reconfigure `sys.stdout` and `sys.stderr` so that printing a line rarely raises an error.
 
-    Standard output and error replace the characters that their encoding lacks. Lines for standard
-    error are dropped where it is closed, full, or a pipe that nobody reads: they are progress and
-    notes. What cannot be written to standard output, the result, stays an error.
+    Both replace the characters that their encoding lacks, see `substitute`. `sys.stderr` becomes a
+    stream that drops text if it is closed, full, or a pipe without a reader, because only progress
+    and notes are printed there. Failing to write to standard output still raises OSError.
+    Standard descriptors that are closed are opened on the null device.
     """
     reserve_closed_streams()
     codecs.register_error(ERRORS, substitute)
@@ -29,7 +30,11 @@ def make_streams_safe() -> None:
 
 
 def dropping_stream(stream: TextIO | None) -> TextIO:
-    """Return a stream that drops what `stream` cannot write; of none, the null device."""
+    """Return a line-buffered stream that writes to `stream` and ignores the OSError of a write.
+
+    Returns:
+        The null device if `stream` is None; `stream` itself if it is not backed by a file.
+    """
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
     buffer = getattr(stream, "buffer", None)
@@ -41,7 +46,10 @@ def dropping_stream(stream: TextIO | None) -> TextIO:
 
 
 def flush_or_discard_output() -> None:
-    """Flush standard output; discard what it cannot write, which the exit would try again."""
+    """Flush `sys.stdout`; if that raises OSError, replace it by the null device.
+
+    Python would otherwise write the rest again at exit, and report the error.
+    """
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -50,9 +58,9 @@ def flush_or_discard_output() -> None:
 
 
 def reserve_closed_streams() -> None:
-    """Open the null device for each standard stream that is closed.
+    """Open the null device for each of the file descriptors 0, 1 and 2 that is closed.
 
-    The next file would otherwise be opened in its place, and libraries write messages into it.
+    The next opened file would otherwise get this descriptor, and the messages of libraries.
     """
     for descriptor in STANDARD_STREAMS:
         try:
@@ -62,7 +70,17 @@ def reserve_closed_streams() -> None:
 
 
 def substitute(error: UnicodeError) -> tuple[str, int]:
-    """Error handler of a codec: return a text for the characters that it cannot encode."""
+    """Replace characters that an encoding lacks; an error handler for `codecs.register_error`.
+
+    The characters of the program's tables become ASCII signs (`±` becomes `+/-`), all others
+    backslash escapes (`é` becomes `\\xe9`).
+
+    Returns:
+        The ASCII replacement, and the index at which encoding goes on.
+
+    Raises:
+        UnicodeError: the given error, if it is not a UnicodeEncodeError.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end].translate(SUBSTITUTES)
@@ -70,13 +88,19 @@ def substitute(error: UnicodeError) -> tuple[str, int]:
 
 
 class DroppingFile(io.RawIOBase):
-    """An open file that drops what cannot be written to it."""
+    """A writable raw file that reports data as written if writing them raises OSError.
+
+    Args:
+        file: the raw file to write to.
+        owner: the text stream of `file`; a reference keeps it from being deleted, which would close
+            the file.
+    """
 
     def __init__(self, file: io.FileIO, owner: TextIO):
-        """Wrap the file of a stream, which would close it when it is deleted."""
         self.file, self.owner = file, owner
 
     def write(self, data) -> int:
+        """Return the number of bytes written, or of all bytes if they are dropped."""
         try:
             return self.file.write(data)
         except OSError:
@@ -93,4 +117,5 @@ class DroppingFile(io.RawIOBase):
 
     @property
     def name(self) -> str:
+        """The fixed name `<stderr>`, as Python calls the stream."""
         return "<stderr>"

@@ -25,23 +25,33 @@ def add_suffix(path: Path, suffix: str) -> Path:
 
 
 def temporary_path(path: Path) -> Path:
-    """Return a new hidden name beside a file or folder, such as `.a.h5.0123abcd.tmp`."""
+    """Return a random hidden name beside a file or folder, such as `.a.h5.0123abcd.tmp`.
+
+    Nothing is created.
+    """
     return path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
 
 
 def find_temporaries(path: Path, suffix: str = "tmp") -> list[Path]:
-    """Return the existing temporary files of `path` (see `temporary_path`), sorted by name."""
+    """Return the existing files and folders named as `temporary_path` names them, sorted by name.
+
+    Args:
+        path: the file or folder beside which they lie; it may be missing, its parent folder not.
+        suffix: last part of the names, in place of `tmp`.
+    """
     name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{suffix}")
     return sorted(each for each in path.parent.iterdir() if name.fullmatch(each.name))
 
 
 @contextmanager
 def write_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `PATH.lock`, so that only one process at a time writes `path`.
+    """Hold the lock file `PATH.lock` in the block, so that only one process writes `path`.
+
+    It does not wait for a lock that is held. The lock file is removed after the block.
 
     Raises:
-        CacheError: another process holds the lock, the lock file cannot be created, or another
-            file has its name.
+        CacheError: another process holds the lock, the folder of `path` does not exist, the lock
+            file cannot be created, or a file of another program has its name.
     """
     if not path.parent.is_dir():
         raise CacheError(f"{path}: the folder {path.parent} does not exist; create it first")
@@ -84,13 +94,17 @@ def _check_lock_file(path: Path) -> None:
 
 
 def replace_file(temporary: Path, path: Path) -> None:
-    """Rename a synced temporary file to its final name, and sync the folder."""
+    """Rename a synced temporary file to `path`, replacing a file there, and sync the folder.
+
+    Raises:
+        OSError: the file cannot be renamed.
+    """
     os.replace(temporary, path)
     sync_folder(path.parent)
 
 
 def write_and_sync(path: Path, data: bytes) -> None:
-    """Write a file, and sync its contents to the disk."""
+    """Write a file, replacing its contents, and sync them to the disk; raise OSError on failure."""
     with open(path, "wb") as file:
         file.write(data)
         file.flush()
@@ -98,7 +112,7 @@ def write_and_sync(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the file names in a folder to the disk."""
+    """Sync the entries of a folder to the disk, which makes a rename durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -107,12 +121,16 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_error(path: Path, error: OSError, needed: str = "", kept: str = "") -> CacheError:
-    """Return the error to raise for a failed write.
+    """Return, without raising it, the CacheError for a failed write.
+
+    Its message is `PATH: cannot be written: REASON; KEPT; NEEDED; REMEDY`, without empty phrases.
+    The remedy is to make room if the disk or a quota is full, a shorter name if that is too long,
+    otherwise to check the folder.
 
     Args:
         path: the file or folder that could not be written.
         error: the error of the operating system.
-        needed: phrase about the disk space that the job needs; shown if the disk is full.
+        needed: phrase about the disk space that the job needs; shown only if the disk is full.
         kept: phrase about the saved data that are kept.
     """
     if error.errno in DISK_FULL:

@@ -13,7 +13,10 @@ OPEN_FILES = "/dev/fd"
 
 
 def raise_limit() -> None:
-    """Raise the limit of open files as far as the system allows without asking."""
+    """Raise the soft limit of open files of this process to `ENOUGH`, or to a lower hard limit.
+
+    A limit that is already higher stays. On Windows, nothing is done.
+    """
     if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -23,7 +26,10 @@ def raise_limit() -> None:
 
 
 def free_descriptors() -> int | None:
-    """Return how many more files this process can open; None if there is no limit."""
+    """Return the number of files that this process can still open.
+
+    None if there is no limit, or if the system does not tell how many are open.
+    """
     if resource is None or not os.path.isdir(OPEN_FILES):
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -10,7 +10,7 @@ from clip_cfr.cache.errors import FieldError
 
 @dataclass(frozen=True)
 class FlatRows:
-    """The rows (n, dim) of a raw file, read from the disk when they are sliced.
+    """The rows (n, dim) of a raw file in row-major order, read from the disk when they are sliced.
 
     Attributes:
         path: the file, which may hold fewer than n rows while it is being written.
@@ -28,11 +28,17 @@ class FlatRows:
         return self.shape[1] * self.dtype.itemsize
 
     def num_complete(self) -> int:
-        """Return the number of complete rows in the file."""
+        """Return the number of complete rows in the file, which may exceed n.
+
+        Raises:
+            FileNotFoundError: the file does not exist.
+        """
         return self.path.stat().st_size // self.row_bytes
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Read the rows of a slice with step 1, (stop - start, dim).
+        """Return the rows of a slice, whose step must be 1, as a read-only array (rows, dim).
+
+        Bounds are clipped to n as for a list.
 
         Raises:
             FieldError: the file has fewer rows.

@@ -15,9 +15,10 @@ except ModuleNotFoundError:  # On Windows, where folders cannot be opened.
 
 @contextmanager
 def use_folder(directory: Path) -> Iterator[None]:
-    """Hold a shared lock of a folder in the block, after waiting for an exclusive one to end.
+    """Hold a shared lock of an existing folder in the block.
 
-    File systems without such locks are used without one.
+    Waits while another process holds the exclusive lock (`reserve_folder`). On a file system
+    without such locks, and on Windows, the block runs without one.
     """
     with _open_folder(directory) as descriptor:
         if descriptor is not None:
@@ -27,14 +28,16 @@ def use_folder(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def reserve_folder(directory: Path, in_use: str) -> Iterator[None]:
-    """Hold the exclusive lock of a folder in the block.
+    """Hold the exclusive lock of a folder in the block; do not wait for other locks to end.
+
+    On a file system without such locks, and on Windows, the block runs without one.
 
     Args:
         directory: an existing folder.
-        in_use: the message where another process uses the folder.
+        in_use: the text after the path in the message of the error.
 
     Raises:
-        CacheError: another process uses the folder.
+        CacheError: another process holds a shared or exclusive lock of the folder.
     """
     with _open_folder(directory) as descriptor:
         if descriptor is not None and not _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):

@@ -12,17 +12,23 @@ JOURNAL_START = b'{"format": "clip-cfr-journal", '
 
 
 def partial_path(path: Path) -> Path:
-    """Return the file that holds the saved features of the job that writes the cache `path`."""
+    """Return `PATH.partial`, the file with the saved features of the job that writes `path`."""
     return add_suffix(path, ".partial")
 
 
 def journal_path(path: Path) -> Path:
-    """Return the journal of the job that writes the cache `path`."""
+    """Return `PATH.journal`, the journal of the job that writes the cache `path`."""
     return add_suffix(path, ".journal")
 
 
 def has_journal(path: Path) -> bool:
-    """Return whether the file at the journal's path is a journal, of any version."""
+    """Return whether a journal, of any version, is beside the cache `path`.
+
+    Only the first bytes are read. False if there is no file, or one of another format.
+
+    Raises:
+        CacheError: the journal's path is not a regular file, or cannot be looked up.
+    """
     try:
         with open(_check_regular_file(journal_path(path)), "rb") as file:
             return file.read(len(JOURNAL_START)) == JOURNAL_START
@@ -36,7 +42,8 @@ def check_job_files(path: Path) -> None:
     The file of features has no header, so it is recognized by the journal beside it.
 
     Raises:
-        CacheError: another file has such a name; the message names it.
+        CacheError: a file of another program, or anything but a regular file, has such a name; the
+            message names it.
     """
     known = has_journal(path)
     if not known and find_status(journal_path(path), follow_symlinks=False) is not None:
@@ -50,7 +57,10 @@ def check_job_files(path: Path) -> None:
 
 
 def remove_job_files(path: Path) -> None:
-    """Remove the files of the job that writes `path`, which `check_job_files` has checked."""
+    """Remove the files of the job that writes `path`; missing ones are ignored.
+
+    Call `check_job_files` before: the contents of the files are not checked here.
+    """
     # Remove the features first: without a journal they would not be recognized.
     partial_path(path).unlink(missing_ok=True)
     journal_path(path).unlink(missing_ok=True)

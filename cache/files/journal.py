@@ -30,6 +30,8 @@ TYPE_NAMES = {int: "a positive integer", str: "a string", bool: "true or false"}
 class Batch:
     """A batch of rows whose features are saved; in the file it is one line of JSON.
 
+    A batch starts at the `stop_row` of the batch before it, or at row 0.
+
     Attributes:
         stop_row: index of the row after the batch (`rows` in the file).
         invalid_rows: indices within the data set of the batch's invalid rows (`invalid`).
@@ -47,12 +49,16 @@ class Batch:
     files: int | None = None
 
     def matches(self, features: bytes) -> bool:
-        """Return whether the bytes of the batch's features have the batch's checksum."""
+        """Return whether the checksum of the batch with these bytes of features is `crc32`."""
         found = batch_checksum(features, self.stop_row, self.invalid_rows, self.halved_batch_size)
         return found == self.crc32
 
     def to_line(self) -> bytes:
-        """Return the journal's line for this batch."""
+        """Return the journal's line for this batch, with a line feed.
+
+        For example, `{"rows": 512, "invalid": [300], "crc32": 1234}`; `encoded_in` and `files` are
+        left out if they are None.
+        """
         rows = {"rows": self.stop_row, "invalid": self.invalid_rows, "crc32": self.crc32}
         optional = {"encoded_in": self.halved_batch_size, "files": self.files}
         known = {name: value for name, value in optional.items() if value is not None}
@@ -72,7 +78,7 @@ class Journal:
     batches: tuple[Batch, ...]
 
     def num_saved(self) -> int:
-        """Return the number of rows in the saved batches."""
+        """Return the number of rows in the saved batches; 0 without one."""
         return self.batches[-1].stop_row if self.batches else 0
 
     def describe_saved(self) -> str:
@@ -80,7 +86,7 @@ class Journal:
         return f"{self.num_saved()} of {self.job['num_rows']} rows"
 
     def to_bytes(self) -> bytes:
-        """Return the contents of the file."""
+        """Return the contents of the file: a line with format, version and job, then each batch."""
         header = {"format": FORMAT, "version": VERSION, "job": self.job}
         header["crc32"] = job_checksum(self.job)
         return _json_line(header) + b"".join(batch.to_line() for batch in self.batches)
@@ -97,20 +103,34 @@ def batch_checksum(
     invalid_rows: Sequence[int],
     halved_batch_size: int | None = None,
 ) -> int:
-    """Return the CRC-32 of the fields of a batch, as a JSON list, followed by its features."""
+    """Return the CRC-32 of a batch: of its fields as a JSON list, followed by its features.
+
+    Args:
+        features: bytes of the batch's rows as stored.
+        stop_row: see `Batch`.
+        invalid_rows: see `Batch`.
+        halved_batch_size: see `Batch`; None is not part of the list.
+    """
     size = [] if halved_batch_size is None else [halved_batch_size]
     fields = [stop_row, list(invalid_rows), *size]
     return zlib.crc32(features, zlib.crc32(json.dumps(fields).encode()))
 
 
 def read_journal(path: Path) -> Journal | None:
-    """Read a journal up to its first torn line.
+    """Read a journal up to its first torn or damaged line of a batch.
+
+    The checksums of the batches are not checked.
+
+    Args:
+        path: the journal itself, see `journal_path`.
 
     Returns:
-        The journal, or None if the file is missing or its first line is torn.
+        The journal, or None if the file is missing or its first line is torn, that is without a
+        line feed.
 
     Raises:
-        CacheError: the first line is complete, but has another format or version.
+        CacheError: the first line is complete, but has another format or version, a wrong checksum,
+            or an entry of a wrong type.
     """
     # Bytes after the last line feed are a torn line.
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
@@ -132,7 +152,7 @@ def read_unfinished_job(path: Path) -> dict[str, Any]:
     resumes it.
 
     Returns:
-        The settings; empty if there is no job, or none that has saved a row.
+        The settings, see `Journal.job`; empty if there is no job, or none that has saved a row.
 
     Raises:
         CacheError: the journal is damaged, or of another version.
@@ -143,7 +163,15 @@ def read_unfinished_job(path: Path) -> dict[str, Any]:
 
 
 def describe_unfinished(path: Path) -> str | None:
-    """Return a phrase about the saved rows of the unfinished job that writes `path`, if any."""
+    """Return a phrase about the unfinished job that writes the cache `path`.
+
+    Returns:
+        `unfinished: 240 of 600 rows are saved; run the same command again to resume`, or a phrase
+        that no row is saved yet if the journal is missing or torn; None if there is no such job.
+
+    Raises:
+        CacheError: the journal is damaged, or of another version.
+    """
     path = resolve_output(path)
     journal = read_journal(journal_path(path)) if has_journal(path) else None
     if journal is not None:

@@ -21,7 +21,8 @@ def resolve_output(path: Path) -> Path:
     """Return the path to write for an output: the target if it is a symbolic link.
 
     Writing the target keeps the link, and all names of a file share one lock. The returned path
-    ends with the name of the file or folder, not with `..`.
+    ends with the name of the file or folder, not with `..`; it may not exist. Any other path is
+    returned unchanged.
 
     Raises:
         CacheError: the link leads to itself, or the path cannot be looked up.
@@ -38,7 +39,7 @@ def resolve_output(path: Path) -> Path:
 
 
 def is_link(path: Path) -> bool:
-    """Return whether a path is a symbolic link."""
+    """Return whether a path is a symbolic link, also one without a target; false if missing."""
     found = find_status(path, follow_symlinks=False)
     return found is not None and stat.S_ISLNK(found.st_mode)
 
@@ -46,8 +47,11 @@ def is_link(path: Path) -> bool:
 def find_status(path: Path, follow_symlinks: bool = True) -> os.stat_result | None:
     """Return the `os.stat` of a path, or None if it does not exist.
 
+    A link without a target does not exist if symbolic links are followed.
+
     Raises:
-        CacheError: the path cannot be looked up, for example because it is too long.
+        CacheError: the path cannot be looked up, for example because it is too long or has a NUL
+            character.
     """
     try:
         return os.stat(path, follow_symlinks=follow_symlinks)
@@ -60,7 +64,7 @@ def find_status(path: Path, follow_symlinks: bool = True) -> os.stat_result | No
 
 
 def describe_kind(status: os.stat_result) -> str:
-    """Return the kind of a file, such as `a folder`."""
+    """Return `a folder`, `a pipe`, `a socket`, `a device`, or `a file` for all others."""
     if stat.S_ISDIR(status.st_mode):
         return "a folder"
     return SPECIAL.get(stat.S_IFMT(status.st_mode), "a file")
@@ -69,8 +73,10 @@ def describe_kind(status: os.stat_result) -> str:
 def stat_regular_file(path: Path) -> os.stat_result | None:
     """Return the `os.stat` of a regular file, or None if the path does not exist.
 
+    Symbolic links are followed.
+
     Raises:
-        CacheError: the path is a folder, a pipe, a socket or a device.
+        CacheError: the path is a folder, a pipe, a socket or a device, or cannot be looked up.
     """
     status = find_status(path)
     if status is not None and not stat.S_ISREG(status.st_mode):
@@ -80,6 +86,8 @@ def stat_regular_file(path: Path) -> os.stat_result | None:
 
 def check_is_no_input(path: Path, inputs: Iterable[Path | None]) -> None:
     """Raise OutputError if an output is the same file or folder as an input, by any path.
+
+    The message speaks of `--out PATH`.
 
     Args:
         path: the output, which may not exist.
@@ -92,7 +100,7 @@ def check_is_no_input(path: Path, inputs: Iterable[Path | None]) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Raise CacheError if no file can be created beside an output.
+    """Raise CacheError if no file can be created in the folder of an output, or it has no folder.
 
     A temporary file with the longest name that a writer needs is created and removed. Only this
     covers permissions, read-only and remote disks, and the maximum length of a file name.

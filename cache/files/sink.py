@@ -8,7 +8,10 @@ from typing import Self
 
 
 def write_all(raw: FileIO, data: bytes | memoryview) -> None:
-    """Write all bytes; one call of `write` may write only some of them."""
+    """Write all bytes at the position of an unbuffered file; raise OSError if that fails.
+
+    One call of `raw.write` may write only some of them.
+    """
     remaining = memoryview(data).cast("B")
     while remaining:
         remaining = remaining[raw.write(remaining) :]
@@ -20,7 +23,10 @@ class Sink:
     The HDF5 library ends the process with a segmentation fault if a write fails while it closes a
     file, or if Ctrl-C interrupts a write (seen with HDF5 2.0 and h5py 3.16). So HDF5 sees every
     write succeed. After the first error nothing more is written, and `check` or the end of the
-    context raises the error.
+    context raises the error. The end does not if the block raises another one.
+
+    Args:
+        raw: an unbuffered file, open for reading and writing; it is not closed here.
     """
 
     def __init__(self, raw: FileIO):
@@ -48,7 +54,7 @@ class Sink:
             raise self._error
 
     def write(self, data: memoryview) -> int:
-        """Write data unless an error is recorded."""
+        """Write data unless an error is recorded; always return the length of the data."""
         if self._error is None:
             try:
                 write_all(self._raw, data)
@@ -57,7 +63,7 @@ class Sink:
         return len(data)
 
     def truncate(self, size: int) -> int:
-        """Set the size of the file unless an error is recorded."""
+        """Set the size of the file unless an error is recorded; always return `size`."""
         if self._error is None:
             try:
                 self._raw.truncate(size)
@@ -70,7 +76,7 @@ class Sink:
         return self._raw.readinto(buffer)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Set the position in the file, and return it."""
+        """Set the position in the file as `io.IOBase.seek` does, and return it."""
         return self._raw.seek(offset, whence)
 
     def tell(self) -> int:

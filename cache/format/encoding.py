@@ -24,7 +24,13 @@ TEXT_ATTRIBUTES = ("dataset", *JSON_ATTRIBUTES)
 
 
 def encode_metadata(cache: FeatureCache) -> dict[str, str]:
-    """Return the text of each root attribute of `TEXT_ATTRIBUTES`; all but `dataset` are JSON."""
+    """Return the text of each root attribute by name, in the order of `TEXT_ATTRIBUTES`.
+
+    All texts but `dataset` are JSON.
+
+    Raises:
+        FieldError: a value cannot be written as JSON, for example because it holds NaN.
+    """
     values = {name: getattr(cache.texts, name) for name in JSON_ATTRIBUTES[:-1]}
     values["provenance"] = cache.provenance
     return {"dataset": cache.dataset} | {name: _to_json(name, values[name]) for name in values}
@@ -38,12 +44,18 @@ def _to_json(name: str, value: object) -> str:
 
 
 def metadata_digest(metadata: Mapping[str, str]) -> str:
-    """Return the hex SHA-256 of the root attributes, as one JSON object with sorted keys."""
+    """Return the SHA-256 of the root attributes as one JSON object with sorted keys, in hex."""
     return hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode()).hexdigest()
 
 
 def decode_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of the root attributes; names and prompts become tuples.
+    """Return the values of the root attributes by name.
+
+    `dataset` stays a string, names become a tuple of strings, prompts a tuple of such tuples, and
+    `provenance` a dict.
+
+    Args:
+        metadata: the text of each attribute of `TEXT_ATTRIBUTES`.
 
     Raises:
         FieldError: an attribute is not the JSON that the format requires.
@@ -79,7 +91,11 @@ CONVERTERS = {
 
 
 def axis_sizes(values: Mapping[str, Any]) -> dict[str, int]:
-    """Return the lengths of the axes that names and prompts determine."""
+    """Return the lengths of the axes `classes`, `attributes` and `prompts`.
+
+    Args:
+        values: the result of `decode_metadata`; `prompts` counts the prompts of all classes.
+    """
     return {
         "classes": len(values["class_names"]),
         "attributes": len(values["attribute_names"]),
@@ -88,7 +104,13 @@ def axis_sizes(values: Mapping[str, Any]) -> dict[str, int]:
 
 
 def encode_fields(cache: FeatureCache) -> dict[str, ArraySource]:
-    """Return the arrays of a cache by field name, without those that are None."""
+    """Return the arrays of a cache by field name (see `FIELDS`), without those that are None.
+
+    Ids become fixed-length UTF-8 and the logit scale a float32 scalar; all others are not copied.
+
+    Raises:
+        FieldError: an id cannot be encoded as UTF-8.
+    """
     rows, head, texts = cache.rows, cache.head, cache.texts
     fields = {
         "features": cache.features,
@@ -110,11 +132,12 @@ def encode_fields(cache: FeatureCache) -> dict[str, ArraySource]:
 
 
 def decode_fields(values: Mapping[str, Any], fields: Mapping[str, Any]) -> FeatureCache:
-    """Return the cache of decoded root attributes and arrays.
+    """Return the cache of decoded root attributes and arrays, without checking its values.
 
     Args:
         values: the result of `decode_metadata`.
-        fields: the arrays by field name; `features` may be an open HDF5 dataset.
+        fields: the arrays by field name, optional ones may be missing; `features` may be an open
+            HDF5 dataset, which is not read.
     """
     rows = Rows(
         ids=_decode_ids(fields["ids"]),
@@ -146,13 +169,24 @@ def decode_fields(values: Mapping[str, Any], fields: Mapping[str, Any]) -> Featu
 
 
 def prompt_owners(class_prompts: tuple[tuple[str, ...], ...]) -> np.ndarray:
-    """Return the class index of each prompt, (prompts,) int32, in the stored order."""
+    """Return the class index of each prompt, (prompts,) int32, class after class.
+
+    For example, (("a", "b"), ("c",)) gives [0, 0, 1].
+    """
     owners = [owner for owner, prompts in enumerate(class_prompts) for _ in prompts]
     return np.array(owners, np.int32)
 
 
 def encode_text(field: str, *texts: str) -> np.ndarray:
-    """Return strings as fixed-length UTF-8, because HDF5 has no checksums for variable length.
+    """Return strings as an array of fixed-length UTF-8, because HDF5 has no checksums for others.
+
+    Args:
+        field: name of the field, for the error.
+        texts: the strings.
+
+    Returns:
+        (len(texts),) of an h5py string type; its length is that of the longest string in bytes, at
+        least 1. Shorter ones are padded with NUL.
 
     Raises:
         FieldError: a string contains a surrogate and cannot be encoded.

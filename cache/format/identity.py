@@ -23,10 +23,10 @@ class IdentityMatrix:
         return self.dim, self.dim
 
     def __getitem__(self, rows: slice) -> Float32[np.ndarray, "rows dim"]:
-        """Return the rows of a slice with step 1."""
+        """Return the rows of a slice, whose step must be 1; bounds are clipped as for a list."""
         start, stop, _ = rows.indices(self.dim)
         return np.eye(max(0, stop - start), self.dim, k=start, dtype=self.dtype)
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        """Return the dense matrix."""
+        """Return the dense matrix, float32 unless `dtype` is given."""
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)

@@ -18,7 +18,7 @@ def check_values(cache: FeatureCache) -> None:
     """Check all values except the features; types and shapes must already be checked.
 
     Raises:
-        FieldError: a field breaks a rule; names the field and the first such row.
+        FieldError: a field breaks a rule; names the first such field, and its first row that does.
     """
     if not _is_storable(cache.dataset):
         raise FieldError("dataset", NAME_RULE, repr(cache.dataset))
@@ -28,15 +28,15 @@ def check_values(cache: FeatureCache) -> None:
 
 
 def check_feature_block(block: np.ndarray, valid: np.ndarray, first_row: int) -> None:
-    """Check that features are finite and not too large, and zero in invalid rows.
+    """Check that features are finite, at most `MAX_FEATURE` in magnitude, and zero in invalid rows.
 
     Args:
         block: features (b, dim) of consecutive rows.
-        valid: (b,) bool.
-        first_row: index of the first row, for the message.
+        valid: (b,) bool; false for an image that could not be read.
+        first_row: index of the first row in the cache, for the message.
 
     Raises:
-        FieldError: a row breaks a rule; names the first one.
+        FieldError: a row breaks a rule; names the first row that breaks it and the value.
     """
     _require("features", np.isfinite(block).all(axis=1), "finite numbers", block, first_row)
     expected = f"magnitudes up to {MAX_FEATURE:g}"
@@ -47,7 +47,11 @@ def check_feature_block(block: np.ndarray, valid: np.ndarray, first_row: int) ->
 
 
 def find_moderate_rows(block: np.ndarray) -> np.ndarray:
-    """Return (b,) bool: whether the magnitudes of a row of features (b, dim) are in range."""
+    """Return for each row of features (b, dim) whether all magnitudes are at most `MAX_FEATURE`.
+
+    Returns:
+        (b,) bool: true for all rows of float16, false for a row with an infinite number or NaN.
+    """
     if float(np.finfo(block.dtype).max) <= MAX_FEATURE:
         return np.ones(len(block), bool)
     return (np.abs(block) <= MAX_FEATURE).all(axis=1)

@@ -61,7 +61,10 @@ class ArraySource(Protocol):
 
 
 def type_name(dtype: np.dtype) -> str:
-    """Return the name of a type, as used in `Field.dtypes`."""
+    """Return the name of a type, as used in `Field.dtypes`.
+
+    Examples: `float32`, `fixed-length utf-8`, and `>f4` for a byte order other than this machine's.
+    """
     text = h5py.check_string_dtype(dtype)
     if text is not None:
         return f"{'fixed' if text.length else 'variable'}-length {text.encoding}"
@@ -71,8 +74,10 @@ def type_name(dtype: np.dtype) -> str:
 def check_layout(found: Mapping[str, ArraySource], sizes: Mapping[str, int]) -> None:
     """Raise FieldError for the first missing field, wrong type or wrong shape.
 
+    Fields that the format does not know are ignored.
+
     Args:
-        found: the arrays by field name.
+        found: the arrays by field name; only their types and shapes are used.
         sizes: lengths of the axes that the root attributes determine; each other axis takes its
             length from the first field that has it.
     """

@@ -22,7 +22,7 @@ def load_json(text: str | bytes) -> Any:
 
 
 def check_depth(value: Any) -> None:
-    """Raise ValueError if objects and lists are nested more than `MAX_DEPTH` deep."""
+    """Raise ValueError if the dicts and lists of a value are nested more than `MAX_DEPTH` deep."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         inner = [each for each in level if isinstance(each, dict | list)]
@@ -33,7 +33,14 @@ def check_depth(value: Any) -> None:
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the settings in one dict, with dotted names for nested ones: {"a.b": 1}."""
+    """Return nested settings as one dict with dotted names: {"a": {"b": 1}} gives {"a.b": 1}.
+
+    Lists and empty dicts are values. `settings` is not changed.
+
+    Args:
+        settings: the settings, with dicts for nested ones.
+        prefix: text before each name.
+    """
     flat = {}
     for name, value in settings.items():
         if isinstance(value, dict) and value:
@@ -44,7 +51,11 @@ def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def describe_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return a phrase such as `seed was 0, now 1` for each setting that differs, by name."""
+    """Return a phrase such as `model.seed was 0, now 1` for each setting that differs.
+
+    Phrases are sorted by dotted name; values are JSON, or `not set` on the side that lacks the
+    setting. The list is empty if the settings are the same.
+    """
     old, new = flatten(old), flatten(new)
     return [
         f"{name} was {_as_json(old, name)}, now {_as_json(new, name)}"

@@ -13,7 +13,7 @@ SPLIT_NAMES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Rows:
-    """The columns of a manifest: one row per image, in the manifest's order.
+    """The columns of a manifest: one row per image, in the manifest's order; `len` counts rows.
 
     Attributes:
         ids: path of each image relative to the root of the data set, unique.
@@ -59,12 +59,13 @@ class Texts:
     Attributes:
         class_names: name of each class.
         attribute_names: name of each attribute; empty if no attribute is known.
-        class_prompts: sentences of each class; empty if the class embeddings were imported or
-            computed as class means.
-        attribute_prompts: sentences of each attribute, or empty.
-        class_embeddings: of a class with prompts, the normalized mean of their embeddings.
+        class_prompts: sentences of each class, in the order of `class_names`; empty if the class
+            embeddings were imported or computed as class means.
+        attribute_prompts: sentences of each attribute, in the order of `attribute_names`, or empty.
+        class_embeddings: one row per class; of a class with prompts, the normalized mean of their
+            embeddings.
         class_prompt_embeddings: one row per sentence of `class_prompts`, class after class.
-        attribute_embeddings: None if they are not known.
+        attribute_embeddings: one row per attribute; None if they are not known.
     """
 
     class_names: tuple[str, ...]

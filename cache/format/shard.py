@@ -13,13 +13,14 @@ SHARD_KEY = "shard"
 
 @dataclass(frozen=True)
 class Shard:
-    """A range of the rows of a data set.
+    """A range of the rows of a data set; as text, `shard 2 of 4 (rows 100 to 199 of 400)`.
 
     Attributes:
         index: number of the shard, from 1 to `count`.
         count: number of shards.
         first_row: index of the first row.
-        stop_row: index of the row after the last one.
+        stop_row: index of the row after the last one. The length of a shard is
+            `stop_row - first_row`.
         num_rows: number of rows of the whole data set.
     """
 
@@ -38,16 +39,19 @@ class Shard:
 
     @property
     def option(self) -> str:
-        """The option of extract that creates this shard."""
+        """The option of extract that creates this shard, such as `--shard 2/4`."""
         return f"--shard {self.index}/{self.count}"
 
     def to_provenance(self) -> dict[str, Any]:
-        """Return the entry of the provenance that declares this shard."""
+        """Return the provenance entry that declares this shard: {"shard": {field: value}}."""
         return {SHARD_KEY: asdict(self)}
 
 
 def make_shard(index: int, count: int, num_rows: int) -> Shard:
-    """Return shard `index` of `count`; the sizes of shards differ by at most one row."""
+    """Return shard `index` of `count`, from 1; the sizes of shards differ by at most one row.
+
+    The shards 1 to `count` cover all rows in order. Some are empty if `count` exceeds `num_rows`.
+    """
     first, stop = (index - 1) * num_rows // count, index * num_rows // count
     return Shard(index, count, first, stop, num_rows)
 
@@ -58,6 +62,7 @@ def shard_from_provenance(provenance: Mapping[str, Any], num_rows: int) -> Shard
     Args:
         provenance: provenance of the cache.
         num_rows: number of rows of the cache.
+
     Raises:
         FieldError: the entry is malformed or inconsistent, or the shard does not have `num_rows`
             rows.
@@ -77,7 +82,17 @@ def shard_from_provenance(provenance: Mapping[str, Any], num_rows: int) -> Shard
 
 
 def check_not_shard(path: Path, provenance: Mapping[str, Any], num_rows: int) -> None:
-    """Raise CacheError if the cache at `path` is a shard, not a whole data set."""
+    """Raise CacheError, which says how to merge, if a cache is a shard of a data set.
+
+    Args:
+        path: the cache, for the message; it is not read.
+        provenance: provenance of the cache.
+        num_rows: number of rows of the cache.
+
+    Raises:
+        CacheError: the provenance declares a shard.
+        FieldError: its entry for the shard is malformed.
+    """
     shard = shard_from_provenance(provenance, num_rows)
     if shard:
         raise CacheError(

@@ -43,10 +43,14 @@ OUTDATED = (
 
 
 def check_compatible(shards: Sequence[ShardFile]) -> None:
-    """Check the provenance and the type of shards against the first of them.
+    """Check the root attributes, and width and type of the features, of shards against the first.
+
+    Entries of the provenance about the run (`PER_SHARD`) or with an effect by rounding only
+    (`ROUNDING`) may differ, and the model's name if the weights have equal digests.
 
     Raises:
-        CacheError: a shard has another data set, manifest, count or settings; names the first one.
+        CacheError: a shard has another data set, manifest, count, settings, width or type; names
+            the first such shard and field, and the options to extract it again.
     """
     for found in shards[1:]:
         pair = ShardPair(found, shards[0])
@@ -61,6 +65,15 @@ def check_same_contents(
     shard: ShardFile, cache: FeatureCache, first: ShardFile, first_cache: FeatureCache
 ) -> None:
     """Check names, prompts, embeddings and head of a shard against those of the first.
+
+    Embeddings may differ by `EMBEDDING_TOLERANCE`, the logit scale by the relative
+    `SCALE_TOLERANCE`; the weights of the head must be equal. Either both or none have subjects.
+
+    Args:
+        shard: the shard to check.
+        cache: its contents; features are not used.
+        first: the first shard.
+        first_cache: its contents.
 
     Raises:
         CacheError: they differ; names the first difference.
@@ -82,7 +95,11 @@ def check_same_contents(
 
 
 def list_warnings(shards: Sequence[ShardFile]) -> list[str]:
-    """Return a warning for each entry of the provenance that is allowed to differ and does."""
+    """Return a warning for each entry of the provenance that may differ and does.
+
+    For example, `device differs between shards: "cuda" in 3, "cpu" in 1; features differ by
+    rounding only`. The list is empty if all are equal.
+    """
     return [
         f"{key} differs between shards: {_count_values(values)}; "
         + ("the weights are the same" if key in MODEL_NAMES else "features differ by rounding only")
@@ -91,7 +108,11 @@ def list_warnings(shards: Sequence[ShardFile]) -> list[str]:
 
 
 def find_differences(shards: Sequence[ShardFile]) -> dict[str, list[Any]]:
-    """Return the provenance entries that may differ and do, with the value in each shard."""
+    """Return the provenance entries that may differ and do, by dotted name.
+
+    Returns:
+        The value in each shard, in the order of `shards`; None where the entry is missing.
+    """
     provenances = [flatten(each.provenance) for each in shards]
     names = dict.fromkeys(name for each in provenances for name in each)
     values = {name: [each.get(name) for each in provenances] for name in names if _may_differ(name)}
@@ -120,8 +141,14 @@ class ShardPair:
     ) -> NoReturn:
         """Raise a CacheError about a field in which the shard differs from the first one.
 
+        The message is `SHARD: FIELD: expected EXPECTED as in FIRST, found FOUND; REMEDY, with
+        OPTIONS`; the options are those of `extract` that write the shard again.
+
         Args:
-            remedy: phrase that says what to do.
+            field: name of the field.
+            found: value in the shard, for the message.
+            expected: value in the first shard, for the message.
+            remedy: phrase with the action to take.
             option: option of `extract`, with its value, that makes the field equal; may be empty.
         """
         options = " ".join(filter(None, [self.shard.shard.option, option, "--overwrite"]))
@@ -131,14 +158,17 @@ class ShardPair:
         )
 
     def check_equal(self, field: str, found: object, expected: object) -> None:
-        """Raise CacheError if two values differ; the message shows their first characters."""
+        """Raise CacheError (`fail`) if two values differ; the message has 80 characters of each."""
         if found != expected:
             self.fail(field, str(found)[:80], str(expected)[:80])
 
     def check_close(
         self, field: str, found: np.ndarray | None, expected: np.ndarray | None, tolerance: float
     ) -> None:
-        """Raise CacheError if two arrays differ in shape, or by more than an absolute tolerance."""
+        """Raise CacheError if two arrays differ in shape, or by more than an absolute tolerance.
+
+        None equals only None; empty arrays of one shape are equal.
+        """
         shapes = [None if each is None else each.shape for each in (found, expected)]
         if shapes[0] != shapes[1]:
             self.fail(field, *(f"shape {shape}" for shape in shapes))

@@ -50,12 +50,13 @@ def merge_shards(
         virtual: whether to refer to the features in the shards instead of copying them.
 
     Returns:
-        Warnings about differences between shards that change features by rounding only.
+        Warnings about differences between shards that are allowed, see `list_warnings`.
 
     Raises:
         OutputError: `out` is one of the shards.
         CacheError: a shard is missing, given twice, damaged, or made with other settings; `out`
-            is finished, in use or not a cache; or the disk is full. Nothing is written.
+            is finished and `overwrite` is false, in use, or not a cache; or the disk is full.
+            Nothing is written.
     """
     paths = [Path(path) for path in paths]
     with reserve_output(Path(out), overwrite, inputs=paths) as out:
@@ -75,17 +76,30 @@ def merge_shards(
 
 
 class VerifiedRows(MergedRows):
-    """Features of shards, read once in order; verifies the SHA-256 at the end of each shard."""
+    """Features of shards, read once in order; verifies the SHA-256 at the end of each shard.
+
+    Reading raises CacheError if the features of a shard differ from the stored SHA-256.
+    """
 
     _digest = hashlib.sha256()
 
     @property
     def num_bytes(self) -> int:
-        """Size of the features in bytes."""
+        """Size of the features of all shards in bytes."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize
 
     def read_shard(self, index: int, rows: slice) -> np.ndarray:
-        """Read rows of one shard, and after its last row check the SHA-256 of all of them."""
+        """Return rows of one shard, and after its last row check the SHA-256 of all of them.
+
+        The rows of a shard must be read from the first to the last, each once.
+
+        Args:
+            index: position of the shard in `sources`.
+            rows: slice of rows, relative to the first row of the shard.
+
+        Raises:
+            CacheError: the shard is missing, damaged or another file.
+        """
         block = super().read_shard(index, rows)
         if rows.start == 0:
             self._digest = hashlib.sha256()
@@ -102,14 +116,15 @@ class VerifiedRows(MergedRows):
 
 
 def merge_all_but_features(out: Path, shards: Sequence[ShardFile]) -> FeatureCache:
-    """Return the merged cache without features; head and texts are those of the first shard.
+    """Return the merged cache with `features` None; head and texts are those of the first shard.
 
     Args:
         out: the merged file, to which paths in the provenance are relative.
         shards: all shards, in the order of their rows.
 
     Raises:
-        CacheError: the contents of a shard do not agree with those of the first.
+        CacheError: the contents of a shard do not agree with those of the first, or a shard is
+            damaged or has changed since `read_shard_file`.
     """
     first = _read_all_but_features(shards[0])
     rows, valid = [first.rows], [first.valid]
@@ -127,7 +142,11 @@ def merge_all_but_features(out: Path, shards: Sequence[ShardFile]) -> FeatureCac
 
 
 def concatenate_rows(parts: Sequence[Rows]) -> Rows:
-    """Return the rows of all parts, one after the other."""
+    """Return the rows of all parts, one after the other.
+
+    Args:
+        parts: at least one; all or none must have `subjects`.
+    """
     has_subjects = parts[0].subjects is not None
     return Rows(
         ids=tuple(chain.from_iterable(part.ids for part in parts)),
@@ -139,7 +158,13 @@ def concatenate_rows(parts: Sequence[Rows]) -> Rows:
 
 
 def merge_provenance(out: Path, shards: Sequence[ShardFile]) -> dict[str, Any]:
-    """Return the provenance that all shards share, the current time, and the list `merged`."""
+    """Return the provenance of the merged cache.
+
+    It has the entries of the first shard without those of `PER_SHARD`, `created` with the current
+    time (UTC, ISO 8601, seconds), and `merged`, a list with one dict for each shard: `file`
+    relative to the folder of `out`, `sha256`, `num_rows`, its own `PER_SHARD` entries but `shard`,
+    and the entries that differ between shards.
+    """
     differences = find_differences(shards)
     entries = [
         _describe_shard(out, shard, {key: values[i] for key, values in differences.items()})

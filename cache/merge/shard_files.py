@@ -47,10 +47,10 @@ class ShardFile:
 
 
 def read_shard_file(path: Path) -> ShardFile:
-    """Read only the root attributes of a shard.
+    """Read the root attributes of a shard, and the shape and type of its features, but no array.
 
     Raises:
-        CacheError: the file is missing, unfinished or not a cache, or it is a whole cache.
+        CacheError: the file is missing, unfinished, damaged or not a cache, or it is a whole cache.
     """
     with open_hdf5(path) as file:
         values = decode_metadata(read_metadata(file))
@@ -82,7 +82,8 @@ def check_complete(out: Path, shards: Sequence[ShardFile]) -> None:
         shards: shards of one count, sorted by index.
 
     Raises:
-        CacheError: a shard is given twice, or is missing.
+        CacheError: a shard is given twice, or is missing; names the missing ones, at most
+            `MAX_LISTED` of them.
     """
     for one, other in pairwise(shards):
         if one.shard.index == other.shard.index:

@@ -13,12 +13,12 @@ REMEDY = "save the array again, for example with numpy.save"
 
 
 class ArrayOnDisk:
-    """An array of an open HDF5 file, of which slices are read.
+    """An array of an open HDF5 file, whose rows are read by slicing.
 
     Attributes:
         path: the file.
         name: path of the array in the file, such as `/train/features`.
-        shape: shape of the array.
+        shape: shape of the array; () also if HDF5 stores no value.
         dtype: type of the numbers.
     """
 
@@ -28,10 +28,11 @@ class ArrayOnDisk:
         self._data = data
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Read the rows of a slice.
+        """Return the rows of a slice, in the stored type.
 
         Raises:
-            CacheError: the data is damaged, or not in this file.
+            CacheError: the data are damaged, compressed by a filter that is not installed, or in
+                another file.
         """
         if self._data.is_virtual or self._data.external:
             raise CacheError(
@@ -49,7 +50,9 @@ class ArrayOnDisk:
 
 
 def open_arrays(path: Path, stack: ExitStack) -> dict[str, ArrayOnDisk]:
-    """Open the arrays of an HDF5 file by their paths in it, without those behind soft links.
+    """Open all arrays of an HDF5 file, and return them by their paths in it, such as `/train/x`.
+
+    Soft and external links are not followed; an array with several hard links appears once.
 
     Args:
         path: the file.

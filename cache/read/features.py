@@ -16,7 +16,17 @@ ALIGNMENT = 64
 
 
 def read_features(cache: FeatureCache) -> np.ndarray:
-    """Read all features (n, dim) of a cache in an open file, into aligned memory."""
+    """Read and check all features of a cache in an open file.
+
+    Args:
+        cache: its `features` are the HDF5 dataset or `MergedRows`.
+
+    Returns:
+        (n, dim) in the stored type, aligned so that JAX on the CPU does not copy it.
+
+    Raises:
+        FieldError: a chunk is damaged or breaks a rule of the format.
+    """
     shape, dtype = cache.features.shape, cache.features.dtype
     size = int(np.prod(shape)) * dtype.itemsize
     buffer = np.empty(size + ALIGNMENT, np.uint8)
@@ -33,6 +43,9 @@ class FeaturesOnDisk:
     Attributes:
         shape: (n, dim).
         dtype: the stored type.
+
+    Args:
+        cache: its `features` are the HDF5 dataset or `MergedRows`, in a file that stays open.
     """
 
     def __init__(self, cache: FeatureCache):
@@ -41,7 +54,7 @@ class FeaturesOnDisk:
         self._stops = np.append(self._starts[1:], self.shape[0])
 
     def read_all(self) -> np.ndarray:
-        """Read all features, (n, dim)."""
+        """Read and check all features, (n, dim), see `read_features`."""
         return read_features(self._cache)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
@@ -51,10 +64,11 @@ class FeaturesOnDisk:
             rows: row indices in ascending order, (b,).
 
         Returns:
-            The features, (b, dim).
+            The features, (b, dim), in the order of `rows`.
 
         Raises:
-            CacheError: a chunk is damaged or breaks a rule of the format.
+            FieldError: a chunk is damaged or breaks a rule of the format; `open_cache` converts it
+                to CacheError.
         """
         found = np.empty((len(rows), self.shape[1]), self.dtype)
         chunks = np.unique(np.searchsorted(self._starts, rows, side="right")) - 1
@@ -70,7 +84,11 @@ class FeaturesOnDisk:
 
 
 def iterate_chunks(cache: FeatureCache) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the index of the first row and the features of each chunk."""
+    """Yield the index of the first row and the features (b, dim) of each chunk, in order.
+
+    Raises:
+        FieldError: the chunk that is read next is damaged or breaks a rule of the format.
+    """
     starts = _chunk_starts(cache).tolist()
     for start, stop in pairwise([*starts, len(cache.features)]):
         yield start, _read_chunk(cache, start, stop)

@@ -30,12 +30,13 @@ FOLDERS = {"run.json": "a run folder", "grid.json": "a grid folder"}
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a finished cache whose format and version this program knows.
+    """Open a finished cache for reading, after checking its format and version.
 
-    Each FieldError in the block is converted to a CacheError that names the file.
+    A FieldError that the block raises is converted to a CacheError that names the file.
 
     Raises:
-        CacheError: the file is missing, unfinished or truncated, or not a cache.
+        CacheError: the file is missing, unfinished, truncated, not a cache, or of a newer version
+            of the format.
     """
     _check_signature(path)
     try:
@@ -82,7 +83,10 @@ def _contains_format(path: Path) -> bool:
 
 @contextmanager
 def detect_damage(field: str) -> Iterator[None]:
-    """Convert each error of h5py in the block to a FieldError that says the field is damaged."""
+    """Convert an error that h5py raises in the block to a FieldError: `field` is damaged.
+
+    Converted are all `HDF5_ERRORS`, among them OSError and ValueError of other code in the block.
+    """
     try:
         yield
     except HDF5_ERRORS as error:
@@ -90,7 +94,7 @@ def detect_damage(field: str) -> Iterator[None]:
 
 
 def read_metadata(file: h5py.File) -> dict[str, str]:
-    """Read the root attributes that are text, and check their SHA-256.
+    """Return the text of each attribute of `TEXT_ATTRIBUTES` by name, after checking their SHA-256.
 
     Raises:
         FieldError: an attribute is missing, or the SHA-256 differs from the stored one.
@@ -103,7 +107,11 @@ def read_metadata(file: h5py.File) -> dict[str, str]:
 
 
 def read_text(owner: h5py.File | h5py.Dataset, name: str) -> str:
-    """Read a text attribute of the file or of an HDF5 dataset."""
+    """Return a text attribute of the file or of an HDF5 dataset.
+
+    Raises:
+        FieldError: the attribute is missing, damaged, or not fixed-length UTF-8.
+    """
     value = _read_attribute(owner, name)
     if not isinstance(value, bytes):
         raise FieldError(_attribute_name(owner, name), "fixed-length text", _as_text(value))
@@ -112,7 +120,7 @@ def read_text(owner: h5py.File | h5py.Dataset, name: str) -> str:
 
 
 def find_datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Return the HDF5 datasets of the format that the file contains, by name.
+    """Return the HDF5 datasets of the format that the file contains, by name; others are ignored.
 
     Raises:
         FieldError: a dataset is a soft or external link, or is damaged.
@@ -123,6 +131,10 @@ def find_datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
 def find_dataset(file: h5py.File, name: str) -> h5py.Dataset | None:
     """Return an HDF5 dataset of the file, or None if there is none of this name.
+
+    Args:
+        file: the open file.
+        name: path of the dataset in the file, such as `head/bias`.
 
     Raises:
         FieldError: the name, or a group in it, is a soft or external link; or the data are
@@ -147,7 +159,13 @@ def _check_hard_link(name: str, link: object) -> None:
 
 
 def check_storage(name: str, data: h5py.Dataset) -> None:
-    """Check that an HDF5 dataset is in the file itself, in chunks with checksums.
+    """Check that an HDF5 dataset is in the file itself, in chunks with checksums (fletcher32).
+
+    A scalar or empty dataset needs no checksums.
+
+    Args:
+        name: name of the dataset, for the error.
+        data: the dataset; its contents are not read.
 
     Raises:
         FieldError: it refers to other files, or has no checksums.
@@ -164,7 +182,13 @@ def check_storage(name: str, data: h5py.Dataset) -> None:
 
 
 def read_content_digest(file: h5py.File) -> str:
-    """Return the hex SHA-256 of the contents, computed from the stored digests (FORMAT.md)."""
+    """Return the hex SHA-256 of the contents, computed from the stored digests (FORMAT.md).
+
+    The arrays are not read, so a damaged array is not noticed.
+
+    Raises:
+        FieldError: a stored digest is missing or damaged.
+    """
     digests = {name: read_text(data, "sha256") for name, data in find_datasets(file).items()}
     digests["metadata"] = read_text(file, "metadata_sha256")
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()

@@ -29,7 +29,11 @@ def content_digest(path: str | Path) -> str:
 def read_info(path: str | Path) -> dict[str, Any]:
     """Return the summary that `info --json` prints, as JSON values.
 
-    Everything but the features is read and checked.
+    It has `cache` (the path), `version`, `sha256` (see `content_digest`), `bytes`, `dataset`,
+    `shard`, `features` (`shape`, `dtype`), `sources` (the shards of virtual features),
+    `invalid_rows` (`row`, `id`), `splits` (for each split the numbers of rows, of invalid rows, of
+    subjects and of rows of each group), `head`, `texts` and `provenance`. Values that do not apply
+    are None. Everything but the features is read and checked.
 
     Raises:
         CacheError: the file is missing, unfinished, damaged, not a cache, or breaks a rule of the

@@ -15,7 +15,10 @@ MAX_SHOWN = 5
 
 
 def render_info(info: dict[str, Any]) -> Group:
-    """Return the tables of a result of `read_info`: contents, rows per group, provenance."""
+    """Return the tables of a result of `read_info`: contents, rows per group, provenance.
+
+    A cell lists at most `MAX_SHOWN` prompts, images or shards, and the number of the others.
+    """
     return Group(_contents_table(info), _groups_table(info), _provenance_table(info))
 
 

@@ -29,7 +29,7 @@ from clip_cfr.cache.read.virtual import resolve_features
 
 
 def read_cache(path: str | Path, allow_shard: bool = False) -> FeatureCache:
-    """Read a cache into memory, and check every rule of the format.
+    """Return a cache with all arrays in memory, after checking every rule of the format.
 
     The features are checked by HDF5's checksums (fletcher32), everything else by SHA-256;
     `verify_cache` also checks the SHA-256 of the features.
@@ -48,10 +48,11 @@ def read_cache(path: str | Path, allow_shard: bool = False) -> FeatureCache:
 
 @contextmanager
 def open_cache(path: str | Path, allow_shard: bool = False) -> Iterator[FeatureCache]:
-    """Open a cache whose features stay in the file, and check everything else.
+    """Yield a cache whose features stay in the file, after checking everything else.
 
-    `cache.features[rows]` reads the features of the rows whose indices are in `rows`, which must
-    ascend, and `cache.features.read_all()` reads all. Features are checked when they are read.
+    Its `features` are `FeaturesOnDisk`, which work only in the block: `cache.features[rows]` reads
+    the features of the rows whose indices are in `rows`, which must ascend, and
+    `cache.features.read_all()` reads all. Features are checked when they are read.
 
         with open_cache("celeba.h5") as cache:
             features = cache.features[np.flatnonzero(cache.rows.splits == 0)]
@@ -70,12 +71,15 @@ def open_cache(path: str | Path, allow_shard: bool = False) -> Iterator[FeatureC
 def verify_cache(path: str | Path) -> dict[str, str]:
     """Recompute all checksums of a cache or a shard, and check every rule of the format.
 
+    The whole file is read, but only one chunk of features is in memory. The features of a merged
+    cache with virtual features are read from its shards.
+
     Returns:
         The hex SHA-256 of each array, by its name in the file.
 
     Raises:
-        CacheError: an array is damaged or breaks a rule; names the first one, and the row if it
-            is known.
+        CacheError: the file is missing, unfinished or not a cache, or an array is damaged or breaks
+            a rule; names the first one, and the row if it is known.
     """
     path = Path(path)
     with open_hdf5(path) as file, resolve_features(path, read_all_but_features(file)) as cache:
@@ -88,7 +92,16 @@ def verify_cache(path: str | Path) -> dict[str, str]:
 
 
 def read_all_but_features(file: h5py.File) -> FeatureCache:
-    """Read and check a cache in an open file; its `features` are the HDF5 dataset."""
+    """Return the cache in an open file; all but its features is read and checked.
+
+    Checked are the SHA-256 of root attributes and arrays, types, shapes, storage and values.
+
+    Returns:
+        The cache, with the HDF5 dataset as `features`, which may be virtual.
+
+    Raises:
+        FieldError: a field is missing, damaged, or breaks a rule of the format.
+    """
     values, fields = decode_metadata(read_metadata(file)), find_datasets(file)
     check_layout(fields, axis_sizes(values))
     for name, data in fields.items():

@@ -49,11 +49,11 @@ class Source:
 class MergedRows:
     """Context manager for the features (n, dim) of consecutive shards, read when they are sliced.
 
-    Only one shard is open at a time, so there may be thousands.
+    Only one shard is open at a time, so there may be thousands; leaving the context closes it.
 
     Attributes:
         sources: the shards in the order of their rows.
-        bounds: first row of each shard, and n at the end.
+        bounds: index of the first row of each shard, and n at the end, (shards + 1,).
         shape: (n, dim).
         dtype: type of the features.
     """
@@ -75,7 +75,7 @@ class MergedRows:
         return self.shape[0]
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Read the rows of a slice with step 1, (stop - start, dim).
+        """Return the rows (b, dim) of a slice, whose step must be 1; they may span shards.
 
         Raises:
             CacheError: a shard is missing, damaged or another file.
@@ -92,7 +92,15 @@ class MergedRows:
         return found
 
     def read_shard(self, index: int, rows: slice) -> np.ndarray:
-        """Read rows of one shard; indices are relative to its first row."""
+        """Return rows (b, dim) of one shard.
+
+        Args:
+            index: position of the shard in `sources`.
+            rows: slice of rows, relative to the first row of the shard.
+
+        Raises:
+            CacheError: the shard is missing, damaged or another file.
+        """
         data = self.open_shard(index)
         with (
             error_context(self.sources[index].path, REMEDY),
@@ -101,7 +109,13 @@ class MergedRows:
             return data[rows]
 
     def open_shard(self, index: int) -> h5py.Dataset:
-        """Open a shard, check it and return its features; close the previously opened shard."""
+        """Open a shard, check it (`open_source`) and return its features.
+
+        The shard that was open before is closed; if it is the same one, it stays open.
+
+        Raises:
+            CacheError: the shard is missing, damaged or another file.
+        """
         if index != self._index:
             self._stack.close()
             self._index, self._stack = None, ExitStack()
@@ -111,12 +125,18 @@ class MergedRows:
         return self._data
 
     def check_sources(self) -> None:
-        """Raise CacheError if a shard is missing, damaged or another file."""
+        """Open every shard; raise CacheError if one is missing, damaged or another file.
+
+        The features themselves are not read.
+        """
         self.chunk_starts  # noqa: B018
 
     @cached_property
     def chunk_starts(self) -> np.ndarray:
-        """Return the index of the first row of each chunk; opens every shard."""
+        """The index of the first row of each chunk, ascending; every shard is opened once.
+
+        A chunk does not span shards.
+        """
         starts = [
             np.arange(first_row, first_row + source.num_rows, self.open_shard(index).chunks[0])
             for index, (first_row, source) in enumerate(
@@ -128,7 +148,12 @@ class MergedRows:
 
 @contextmanager
 def open_source(source: Source, dim: int, dtype: np.dtype) -> Iterator[h5py.Dataset]:
-    """Open the features of a shard, and check that it is the file that was merged.
+    """Yield the features of a shard, after checking that it is the file that was merged.
+
+    Args:
+        source: the shard, whose digest must be that of the file.
+        dim: the expected width of the features.
+        dtype: the expected type of the features.
 
     Raises:
         CacheError: the shard is missing, damaged or another file.
@@ -162,7 +187,9 @@ def open_source(source: Source, dim: int, dtype: np.dtype) -> Iterator[h5py.Data
 
 @contextmanager
 def resolve_features(path: Path, cache: FeatureCache) -> Iterator[FeatureCache]:
-    """Replace virtual features by `MergedRows`; other features stay as they are.
+    """Yield a cache whose virtual features are replaced by `MergedRows`, after opening all shards.
+
+    A cache with other features is yielded as it is. The argument is not changed.
 
     Args:
         path: the file of the cache.
@@ -170,6 +197,8 @@ def resolve_features(path: Path, cache: FeatureCache) -> Iterator[FeatureCache]:
 
     Raises:
         CacheError: a shard is missing, damaged or another file.
+        FieldError: the list of shards in the provenance is malformed, or does not agree with the
+            virtual HDF5 dataset.
     """
     with detect_damage("features"):
         virtual = cache.features.is_virtual
@@ -184,7 +213,9 @@ def resolve_features(path: Path, cache: FeatureCache) -> Iterator[FeatureCache]:
 
 
 def sources_from_provenance(path: Path, provenance: dict[str, Any]) -> list[Source]:
-    """Return the shards that a provenance names, with paths relative to the folder of `path`.
+    """Return the shards in the entry `merged` of a provenance, in the order of their rows.
+
+    The relative paths in the entry are joined to the folder of `path`. No file is opened.
 
     Raises:
         FieldError: the provenance has no list of shards, or one with an absolute path.
@@ -205,9 +236,13 @@ def sources_from_provenance(path: Path, provenance: dict[str, Any]) -> list[Sour
 
 
 def find_sources(path: Path, provenance: dict[str, Any]) -> tuple[Path, list[Source]]:
-    """Return the shards that a provenance names, and the path that they were found relative to.
+    """Return the file to which the shards of a provenance are relative, and the shards.
 
-    If `path` is a symbolic link, the shards may be relative to the link or to its target.
+    This is `path`. If it is a symbolic link and a shard is missing beside it, it is the target of
+    the link, whether or not the shards are there.
+
+    Raises:
+        FieldError: as in `sources_from_provenance`.
     """
     sources = sources_from_provenance(path, provenance)
     if path.is_symlink() and not all(source.path.exists() for source in sources):
@@ -217,7 +252,12 @@ def find_sources(path: Path, provenance: dict[str, Any]) -> tuple[Path, list[Sou
 
 
 def make_virtual_layout(path: Path, rows: MergedRows) -> h5py.VirtualLayout:
-    """Return the layout of a virtual HDF5 dataset in the file `path` that maps the shards' rows."""
+    """Return the layout of a virtual HDF5 dataset (n, dim) that maps the rows of all shards.
+
+    Args:
+        path: the file that will contain the dataset; the layout has paths relative to its folder.
+        rows: the features of the shards.
+    """
     layout = h5py.VirtualLayout(rows.shape, rows.dtype)
     for first_row, source in zip(rows.bounds[:-1].tolist(), rows.sources, strict=True):
         shape = (source.num_rows, rows.shape[1])

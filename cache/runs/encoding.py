@@ -18,7 +18,11 @@ Columns = Mapping[str, np.ndarray | Sequence]
 
 
 def json_bytes(name: str, value: Any) -> bytes:
-    """Encode a value as indented JSON; numpy numbers and arrays become plain ones.
+    """Encode a value as indented JSON with a final line feed; numpy values become plain ones.
+
+    Args:
+        name: name of the file, for the error; also in the other functions of this module.
+        value: JSON values, numpy numbers and arrays.
 
     Raises:
         FieldError: the value has no JSON form, such as NaN.
@@ -31,7 +35,11 @@ def json_bytes(name: str, value: Any) -> bytes:
 
 
 def to_plain(value: Any) -> Any:
-    """Convert a numpy number or array to plain Python."""
+    """Return a numpy number or array as Python numbers, in nested lists for an array.
+
+    Raises:
+        TypeError: the value is neither.
+    """
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} {value!r}")
@@ -50,7 +58,7 @@ def parse_json(name: str, data: bytes) -> dict[str, Any]:
 
 
 def csv_bytes(name: str, columns: Columns) -> bytes:
-    """Encode columns (rows,) as a CSV table with a header; each number round-trips.
+    """Encode columns (rows,) as a UTF-8 CSV table with a header; each number round-trips.
 
     Raises:
         FieldError: the columns differ in length, have more than one axis, or have a name that
@@ -72,8 +80,8 @@ def csv_bytes(name: str, columns: Columns) -> bytes:
 def parse_csv(name: str, data: bytes, text: bool = False) -> dict[str, np.ndarray]:
     """Decode the columns of a CSV table.
 
-    A column is int64 if every entry is a whole number, else float64; with `text` a column of
-    anything else is an array of strings.
+    A column is int64 if every entry is an integer (also without rows), else float64 if every entry
+    is a number; with `text` any other column is an object array of strings.
 
     Raises:
         FieldError: the data are not a table with a header, or contain text without `text`.
@@ -88,7 +96,15 @@ def parse_csv(name: str, data: bytes, text: bool = False) -> dict[str, np.ndarra
 
 
 def to_array(entries: Sequence[str], text: bool) -> np.ndarray:
-    """Convert the entries of a column to the narrowest type that holds all of them."""
+    """Return the entries of a column as int64, else float64, else with `text` an array of strings.
+
+    Args:
+        entries: the entries as strings; (rows,) is the shape of the result.
+        text: whether strings are allowed; their array has the type object.
+
+    Raises:
+        ValueError: an entry is not a number and `text` is false.
+    """
     for dtype in (np.int64, np.float64):
         try:
             return np.array([dtype(entry) for entry in entries], dtype)
@@ -100,12 +116,12 @@ def to_array(entries: Sequence[str], text: bool) -> np.ndarray:
 
 
 def gzip_bytes(data: bytes) -> bytes:
-    """Compress data; equal data give equal bytes."""
+    """Return data compressed by gzip without a time stamp, so that equal data give equal bytes."""
     return gzip.compress(data, compresslevel=1, mtime=0)
 
 
 def parse_gzip(name: str, data: bytes) -> bytes:
-    """Decompress data.
+    """Return data decompressed by gzip.
 
     Raises:
         FieldError: the data are not gzip.
@@ -117,7 +133,7 @@ def parse_gzip(name: str, data: bytes) -> bytes:
 
 
 def npz_bytes(name: str, arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Encode arrays by name, never pickled.
+    """Encode arrays by name as an uncompressed npz file, never pickled.
 
     Raises:
         FieldError: an array contains objects.
@@ -131,7 +147,7 @@ def npz_bytes(name: str, arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def parse_npz(name: str, data: bytes) -> dict[str, np.ndarray]:
-    """Decode arrays by name.
+    """Return the arrays of an npz file by name.
 
     Raises:
         FieldError: the data are not an npz file of arrays without objects.

@@ -69,7 +69,10 @@ def reserve_run_folder(
 
 
 def check_run_directory(directory: Path, overwrite: bool) -> None:
-    """Raise the errors of `reserve_run_folder`, before anything is trained."""
+    """Raise the errors of `reserve_run_folder` before anything is trained.
+
+    The lock is released at once. Missing parent folders are created, but not the folder itself.
+    """
     with reserve_run_folder(directory, overwrite):
         pass
 
@@ -78,7 +81,7 @@ def check_replaceable(directory: Path, overwrite: bool) -> None:
     """Check that a folder is missing or empty, or holds a run that may be replaced.
 
     Raises:
-        CacheError: it holds something else, or a run and `overwrite` is false.
+        CacheError: `check_contents` fails, or the folder is a run and `overwrite` is false.
     """
     check_contents(directory)
     if is_run(directory) and not overwrite:
@@ -88,7 +91,10 @@ def check_replaceable(directory: Path, overwrite: bool) -> None:
 
 
 def check_contents(directory: Path) -> None:
-    """Raise CacheError unless a path is missing, an empty folder, or a run without other files."""
+    """Raise CacheError unless a path is missing, an empty folder, or a run without other files.
+
+    The current folder and a mount point are refused, too: they cannot be replaced.
+    """
     if find_status(directory) is None:
         return
     is_empty = directory.is_dir() and not any(directory.iterdir())
@@ -107,7 +113,10 @@ def check_contents(directory: Path) -> None:
 
 
 def check_writable(directory: Path) -> None:
-    """Raise CacheError if the folder cannot be created."""
+    """Raise CacheError if the nearest existing parent is no folder, or may not be written.
+
+    Nothing is created.
+    """
     place = next((each for each in directory.absolute().parents if each.exists()), directory)
     if not place.is_dir():
         raise CacheError(f"{directory}: expected {place} to be a folder; name another one")
@@ -116,7 +125,10 @@ def check_writable(directory: Path) -> None:
 
 
 def is_run(directory: Path) -> bool:
-    """Return whether a folder holds a run of this program, of any version."""
+    """Return whether `run.json` in a folder names the format of a run, of any version.
+
+    False if the folder or the file is missing or cannot be read; other files are not checked.
+    """
     try:
         return parse_json(INDEX, (directory / INDEX).read_bytes()).get("format") == FORMAT
     except (OSError, FieldError):
@@ -124,7 +136,11 @@ def is_run(directory: Path) -> bool:
 
 
 def foreign_files(directory: Path) -> list[str]:
-    """Return the entries of a folder that the index of its run does not list."""
+    """Return the files, folders and symbolic links in a folder that are not part of its run.
+
+    Returns:
+        Sorted paths relative to `directory`, also within subfolders; all entries if it is no run.
+    """
     listed = _listed_files(directory)
     folders = {Path(name).parent.as_posix() for name in listed}
     found = {each.relative_to(directory).as_posix(): each for each in directory.rglob("*")}
@@ -147,7 +163,8 @@ def _listed_files(directory: Path) -> set[str]:
 def restore_after_kill(directory: Path) -> None:
     """Remove the leftovers of a killed writer beside a folder, and rename an older run back.
 
-    The caller holds the lock of the folder.
+    The older run is renamed back only if the folder is missing. Hidden folders with foreign files
+    stay. Each change is logged as a warning. The caller holds the lock of the folder.
     """
     for left in find_temporaries(directory, "old"):
         if is_run(left) and find_status(directory) is None:
@@ -173,12 +190,18 @@ def _is_unfinished(directory: Path) -> bool:
 
 
 def write_folder(directory: Path, files: Mapping[str, bytes], overwrite: bool) -> None:
-    """Write files into a temporary folder, and rename it.
+    """Write files and their index into a temporary folder, and rename it to `directory`.
 
     The caller has reserved the folder.
 
+    Args:
+        directory: the run folder; an older run in it is removed as a whole.
+        files: the bytes of each file by relative name, such as `heads/erm-seed0.npz`.
+        overwrite: whether an older run may be replaced.
+
     Raises:
-        CacheError: another program has written to the folder in the meantime.
+        CacheError: the folder may not be replaced (`check_replaceable`), for example because
+            another program has written to it in the meantime.
         OSError: writing failed; the temporary folder is removed, and the older run kept.
     """
     temporary = temporary_path(directory)
@@ -211,11 +234,11 @@ def _swap(temporary: Path, directory: Path) -> None:
 
 
 def read_folder(directory: Path) -> dict[str, bytes]:
-    """Read the files that the index names, and check their SHA-256.
+    """Return the bytes of the files that the index names, by name, after checking their SHA-256.
 
     Raises:
         CacheError: the folder is missing, not a run, or of another version.
-        FieldError: a file is missing or damaged.
+        FieldError: a file or the index is missing or damaged.
     """
     if not (directory / INDEX).is_file():
         raise CacheError(
@@ -242,13 +265,17 @@ def read_folder(directory: Path) -> dict[str, bytes]:
 
 
 def index_bytes(files: Mapping[str, bytes]) -> bytes:
-    """Encode the index of the files."""
+    """Return the contents of `run.json`: format, version, and the SHA-256 of each file by name."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     return json_bytes(INDEX, {"format": FORMAT, "version": VERSION, "sha256": digests})
 
 
 def read_checked(directory: Path, name: str, digest: str) -> bytes:
-    """Read a file and check its SHA-256."""
+    """Return the bytes of a file, after checking their SHA-256.
+
+    Raises:
+        FieldError: the file cannot be read, or its SHA-256 is not `digest` (hex).
+    """
     data = read_file(directory, name)
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
@@ -257,7 +284,7 @@ def read_checked(directory: Path, name: str, digest: str) -> bytes:
 
 
 def read_file(directory: Path, name: str) -> bytes:
-    """Read a file of the folder."""
+    """Return the bytes of a file of the folder; raise FieldError if it cannot be read."""
     try:
         return (directory / name).read_bytes()
     except OSError as error:

@@ -34,15 +34,23 @@ OTHER_FOLDER = "name another folder with --out"
 
 
 def default_grid_directory(name: str, digests: Sequence[str]) -> Path:
-    """Return `runs/NAME-grid-DIGEST` for the first digest whose folder exists, or the first one."""
+    """Return `runs/NAME-grid-DIGEST` for the first digest whose folder exists.
+
+    If none exists, it is the folder of the first digest. Nothing is created.
+
+    Args:
+        name: name of the grid, such as that of the data set.
+        digests: the digest of the grid, then those that earlier versions computed for it.
+    """
     folders = [Path("runs") / f"{name}-grid-{digest}" for digest in digests]
     return next((folder for folder in folders if folder.exists()), folders[0])
 
 
 def make_grid_folder(directory: Path, overwrite: bool) -> None:
-    """Create the folder of a grid; with `overwrite`, set aside the study of an earlier grid in it.
+    """Create the folder of a grid, and its parents; an existing grid folder is used again.
 
-    The result of the earlier grid stays until `write_grid` replaces it.
+    With `overwrite`, the study of an earlier grid in it is set aside (`set_study_aside`). The
+    result of the earlier grid stays until `write_grid` replaces it.
 
     Raises:
         CacheError: the folder holds something else, cannot be written, or is to be overwritten
@@ -60,7 +68,10 @@ def make_grid_folder(directory: Path, overwrite: bool) -> None:
 
 
 def set_study_aside(directory: Path) -> None:
-    """Move the study of an earlier grid into a hidden folder, until `write_grid` has a result."""
+    """Move the database of a study, if there is one, into a hidden folder in the grid folder.
+
+    `write_grid` removes the hidden folder.
+    """
     found = [name for name in STUDY_FILES if (directory / name).exists()]
     if not found:
         return
@@ -71,7 +82,7 @@ def set_study_aside(directory: Path) -> None:
 
 
 def check_same_grid(directory: Path, digests: Sequence[str]) -> None:
-    """Raise CacheError if a folder holds the result of another grid.
+    """Raise CacheError if a folder holds the result of another grid; a missing result is accepted.
 
     Args:
         directory: the folder.
@@ -88,7 +99,10 @@ def check_same_grid(directory: Path, digests: Sequence[str]) -> None:
 
 
 def is_grid(directory: str | Path) -> bool:
-    """Return whether a folder contains the files of a grid, finished or not, sound or damaged."""
+    """Return whether a folder contains a `grid.json` or a `study.db`, whatever is in them.
+
+    `holds_grid` also checks their contents.
+    """
     return any((Path(directory) / name).exists() for name in (RESULT, STUDY))
 
 
@@ -114,13 +128,16 @@ def write_grid(
 ) -> None:
     """Write `leaderboard.csv` and `grid.json`; each replaces an earlier one atomically.
 
+    Then remove the leftovers in the folder, such as a study that was set aside.
+
     Args:
         directory: the folder of the grid.
         result: the contents of `grid.json`.
         leaderboard: columns (rows,) by name.
 
     Raises:
-        CacheError: the folder cannot be written; earlier files are kept.
+        CacheError: a value cannot be stored, or the folder cannot be written; a file that was not
+            yet replaced is kept.
     """
     with error_context(directory, "nothing was written"):
         files = {

@@ -53,12 +53,15 @@ def check_grid_contents(directory: Path, overwrite: bool) -> None:
 
 
 def holds_grid(directory: Path) -> bool:
-    """Return whether a folder contains a sound result or a study of a grid, finished or not."""
+    """Return whether a folder contains a result (`is_result`) or a study (`is_study`) of a grid."""
     return is_result(directory / RESULT) or is_study(directory / STUDY)
 
 
 def find_foreign(directory: Path) -> list[str]:
-    """Return the names of the entries of a grid folder that are not part of the grid."""
+    """Return the sorted names of the entries of a grid folder that are not part of the grid.
+
+    Part of it are its result, leaderboard and study, if they are regular files, and leftovers.
+    """
     known = {LEADERBOARD, RESULT}
     known |= {*STUDY_FILES} if is_study(directory / STUDY) else set()
     others = set(directory.iterdir()) - {*find_leftovers(directory)}
@@ -89,7 +92,10 @@ def _is_aside(directory: Path) -> bool:
 
 
 def is_result(path: Path) -> bool:
-    """Return whether a file is the result of a grid."""
+    """Return whether a file is JSON with the digest and the points of a grid's result.
+
+    False if it is missing or damaged.
+    """
     try:
         found = parse_json(path.name, path.read_bytes())
     except (OSError, FieldError):
@@ -98,9 +104,11 @@ def is_result(path: Path) -> bool:
 
 
 def is_study(path: Path) -> bool:
-    """Return whether a file is an Optuna database without trials of other programs.
+    """Return whether a regular file is a database of this program's studies, or empty.
 
-    If SQLite cannot read it, the file is searched for the mark of this program.
+    It is an SQLite file of Optuna in which every study with trials has the mark of this program, or
+    one without tables. If SQLite cannot read it, the file is searched for the mark. False if it is
+    missing, a symbolic link or not readable.
     """
     try:
         if path.is_symlink() or not path.is_file():

@@ -39,8 +39,8 @@ class Run:
         metrics: the result of the calibration, as `calibrate --json` prints it.
         history: the training log of each `METHOD-seedN`, as columns.
         heads: the arrays of the head of each `METHOD-seedN`.
-        formulas: how to apply the arrays of each head, by the same names.
-        recommended: the name of the head to use; None without a recommendation.
+        formulas: the formula that applies the arrays of each head, by the same names.
+        recommended: the `METHOD-seedN` of the head to use; None without a recommendation.
         predictions: one row for each image of val and test, as columns.
         calibration_rows: one row for each row of each seed's calibration set, as columns.
     """
@@ -57,17 +57,22 @@ class Run:
 
 
 def default_run_directory(name: str) -> Path:
-    """Return `runs/NAME-TIME` with local time in milliseconds."""
+    """Return a path such as `runs/NAME-20260131-142305-123`: local time with milliseconds.
+
+    Nothing is created.
+    """
     return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S-%f}"[:-3]
 
 
 def head_file(name: str) -> str:
-    """Return the file of a head within the run folder."""
+    """Return the file of a head, relative to the run folder: `heads/NAME.npz`."""
     return f"heads/{name}.npz"
 
 
 def write_run(directory: str | Path, run: Run, overwrite: bool = False) -> None:
-    """Write a run folder atomically; with `overwrite` it replaces an older run.
+    """Write a run folder as a whole; with `overwrite` it replaces an older run.
+
+    Missing parent folders are created.
 
     Raises:
         CacheError: the folder exists and is not a run, or is one and `overwrite` is false; another
@@ -94,10 +99,11 @@ def write_reserved_run(directory: Path, run: Run, overwrite: bool) -> None:
 
 
 def read_run(directory: str | Path) -> Run:
-    """Read a run folder and check each of its files.
+    """Return the run in a folder, after checking the SHA-256 of each of its files.
 
     Raises:
-        CacheError: the folder is missing or not a run, or one of its files is missing or damaged.
+        CacheError: the folder is missing, not a run or of another version, or one of its files is
+            missing or damaged.
     """
     directory = Path(directory)
     with error_context(directory, DAMAGED):
@@ -105,7 +111,11 @@ def read_run(directory: str | Path) -> Run:
 
 
 def encode_run(run: Run) -> dict[str, bytes]:
-    """Return the bytes of each file of a run folder, by name."""
+    """Return the bytes of each file of a run folder but `run.json`, by relative name.
+
+    Raises:
+        FieldError: a value cannot be stored, or the name of a head or history is not a file name.
+    """
     heads = {
         "recommended": None if run.recommended is None else head_file(run.recommended),
         "heads": [{"file": head_file(k), "formula": run.formulas.get(k)} for k in run.heads],
@@ -124,7 +134,11 @@ def encode_run(run: Run) -> dict[str, bytes]:
 
 
 def decode_run(files: Mapping[str, bytes]) -> Run:
-    """Return the run in the files of a run folder, given as bytes by name."""
+    """Return the run in the files of a run folder, given as bytes by relative name.
+
+    Raises:
+        FieldError: a file is missing or is not as `encode_run` writes it.
+    """
     heads = part(files, HEADS, parse_json)
     predictions = parse_table(PREDICTIONS, part(files, PREDICTIONS, parse_gzip))
     try:
@@ -144,12 +158,26 @@ def decode_run(files: Mapping[str, bytes]) -> Run:
 
 
 def parse_table(name: str, data: bytes) -> dict[str, np.ndarray]:
-    """Decode a CSV table, which may contain text or be empty."""
+    """Return the columns of a CSV table, which may contain text; no columns if it is blank.
+
+    Raises:
+        FieldError: as in `parse_csv`.
+    """
     return parse_csv(name, data, text=True) if data.strip() else {}
 
 
 def encode_each(encode: Callable, pattern: str, tables: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the bytes of one file for each `METHOD-seedN`, by file name."""
+    """Return the bytes of one file for each `METHOD-seedN`, by file name.
+
+    Args:
+        encode: called with the file name and the table, returns bytes.
+        pattern: file name with `{}` for the name of the table.
+        tables: the tables by name.
+
+    Raises:
+        FieldError: a name has characters other than letters, digits and `_.+-`, or starts with one
+            of these signs.
+    """
     for name in tables:
         if not NAME.fullmatch(name):
             raise FieldError(pattern.format("METHOD"), f"a name like {NAME.pattern}", name)
@@ -157,13 +185,19 @@ def encode_each(encode: Callable, pattern: str, tables: Mapping[str, Any]) -> di
 
 
 def decode_each(parse: Callable, folder: str, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """Return the decoded files of a subfolder, by file name without suffix."""
+    """Return the decoded files of a subfolder, by file name without folder and last suffix.
+
+    Args:
+        parse: called with the file name and the bytes; may raise FieldError.
+        folder: name of the subfolder; the result is empty without files in it.
+        files: bytes of all files by relative name.
+    """
     chosen = [name for name in files if name.startswith(f"{folder}/")]
     return {Path(name).stem: parse(name, files[name]) for name in chosen}
 
 
 def part(files: Mapping[str, bytes], name: str, parse: Callable) -> Any:
-    """Return a decoded file that every run must have."""
+    """Return a decoded file that every run must have; raise FieldError if it is missing."""
     if name not in files:
         raise FieldError(name, "an entry in run.json", "none")
     return parse(name, files[name])

@@ -34,7 +34,7 @@ def reserve_output(
 ) -> Iterator[Path]:
     """Hold the lock of the cache to write within the block, after checking that it may be written.
 
-    Leftovers of a killed process are removed, and a warning is logged.
+    Nothing is written. Leftovers of a killed process are removed, and a warning is logged.
 
     Args:
         path: the cache. If it is a symbolic link, its target is written.
@@ -60,7 +60,10 @@ def reserve_output(
 
 
 def check_output(path: Path, overwrite: bool = False, inputs: Iterable[Path | None] = ()) -> None:
-    """Raise the errors of `reserve_output`, before the work whose result is written there."""
+    """Raise the errors of `reserve_output` before the work whose result is written there.
+
+    The lock is released at once; leftovers of a killed process are removed.
+    """
     with reserve_output(path, overwrite, inputs):
         pass
 
@@ -69,7 +72,8 @@ def check_replaceable(path: Path, overwrite: bool) -> None:
     """Check that the path does not exist, or is a cache that may be replaced.
 
     Raises:
-        CacheError: it is not a cache, or a cache and `overwrite` is false.
+        CacheError: it is not a cache, or is one and `overwrite` is false. In the second case the
+            message also tells of an unfinished job beside it.
     """
     if stat_regular_file(path) is None:
         return
@@ -86,7 +90,11 @@ def check_replaceable(path: Path, overwrite: bool) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove and log the leftovers of a killed process; the caller holds the lock of the output."""
+    """Remove the leftovers of a killed process beside a cache, and log a warning that names them.
+
+    These are temporary files with the contents of a cache or journal, and the job's files of a
+    finished job (`is_finished_job`). The caller holds the lock of `path`.
+    """
     left = [each for each in find_temporaries(path) if _is_own_temporary(each)]
     if is_finished_job(path):
         left += [each for each in (partial_path(path), journal_path(path)) if each.exists()]

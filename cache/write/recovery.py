@@ -15,13 +15,16 @@ logger = logging.getLogger(__name__)
 def recover_batches(
     features: FlatRows, journal_path: Path, job: dict[str, Any], overwrite: bool
 ) -> tuple[Batch, ...]:
-    """Return the saved batches that a new run of the job keeps.
+    """Return the saved batches that a new run of the job keeps, in the order of their rows.
+
+    These are the batches before the first one whose features are missing or damaged. With
+    `overwrite`, and without a journal, none are kept. The files are not changed.
 
     Args:
         features: the rows of the `.partial` file.
         journal_path: the `.journal` file, which may be missing.
         job: the settings of the new run; the saved batches are kept only if they are the same.
-        overwrite: whether to keep none and start again.
+        overwrite: whether to keep none and start again; a warning is logged if rows are discarded.
 
     Raises:
         CacheError: without `overwrite`, the journal belongs to another job or is damaged.

@@ -47,7 +47,8 @@ class ResumableWriter:
 
     Args:
         path: the cache to write; if it is a symbolic link, its target.
-        job: the settings that determine the features, such as model and manifest, as JSON values.
+        job: the settings that determine the features, such as model and manifest, as JSON values;
+            `num_rows`, `dim` and `dtype` are added.
         num_rows: number of rows of the finished cache.
         dim: width of the features.
         dtype: type in which the features are stored.
@@ -116,7 +117,7 @@ class ResumableWriter:
         halved_batch_size: int | None = None,
         files: int | None = None,
     ) -> None:
-        """Save the next rows; once this returns, a kill does not lose them.
+        """Save the next rows; after the return, a kill does not lose them.
 
         Args:
             features: (b, dim), converted to the stored type.
@@ -127,8 +128,8 @@ class ResumableWriter:
                 `resumed_files` of a later run.
 
         Raises:
-            CacheError: a number is not finite or does not fit the stored type, or the disk is
-                full; all rows saved before are kept.
+            CacheError: a number is not finite or does not fit the stored type, the shape is wrong
+                or there are too many rows, or the disk is full; all rows saved before are kept.
         """
         data = self._convert(features, valid).tobytes()
         stop_row = self.next_row + len(valid)
@@ -145,7 +146,9 @@ class ResumableWriter:
     def finish(
         self, dataset: str, rows: Rows, head: Head, texts: Texts, provenance: dict[str, Any]
     ) -> None:
-        """Write the cache, and remove the files of the unfinished job.
+        """Write the cache atomically, and remove the files of the unfinished job.
+
+        The arguments are the fields of `FeatureCache` besides the saved ones.
 
         Raises:
             CacheError: rows are missing, the contents break a rule of the format, or the disk is

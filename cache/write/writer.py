@@ -39,18 +39,20 @@ def write_cache(
     overwrite: bool = False,
     inputs: Iterable[Path | None] = (),
 ) -> None:
-    """Write a cache to `path` atomically.
+    """Write a cache to `path` atomically: the file is complete, or as it was before.
 
     Args:
         path: the file to write; if it is a symbolic link, its target.
         cache: the contents.
         overwrite: whether to replace a cache. A file of another kind is never replaced.
-        inputs: files that the contents are from; None and missing ones are skipped.
+        inputs: files that the contents are from, none of which may be the output; None and missing
+            ones are skipped.
 
     Raises:
+        OutputError: the output is one of the inputs.
         CacheError: the cache breaks a rule of the format, the file exists and is not a cache or
-            `overwrite` is false, it is one of the inputs, another process writes it, or the disk
-            is full.
+            `overwrite` is false, another process writes it, or it cannot be written, for example
+            because the disk is full.
     """
     with reserve_output(Path(path), overwrite, inputs) as target:
         try:
@@ -75,8 +77,8 @@ def write_atomically(
             read from `cache` to check them and to compute their SHA-256, but not copied.
 
     Raises:
-        CacheError: the cache breaks a rule of the format, or meanwhile another program has
-            created a file at `path`.
+        CacheError: the cache breaks a rule of the format, or `path` exists and may not be replaced
+            (`check_replaceable`).
         OSError: the file cannot be written; the temporary file is removed.
     """
     temporary = temporary_path(path)
@@ -90,7 +92,10 @@ def write_atomically(
 
 
 def count_bytes(cache: FeatureCache) -> int:
-    """Return the size of the cache's arrays; the file is a few kB larger."""
+    """Return the size of the cache's arrays in bytes; the file is a few kB larger.
+
+    Of an `IdentityMatrix` only the chunks that are stored count.
+    """
     return sum(
         int(np.prod(_stored_shape(field))) * field.dtype.itemsize
         for field in encode_fields(cache).values()
@@ -105,7 +110,12 @@ def _stored_shape(array: ArraySource) -> tuple[int, ...]:
 
 
 def feature_chunk(shape: tuple[int, int], itemsize: int) -> tuple[int, int]:
-    """Return the shape of a chunk of features: complete rows, about 1 MiB."""
+    """Return the shape (rows, dim) of a chunk of features: complete rows, at most about 1 MiB.
+
+    Args:
+        shape: (n, dim) of the features; a chunk has 1 to n rows.
+        itemsize: bytes of a number.
+    """
     return max(1, min(shape[0], CHUNK_BYTES // (shape[1] * itemsize))), shape[1]
 
 
