@@ -33,7 +33,11 @@ class AxisText:
 
 @dataclass(frozen=True)
 class Choices:
-    """Distinct values of a setting, in the order in which they were given."""
+    """Axis of distinct values of a setting.
+
+    Attributes:
+        values: the values, in the order in which they were given.
+    """
 
     values: tuple[Value, ...]
 
@@ -48,7 +52,12 @@ class Choices:
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers from `low` to `high`, both included; integers if the bounds are integers."""
+    """Axis of the numbers from `low` to `high`; ints if `low` is an int, else floats.
+
+    Attributes:
+        low: the smallest number.
+        high: the largest number, included.
+    """
 
     low: float | int
     high: float | int
@@ -65,7 +74,7 @@ class Interval:
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the bounds and the scale."""
+        """Return {"low": low, "high": high, "log": whether to sample on a log scale}."""
         return {"low": self.low, "high": self.high, "log": self.log}
 
 
@@ -99,15 +108,15 @@ def parse_axis(text: AxisText, fixed: Settings) -> Axis:
 
 
 def convert_axis(name: str, values: Any, fixed: Settings) -> Axis:
-    """Return the axis of values given from Python.
+    """Return the axis of values given from Python, converted to the type of the setting.
 
     Args:
         name: the setting.
-        values: an `Interval` or the values.
+        values: an `Interval`, `Choices` or an iterable of values, but not a string.
         fixed: settings that each value must be valid with.
 
     Raises:
-        SettingsError: a value is invalid.
+        SettingsError: a value is invalid; the message starts with `space['NAME']: `.
     """
     try:
         if isinstance(values, Interval):
@@ -122,7 +131,7 @@ def convert_axis(name: str, values: Any, fixed: Settings) -> Axis:
 
 
 def make_choices(values: list[Value]) -> Choices:
-    """Return an axis of values.
+    """Return an axis of values that are valid already.
 
     Raises:
         SettingsError: there is no value, or one occurs twice.
@@ -155,12 +164,19 @@ def make_interval(name: str, low: Value, high: Value) -> Interval:
 
 
 def is_interval(name: str, text: str) -> bool:
-    """Return whether a text is `LOW:HIGH` for a setting that is a number."""
+    """Return whether a text has one colon, as `LOW:HIGH`, and the setting is a number."""
     return value_type(FIELDS[name]) in (int, float) and text.count(":") == 1
 
 
 def parse_value(name: str, text: str, fixed: Settings) -> Value:
-    """Parse the value of a setting.
+    """Return the value of a setting from its text, as on the command line.
+
+    `none` and `null` give None for a setting whose default is None.
+
+    Args:
+        name: the setting.
+        text: the value.
+        fixed: settings that the value must be valid with.
 
     Raises:
         SettingsError: the text is not a valid value; the message is that of `calibrate`.
@@ -180,13 +196,15 @@ def validate_value(name: str, value: Value, fixed: Settings) -> Value:
     """Return a value as `Settings` stores it.
 
     Raises:
-        SettingsError: the value is out of range.
+        SettingsError: the value is out of range, or does not suit the other settings in `fixed`.
     """
     return getattr(replace(fixed, **{name: value}), name)
 
 
 def convert_value(name: str, value: Any, fixed: Settings) -> Value:
     """Return a value given from Python in the type of its setting.
+
+    An int is converted to float for a setting of this type, and numpy numbers to Python's.
 
     Raises:
         SettingsError: the value has another type or is out of range.
@@ -203,10 +221,13 @@ def convert_value(name: str, value: Any, fixed: Settings) -> Value:
 
 
 def format_settings(values: Mapping[str, Value]) -> str:
-    """Return settings and their values as `NAME VALUE, NAME VALUE`."""
+    """Return settings and their values as text: `lr 0.001, positive dps`; empty without any."""
     return ", ".join(f"{name} {format_value(value)}" for name, value in values.items())
 
 
 def format_value(value: Value) -> str:
-    """Return a value as text, a float with four significant digits."""
+    """Return a value as text: a float with four significant digits, others in lower case.
+
+    For example, 0.0001 gives `0.0001`, True `true` and None `none`.
+    """
     return f"{value:.4g}" if isinstance(value, float) else str(value).lower()

@@ -16,14 +16,16 @@ def calibrate_command(
     seeds: Sequence[int],
     hold_rows: int | None,
 ) -> str:
-    """Return the command that calibrates with the settings of a point.
+    """Return the command line that calibrates with the settings of a point, quoted for a shell.
+
+    For example, `clip-cfr calibrate --cache celeba.h5 --lr 0.001 --seeds 3`.
 
     Args:
         cache: path of the cache.
         method: the method of the point; `cfr` is not written, as `calibrate` fits it by default.
         varied: settings that are always written.
         fixed: the other settings; written unless they have their default.
-        seeds: consecutive seeds.
+        seeds: consecutive ascending seeds, written as `--seed` (unless 0) and `--seeds`.
         hold_rows: rows of features in memory at a time; None for all.
     """
     changed = {name: fixed[name] for name in fixed if fixed[name] != FIELDS[name].default}
@@ -42,7 +44,10 @@ def calibrate_command(
 
 
 def option_words(name: str, value: Value) -> list[str]:
-    """Return a setting as an option of `calibrate`; empty for None, which is the default."""
+    """Return a setting as words of an option of `calibrate`; empty for None, which is the default.
+
+    For example, `erm_lr` gives `["--erm-lr", "0.001"]`, a bool `["--NAME"]` or `["--no-NAME"]`.
+    """
     word = name.replace("_", "-")
     if value is None:
         return []

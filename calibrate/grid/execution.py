@@ -16,9 +16,9 @@ class FinishedPoints:
     """The finished points of a grid, in the order of their indices.
 
     Attributes:
-        points: of all methods.
+        points: those of all methods, method after method.
         references: zero-shot and ERM at the fixed settings.
-        studies: the name of each method's Optuna study.
+        studies: the name of the Optuna study by method.
     """
 
     points: tuple[PointResult, ...]
@@ -29,14 +29,16 @@ class FinishedPoints:
 def fit_plan(
     plan: GridPlan, url: str, name: str, *, load: LoadTask, workers: int
 ) -> FinishedPoints:
-    """Fit the points of a grid that are not finished; report progress on standard error.
+    """Fit the points of a grid that are not finished, and return all finished points.
+
+    Progress is reported on standard error. With all points finished the task is not opened.
 
     Args:
         plan: the plans of the grid.
         url: the storage.
         name: the name of the grid in the storage.
         load: opens the task; called once in every process that fits points.
-        workers: number of processes.
+        workers: number of processes; 1 fits in this one.
 
     Raises:
         CalibrationError: the storage holds other results, the task cannot be used, or no process is

@@ -28,14 +28,14 @@ class GridPlan:
 
     @property
     def digest(self) -> str:
-        """Short digest of the identities of all methods."""
+        """Eight hex digits of a digest of all methods' identities, whatever their order."""
         if len(self.methods) == 1:
             return self.methods[0].digest
         return short_digest(sorted((plan.identity for plan in self.methods), key=METHOD_OF))
 
     @property
     def legacy_digest(self) -> str:
-        """The digest that earlier versions gave to a grid of one method."""
+        """The digest that earlier versions gave to a grid of one method; otherwise `digest`."""
         return self.methods[0].legacy_digest if len(self.methods) == 1 else self.digest
 
 
@@ -51,10 +51,11 @@ def make_grid_plan(
     prune: bool = False,
     resident_rows: int | None = None,
 ) -> GridPlan:
-    """Return the plans of the methods and of the references.
+    """Return the plans of the methods and of the references (`REFERENCE_METHODS`).
 
     Each method varies the settings of the space that it depends on; a method that depends on none
-    of them has one point.
+    of them has one point. Only `cfr` is pruned. A repeated method has one plan. Arguments are those
+    of `Plan`.
 
     Raises:
         SettingsError: the arguments contradict each other.
@@ -80,7 +81,16 @@ def make_grid_plan(
 
 
 def restrict_plan(plan: Plan, method: str, prune: bool) -> Plan:
-    """Return the plan of one method of a grid."""
+    """Return the plan of one method of a grid, with the axes that the method depends on.
+
+    Args:
+        plan: plan with all axes of the grid; it is not changed.
+        method: the method.
+        prune: whether points of `cfr` are pruned.
+
+    Returns:
+        The plan; with one point if the method depends on no axis.
+    """
     space = restrict_space(plan.space, method)
     restricted = replace(
         plan, space=space, method=method, prune=prune and method == PRUNABLE_METHOD

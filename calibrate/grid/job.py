@@ -30,13 +30,13 @@ class GridJob:
 
     Attributes:
         cache: path of the cache.
-        info: the description of the cache, as `read_info` returns it.
-        space: the axes.
-        fixed: the settings that are not varied.
+        info: the summary of the cache, as `read_info` returns it.
+        space: the axes by setting.
+        fixed: the settings of the references; for the points, the axes replace some of them.
         sampler: `grid`, `tpe` or `random`.
         plan: the plans of the methods and references.
         directory: the folder of the grid.
-        url: the storage.
+        url: URL of the storage.
         name: the name of the grid in the storage.
     """
 
@@ -68,7 +68,8 @@ def prepare_grid(
 ) -> GridJob:
     """Check the arguments of a grid and make its folder, without fitting anything.
 
-    For arguments and errors see `search_grid`.
+    For arguments and errors see `search_grid`. With `overwrite`, the study of an earlier grid in
+    the folder is set aside. The storage is not opened.
     """
     cache, fixed = Path(cache), settings or Settings()
     space = check_space(space, fixed, methods)
@@ -111,7 +112,7 @@ def prepare_grid(
 
 
 def parse_storage(storage: str, overwrite: bool) -> str:
-    """Return the URL of a storage.
+    """Return the URL of a storage with `~` expanded, see `parse_url`.
 
     Raises:
         SettingsError: it is not the URL of a shared storage, or would have to be overwritten.

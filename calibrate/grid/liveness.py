@@ -28,13 +28,13 @@ ENDED_STATES = ("Z", "X", "x")
 
 
 def process_name() -> str:
-    """Return the machine and the id of this process, as `MACHINE:PID`."""
+    """Return the machine and the id of this process as `MACHINE:PID`, see `machine_name`."""
     return f"{machine_name()}:{os.getpid()}"
 
 
 @cache
 def machine_name() -> str:
-    """Return a name for where a process id means one process, as `HOST/BOOT/NAMESPACE`.
+    """Return a name of the scope in which a process id is unique: `HOST/BOOT/NAMESPACE`.
 
     Machines and containers may share a host name. On Linux the id of the boot tells machines apart,
     and the namespace of process ids containers; elsewhere a hardware address does.
@@ -48,7 +48,11 @@ def machine_name() -> str:
 
 
 def is_dead(trial: FrozenTrial) -> bool:
-    """Return whether the process of a running trial has ended here or is silent elsewhere."""
+    """Return whether the process of a running trial is dead.
+
+    It is if it ran on this machine and has ended, or, on any machine, if its last beat, or else the
+    start of the trial, is more than `SECONDS_OF_SILENCE` ago.
+    """
     machine, _, pid = trial.user_attrs.get(PROCESS, "").rpartition(":")
     if machine == machine_name() and not is_running(int(pid)):
         return True
@@ -71,7 +75,10 @@ def is_running(pid: int) -> bool:
 
 
 def process_state(pid: int) -> str | None:
-    """Return the state letter of a process on Linux; None elsewhere, or if it is gone."""
+    """Return the state letter of a process on Linux, such as `R`, `S` or `Z` (zombie).
+
+    None on other systems, or if there is no such process.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -81,7 +88,13 @@ def process_state(pid: int) -> str | None:
 
 
 class Heartbeat:
-    """Context manager that marks trials as alive every few seconds."""
+    """Context manager in which a thread marks trials as alive every `SECONDS_BETWEEN_BEATS`.
+
+    A mark is the time of the beat in the user attribute `BEAT` of a trial.
+
+    Args:
+        trials: the running trials of this process.
+    """
 
     def __init__(self, trials: Sequence[Trial]):
         self.trials = trials
@@ -96,7 +109,7 @@ class Heartbeat:
         self.thread.join()
 
     def mark_until_stopped(self) -> None:
-        """Mark the trials until the block ends; failures to mark are ignored."""
+        """Mark the trials until the block ends; database errors are ignored. Runs in the thread."""
         while not self.stopped.wait(SECONDS_BETWEEN_BEATS):
             for trial in self.trials:
                 try:

@@ -16,10 +16,10 @@ SECRET_KEY = re.compile(
 
 
 def mask_secrets(text: str) -> str:
-    """Return a URL, or a message that may quote one, with *** in place of passwords.
+    """Return a URL, or a message that may quote one, with `***` in place of passwords.
 
     Both `//USER:PASSWORD@` and values of keys such as `password=`, `pwd=` and `token=` are masked,
-    also if the text is not a valid URL.
+    also if the text is not a valid URL: `mysql://ann:x@host/a` gives `mysql://ann:***@host/a`.
     """
     user_part = USER_PART if "//" in text else USER_PART_ALONE
     return KEY_AND_VALUE.sub(_mask_value, user_part.sub(rf"\1{HIDDEN}@", text))

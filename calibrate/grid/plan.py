@@ -76,26 +76,33 @@ class Plan:
 
     @property
     def num_points(self) -> int:
-        """Number of points to fit."""
+        """Number of points to fit: the combinations of a full grid, otherwise `trials`."""
         return prod(self.shape) if self.trials is None else self.trials
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        """Number of values of each axis."""
+        """Number of values of each axis of `Choices`, in their order; () without axes."""
         return tuple(len(axis.values) for axis in self.space.values() if isinstance(axis, Choices))
 
     @property
     def criterion(self) -> str:
-        """Validation criterion that ranks the points."""
+        """Validation criterion that ranks the points, such as `worst-class`."""
         return ranking_criterion(self.fixed.selection)
 
     @property
     def metric(self) -> str:
-        """Name of the criterion among the metrics."""
+        """Name of the criterion among the metrics, such as `worst_class`."""
         return metric_of(self.fixed.selection)
 
     def values_at(self, point: int) -> dict[str, Value]:
-        """Return the values of a point of a full grid; the first axis varies slowest."""
+        """Return the values of a point of a full grid by setting.
+
+        Args:
+            point: index from 0 below `num_points`; the first axis varies slowest.
+
+        Raises:
+            ValueError: there is no such point.
+        """
         indices = np.unravel_index(point, self.shape)
         return {
             name: axis.values[index]
@@ -103,7 +110,10 @@ class Plan:
         }
 
     def index_of(self, values: Mapping[str, Value]) -> int | None:
-        """Return the point of a full grid that has these values, or None if there is none."""
+        """Return the index of the point of a full grid that has these values.
+
+        None if there is no such point, also if a setting is missing or not varied.
+        """
         if values.keys() != self.space.keys():
             return None
         point = 0
@@ -114,11 +124,15 @@ class Plan:
         return point
 
     def settings_with(self, values: Mapping[str, Value]) -> Settings:
-        """Return the settings of a point with these values."""
+        """Return the fixed settings with these values of the varied ones.
+
+        Raises:
+            SettingsError: a value is out of its range.
+        """
         return replace(self.fixed, **values)
 
     def make_sampler(self, point: int) -> BaseSampler:
-        """Return the sampler that proposes a point.
+        """Return Optuna's sampler that proposes a point: TPE for `tpe`, otherwise random.
 
         Its seed depends on the first seed and the point alone, so that a resumed search proposes
         the same points as one that was never interrupted.
@@ -129,7 +143,7 @@ class Plan:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """Everything that stored results depend on, in JSON types.
+        """Everything that stored results depend on, by name in JSON types.
 
         The number of trials is left out, and so are the values of a full grid: a search may grow.
         """
@@ -147,7 +161,10 @@ class Plan:
 
     @property
     def fixed_settings(self) -> dict[str, Value]:
-        """Settings that are not varied; for a reference, those that its method depends on."""
+        """The settings that are not varied, by name.
+
+        For a reference, only those that its method depends on, and the selection.
+        """
         fixed = {k: v for k, v in asdict(self.fixed).items() if k not in self.space}
         if not self.is_reference:
             return fixed
@@ -155,7 +172,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Short digest of the identity."""
+        """Eight hex digits of the SHA-256 of the identity."""
         return short_digest(self.identity)
 
     @property
@@ -166,10 +183,10 @@ class Plan:
 
 
 def ranking_criterion(selection: str) -> str:
-    """Return the validation criterion that ranks points; for `last` it is worst-class."""
+    """Return the validation criterion that ranks points: `selection`; for `last`, `worst-class`."""
     return "worst-class" if selection == "last" else selection
 
 
 def short_digest(value: Any) -> str:
-    """Return eight hex digits of the SHA-256 of a JSON value."""
+    """Return the first eight hex digits of the SHA-256 of a value as JSON with sorted keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

@@ -33,12 +33,12 @@ class SeedResult:
     test: Accuracies
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as a dictionary."""
+        """Return the fields by name, in JSON types."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "SeedResult":
-        """Return the result of a dictionary.
+        """Return the result that `to_json` wrote.
 
         Raises:
             TypeError: a field is missing or unknown, or an accuracy is not a number.
@@ -59,11 +59,11 @@ class PointResult:
     Attributes:
         method: the method that was fitted.
         point: index of the point among those of its method.
-        state: one of `STATES`.
+        state: `complete`, `pruned` or `failed`.
         settings: the varied settings that the method depends on, with their values.
         runs: one entry for each seed; empty unless complete.
-        seconds: wall-clock time.
-        reason: why the point is pruned or failed.
+        seconds: wall-clock time in seconds.
+        reason: why the point is pruned or failed; None if it is complete.
     """
 
     method: str
@@ -76,16 +76,22 @@ class PointResult:
 
     @cached_property
     def val(self) -> Accuracies | None:
-        """Means over seeds on the validation split, and `..._std` if there are several seeds."""
+        """Means over seeds by metric on the validation split, in [0, 1]; None without `runs`.
+
+        With several seeds, `METRIC_std` is the sample standard deviation.
+        """
         return mean([run.val for run in self.runs]) if self.runs else None
 
     @cached_property
     def test(self) -> Accuracies | None:
-        """Means over seeds on the test split, and `..._std` if there are several seeds."""
+        """The same as `val` on the test split."""
         return mean([run.test for run in self.runs]) if self.runs else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the point as an entry of `points` or `references`."""
+        """Return the point as an entry of `points` or `references` in `GridResult.to_json`.
+
+        Beside the fields, it has `n`, the number of seeds, and the means `val` and `test`.
+        """
         return {
             "method": self.method,
             "point": self.point,
@@ -101,11 +107,15 @@ class PointResult:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], method: str | None) -> "PointResult":
-        """Return the point of an entry.
+        """Return the point of an entry that `to_json` wrote; means are computed again.
 
         Args:
             data: the entry.
             method: the method of an entry without one, as written by earlier versions.
+
+        Raises:
+            KeyError: a key is missing.
+            TypeError: a seed's result is malformed.
         """
         return cls(
             method=data.get("method", method),
@@ -119,7 +129,10 @@ class PointResult:
 
 
 def accuracy_rows(point: PointResult) -> Iterator[dict[str, Any]]:
-    """Yield the accuracies of a point, one for each seed, split and metric."""
+    """Yield a dict with `seed`, `split`, `metric` and `value` for each accuracy of a point.
+
+    There is none for a point without a result.
+    """
     for run in point.runs:
         for split, accuracies in (("val", run.val), ("test", run.test)):
             for metric, value in accuracies.items():

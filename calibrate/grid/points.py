@@ -44,7 +44,7 @@ class ExperimentCache:
     Attributes:
         prepared: the task.
         size: number of ERM stages to keep, the most recently used ones.
-        recent: an experiment for each ERM stage, the last used one last.
+        recent: an experiment for each ERM stage by (ERM settings, seed), the last used one last.
     """
 
     prepared: Prepared
@@ -52,7 +52,10 @@ class ExperimentCache:
     recent: OrderedDict[tuple, Experiment] = field(default_factory=OrderedDict)
 
     def get_experiment(self, settings: Settings, seed: int) -> Experiment:
-        """Return the experiment with these settings and this seed."""
+        """Return an experiment with these settings and this seed.
+
+        It shares the ERM stage of an earlier experiment if that is kept. Nothing is trained.
+        """
         key = (erm_settings(settings), seed)
         similar = self.recent.get(key) or Experiment(self.prepared, settings, seed)
         self.recent[key] = similar
@@ -65,7 +68,19 @@ class ExperimentCache:
 def fit_points(
     experiments: ExperimentCache, method: str, fits: Sequence[Fit]
 ) -> list[SeedResult | Exception]:
-    """Run fits and return the result of each, or the error that ended it, in their order."""
+    """Run fits and return the result of each, or the error that ended it, in their order.
+
+    Args:
+        experiments: the task, and the ERM stages of earlier fits.
+        method: the method to fit.
+        fits: the fits; only `cfr` takes a callback.
+
+    Returns:
+        Accuracies on val and test, or a CalibrationError, TrialPruned or MemoryError.
+
+    Raises:
+        MemoryError: of fits that run together, a single one does not fit in device memory.
+    """
     chosen = [experiments.get_experiment(each.settings, each.seed) for each in fits]
     outcomes = run_fits(method, chosen, fits)
     return [
@@ -80,7 +95,7 @@ def run_fits(
     """Fit a method in each experiment, all together if no fit has a callback.
 
     Returns:
-        The fitted method or the error of each experiment.
+        Iterator over the fitted method, or the error that ended the fit, of each experiment.
     """
     if len(fits) > 1 and not any(each.callback for each in fits):
         return fit_experiments(method, experiments)
@@ -93,7 +108,16 @@ def run_fits(
 def run_fit(
     method: str, experiment: Experiment, callback: SegmentCallback | None
 ) -> Fitted | Exception:
-    """Fit a method and return it, or the error that ended the fit; only CFR takes a callback."""
+    """Fit a method and return it, or the error that ended the fit.
+
+    Args:
+        method: the method.
+        experiment: the experiment to fit it in.
+        callback: called during training; if it is given, CFR is fitted, regardless of `method`.
+
+    Returns:
+        The fitted method, or a CalibrationError, TrialPruned or MemoryError.
+    """
     try:
         return fit(method, experiment) if callback is None else cfr.fit(experiment, callback)
     except (CalibrationError, TrialPruned, MemoryError) as error:
@@ -101,7 +125,7 @@ def run_fit(
 
 
 def measure_seed(experiment: Experiment, fitted: Fitted) -> SeedResult:
-    """Return the accuracies of the selected classifier of a fitted method."""
+    """Return the accuracies on val and test of the classifier of the settings' selection."""
     selection = experiment.settings.selection
     predictions = predict(experiment, fitted.classifiers[selection])
     return SeedResult(
@@ -113,6 +137,6 @@ def measure_seed(experiment: Experiment, fitted: Fitted) -> SeedResult:
 
 
 def measure_split(experiment: Experiment, predictions: Predictions) -> Accuracies:
-    """Return the accuracies of one split by metric."""
+    """Return the accuracies of one split in [0, 1] by metric, for each of `METRICS`."""
     metrics = evaluate(experiment.task, predictions)
     return {name: getattr(metrics, name) for name in METRICS}

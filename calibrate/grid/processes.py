@@ -64,7 +64,7 @@ def run_processes(
 
 
 def check_open_files(workers: int) -> None:
-    """Raise CalibrationError if the limit of open files is too low for worker processes."""
+    """Raise CalibrationError if the limit of open files is too low for so many worker processes."""
     free, needed = free_descriptors(), RESERVED_DESCRIPTORS + WORKER_DESCRIPTORS * workers
     if free is not None and free < needed:
         raise CalibrationError(
@@ -74,13 +74,13 @@ def check_open_files(workers: int) -> None:
 
 
 def count_alive(processes: Sequence[BaseProcess]) -> int:
-    """Return how many processes are alive; reap the others, so that none stays a zombie."""
+    """Return the number of live processes; reap the others, so that none stays a zombie."""
     return sum([each.is_alive() for each in processes])
 
 
 @contextmanager
 def started(processes: Sequence[BaseProcess]) -> Iterator[None]:
-    """Start processes, and end them when the block is left."""
+    """Start processes that ignore Ctrl-C; after the block, terminate them and wait for them."""
     # The processes inherit this: on Ctrl-C only this process reports, and it ends the others.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -97,7 +97,18 @@ def started(processes: Sequence[BaseProcess]) -> Iterator[None]:
 
 
 def run_process(plan: GridPlan, url: str, name: str, load: LoadTask, errors: Queue) -> None:
-    """Run the loop of one process; put its error into the queue of the parent process."""
+    """Run a worker process: fit points until all are finished.
+
+    Args:
+        plan: the plans of the grid.
+        url: the storage.
+        name: the name of the grid in the storage.
+        load: opens the task.
+        errors: queue to which an error is added before the process exits.
+
+    Raises:
+        SystemExit: with code 1 after an error.
+    """
     make_streams_safe()
     try:
         with open_searches(url, name, plan) as searches:

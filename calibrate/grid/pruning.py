@@ -18,13 +18,19 @@ class HalvingPruner(SuccessiveHalvingPruner):
     """Successive halving in which abandoned trials do not compete."""
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Return whether to stop a trial."""
+        """Return whether to stop a trial: it is not in the better half at a comparison."""
         return super().prune(WithoutAbandonedTrials(study), trial)
 
 
 @dataclass(frozen=True)
 class WithoutAbandonedTrials:
-    """View of a study that lists every trial except abandoned ones."""
+    """View of a study that lists every trial except abandoned ones (`was_abandoned`).
+
+    All other attributes are those of the study.
+
+    Attributes:
+        study: the study.
+    """
 
     study: Study
 
@@ -32,13 +38,13 @@ class WithoutAbandonedTrials:
         return getattr(self.study, name)
 
     def get_trials(self, *args, **kwargs) -> list[FrozenTrial]:
-        """Return the trials that a process finished or still runs."""
+        """Return the trials of the study without abandoned ones; arguments as in Optuna."""
         trials = self.study.get_trials(*args, **kwargs)
         return [trial for trial in trials if not was_abandoned(trial)]
 
 
 def make_pruner(prune: bool) -> BasePruner:
-    """Return the pruner of a study; one that never prunes unless `prune`."""
+    """Return the pruner of a study: successive halving, or one that never prunes if not `prune`."""
     if not prune:
         return NopPruner()
     return HalvingPruner(min_resource=FIRST_COMPARISON, reduction_factor=REDUCTION)
@@ -59,7 +65,11 @@ class PruningCallback:
     steps: int
 
     def __call__(self, step: int, values: dict[str, float]) -> None:
-        """Report the best values so far.
+        """Report the best validation value so far at a step, in per cent of all steps.
+
+        Args:
+            step: number of steps done.
+            values: best value so far by criterion.
 
         Raises:
             TrialPruned: the point is unpromising.

@@ -26,7 +26,7 @@ class GridResult:
         cache_sha256: SHA-256 of its contents.
         dataset: name of the data set.
         model: the model that the features are from.
-        class_embeddings: source of the class embeddings: `prompts` or `class means`.
+        class_embeddings: source of the class embeddings: `prompts`, `class means` or `imported`.
         digest: short digest of everything that the points depend on.
         methods: the methods whose points are ranked.
         selection: the criterion that selects the head of each fit.
@@ -40,7 +40,7 @@ class GridResult:
         points: the finished points, best first.
         references: zero-shot and ERM at the fixed settings; not ranked.
         storage: the database that keeps the points, without its password.
-        studies: the Optuna study of each method.
+        studies: the name of the Optuna study by method.
     """
 
     cache: str
@@ -65,18 +65,18 @@ class GridResult:
 
     @property
     def metric(self) -> str:
-        """Name of the criterion among the metrics."""
+        """Name of the criterion among the metrics, such as `worst_class`."""
         return metric_of(self.criterion)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of points in each state."""
+        """Number of points in each state (`complete`, `pruned`, `failed`), without references."""
         counts = Counter(point.state for point in self.points)
         return {state: counts[state] for state in STATES}
 
     @property
     def ranked_methods(self) -> tuple[str, ...]:
-        """Methods whose validation accuracies can be compared.
+        """Methods whose validation accuracies can be compared with each other.
 
         Those that train on the validation split are left out, unless there is no other.
         """
@@ -84,12 +84,18 @@ class GridResult:
 
     @property
     def best(self) -> PointResult | None:
-        """The first point; None if no point is complete."""
+        """The first complete point, which has the best validation accuracy of the ranked methods.
+
+        None if no point is complete.
+        """
         return next((point for point in self.points if point.state == "complete"), None)
 
     @property
     def best_command(self) -> str | None:
-        """Command that calibrates with the settings of the best point, ready to paste."""
+        """Command line that calibrates with the settings of the best point, quoted for a shell.
+
+        None if no point is complete.
+        """
         if self.best is None:
             return None
         return calibrate_command(
@@ -103,7 +109,7 @@ class GridResult:
 
     @property
     def note(self) -> str:
-        """Sentence on how the best point was chosen, and why its validation value is optimistic."""
+        """Text on the choice of the best point and the optimism of its validation accuracy."""
         oracle = ", which uses group labels (an oracle)" if self.criterion == "worst-group" else ""
         ranked = [
             point
@@ -117,12 +123,16 @@ class GridResult:
         )
 
     def check_any_complete(self) -> None:
-        """Raise CalibrationError with the first reason if no point is complete."""
+        """Raise CalibrationError with the reason of the first point if no point is complete."""
         if self.best is None:
             raise CalibrationError(f"no point could be fitted: {self.points[0].reason}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object of `--json` and `grid.json`."""
+        """Return the object of `--json` and `grid.json`: all fields and properties in JSON types.
+
+        `study` has the storage and the names of the studies. `method` and `study.name` are None
+        with several methods, `best` is None if no point is complete.
+        """
         best = self.best
         alone = len(self.methods) == 1
         return {
@@ -156,7 +166,7 @@ class GridResult:
         }
 
     def best_to_json(self, best: PointResult) -> dict[str, Any]:
-        """Return the entry of the best point."""
+        """Return `method`, `point`, `settings` and `command` of the best point."""
         return {
             "method": best.method,
             "point": best.point,
@@ -218,7 +228,7 @@ class GridResult:
         return make_frame(self.tidy_rows())
 
     def tidy_rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of `to_frame` as dictionaries."""
+        """Yield the rows of `to_frame` as dicts; None for a setting that a point does not have."""
         for is_reference, points in ((False, self.points), (True, self.references)):
             for point in points:
                 settings = {name: point.settings.get(name) for name in self.space}
@@ -241,5 +251,8 @@ def read_grid_result(directory: str | Path) -> GridResult:
 
 
 def rankable_methods(methods: Sequence[str]) -> tuple[str, ...]:
-    """Return the methods whose validation accuracies can be compared with each other."""
+    """Return the methods whose validation accuracies can be compared with each other.
+
+    Those that train on the validation split are left out; if all do, all are returned.
+    """
     return tuple(each for each in methods if GROUP_LABELS[each] != "val") or tuple(methods)

@@ -51,9 +51,9 @@ def search_grid(
         space: by setting, a list of values or an `Interval` to sample from.
         settings: the settings that are not varied.
         methods: the methods to fit; each varies the settings that it depends on.
-        seeds: the number of seeds from 0, or the seeds themselves.
+        seeds: the number of seeds from 0, or the seeds themselves; every point is fitted with each.
         sampler: `grid` for every combination, or `tpe` or `random` for proposed points.
-        trials: number of points that the sampler proposes for each method.
+        trials: number of points that `tpe` or `random` proposes for each method; None for `grid`.
         prune: whether to stop unpromising points of CFR during their first seed.
         out: the folder; by default `runs/NAME-grid-DIGEST`.
         storage: URL of an Optuna storage that several machines share; by default a file in `out`.
@@ -88,7 +88,12 @@ def search_grid(
 
 
 def run_grid(job: GridJob, *, device: str = "auto", workers: int = 1) -> GridResult:
-    """Fit the points of a grid that are not finished, and write its folder.
+    """Fit the points of a grid that are not finished, write its folder, and return the result.
+
+    Args:
+        job: the grid.
+        device: `auto`, `cpu` or `gpu`.
+        workers: number of processes that fit points.
 
     Raises:
         CacheError: the folder cannot be written.
@@ -132,7 +137,7 @@ def make_result(job: GridJob, finished: FinishedPoints) -> GridResult:
 
 
 def with_settings(reference: PointResult, job: GridJob) -> PointResult:
-    """Return a reference with its values of the varied settings that it depends on."""
+    """Return a reference with the fixed values of the varied settings that it depends on."""
     used = METHOD_SETTINGS[reference.method]
     values = {name: getattr(job.fixed, name) for name in job.space if name in used}
     return replace(reference, settings=values)

@@ -13,6 +13,8 @@ EXPECTED = "expected a mapping of settings to a value or a list of values"
 def read_settings_file(path: Path) -> list[AxisText]:
     """Return the settings of a file with their values as text, in the order of the file.
 
+    A single value counts as a list of one. Names and values are not checked.
+
     Raises:
         CalibrationError: the file is not such a mapping; the message names the file and, if
             known, the line.
@@ -24,7 +26,7 @@ def read_settings_file(path: Path) -> list[AxisText]:
 
 
 def read_text(path: Path) -> str:
-    """Read the text of a file.
+    """Return the text of a file; in a `.json` file, spaces replace tabs.
 
     Raises:
         CalibrationError: the file cannot be read or is not UTF-8.
@@ -59,7 +61,7 @@ def compose_yaml(path: Path, text: str) -> yaml.Node | None:
 
 
 def read_entry(path: Path, key: yaml.Node, value: yaml.Node) -> AxisText:
-    """Return one entry of the mapping.
+    """Return one entry of the mapping as an axis; its origin names the file, the line and the key.
 
     Raises:
         CalibrationError: the key or a value is not a scalar.
@@ -74,6 +76,6 @@ def read_entry(path: Path, key: yaml.Node, value: yaml.Node) -> AxisText:
 
 
 def describe_node(node: yaml.Node | None) -> str:
-    """Return the kind of a node in words."""
+    """Return `a mapping`, `a list`, `a single value`, or `nothing` for None."""
     kinds = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list"}
     return "nothing" if node is None else kinds.get(type(node), "a single value")

@@ -32,7 +32,7 @@ def read_space(
     fixed_names: Collection[str],
     methods: Sequence[str],
 ) -> Space:
-    """Return the axes of `--set` options and a settings file together.
+    """Return the axes of `--set` options and a settings file together, in fixed order.
 
     Args:
         assignments: `NAME=VALUES` of each `--set`.
@@ -64,10 +64,10 @@ def read_space(
 
 
 def check_space(values: Mapping[str, Any], fixed: Settings, methods: Sequence[str]) -> Space:
-    """Return the axes of a space given from Python.
+    """Check a space given from Python, and return its axes in fixed order.
 
     Args:
-        values: by setting, an `Interval` or a list of values.
+        values: by setting, an `Interval`, `Choices` or values; `-` and `_` in names are the same.
         fixed: the other settings.
         methods: the methods to fit.
 
@@ -87,7 +87,11 @@ def check_space(values: Mapping[str, Any], fixed: Settings, methods: Sequence[st
 
 
 def parse_assignment(text: str) -> AxisText:
-    """Return the setting and the values of one `--set NAME=VALUE,VALUE`."""
+    """Return the setting and the values of one `--set NAME=VALUE,VALUE`, stripped but unchecked.
+
+    Raises:
+        SettingsError: there is no `=`.
+    """
     name, separator, values = text.partition("=")
     if not separator:
         raise SettingsError(f"--set {text}: expected NAME=VALUE,VALUE or NAME=LOW:HIGH")
@@ -96,7 +100,7 @@ def parse_assignment(text: str) -> AxisText:
 
 
 def resolve_name(text: AxisText) -> AxisText:
-    """Return the same values under the name of the field of `Settings`.
+    """Return the same values with the name of the field of `Settings`: `erm-lr` gives `erm_lr`.
 
     Raises:
         SettingsError: there is no such setting, or it is the selection, which all points share.
@@ -114,7 +118,7 @@ def resolve_name(text: AxisText) -> AxisText:
 
 
 def check_methods(methods: Sequence[str]) -> None:
-    """Raise SettingsError if there is no method, or one has an unknown name."""
+    """Raise SettingsError if there is no method, one is unknown, or `methods` is a string."""
     known = ", ".join(METHOD_SETTINGS)
     if isinstance(methods, str) or not methods:
         raise SettingsError(f"methods is {methods!r}, expected a list of: {known}")
@@ -124,7 +128,13 @@ def check_methods(methods: Sequence[str]) -> None:
 
 
 def check_setting_used(name: str, methods: Sequence[str], origin: str) -> None:
-    """Raise SettingsError if no method depends on a setting."""
+    """Raise SettingsError if no method depends on a setting.
+
+    Args:
+        name: the setting.
+        methods: the methods to fit.
+        origin: start of the message, such as the option.
+    """
     if any(name in METHOD_SETTINGS[method] for method in methods):
         return
     if len(methods) > 1:
@@ -138,7 +148,7 @@ def check_setting_used(name: str, methods: Sequence[str], origin: str) -> None:
 
 
 def restrict_space(space: Space, method: str) -> Space:
-    """Return the axes of the settings that a method depends on."""
+    """Return the axes of the settings that a method depends on, in their order; may be empty."""
     return {name: axis for name, axis in space.items() if name in METHOD_SETTINGS[method]}
 
 

@@ -28,7 +28,9 @@ FAILED = "{}: the database failed: {}; finished points are kept, run the same co
 
 
 def url_of_file(path: Path) -> str:
-    """Return the storage URL of an SQLite file; its name may contain any characters.
+    """Return the storage URL of an SQLite file, with special characters of its name escaped.
+
+    For example, `grid/study.db` gives `sqlite:///grid/study.db`. The file need not exist.
 
     Raises:
         SettingsError: the name is not UTF-8.
@@ -44,7 +46,7 @@ def url_of_file(path: Path) -> str:
 
 
 def display_url(url: str) -> str:
-    """Return a storage URL without its passwords; for a file, its path."""
+    """Return a storage URL for display, with `***` in place of passwords; for a file, its path."""
     parts = make_url(url)
     if parts.drivername == "sqlite" and parts.database:
         return parts.database
@@ -52,7 +54,10 @@ def display_url(url: str) -> str:
 
 
 def parse_url(url: str) -> str:
-    """Return a storage URL, with `~` at the start of a file's path replaced by the home folder.
+    """Check a storage URL of the user, and return it.
+
+    In the URL of an SQLite file, `~` at the start of the path is replaced by the home folder. No
+    connection is opened.
 
     Raises:
         SettingsError: it is not a storage URL, or names a database in memory.
@@ -80,12 +85,18 @@ def parse_url(url: str) -> str:
 
 
 class DamagedValueError(Exception):
-    """A database holds a value that this program cannot have stored."""
+    """A database holds a value that this program cannot have stored.
+
+    `open_storage` converts it to a CalibrationError.
+    """
 
 
 @contextmanager
 def report_damage() -> Iterator[None]:
-    """Raise DamagedValueError for the errors of decoding a stored value in the block."""
+    """Convert the errors that decoding a damaged value raises in the block to DamagedValueError.
+
+    These are ValueError, LookupError, TypeError, AttributeError and ArithmeticError.
+    """
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
@@ -94,7 +105,9 @@ def report_damage() -> Iterator[None]:
 
 @contextmanager
 def open_storage(url: str) -> Iterator[RDBStorage]:
-    """Connect to a storage for the duration of a block.
+    """Yield a connection to a storage, which is closed after the block.
+
+    Missing tables are created. Messages of Optuna below errors are turned off for the process.
 
     Raises:
         CalibrationError: the storage cannot be used, or fails within the block.
@@ -114,7 +127,9 @@ def open_storage(url: str) -> Iterator[RDBStorage]:
 
 
 def connect(url: str) -> RDBStorage:
-    """Return a storage whose tables exist.
+    """Return a connection to a storage, whose tables are created if they are missing.
+
+    A failed attempt is repeated up to 4 times, after 0.2 s each.
 
     Raises:
         CalibrationError: there is no such database, its driver is missing, or the file is something
@@ -139,6 +154,9 @@ def connect(url: str) -> RDBStorage:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of a database error, without passwords and Optuna's additions."""
+    """Return the first line of a database error, with `***` in place of passwords.
+
+    Of an error that Optuna wraps, it is that of the cause; of one without text, the type's name.
+    """
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     return mask_secrets((str(cause).strip() or type(cause).__name__).splitlines()[0])

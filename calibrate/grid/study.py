@@ -26,20 +26,27 @@ DEFAULT_NAME = "grid"
 
 @dataclass(frozen=True)
 class GridSearches:
-    """The searches of a grid: one for each method, and one for each reference."""
+    """The searches of a grid.
+
+    Attributes:
+        methods: one for each method whose points are ranked.
+        references: one for each reference.
+    """
 
     methods: tuple[Search, ...]
     references: tuple[Search, ...] = ()
 
     @property
     def all(self) -> tuple[Search, ...]:
-        """References first: they are quick, and their ERM stage may serve the points."""
+        """All searches, references first: they are quick, and points may share their ERM stage."""
         return (*self.references, *self.methods)
 
 
 @contextmanager
 def open_searches(url: str, name: str, plan: GridPlan) -> Iterator[GridSearches]:
-    """Open the studies of a grid for the duration of a block; create those that are missing.
+    """Yield the studies of a grid as searches; create those that are missing.
+
+    The connection to the storage is closed after the block.
 
     Args:
         url: the storage.
@@ -47,7 +54,8 @@ def open_searches(url: str, name: str, plan: GridPlan) -> Iterator[GridSearches]
         plan: the plans of the grid.
 
     Raises:
-        CalibrationError: the storage cannot be used, or a study has other results.
+        CalibrationError: the storage cannot be used, fails in the block, or holds damaged values;
+            or a study has other results.
     """
     with open_storage(url) as storage:
         with report_damage():
@@ -59,7 +67,7 @@ def prepare_searches(storage: RDBStorage, url: str, name: str, plan: GridPlan) -
     """Return the searches of a grid in an open storage; create the studies that are missing.
 
     Raises:
-        CalibrationError: a study has other results.
+        CalibrationError: a study has other results; no study was created.
     """
     existing = optuna.get_all_study_names(storage)
     method_names = study_names(storage, existing, name, plan)
@@ -81,7 +89,7 @@ def prepare_searches(storage: RDBStorage, url: str, name: str, plan: GridPlan) -
 def study_names(
     storage: RDBStorage, existing: Collection[str], name: str, plan: GridPlan
 ) -> dict[str, str]:
-    """Return the name of each method's study.
+    """Return the name of each method's study, by method.
 
     The study of a grid of one method is called `name`, of several methods `name-METHOD`. A study
     that exists keeps its name when methods are added to its grid or left out.
@@ -103,7 +111,11 @@ def study_names(
 
 
 def method_of_study(storage: RDBStorage, name: str) -> str | None:
-    """Return the method whose points a study stores; None if it is not of this program."""
+    """Return the method whose points a study stores; None if this program did not create it.
+
+    Raises:
+        KeyError: there is no study of this name.
+    """
     study = optuna.load_study(study_name=name, storage=storage)
     return study.user_attrs.get(IDENTITY, {}).get("method")
 
@@ -148,7 +160,12 @@ def check_identity(study: Study, plan: Plan, url: str) -> None:
 
 
 def identity_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """Return a phrase for each difference between two identities, with both values."""
+    """Return a phrase such as `lr is 0.001, here 0.01` for each difference between two identities.
+
+    Args:
+        found: the stored identity.
+        expected: the identity of this grid, the value after `here`; `missing` stands for no value.
+    """
     theirs, ours = flatten_identity(found), flatten_identity(expected)
     return [
         f"{key} is {theirs.get(key, 'missing')}, here {ours.get(key, 'missing')}"
@@ -158,7 +175,7 @@ def identity_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) 
 
 
 def flatten_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an identity on one level: settings beside the other keys.
+    """Return an identity as one dict: settings, varied ones included, beside the other keys.
 
     The value of a setting that a full grid varies is "varied". A setting that did not exist
     when the identity was stored has its default.

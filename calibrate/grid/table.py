@@ -40,7 +40,11 @@ def rows_to_csv(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def leaderboard_table(result: GridResult) -> Table:
-    """Return the best points and the references, with the settings that differ between points."""
+    """Return the complete points in their order, at most `MAX_ROWS`, and then the references.
+
+    The columns are place, method, the settings with several values, validation accuracy by the
+    criterion, test worst group and test average, in per cent, and the number of seeds.
+    """
     names = [name for name, axis in result.space.items() if len(axis) > 1]
     titles = ", ".join(METHOD_TITLES[each] for each in result.methods)
     title = [f"{result.dataset}: {titles}, accuracy in per cent"]
@@ -65,12 +69,18 @@ def leaderboard_table(result: GridResult) -> Table:
 
 
 def format_place(result: GridResult, place: int, point: PointResult) -> str:
-    """Return the place of a point; "-" if its method is not ranked."""
+    """Return the place of a point as text; `-` if its method is not ranked."""
     return str(place) if point.method in result.ranked_methods else "-"
 
 
 def format_cells(result: GridResult, point: PointResult, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the cells of a complete point; "-" for a setting that its method ignores."""
+    """Return the cells of a complete point after its place.
+
+    Args:
+        result: the result of the grid.
+        point: the point or reference.
+        names: the settings to show; `-` for one that the method does not depend on.
+    """
     return (
         method_title(point.method, result.class_embeddings),
         *(format_value(point.settings[each]) if each in point.settings else "-" for each in names),
@@ -82,12 +92,21 @@ def format_cells(result: GridResult, point: PointResult, names: Sequence[str]) -
 
 
 def format_accuracy(accuracies: Accuracies, metric: str) -> str:
-    """Return a mean over seeds in per cent, with its standard deviation."""
+    """Return a mean over seeds in per cent: `71.2`, or `71.2 ± 0.8` over several seeds.
+
+    Args:
+        accuracies: means and deviations in [0, 1], as in `PointResult.val`.
+        metric: a name of `METRICS`; `-` is returned if its value is None.
+    """
     return format_per_cent(accuracies[metric], accuracies.get(f"{metric}_std"))
 
 
 def notes(result: GridResult) -> list[str]:
-    """Return the lines below the table."""
+    """Return the lines below the table; the last is `GridResult.note`.
+
+    Before it are, where they apply, lines on references, methods without a place, points that are
+    not shown, and failures.
+    """
     return [
         *([REFERENCE_NOTE] if result.references else []),
         *unranked_notes(result),
@@ -108,7 +127,10 @@ def unranked_notes(result: GridResult) -> list[str]:
 
 
 def omission_notes(result: GridResult) -> list[str]:
-    """Return a line that says what the table leaves out, if anything."""
+    """Return a line with the numbers of points that the table leaves out, if there are any.
+
+    For example, `Not shown: 4 more, 2 pruned; all are in leaderboard.csv.`
+    """
     more = max(0, result.counts["complete"] - MAX_ROWS)
     counts = {"more": more, "pruned": result.counts["pruned"]}
     parts = [f"{count} {name}" for name, count in counts.items() if count]
@@ -125,16 +147,21 @@ def failure_notes(result: GridResult) -> list[str]:
 
 
 def is_failed(point: PointResult) -> bool:
-    """Return whether a point failed."""
+    """Return whether the state of a point is `failed`."""
     return point.state == "failed"
 
 
 def describe_failure(point: PointResult, show_method: bool) -> str:
-    """Return a line that says why a point failed."""
+    """Return the line of a failed point: `Failed: lr 0.001: REASON`, see `describe_point`."""
     return f"Failed: {describe_point(point, show_method)}: {point.reason}"
 
 
 def describe_point(point: PointResult, show_method: bool) -> str:
-    """Return the settings of a point as text, after its method if that is asked for."""
+    """Return a point as text: `lr 0.001, steps 500`, or `CFR, lr 0.001, steps 500`.
+
+    Args:
+        point: the point.
+        show_method: whether to begin with the method; a point without settings always does.
+    """
     method = METHOD_TITLES[point.method] if show_method or not point.settings else ""
     return ", ".join(filter(None, (method, format_settings(point.settings))))

@@ -33,7 +33,12 @@ STATES = {
 
 @dataclass(frozen=True)
 class Search:
-    """A plan and the Optuna study that stores its points."""
+    """A plan and the Optuna study that stores its points.
+
+    Attributes:
+        plan: the plan of one method or reference.
+        study: its study, in an open storage.
+    """
 
     plan: Plan
     study: Study
@@ -45,7 +50,7 @@ def was_abandoned(trial: FrozenTrial) -> bool:
 
 
 def trial_settings(trial: FrozenTrial | Trial) -> dict[str, Value]:
-    """Return the varied settings of a trial.
+    """Return the varied settings of a trial by name; empty before a sampler has proposed them.
 
     They are parameters of the trial if a sampler proposed them, or an earlier version ran it.
     """
@@ -53,7 +58,7 @@ def trial_settings(trial: FrozenTrial | Trial) -> dict[str, Value]:
 
 
 def point_of_trial(plan: Plan, trial: FrozenTrial | Trial) -> int | None:
-    """Return the point of a plan that a trial belongs to, or None if the plan has no such point."""
+    """Return the index of the point that a trial belongs to; None if the plan has no such point."""
     if plan.sampler == "grid":
         return plan.index_of(trial_settings(trial))
     point = trial.user_attrs.get(POINT)
@@ -61,7 +66,13 @@ def point_of_trial(plan: Plan, trial: FrozenTrial | Trial) -> int | None:
 
 
 def assigned_trials(search: Search) -> dict[int, FrozenTrial]:
-    """Return the trial of each point that has one, by point."""
+    """Return the trial of each point that has one, by ascending index of the point.
+
+    Of several trials it is the one with the lowest number; abandoned trials do not count.
+
+    Raises:
+        DamagedValueError: a stored value cannot be decoded; also in the functions that call this.
+    """
     trials: dict[int, FrozenTrial] = {}
     with report_damage():
         for trial in search.study.get_trials(deepcopy=False):
@@ -72,13 +83,25 @@ def assigned_trials(search: Search) -> dict[int, FrozenTrial]:
 
 
 def finished_trials(search: Search) -> dict[int, FrozenTrial]:
-    """Return the trial of each finished point, by point."""
+    """Return the trial of each finished point, by ascending index of the point.
+
+    Finished are complete, pruned and failed ones, but not abandoned ones.
+    """
     trials = assigned_trials(search)
     return {point: trial for point, trial in trials.items() if trial.state.is_finished()}
 
 
 def point_result(plan: Plan, point: int, trial: FrozenTrial) -> PointResult:
-    """Return the result of a finished trial."""
+    """Return the result of a finished trial.
+
+    Args:
+        plan: the plan of the trial.
+        point: index of the trial's point.
+        trial: the trial.
+
+    Raises:
+        DamagedValueError: a stored value is missing or cannot be decoded.
+    """
     with report_damage():
         settings = trial_settings(trial)
         runs = trial.user_attrs.get(RUNS, ())
@@ -96,13 +119,17 @@ def point_result(plan: Plan, point: int, trial: FrozenTrial) -> PointResult:
 
 
 def point_results(search: Search) -> list[PointResult]:
-    """Return the results of the finished points, in the order of the points."""
+    """Return the results of the finished points, in the order of their indices."""
     trials = finished_trials(search)
     return [point_result(search.plan, point, trial) for point, trial in trials.items()]
 
 
 def claim_trial(search: Search) -> Trial | None:
-    """Return a trial that this process alone runs, or None if every point is taken."""
+    """Return a running trial of the first free point, or None if every point is taken.
+
+    No other process runs the trial: if two claim one point, the trial with the lower number keeps
+    it, and the other process claims the next one.
+    """
     plan, study = search.plan, search.study
     while True:
         assigned = assigned_trials(search)
@@ -123,15 +150,22 @@ def claim_trial(search: Search) -> Trial | None:
 
 
 def owns_its_point(search: Search, trial: Trial) -> bool:
-    """Return whether a trial belongs to a point of the plan and no earlier trial does."""
+    """Return whether a trial is the one that counts for its point, see `assigned_trials`.
+
+    False if the plan has no such point.
+    """
     point = point_of_trial(search.plan, trial)
     return point is not None and assigned_trials(search)[point].number == trial.number
 
 
 def first_free_point(assigned: dict[int, FrozenTrial], num_points: int) -> int | None:
-    """Return the first point that no process has started, or None if there is none.
+    """Return the lowest index of a point that no process has started; None if there is none.
 
     A point whose trial waits in the queue is free for any process.
+
+    Args:
+        assigned: the result of `assigned_trials`.
+        num_points: number of points of the plan.
     """
     for point in range(num_points):
         if point not in assigned or assigned[point].state == TrialState.WAITING:
@@ -140,7 +174,7 @@ def first_free_point(assigned: dict[int, FrozenTrial], num_points: int) -> int |
 
 
 def release_dead_trials(study: Study) -> None:
-    """Abandon the running trials of dead processes, so that their points are free again."""
+    """Abandon running trials of dead processes (`is_dead`), so that their points are free again."""
     with report_damage():
         trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         dead = [trial for trial in trials if is_dead(trial)]
@@ -149,17 +183,20 @@ def release_dead_trials(study: Study) -> None:
 
 
 def abandon_trial(study: Study, number: int) -> None:
-    """Mark an unfinished trial as failed, so that its point is free again."""
+    """Mark a trial as failed without a reason, so that its point is free again.
+
+    A trial that is finished stays as it is.
+    """
     study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def copy_duplicate(search: Search, trial: Trial) -> bool:
-    """Finish a trial with the result of an earlier point of equal settings, if there is one.
+    """Finish a trial with the result of a complete point of equal settings, if there is one.
 
     A sampler may propose settings that it has proposed before.
 
     Returns:
-        Whether there is such a point.
+        Whether there is such a point; if not, the trial is unchanged.
     """
     for other in finished_trials(search).values():
         if other.state == TrialState.COMPLETE and trial_settings(other) == trial_settings(trial):
@@ -188,7 +225,7 @@ def finish_trial(
         study: the study of the trial.
         trial: the trial.
         state: complete, pruned or failed.
-        value: the value that ranks a complete trial.
+        value: the value that ranks a complete trial; None for others.
         notes: user attributes to add first, such as `RUNS` or `REASON`.
     """
     try:

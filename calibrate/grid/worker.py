@@ -45,10 +45,15 @@ OnStep = Callable[[bool], None]
 def run_worker(searches: Sequence[Search], load: LoadTask, on_step: OnStep) -> None:
     """Fit points until all are finished, here or in another process.
 
+    Results are stored in the studies. It also returns if the parent process has ended.
+
     Args:
         searches: where to claim points, in this order.
         load: opens the task; called only if a point is left.
-        on_step: called after each step of the loop.
+        on_step: called after each step of the loop; its argument says whether no point was free.
+
+    Raises:
+        CalibrationError: the task cannot be used, or the storage fails.
     """
     if all_finished(searches):
         return
@@ -57,7 +62,10 @@ def run_worker(searches: Sequence[Search], load: LoadTask, on_step: OnStep) -> N
 
 
 def run_loop(searches: Sequence[Search], prepared: Prepared, on_step: OnStep) -> None:
-    """Claim and fit points until all are finished or the parent process has ended."""
+    """Claim and fit points until all are finished or the parent process has ended.
+
+    While other processes run the last points, it waits; if they die, it fits these, too.
+    """
     batch_sizes = [points_at_once(each.plan, prepared) for each in searches]
     stages = max(
         len(each.plan.seeds) * size for each, size in zip(searches, batch_sizes, strict=True)
@@ -73,7 +81,9 @@ def run_loop(searches: Sequence[Search], prepared: Prepared, on_step: OnStep) ->
 def run_next_batch(
     searches: Sequence[Search], batch_sizes: Sequence[int], experiments: ExperimentCache
 ) -> bool:
-    """Fit the next free points of the first search that has free ones.
+    """Fit the next free points of the first search that has free ones, and store their results.
+
+    Points of dead processes become free before.
 
     Args:
         searches: searches, in the order in which to claim points.
@@ -92,30 +102,37 @@ def run_next_batch(
 
 
 def all_finished(searches: Sequence[Search]) -> bool:
-    """Return whether every point of every search is finished."""
+    """Return whether every point of every search is finished: complete, pruned or failed."""
     return all(len(finished_trials(each)) >= each.plan.num_points for each in searches)
 
 
 def is_orphan() -> bool:
-    """Return whether the parent process has ended."""
+    """Return whether `multiprocessing` started this process and its parent has ended."""
     parent = parent_process()
     return parent is not None and not parent.is_alive()
 
 
 def points_at_once(plan: Plan, prepared: Prepared) -> int:
-    """Return how many points to fit together; 1 on a CPU or with pruning."""
+    """Return the number of points to fit together, at most `MAX_TOGETHER`.
+
+    It is 1 on a CPU and with pruning.
+    """
     experiment = Experiment(prepared, plan.fixed, plan.seeds[0])
     return 1 if plan.prune else min(MAX_TOGETHER, batch_size(plan.method, experiment))
 
 
 def claim_trials(search: Search, count: int) -> list[Trial]:
-    """Claim up to `count` trials."""
+    """Claim up to `count` trials for this process; fewer, or none, if no more points are free."""
     claims = (claim_trial(search) for _ in range(count))
     return list(takewhile(lambda trial: trial is not None, claims))
 
 
 def run_trials(search: Search, experiments: ExperimentCache, trials: Sequence[Trial]) -> None:
-    """Fit trials together and store their results; abandon all of them if interrupted."""
+    """Fit trials of this process together, and store their results.
+
+    A trial with the settings of a complete point takes over its result. If fitting is interrupted
+    or raises an exception, all trials are abandoned, so that their points are free again.
+    """
     try:
         settings = {trial.number: settings_of(search.plan, trial) for trial in trials}
         new = [trial for trial in trials if not copy_duplicate(search, trial)]
@@ -132,7 +149,11 @@ def run_trials(search: Search, experiments: ExperimentCache, trials: Sequence[Tr
 
 
 def settings_of(plan: Plan, trial: Trial) -> Settings:
-    """Return the settings of a trial; for a sampled point, let the sampler propose them."""
+    """Return the settings of a trial, the fixed ones included.
+
+    Those of a full grid are stored in the trial. Otherwise the sampler proposes them, which adds
+    parameters to the trial.
+    """
     if plan.sampler == "grid":
         return plan.settings_with(trial.user_attrs[SETTINGS])
     return plan.settings_with(
@@ -155,7 +176,8 @@ def fit_trials(
         settings: the settings of each trial.
 
     Returns:
-        The results of each trial by seed. An error is the last entry of its trial.
+        For each trial its results in the order of the seeds. After a seed that ended in an error,
+        the error is the last entry, and later seeds are not fitted.
     """
     runs: list[list[SeedResult | Exception]] = [[] for _ in trials]
     for seed in plan.seeds:
@@ -171,21 +193,38 @@ def fit_trials(
 
 
 def make_fit(plan: Plan, settings: Settings, seed: int, pruned_trial: Trial | None) -> Fit:
-    """Return the fit of a point with one seed; it reports to `pruned_trial`, if that is given."""
+    """Return the fit of a point with one seed.
+
+    Args:
+        plan: the plan of the point.
+        settings: the settings of the point.
+        seed: the seed.
+        pruned_trial: trial that the fit reports validation values to, and that may stop it early;
+            None for a fit that is not pruned.
+    """
     if pruned_trial is None:
         return Fit(settings, seed)
     return Fit(settings, seed, PruningCallback(pruned_trial, plan.criterion, settings.steps))
 
 
 def has_ended(outcomes: Sequence[SeedResult | Exception]) -> bool:
-    """Return whether a trial ended before its last seed."""
+    """Return whether the last entry of a trial's outcomes is an error; false without outcomes."""
     return bool(outcomes) and isinstance(outcomes[-1], Exception)
 
 
 def store_outcomes(
     search: Search, trial: Trial, outcomes: Sequence[SeedResult | Exception]
 ) -> None:
-    """Finish a trial with its results, or with the reason why it has none."""
+    """Finish a trial as complete, pruned or failed.
+
+    A complete trial stores its results, and as its value the mean over seeds of the validation
+    metric. Another one stores the reason, with the seed in front if there are several.
+
+    Args:
+        search: the search of the trial.
+        trial: the trial.
+        outcomes: its results in the order of the seeds; an error may be the last one.
+    """
     plan, study = search.plan, search.study
     match outcomes[-1]:
         case TrialPruned() as error:
@@ -206,5 +245,5 @@ def store_outcomes(
 
 
 def describe_error(error: Exception) -> str:
-    """Return the message of an error that ended a fit."""
+    """Return the message of an error that ended a fit; `out of memory: ...` for a MemoryError."""
     return f"out of memory: {error}" if isinstance(error, MemoryError) else str(error)
