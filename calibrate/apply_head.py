@@ -15,12 +15,12 @@ Arrays = Mapping[str, np.ndarray]
 def apply_head(
     arrays: Arrays, features: Float[np.ndarray, "rows dim"]
 ) -> Float64[np.ndarray, "rows classes"]:
-    """Return the score of each class: logits, or log-odds for a head of DFR.
+    """Return the score of each class in float64: logits, or log-odds for a head of DFR.
 
     Args:
         arrays: a head as in a run folder (cache/RUNS.md, "Heads"): `projection`, `logit_scale`,
             `class_embeddings` and optionally `bias`; or `linear_weight` and `linear_bias`.
-        features: pooled features, not normalized, as a cache stores them.
+        features: pooled features, not normalized, as a cache stores them; there may be no rows.
     """
     starts = range(0, max(len(features), 1), CHUNK)
     score = linear_scores if "linear_weight" in arrays else cosine_logits
@@ -32,7 +32,11 @@ def apply_head(
 def cosine_logits(
     arrays: Arrays, features: Float64[np.ndarray, "rows dim"]
 ) -> Float64[np.ndarray, "rows classes"]:
-    """Return logit_scale * cosine of each projected row with each class embedding."""
+    """Return the logits: `logit_scale` times the cosine of embedding and class embedding.
+
+    The embedding of a row is `features @ projection + bias`, scaled to unit length. The class
+    embeddings in `arrays` must have unit length.
+    """
     vectors = features @ arrays["projection"] + arrays.get("bias", 0.0)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     embeddings = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
@@ -42,14 +46,21 @@ def cosine_logits(
 def linear_scores(
     arrays: Arrays, features: Float64[np.ndarray, "rows dim"]
 ) -> Float64[np.ndarray, "rows classes"]:
-    """Return the log-odds of each class against the rest."""
+    """Return the log-odds of each class against the rest: `features @ weight + bias`."""
     return features @ arrays["linear_weight"] + arrays["linear_bias"]
 
 
 def to_probabilities(
     arrays: Arrays, scores: Float64[np.ndarray, "rows classes"]
 ) -> Float64[np.ndarray, "rows classes"]:
-    """Return the probability of each class from the scores of a head; rows sum to 1."""
+    """Return the probability of each class from the scores of a head; rows sum to 1.
+
+    Logits go through a softmax; log-odds through a sigmoid, whose values are divided by their sum.
+
+    Args:
+        arrays: the head, as in `apply_head`.
+        scores: the result of `apply_head`.
+    """
     if "linear_weight" in arrays:
         weights = 1 / (1 + np.exp(-np.clip(scores, -MAX_LOG_ODDS, MAX_LOG_ODDS)))
     else:

@@ -42,6 +42,11 @@ def hold_out(
 
     At least one row of each class is kept. At least one is held out if the class has several rows.
 
+    Args:
+        rng: draws the rows.
+        labels: class index of each row.
+        fraction: fraction of the rows of a class; the number of rows is rounded.
+
     Raises:
         ValueError: the fraction is not between 0 and 1, or no class has several rows.
     """
@@ -77,7 +82,12 @@ class InitialHead:
 
 
 def make_task(examples: Examples, head: InitialHead, class_names: Sequence[str]) -> Task:
-    """Make a task without test rows.
+    """Make a task without test rows, in which all rows are valid.
+
+    Args:
+        examples: training and validation rows.
+        head: the zero-shot head.
+        class_names: name of each class, in the order of the labels.
 
     Raises:
         ValueError: an array of the head has the wrong shape or is not finite.
@@ -102,7 +112,11 @@ def make_task(examples: Examples, head: InitialHead, class_names: Sequence[str])
 
 
 def encode_attributes(examples: Examples) -> tuple[tuple[str, ...], Int32[np.ndarray, " n"]]:
-    """Return the attribute names and the attribute index of each row, 0 for training rows."""
+    """Return the attribute names and the attribute index of each row, 0 for training rows.
+
+    Names are the distinct attributes as text, in their sorted order. Without attributes there is
+    one named `any`.
+    """
     indices = np.zeros(len(examples.labels), np.int32)
     if examples.val_attributes is None:
         return ("any",), indices
@@ -144,7 +158,18 @@ def class_embeddings_of(
     bias: Float32[np.ndarray, " embedding"] | None,
     num_classes: int,
 ) -> Float32[np.ndarray, "classes embedding"]:
-    """Return class embeddings of unit length: the given ones or the class means."""
+    """Return class embeddings of unit length: those of the head, or else the class means.
+
+    Args:
+        head: its class embeddings are scaled unless their lengths are 1 within `LENGTH_TOLERANCE`.
+        examples: the rows for class means.
+        projection: projection of the head.
+        bias: bias of the head, or None.
+        num_classes: number of classes.
+
+    Raises:
+        ValueError: the class embeddings have the wrong shape or are not finite.
+    """
     if head.class_embeddings is None:
         return class_means(examples, projection, bias, num_classes)
     embeddings = as_float32(head.class_embeddings, "class_embeddings")
@@ -159,7 +184,10 @@ def class_means(
     bias: Float32[np.ndarray, " embedding"] | None,
     num_classes: int,
 ) -> Float32[np.ndarray, "classes embedding"]:
-    """Return the mean embedding of each class over the training rows, scaled to unit length."""
+    """Return the mean of the unit-length embeddings of each class's training rows, at unit length.
+
+    Every class must have training rows.
+    """
     means = []
     for label in range(num_classes):
         rows = (examples.splits == TRAIN) & (examples.labels == label)
@@ -169,17 +197,21 @@ def class_means(
 
 
 def normalize(vectors: Float32[np.ndarray, "n embedding"]) -> Float32[np.ndarray, "n embedding"]:
-    """Scale vectors to unit length; a zero vector stays zero."""
+    """Return vectors scaled to unit length; a zero vector stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
 
 
 def as_float32(values: ArrayLike, name: str) -> Float32[np.ndarray, "..."]:
-    """Return finite values as a float32 array; raise ValueError with the name otherwise."""
+    """Return values as a float32 array of any shape.
+
+    Raises:
+        ValueError: a value is not finite or not a number; names the array by `name`.
+    """
     return check_array(values, dtype=np.float32, ensure_2d=False, allow_nd=True, input_name=name)
 
 
 def check_shape(array: np.ndarray, name: str, expected: tuple[int, ...]) -> None:
-    """Raise ValueError if an array does not have the expected shape."""
+    """Raise ValueError, which names the array by `name`, if its shape is not the expected one."""
     if array.shape != expected:
         raise ValueError(f"{name} has shape {array.shape}, expected {expected}")

@@ -20,9 +20,9 @@ class DrawnVal:
     """How a validation split was drawn.
 
     Attributes:
-        fraction: of the training rows, as asked.
+        fraction: requested fraction of the training rows.
         seed: seed of the draw.
-        rows: rows that were drawn.
+        rows: number of rows that were drawn.
     """
 
     fraction: float
@@ -30,7 +30,7 @@ class DrawnVal:
     rows: int
 
     def describe(self) -> str:
-        """Return a warning that says what was drawn."""
+        """Return a warning with the number of rows drawn, the fraction and the seed."""
         return (
             f"the cache has no val: {self.rows:,} of its training rows are val here "
             f"(--val-fraction {self.fraction:g}, seed {self.seed}, by class), so training has "
@@ -45,10 +45,11 @@ class DrawnVal:
 def draw_val(
     rows: Rows, valid: Bool[np.ndarray, " n"], fraction: float, seed: int = DRAW_SEED
 ) -> tuple[Rows, DrawnVal]:
-    """Return rows of which a fraction of the training rows of each class is val.
+    """Return rows in which a fraction of each class's training rows is val, and a summary.
 
-    Attributes take no part, so that selection stays free of them. Rows of one subject stay
-    together. A class of one row, or one subject, stays in train.
+    The argument is not changed, and only `splits` differs. Attributes take no part, so that
+    selection stays free of them. Rows of one subject stay together. A class of one row, or one
+    subject, stays in train.
 
     Args:
         rows: rows of a cache without val.
@@ -87,9 +88,10 @@ def draw_subjects(
     fraction: float,
     seed: int,
 ) -> Bool[np.ndarray, " rows"]:
-    """Return a mask of the rows of random subjects, about a fraction of the rows of each class.
+    """Return a mask of all rows of random subjects, about a fraction of the rows of each class.
 
-    The class of a subject is that of its first row.
+    The class of a subject is that of its first row. Of a class with several subjects at least one
+    is drawn and at least one is not; of a class with one subject none is drawn.
     """
     _, first, subject, sizes = np.unique(
         subjects, return_index=True, return_inverse=True, return_counts=True

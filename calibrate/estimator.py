@@ -76,7 +76,8 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         selected_step_: training step of the selected head; None for a method without steps.
         calibration_rows_: indices into `X` of the calibration set; None unless `method` is `cfr`.
         validation_rows_: indices into `X` of the held-out rows; None if `val` was given.
-        history_: training log as columns, one entry for each evaluation.
+        history_: training log as columns by name, one entry for each evaluation; empty for a method
+            without steps.
 
     Example:
         classifier = CFRClassifier(lr=1e-4, steps=1000)
@@ -101,7 +102,7 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         class_embeddings: ArrayLike | None = None,
         clip_logit_scale: float = CLIP_LOGIT_SCALE,
     ) -> Self:
-        """Train the head and select it on the validation rows.
+        """Train the head, select it on the validation rows, and return the estimator itself.
 
         Args:
             X: (n, dim) pooled image features, not normalized. float16 is kept; other types are
@@ -137,17 +138,27 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         return self
 
     def decision_function(self, X: ArrayLike) -> Float[np.ndarray, "..."]:
-        """Return the logits (n, classes); for two classes (n,), of the second less the first."""
+        """Return the scores (n, classes): logits, or log-odds for `method="dfr"`.
+
+        For two classes it is the score of the second less that of the first, (n,).
+
+        Args:
+            X: (n, dim) pooled image features, not normalized; also in the other methods.
+
+        Raises:
+            NotFittedError: `fit` has not been called.
+            ValueError: `X` has another number of features, or is not finite.
+        """
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict_proba(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
-        """Return the probability of each class, in the order of `classes_`."""
+        """Return the probability of each class in the order of `classes_`; rows sum to 1."""
         scores = self._scores(X)
         return to_probabilities(self.head_, scores)
 
     def predict(self, X: ArrayLike) -> Shaped[np.ndarray, " n"]:
-        """Return the most probable class of each row."""
+        """Return the label of the most probable class of each row, from `classes_`."""
         best = self._scores(X).argmax(axis=1)
         return self.classes_[best]
 
@@ -203,14 +214,22 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:
-    """Return a seed: an int unchanged, otherwise one drawn from the random state."""
+    """Return a seed: an int unchanged, otherwise one drawn from the random state.
+
+    A RandomState advances with each draw; None draws from numpy's global one.
+    """
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def as_column(values: ArrayLike, name: str, features: np.ndarray) -> Shaped[np.ndarray, " n"]:
-    """Return one value for each row of features; raise ValueError if there are more or fewer."""
+    """Return values as a one-dimensional array with one entry for each row of features.
+
+    Raises:
+        ValueError: there are more or fewer values, which the message calls `name`, or they are not
+            one-dimensional.
+    """
     column = column_or_1d(values)
     if len(column) != len(features):
         raise ValueError(f"{name} has {len(column)} entries, expected {len(features)}")
@@ -233,7 +252,10 @@ def encode_val(
 
 
 def check_attributes(method: str, settings: Settings, examples: Examples) -> None:
-    """Raise ValueError if attributes of the validation rows are needed and missing."""
+    """Raise ValueError if attributes of the validation rows are needed and missing.
+
+    They are needed by the selection `worst-group` and by a method that uses group labels of val.
+    """
     if examples.val_attributes is not None:
         return
     if settings.selection == "worst-group":

@@ -7,10 +7,10 @@ MISSING = "to_frame needs pandas; install it with: pip install 'clip-cfr[frame]'
 
 
 def make_frame(rows: Iterable[dict[str, Any]]) -> Any:
-    """Return a pandas DataFrame of rows that all have the same keys.
+    """Return a pandas DataFrame with one row for each dict; their keys are the columns.
 
     Raises:
-        ModuleNotFoundError: pandas is not installed.
+        ModuleNotFoundError: pandas is not installed; names the extra `frame`.
     """
     try:
         import pandas

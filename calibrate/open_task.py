@@ -23,7 +23,7 @@ class OpenTask:
         cache: the cache; its features are in memory, or still in the file.
         task: the arrays of the cache, checked for training.
         resident_rows: rows of features in memory at a time; None for all.
-        drawn_val: how val was drawn, if the cache has none.
+        drawn_val: how val was drawn from the training rows; None if it was not.
     """
 
     cache: FeatureCache
@@ -33,7 +33,15 @@ class OpenTask:
 
 
 def start_jax(device: str, reporter: ProgressReporter) -> str:
-    """Set up JAX for a device, report how stages will run, and return the platform."""
+    """Set up JAX for a device, report how stages will run, and return the platform.
+
+    Args:
+        device: `auto`, `cpu` or `gpu`.
+        reporter: gets a message about the platform.
+
+    Raises:
+        CalibrationError: JAX has no such device.
+    """
     platform = jax_setup.start(device)
     order = "one after the other" if platform == "cpu" else "at once as far as memory allows"
     reporter.message(f"on {platform}: stages of training run {order}")
@@ -47,10 +55,20 @@ def open_task(
     reporter: ProgressReporter,
     val_fraction: float | None = None,
 ) -> Iterator[OpenTask]:
-    """Yield the task of a cache.
+    """Yield the task of a cache, which is valid in the block only.
 
-    All features are loaded if they fit in memory; otherwise they stay in the file. With
-    `val_fraction`, val is drawn from the training rows of a cache that has none.
+    Args:
+        path: the cache file.
+        hold_rows: rows of features in memory at a time; by default all if they fit in half of the
+            memory. If it is less than all rows, features stay in the file.
+        reporter: gets messages about a drawn val and about features that stay in the file.
+        val_fraction: fraction of the training rows to draw as val from a cache that has none; None
+            draws none.
+
+    Raises:
+        CacheError: the cache cannot be read, is damaged, or is a shard.
+        CalibrationError: a split has no rows, training rows are of one class, or val cannot be
+            drawn.
     """
     with open_cache(path) as cache:
         drawn_val = None
@@ -71,7 +89,11 @@ def open_task(
 
 @contextmanager
 def load_prepared(path: Path, device: str, hold_rows: int | None) -> Iterator[Prepared]:
-    """Yield the prepared task of a cache on a device; sets up JAX, so any process may call it."""
+    """Set up JAX and yield the prepared task of a cache on a device; any process may call it.
+
+    Messages are lines on standard error. Arguments and errors are those of `start_jax` and
+    `open_task`.
+    """
     reporter = LineReporter()
     start_jax(device, reporter)
     with jax_setup.fixed_numerics(), open_task(path, hold_rows, reporter) as opened:

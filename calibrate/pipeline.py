@@ -41,11 +41,13 @@ def calibrate_cache(
 ) -> Result:
     """Train and evaluate heads on a cache, compare them and recommend one.
 
+    A method that cannot be fitted is named in the `failures` of the result; the others are kept.
+
     Args:
         cache: the cache file.
         settings: hyperparameters; by default `Settings()`.
-        methods: names of `clip_cfr.calibrate.methods.METHODS`.
-        seeds: the number of seeds from 0, or the seeds themselves.
+        methods: names of `clip_cfr.calibrate.methods.METHODS`; a repeated one is fitted once.
+        seeds: the number of seeds from 0, or the seeds themselves; at least one.
         device: `auto`, `cpu` or `gpu`.
         hold_rows: rows of features in memory at a time; by default all that fit.
         val_fraction: fraction of the training rows to draw as val, if the cache has none.
@@ -56,7 +58,10 @@ def calibrate_cache(
             includes.
 
     Raises:
-        CacheError: the cache cannot be read, or `out` cannot be written or holds something else.
+        OutputError: `out` is the cache.
+        CacheError: the cache cannot be read, or `out` cannot be written or holds something else. If
+            writing fails after training, it is `RunNotWritten`, which has the result.
+        SettingsError: a setting does not suit the task.
         CalibrationError: the task cannot be trained on, or no method could be fitted.
     """
     started = perf_counter() if started is None else started
@@ -95,12 +100,12 @@ def calibrate_cache(
 
 
 def describe_failures(failures: Mapping[str, str]) -> str:
-    """Return a line with the reason why each method could not be fitted."""
+    """Return the reasons why methods could not be fitted: `erm: REASON; cfr: REASON`."""
     return "; ".join(f"{name}: {why}" for name, why in failures.items())
 
 
 def summarize_cache(path: Path, cache: FeatureCache) -> CacheSummary:
-    """Return the summary of a cache for a result."""
+    """Return the summary of a cache for a result; without attributes, their only name is `any`."""
     texts = cache.texts
     attributes = texts.attribute_names or ("any",)
     return CacheSummary(

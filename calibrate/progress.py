@@ -17,8 +17,8 @@ class ProgressReporter(Protocol):
     """Receives the progress of a calibration.
 
     Attributes:
-        on_steps: called about 20 times a training stage with its name, the steps done and all its
-            steps; None if steps are not reported.
+        on_steps: called about 20 times a training stage with its name (`erm` or `cfr`), the steps
+            done and all its steps; None if steps are not reported.
     """
 
     on_steps: Callable[[str, int, int], None] | None
@@ -27,14 +27,14 @@ class ProgressReporter(Protocol):
         """Report that a method is about to be fitted with a seed."""
 
     def message(self, line: str) -> None:
-        """Report something that the user should know."""
+        """Report a line of text for the user, such as a warning."""
 
     def finish(self) -> None:
         """Report that every method has been fitted."""
 
 
 class SilentReporter:
-    """Reports nothing."""
+    """Progress reporter whose methods do nothing."""
 
     on_steps: Callable[[str, int, int], None] | None = None
 
@@ -49,7 +49,7 @@ class SilentReporter:
 
 
 class LineReporter(SilentReporter):
-    """Reports one line for each fit, for logs."""
+    """Progress reporter that prints messages, and `seed 0: cfr` for a fit, on standard error."""
 
     def start_fit(self, method: str, seed: int) -> None:
         self.message(f"seed {seed}: {method}")
@@ -59,14 +59,17 @@ class LineReporter(SilentReporter):
 
 
 class BarReporter(SilentReporter):
-    """Shows one bar over the training stages of all methods and seeds, with the time left."""
+    """Progress reporter with one bar over the training stages of all methods and seeds.
+
+    A step counts as much as `COSTS` says. Messages appear above the bar.
+    """
 
     def __init__(self, bars, stages: Mapping[str, int]):
         """Add the bar.
 
         Args:
             bars: progress display of rich.
-            stages: number of stages to train and steps of each, as one product, by stage name.
+            stages: training steps over all seeds by stage name, as `count_steps` returns them.
         """
         self.bars = bars
         total = sum(COSTS[name] * steps for name, steps in stages.items())
@@ -78,7 +81,13 @@ class BarReporter(SilentReporter):
         self.bars.update(self.task, description=f"seed {seed}: {method}")
 
     def advance(self, stage: str, step: int, steps: int) -> None:
-        """Move the bar to a step of a stage."""
+        """Move the bar to a step of the current stage; the last step completes the stage.
+
+        Args:
+            stage: `erm` or `cfr`.
+            step: number of steps done.
+            steps: all steps of the stage.
+        """
         self.bars.update(self.task, completed=self.finished + COSTS[stage] * step)
         if step == steps:
             self.finished += COSTS[stage] * steps
@@ -93,7 +102,10 @@ class BarReporter(SilentReporter):
 
 
 def count_steps(settings: Settings, methods: Collection[str], num_seeds: int) -> dict[str, int]:
-    """Return the training steps of a calibration over all seeds, by stage."""
+    """Return the training steps of a calibration over all seeds, by stage (`erm`, `cfr`).
+
+    CFR needs the ERM stage, too. A stage that no method needs is left out.
+    """
     steps = {}
     if not {"erm", "cfr"}.isdisjoint(methods):
         steps["erm"] = num_seeds * settings.erm_steps
@@ -106,7 +118,7 @@ def count_steps(settings: Settings, methods: Collection[str], num_seeds: int) ->
 def show_progress(
     settings: Settings, methods: Collection[str], num_seeds: int
 ) -> Iterator[ProgressReporter]:
-    """Yield a reporter for a calibration: a bar on a terminal, lines elsewhere."""
+    """Yield a reporter for a calibration: a bar if standard error is a terminal, else lines."""
     if not sys.stderr.isatty():
         yield LineReporter()
         return

@@ -27,8 +27,16 @@ def write_result(
 ) -> None:
     """Write the run folder of a result, which the caller has reserved.
 
+    Args:
+        directory: the folder, reserved with `reserve_run_folder`.
+        result: the result, with artifacts.
+        opened: the task that it was computed on.
+        platform: platform that JAX computed on, for the provenance.
+        overwrite: whether to replace a run in the folder.
+
     Raises:
         RunNotWritten: the disk is full, or the folder cannot be written.
+        CacheError: the cache file cannot be read again for its digest.
     """
     artifacts, head = result.artifacts, result.recommended_head
     run = Run(
@@ -72,22 +80,27 @@ class RunNotWritten(CacheError):
 
 
 def run_name(method: str, seed: int) -> str:
-    """Return the name of a method's files for one seed."""
+    """Return the name of a method's files for one seed: `METHOD-seedN`, such as `cfr-seed0`."""
     return f"{method}-seed{seed}"
 
 
 def by_run_name(tables: Mapping[tuple[str, int], Any]) -> dict[str, Any]:
-    """Return values by the name of their file instead of by method and seed."""
+    """Return values by `METHOD-seedN` (`run_name`) instead of by method and seed."""
     return {run_name(*key): value for key, value in tables.items()}
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that the numbers depend on."""
+    """Return the versions of `python` and of `LIBRARIES`, by name."""
     return {"python": python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def row_columns(cache: FeatureCache, rows: np.ndarray) -> dict[str, list]:
-    """Return index, id, and the names of split, label and attribute of rows, as columns."""
+    """Return the columns `row` (index), `id`, and the names `split`, `label`, `attribute` of rows.
+
+    Args:
+        cache: the cache.
+        rows: row indices, (n,); each column has n entries in this order.
+    """
     texts = cache.texts
     attributes = texts.attribute_names or ("any",)
     return {
@@ -102,7 +115,8 @@ def row_columns(cache: FeatureCache, rows: np.ndarray) -> dict[str, list]:
 def prediction_columns(cache: FeatureCache, result: Result) -> dict[str, list]:
     """Return one row for each valid image of val and test, as columns.
 
-    `METHOD_seedN` is the predicted class, `METHOD_seedN_pK` the probability of class K.
+    After the columns of `row_columns`, `METHOD_seedN` is the name of the predicted class, and
+    `METHOD_seedN_pK` the probability of class K as text with six significant digits.
     """
     predictions = result.artifacts.predictions
     first = next(iter(predictions.values()))
@@ -117,7 +131,10 @@ def prediction_columns(cache: FeatureCache, result: Result) -> dict[str, list]:
 
 
 def calibration_columns(cache: FeatureCache, artifacts: Artifacts) -> dict[str, list]:
-    """Return the rows of each seed's calibration set as columns."""
+    """Return the rows of each seed's calibration set as columns: `seed` and those of `row_columns`.
+
+    There are no columns without calibration sets.
+    """
     if not artifacts.calibration_rows:
         return {}
     sets = artifacts.calibration_rows
@@ -126,10 +143,10 @@ def calibration_columns(cache: FeatureCache, artifacts: Artifacts) -> dict[str, 
 
 
 def read_result(directory: str | Path) -> Result:
-    """Read the result of a run folder, without artifacts.
+    """Return the result in a run folder, without artifacts, after checking all files.
 
     Raises:
-        CacheError: the folder is not a run folder, or is damaged.
+        CacheError: the folder is missing, not a run folder, or damaged.
         CalibrationError: its metrics are not those of a calibration.
     """
     metrics = read_run(directory).metrics

@@ -38,7 +38,10 @@ def demo(out):
 
 
 def check_packages() -> None:
-    """Raise ModuleNotFoundError if a package that encodes images is missing."""
+    """Raise ModuleNotFoundError for the first package of `NEEDED` that is not installed.
+
+    Nothing is imported.
+    """
     for name in NEEDED:
         try:
             found = find_spec(name) is not None
@@ -49,9 +52,16 @@ def check_packages() -> None:
 
 
 def run_command(*words) -> None:
-    """Print and run a command of this program, replacing its output, which is its last word.
+    """Print and run a command of this program, with the last word as `--out` and `--overwrite`.
 
     The command runs in a process of its own: torch and JAX would each take all cores and memory.
+    If an exception such as KeyboardInterrupt arrives, the process is ended.
+
+    Args:
+        words: name and arguments of the command, then its output; converted to text.
+
+    Raises:
+        SystemExit: the command failed; has its exit code.
     """
     *words, out = map(str, words)
     words += ["--out", out, "--overwrite"]
@@ -69,7 +79,10 @@ def run_command(*words) -> None:
 
 @contextmanager
 def exit_on_termination() -> Iterator[None]:
-    """Raise SystemExit in the block if another process asks this one to end (SIGTERM)."""
+    """Raise SystemExit with code 143 in the block if this process receives SIGTERM.
+
+    The handler from before is restored after the block.
+    """
 
     def exit_on_signal(number, frame):
         raise SystemExit(128 + number)
@@ -82,7 +95,7 @@ def exit_on_termination() -> Iterator[None]:
 
 
 def end_process(process: subprocess.Popen, seconds: float) -> None:
-    """Wait some seconds for a command to end, then terminate it."""
+    """Wait some seconds for a process to end, then send it SIGTERM without waiting again."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

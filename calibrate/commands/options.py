@@ -41,7 +41,12 @@ SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
 
 
 def option_group(title: str, *options: Decorator) -> Decorator:
-    """Return a decorator that adds options under one heading of the help."""
+    """Return a decorator that adds options to a command, in order, under a heading of the help.
+
+    Args:
+        title: the heading.
+        options: decorators of `optgroup.option`.
+    """
 
     def decorate(command: Callable) -> Callable:
         for option in reversed(options):
@@ -52,7 +57,7 @@ def option_group(title: str, *options: Decorator) -> Decorator:
 
 
 def data_options(*options: Decorator) -> Decorator:
-    """Return the options about the cache; `options` come last."""
+    """Return a decorator that adds --cache (parameter `path`), --hold-rows, and then `options`."""
     return option_group(
         "Data",
         optgroup.option("--cache", "path", type=PATH, required=True, help="The cache to train on."),
@@ -66,7 +71,10 @@ def data_options(*options: Decorator) -> Decorator:
 
 
 def run_options(*options: Decorator) -> Decorator:
-    """Return the options about seeds, device and output; `options` come first."""
+    """Return a decorator that adds `options`, then --seeds, --seed, --device, --preset and --json.
+
+    The parameter of --json is `as_json`.
+    """
     return option_group(
         "Run",
         *options,
@@ -90,14 +98,17 @@ def run_options(*options: Decorator) -> Decorator:
 
 
 def setting_options(command: Callable) -> Callable:
-    """Add one option for each field of `Settings`, in groups."""
+    """Add one option for each field of `Settings` to a command, grouped as in `SETTING_GROUPS`."""
     for title, names in reversed(SETTING_GROUPS.items()):
         command = option_group(title, *(setting_option(FIELDS[name]) for name in names))(command)
     return command
 
 
 def setting_option(field: Field) -> Decorator:
-    """Return the option of one setting; its help names the source of the default."""
+    """Return a decorator that adds the option of one setting; its help names the default's source.
+
+    A bool is a pair `--NAME/--no-NAME`. Type, choices and default are those of the field.
+    """
     name = field.name.replace("_", "-")
     text = f"{field.metadata['help']} ({field.metadata['source']})"
     if field.type is bool:
@@ -108,9 +119,17 @@ def setting_option(field: Field) -> Decorator:
 
 
 def make_settings(ctx: click.Context, preset: str | None, values: Mapping) -> Settings:
-    """Return the settings of a command line.
+    """Return the settings of a command line; options override the preset, which overrides defaults.
 
-    Options override the preset, which overrides the defaults.
+    With a preset, print on standard error the parts of the release that it does not reproduce.
+
+    Args:
+        ctx: context of the command, which tells the options that were given.
+        preset: a name of `PRESETS`, or None.
+        values: the values of all settings as click parsed them, defaults included.
+
+    Raises:
+        SettingsError: a value is out of its range.
     """
     given = given_settings(ctx)
     if preset:
@@ -120,11 +139,11 @@ def make_settings(ctx: click.Context, preset: str | None, values: Mapping) -> Se
 
 
 def given_settings(ctx: click.Context) -> set[str]:
-    """Return the names of the settings that the command line gives."""
+    """Return the field names of the settings given on the command line, not by default."""
     given = click.core.ParameterSource.COMMANDLINE
     return {name for name in FIELDS if ctx.get_parameter_source(name) == given}
 
 
 def training_options(command: Callable) -> Callable:
-    """Add the options of a command that trains on a cache."""
+    """Add to a command the options of data, run and settings, without any of its own."""
     return data_options()(run_options()(setting_options(command)))

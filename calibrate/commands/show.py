@@ -12,7 +12,11 @@ FORMATS = ("table", "markdown", "latex", "csv")
 
 
 def format_option(option: Callable = click.option) -> Callable:
-    """Return the option --format."""
+    """Return a decorator that adds the option --format (parameter `form`), one of `FORMATS`.
+
+    Args:
+        option: `click.option`, or `optgroup.option` for an option in a group.
+    """
     return option(
         "--format",
         "form",
@@ -23,7 +27,13 @@ def format_option(option: Callable = click.option) -> Callable:
 
 
 def print_result(result, as_json: bool, form: str) -> None:
-    """Print warnings on standard error, and a result on standard output."""
+    """Print the warnings of a `Result` on standard error, and the result on standard output.
+
+    Args:
+        result: the result of a calibration.
+        as_json: whether to print one JSON object, regardless of `form`.
+        form: one of `FORMATS`.
+    """
     from clip_cfr.calibrate.comparison.formats import render
 
     for warning in result.warnings:
@@ -35,7 +45,16 @@ def print_result(result, as_json: bool, form: str) -> None:
 
 
 def print_grid(result, as_json: bool, form: str) -> None:
-    """Print the leaderboard of a grid on standard output, and the best point's command below it."""
+    """Print the leaderboard of a `GridResult` on standard output.
+
+    With the form `table` and without JSON, the command that calibrates with the best point is below
+    it, if there is one.
+
+    Args:
+        result: the result of a grid.
+        as_json: whether to print one JSON object, regardless of `form`.
+        form: one of `FORMATS`.
+    """
     from clip_cfr.calibrate.grid.table import render_grid
 
     if as_json or form == "table":
@@ -48,7 +67,10 @@ def print_grid(result, as_json: bool, form: str) -> None:
 
 
 def show_next_steps(result, directory: Path) -> None:
-    """Print on standard error where the run is, which head to use, and what to do next."""
+    """Print on standard error the run folder, the file of the recommended head, and a next command.
+
+    The head is left out if none is recommended; the next command is `show`.
+    """
     from clip_cfr.cache.runs.run import head_file
     from clip_cfr.calibrate.run_folder import run_name
 

@@ -24,7 +24,8 @@ class ComparisonReporter(Protocol):
     """Receives the progress of a comparison.
 
     Attributes:
-        on_steps: called during each training stage; None if steps are not reported.
+        on_steps: called about 20 times a training stage with its name (`erm` or `cfr`), the steps
+            done and all its steps; None if steps are not reported.
     """
 
     on_steps: ProgressCallback | None
@@ -40,8 +41,9 @@ class Outcome:
     Attributes:
         experiment: the experiment, which caches the ERM stage and the calibration set.
         fitted: the classifiers.
-        predictions: by selection criterion, then by split.
-        metrics: by selection criterion, then by split.
+        predictions: of the selected classifier, by selection criterion, then by split (`val`,
+            `test`).
+        metrics: those of the predictions, in the same order.
     """
 
     experiment: Experiment
@@ -55,8 +57,9 @@ class Comparison:
     """The outcomes of several methods.
 
     Attributes:
-        outcomes: one for each seed, by method.
-        failures: why a method could not be fitted, by method.
+        outcomes: one for each seed, in the order of the seeds, by method; without methods that
+            could not be fitted.
+        failures: the reason why a method could not be fitted, by method.
     """
 
     outcomes: Mapping[str, Sequence[Outcome]]
@@ -72,8 +75,16 @@ def compare(
 ) -> Comparison:
     """Fit and evaluate every method with every seed.
 
-    A method that cannot be fitted with one of the seeds is left out; the others are kept. What is
-    known before training is checked before training.
+    A method that cannot be fitted with one of the seeds is left out of the outcomes, and its reason
+    is in `failures`; the other methods are kept. Methods that do not suit the task are found before
+    training.
+
+    Args:
+        prepared: the task.
+        settings: all hyperparameters.
+        methods: names of `METHODS`, each once.
+        seeds: the seeds of every method.
+        reporter: receives progress.
 
     Raises:
         SettingsError: a setting does not suit the task; nothing was trained.
@@ -96,7 +107,9 @@ def compare(
 def find_unsuitable(
     prepared: Prepared, settings: Settings, methods: Sequence[str]
 ) -> dict[str, str]:
-    """Return the methods whose needs the task does not meet, and why.
+    """Return the reason for each method whose needs the task does not meet, by method.
+
+    No method is trained.
 
     Raises:
         SettingsError: a setting does not suit the task.
@@ -115,7 +128,7 @@ def find_unsuitable(
 def fit_method(
     name: str, experiments: Sequence[Experiment], reporter: ComparisonReporter
 ) -> list[Outcome]:
-    """Fit and evaluate one method in each experiment.
+    """Fit and evaluate one method in each experiment, and return the outcomes in their order.
 
     Raises:
         CalibrationError: the method cannot be fitted in one of them.
@@ -132,7 +145,10 @@ def fit_method(
 
 
 def evaluate_fitted(experiment: Experiment, fitted: Fitted) -> Outcome:
-    """Evaluate the classifier of every selection criterion on val and test."""
+    """Evaluate the classifier of every selection criterion on val and test.
+
+    A classifier that several criteria select is evaluated once, and its predictions are shared.
+    """
     # Several criteria may select the same classifier: it is evaluated once.
     distinct = {id(each): each for each in fitted.classifiers.values()}
     predicted = {key: predict(experiment, each) for key, each in distinct.items()}
@@ -150,7 +166,7 @@ def evaluate_fitted(experiment: Experiment, fitted: Fitted) -> Outcome:
 
 
 def predict(experiment: Experiment, classifier: Classifier) -> dict[str, Predictions]:
-    """Return a classifier's predictions on val and test."""
+    """Return a classifier's predictions on the valid rows of `val` and `test`, by split."""
     rows = {split: experiment.task.rows(split) for split in REPORTED}
     return {
         split: Predictions(split, each, classifier.probabilities(experiment, each))

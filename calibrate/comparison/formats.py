@@ -20,7 +20,8 @@ LATEX = {
 def render(result: Result, form: str = "table"):
     """Return a result as a renderable of rich (`table`) or as text (`markdown`, `latex`, `csv`).
 
-    `csv` holds one row for each metric of each method and seed, accuracies in [0, 1].
+    The first three have accuracies in per cent; only `table` has notes below. `csv` has the rows of
+    `Result.to_frame`, with accuracies in [0, 1].
     """
     if form == "csv":
         return tidy_csv(result)
@@ -31,7 +32,7 @@ def render(result: Result, form: str = "table"):
 
 
 def for_terminal(tables: list[Table], lines: list[str]):
-    """Return tables and lines as one renderable."""
+    """Return tables, and lines of text below them, as one renderable of rich."""
     from rich.console import Group
     from rich.text import Text
 
@@ -39,7 +40,10 @@ def for_terminal(tables: list[Table], lines: list[str]):
 
 
 class FittingTable:
-    """A table that is split into several narrower ones if the terminal is too narrow."""
+    """A renderable of rich that splits a table by columns if the terminal is too narrow.
+
+    Each part repeats the text columns.
+    """
 
     def __init__(self, table: Table):
         self.table = table
@@ -53,7 +57,16 @@ class FittingTable:
 
 
 def split_columns(table: Table, width: int) -> list[list[int]]:
-    """Return the number columns to draw beside the text columns, in one list for each table."""
+    """Return the indices of the number columns of each part of a table that fits a width.
+
+    Args:
+        table: the table.
+        width: width of the terminal in characters.
+
+    Returns:
+        One list for each part, in the order of the columns. A part has at least one column, even if
+        it does not fit.
+    """
     widths = [
         max(len(row[index]) for row in (table.header, *table.rows)) + PADDING
         for index in range(len(table.header))
@@ -68,7 +81,7 @@ def split_columns(table: Table, width: int) -> list[list[int]]:
 
 
 def draw(table: Table, columns: list[int]):
-    """Return the text columns and some number columns as a table of rich.
+    """Return the text columns and the number columns of these indices as a table of rich.
 
     Text columns fold instead of being cut, so that every row keeps its name.
     """
@@ -91,7 +104,7 @@ def draw(table: Table, columns: list[int]):
 
 
 def markdown(table: Table) -> str:
-    """Return a table in GitHub's Markdown, with its title above."""
+    """Return a table in GitHub's Markdown, with its title in one line above; `|` is escaped."""
     rule = [" --- "] * table.text_columns + [" ---: "] * (len(table.header) - table.text_columns)
     escaped = [[cell.replace("|", r"\|") for cell in row] for row in (table.header, *table.rows)]
     head, *body = (f"| {' | '.join(row)} |" for row in escaped)
@@ -117,7 +130,7 @@ def escape_latex(text: str) -> str:
 
 
 def tidy_csv(result: Result) -> str:
-    """Return the rows of `Result.to_frame` as CSV."""
+    """Return the rows of `Result.to_frame` as CSV with a header, without a final line feed."""
     text = StringIO()
     rows = list(result.tidy_rows())
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")

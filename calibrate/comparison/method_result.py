@@ -18,7 +18,7 @@ class Evaluation:
 
     Attributes:
         step: training step of the head; None for a method without checkpoints to select from.
-        val, test: its metrics on the two splits.
+        val, test: metrics of the head on the two splits.
     """
 
     step: int | None
@@ -26,27 +26,36 @@ class Evaluation:
     test: SplitMetrics
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields by name, in JSON types."""
         return {"step": self.step, "val": self.val.to_json(), "test": self.test.to_json()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
+        """Return the evaluation that `to_json` wrote; raise KeyError if a key is missing."""
         splits = {name: SplitMetrics.from_json(values[name]) for name in REPORTED}
         return cls(step=values["step"], **splits)
 
 
 @dataclass(frozen=True)
 class SeedResult:
-    """Metrics of one method with one seed, for each selection criterion."""
+    """Metrics of one method with one seed.
+
+    Attributes:
+        seed: the seed.
+        by_selection: the evaluation of the selected head by selection criterion.
+    """
 
     seed: int
     by_selection: Mapping[str, Evaluation]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields by name, in JSON types."""
         evaluations = {name: each.to_json() for name, each in self.by_selection.items()}
         return {"seed": self.seed, "by_selection": evaluations}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
+        """Return the result that `to_json` wrote; raise KeyError if a key is missing."""
         evaluations = values["by_selection"].items()
         return cls(values["seed"], {k: Evaluation.from_json(each) for k, each in evaluations})
 
@@ -57,9 +66,10 @@ class MethodResult:
 
     Attributes:
         name: the method.
-        group_labels: `none`, or the split whose attributes the method uses.
+        group_labels: `none`, or the split whose group labels the method uses.
         seeds: one entry for each seed.
-        worst_group_interval: 95 % interval of test worst-group accuracy, first seed.
+        worst_group_interval: 95 % bootstrap interval of test worst-group accuracy in [0, 1], of the
+            first seed's head by the reported selection.
     """
 
     name: str
@@ -68,20 +78,32 @@ class MethodResult:
     worst_group_interval: tuple[float, float]
 
     def evaluations(self, selection: str) -> list[Evaluation]:
-        """Return the evaluation of each seed under a selection criterion."""
+        """Return the evaluation of each seed under a selection criterion, in the order of seeds."""
         return [seed.by_selection[selection] for seed in self.seeds]
 
     def mean(self, selection: str, split: str) -> dict[str, Any]:
-        """Return means over seeds, with `..._std` beside each if there are several seeds."""
+        """Return the metrics of a split as means over seeds.
+
+        Args:
+            selection: the criterion that selects the head.
+            split: `val` or `test`.
+
+        Returns:
+            Means by name as in `SplitMetrics.to_json`, `groups` included, with the sample standard
+            deviation as `..._std` beside each if there are several seeds.
+        """
         return mean([getattr(each, split).to_json() for each in self.evaluations(selection)])
 
     @property
     def is_selected(self) -> bool:
-        """Whether this method has several checkpoints that a selection criterion chooses from."""
+        """Whether a criterion selects this method's head among checkpoints of training."""
         return all(each.step is not None for each in self.evaluations(SELECTIONS[0]))
 
     def tidy_rows(self) -> Iterator[dict[str, Any]]:
-        """Yield one dict for each metric and group of each seed, selection and split."""
+        """Yield one dict for each metric and group of each seed, selection and split.
+
+        The keys are the columns of `Result.to_frame`.
+        """
         for seed in self.seeds:
             for selection, evaluation in seed.by_selection.items():
                 for split in REPORTED:
@@ -90,6 +112,11 @@ class MethodResult:
                     yield from metric_rows(key, getattr(evaluation, split))
 
     def to_json(self, selection: str) -> dict[str, Any]:
+        """Return the method's entry in the JSON of a result.
+
+        `val` and `test` are means over seeds under `selection`, and `by_selection` those of each
+        criterion; `selected_steps` has a step for each seed, or is None if nothing is selected.
+        """
         by_selection = {
             each: {split: self.mean(each, split) for split in REPORTED} for each in SELECTIONS
         }
@@ -105,6 +132,11 @@ class MethodResult:
 
     @classmethod
     def from_json(cls, name: str, values: dict[str, Any]) -> Self:
+        """Return the result of the method `name` that `to_json` wrote; means are ignored.
+
+        Raises:
+            KeyError: a key is missing.
+        """
         return cls(
             name=name,
             group_labels=values["group_labels"],
@@ -114,7 +146,11 @@ class MethodResult:
 
 
 def metric_rows(key: dict[str, Any], metrics: SplitMetrics):
-    """Yield one dict for each metric and each group of a split."""
+    """Yield one dict for each metric, then one for each group, of a split.
+
+    Each has the entries of `key`, then `metric`, `label`, `attribute`, `n` and `value`. For a
+    metric `label`, `attribute` and `n` are None; for a group the metric is `accuracy`.
+    """
     nowhere = {"label": None, "attribute": None, "n": None}
     for name, value in metrics.to_json().items():
         if name != "groups":
@@ -127,13 +163,18 @@ def metric_rows(key: dict[str, Any], metrics: SplitMetrics):
 def metric_of(selection: str) -> str:
     """Return the field of `SplitMetrics` that a selection criterion maximizes on val.
 
-    `last` is judged by worst-class accuracy.
+    For example, `worst-group` gives `worst_group`; `last` is judged by `worst_class`.
     """
     return {"last": "worst_class"}.get(selection, selection.replace("-", "_"))
 
 
 def mean(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the mean of each number, with its standard deviation as `..._std` if several."""
+    """Return the means of metrics over several dicts with equal keys.
+
+    A float is averaged, and its sample standard deviation (ddof 1) is added as `..._std` if there
+    are several dicts. In a list of dicts, entries at the same index are averaged. Other values,
+    such as ints and None, are those of the first dict.
+    """
     merged: dict[str, Any] = {}
     for key, first in metrics[0].items():
         values = [each[key] for each in metrics]

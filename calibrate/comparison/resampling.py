@@ -11,23 +11,30 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Tally:
-    """Correct rows and all rows of each group, for several classifiers and one or many samples.
+    """Numbers of correct rows and of rows in each group, for several classifiers.
+
+    Leading axes, if any, are bootstrap samples.
 
     Attributes:
-        hits: number of correct rows.
-        counts: number of rows.
+        hits: number of correct rows of each classifier.
+        counts: number of rows, the same for all classifiers.
     """
 
     hits: Float[np.ndarray, "... classifiers groups"]
     counts: Float[np.ndarray, "... 1 groups"]
 
     def accuracies(self) -> Float[np.ndarray, "... classifiers groups"]:
-        """Return the group accuracies; NaN for a group without rows."""
+        """Return the accuracy in [0, 1] of each group; NaN for a group without rows."""
         with np.errstate(invalid="ignore"):
             return self.hits / self.counts
 
     def merged(self, cells: Int[np.ndarray, " groups"], num_cells: int) -> "Tally":
-        """Sum the tally over groups; `cells` has the index of the cell that each group is in."""
+        """Return the tally summed over the groups of each cell, such as a class.
+
+        Args:
+            cells: index of the cell that each group belongs to.
+            num_cells: number of cells, the last axis of the result.
+        """
         members = np.eye(num_cells)[cells]
         return Tally(self.hits @ members, self.counts @ members)
 
@@ -40,6 +47,8 @@ def resample(
     num_groups: int,
 ) -> Tally:
     """Return the tallies of `SAMPLES` bootstrap samples of the subjects (rows without subjects).
+
+    The shapes are `hits` (SAMPLES, classifiers, groups) and `counts` (SAMPLES, 1, groups).
 
     Subjects with equal tallies are exchangeable, so one multinomial draw over the distinct tallies
     replaces drawing every subject. This is fast for any number of rows.
@@ -63,21 +72,31 @@ def resample(
 
 
 def interval(values: Float[np.ndarray, " samples"]) -> tuple[float, float]:
-    """Return the percentile interval that contains a fraction `LEVEL` of the samples."""
+    """Return the central percentile interval that contains a fraction `LEVEL` of the samples.
+
+    NaN is ignored.
+    """
     outside = (1 - LEVEL) / 2
     low, high = np.nanquantile(values, [outside, 1 - outside])
     return float(low), float(high)
 
 
 def worst(tally: Tally) -> Float[np.ndarray, "... classifiers"]:
-    """Return the lowest accuracy over the groups with rows."""
+    """Return the lowest accuracy over the groups with rows, for each sample and classifier."""
     return np.nanmin(tally.accuracies(), axis=-1)
 
 
 def criterion(
     name: str, tally: Tally, num_classes: int, num_attributes: int
 ) -> Float[np.ndarray, "... classifiers"]:
-    """Return the value of a selection criterion; `last` is judged by worst-class accuracy."""
+    """Return the accuracy of a selection criterion, for each sample and classifier.
+
+    Args:
+        name: `worst-group`, `average`, `worst-class`, or `last`, judged by worst-class accuracy.
+        tally: tally over the groups, whose index is `label * num_attributes + attribute`.
+        num_classes: number of classes.
+        num_attributes: number of attributes.
+    """
     if name == "worst-group":
         return worst(tally)
     if name == "average":

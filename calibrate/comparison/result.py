@@ -23,6 +23,8 @@ PROMPTS, CLASS_MEANS, IMPORTED = "prompts", "class means", "imported"
 def class_embeddings_source(provenance: Mapping[str, Any], class_prompts: Sequence) -> str:
     """Return the source of a cache's class embeddings: `class means`, `prompts` or `imported`.
 
+    It is `class means` if the provenance says so, else `prompts` if there are prompts.
+
     Args:
         provenance: the provenance of the cache.
         class_prompts: the prompts of each class; empty if there are none.
@@ -38,7 +40,8 @@ class CacheSummary:
 
     Attributes:
         path: the cache file, as it was given.
-        dataset, model: from its provenance.
+        dataset: name of the data set.
+        model: name of the model in its provenance.
         groups: names of class and attribute of each group, in the order of the group index.
         prompts: prompts of each class, in the order of the labels; empty without prompts.
         class_embeddings: `prompts`, `class means` of the training split, or `imported`.
@@ -59,7 +62,13 @@ class CacheSummary:
 
 @dataclass(frozen=True)
 class CalibrationSetSummary:
-    """Size and composition of the calibration set, as means over seeds."""
+    """Size and composition of the calibration set, as means over seeds.
+
+    Attributes:
+        size: number of rows.
+        per_class: number of rows of each class.
+        per_group: number of rows of each group, in the order of the group index.
+    """
 
     size: float
     per_class: tuple[float, ...]
@@ -71,11 +80,11 @@ class Artifacts:
     """Arrays of a calibration, which are separate files in a run folder.
 
     Attributes:
-        heads: the selected classifier of each method and seed, as arrays by name.
-        formulas: how to apply the arrays of each method's heads.
-        histories: the training log of each method and seed, as columns.
-        predictions: class probabilities on val and test of each method and seed.
-        calibration_rows: row indices of the calibration set of each seed.
+        heads: arrays by name of the selected classifier, by method and seed.
+        formulas: formula that applies the arrays of a method's heads, by method.
+        histories: the training log as columns, by method and seed; only of methods with a log.
+        predictions: those of the selected classifier, by method and seed, then by split.
+        calibration_rows: row indices of CFR's calibration set, by seed; empty without CFR.
     """
 
     heads: Mapping[tuple[str, int], Mapping[str, np.ndarray]]
@@ -93,12 +102,12 @@ class Result:
         cache: the cache that it was computed on.
         settings: all hyperparameters.
         seeds: the seeds of every method.
-        methods: by name, in the requested order.
+        methods: the fitted methods by name, in the requested order.
         calibration_set: None if CFR was not fitted.
         recommendation: None if fewer than two methods could be compared.
         warnings: signs of failure and remarks on the data, as sentences.
-        failures: why a method could not be fitted, by name.
-        seconds: duration of each phase, by name.
+        failures: the reason why a method could not be fitted, by name.
+        seconds: duration of each phase in seconds, by name.
         drawn_val: how val was drawn, if the cache has none.
         artifacts: heads, predictions and logs; None for a result read from JSON.
     """
@@ -117,15 +126,15 @@ class Result:
 
     @property
     def selection(self) -> str:
-        """The criterion that chose the reported heads."""
+        """The criterion that selected the reported heads."""
         return self.settings.selection
 
     @cached_property
     def recommended_head(self) -> tuple[str, int] | None:
         """Method and seed of the head to use: the best seed on val of the recommended method.
 
-        Without a recommendation, the method is the only one that uses no group labels. None if
-        there is no such method.
+        Without a recommendation, the method is the only one that uses no group labels. None if no
+        method or several methods use none. Of equal seeds it is the first.
         """
         if self.recommendation is not None:
             name = self.recommendation.method
@@ -142,7 +151,7 @@ class Result:
         return name, best.seed
 
     def with_seconds(self, seconds: Mapping[str, float]) -> Self:
-        """Return the result with other values of `seconds`."""
+        """Return a copy of the result with other values of `seconds`."""
         return replace(self, seconds=seconds)
 
     def to_json(self) -> dict[str, Any]:
@@ -230,13 +239,13 @@ class Result:
         return make_frame(self.tidy_rows())
 
     def tidy_rows(self):
-        """Yield the rows of `to_frame` as dicts."""
+        """Yield the rows of `to_frame` as dicts from column to value; None for an empty cell."""
         for method in self.methods.values():
             yield from method.tidy_rows()
 
 
 def jsonable(value: Any) -> Any:
-    """Convert a tuple to a list, and a number to an int if it is whole, else to a float."""
+    """Return a number as int if it is an integer, else as float, and a tuple as a list of these."""
     if isinstance(value, tuple):
         return [jsonable(each) for each in value]
     return int(value) if float(value).is_integer() else float(value)

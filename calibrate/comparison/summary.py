@@ -72,7 +72,14 @@ def summarize(
 def summarize_method(
     task: Task, name: str, outcomes: Sequence[Outcome], selection: str
 ) -> MethodResult:
-    """Collect the metrics of one method over all seeds."""
+    """Collect the metrics of one method over all seeds.
+
+    Args:
+        task: the task that it was fitted on.
+        name: the method.
+        outcomes: one for each seed; the interval is that of the first.
+        selection: the criterion that selects the head of the interval.
+    """
     return MethodResult(
         name=name,
         group_labels=GROUP_LABELS[name],
@@ -92,7 +99,10 @@ def summarize_seed(outcome: Outcome) -> SeedResult:
 
 
 def worst_group_interval(task: Task, predictions: Predictions) -> tuple[float, float]:
-    """Return a 95 % bootstrap interval of worst-group accuracy."""
+    """Return the 95 % bootstrap interval of worst-group accuracy, in [0, 1].
+
+    Subjects are resampled if the task has them, otherwise rows. The seed of the bootstrap is 0.
+    """
     rows = predictions.rows
     subjects = None if task.subjects is None else task.subjects[rows]
     correct = predictions.correct(task)[None]
@@ -105,7 +115,15 @@ def worst_group_interval(task: Task, predictions: Predictions) -> tuple[float, f
 def recommend_method(
     task: Task, outcomes: Outcomes, selection: str, seed: int, cache: CacheSummary
 ) -> Recommendation | None:
-    """Recommend one of the methods that use no group labels."""
+    """Recommend one of the methods that use no group labels; None if there are fewer than two.
+
+    Args:
+        task: the task of the outcomes.
+        outcomes: one for each seed, by method.
+        selection: the criterion that selects heads and compares methods.
+        seed: seed of the bootstrap.
+        cache: tells the source of the class embeddings.
+    """
     predictions = {
         name: [each.predictions[selection]["val"] for each in outcomes[name]]
         for name in list_candidates(list(outcomes))
@@ -130,13 +148,17 @@ def summarize_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSet
 
 
 def mean_counts(cells: Sequence[np.ndarray], num_cells: int) -> tuple[float, ...]:
-    """Return the number of occurrences of each cell, averaged over several arrays."""
+    """Return the number of occurrences of each index below `num_cells`, as a mean over arrays."""
     counts = [np.bincount(each, minlength=num_cells) for each in cells]
     return tuple(np.mean(counts, axis=0).tolist())
 
 
 def collect_warnings(task: Task, outcomes: Outcomes, selection: str) -> list[str]:
-    """Return the warnings about the data and each seed; with several seeds they name the seed."""
+    """Return the warnings about the task, then those about CFR.
+
+    A warning about CFR appears once; with several seeds it starts with those that it is about, as
+    in `seeds 0, 2: ...`.
+    """
     cfr = outcomes.get("cfr", ())
     erm = outcomes.get("erm")
     seeds: dict[str, list[int]] = {}
@@ -150,7 +172,10 @@ def collect_warnings(task: Task, outcomes: Outcomes, selection: str) -> list[str
 
 
 def seed_warnings(task: Task, cfr: Outcome, erm: Outcome | None, selection: str) -> list[str]:
-    """Return the warnings about CFR with one seed, compared with ERM if it was fitted."""
+    """Return the warnings about CFR with one seed, compared with ERM if it was fitted.
+
+    Without `erm` they are about the calibration set only.
+    """
     found = warning_signs.calibration_set_warnings(task, cfr.experiment.calibration_set)
     if erm is None:
         return found
@@ -164,7 +189,10 @@ def name_seeds(seeds: Sequence[int]) -> str:
 
 
 def collect_artifacts(outcomes: Outcomes, selection: str) -> Artifacts:
-    """Collect heads, logs, predictions and calibration rows of every method and seed."""
+    """Collect heads, logs, predictions and calibration rows of every method and seed.
+
+    Heads and predictions are those that `selection` selects.
+    """
     runs = {(name, each.experiment.seed): each for name, done in outcomes.items() for each in done}
     chosen = {key: run.fitted.classifiers[selection] for key, run in runs.items()}
     return Artifacts(

@@ -26,8 +26,8 @@ class Table:
 
     Attributes:
         title: lines above it.
-        header: one cell for each column.
-        rows: one cell for each column.
+        header: titles of the columns.
+        rows: the rows, each with one cell for each column.
         text_columns: number of leading columns that contain text; the others contain numbers.
     """
 
@@ -38,12 +38,17 @@ class Table:
 
 
 def titles(result: Result) -> list[str]:
-    """Return the column title of each method."""
+    """Return the column title of each method, in the order of the result."""
     return [method_title(name, result.cache.class_embeddings) for name in result.methods]
 
 
 def methods_table(result: Result) -> Table:
-    """Return test accuracies with one column for each method."""
+    """Return test accuracies in per cent, with one column for each method.
+
+    The rows are the group labels used, worst group with its interval, the averages of `AVERAGES`,
+    and worst group of the head that val worst-group accuracy selects. All other rows are of the
+    head that the result's selection selects.
+    """
     oracle = " (an oracle)" if result.selection == "worst-group" else ""
     title = [
         f"{result.cache.dataset}: accuracy on the test split, in per cent",
@@ -64,26 +69,39 @@ def methods_table(result: Result) -> Table:
 
 
 def mean_cell(method: MethodResult, selection: str, key: str) -> str:
-    """Return a test metric as a mean over seeds with its deviation."""
+    """Return a test metric in per cent: `88.2`, or `88.2 ± 0.4` over several seeds.
+
+    Args:
+        method: the method.
+        selection: the criterion that selects the head.
+        key: a field of `SplitMetrics`; `-` is returned if its value is None.
+    """
     metrics = method.mean(selection, "test")
     return format_per_cent(metrics[key], metrics.get(f"{key}_std"))
 
 
 def interval_cell(method: MethodResult) -> str:
-    """Return the interval of test worst-group accuracy."""
+    """Return the interval of test worst-group accuracy in per cent: `[83.1, 90.5]`."""
     low, high = method.worst_group_interval
     return f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def group_labels(method: MethodResult, selection: str) -> str:
-    """Return which group labels a method and its selection use."""
+    """Return the group labels that a method and its selection use, as text.
+
+    This is `val (selection)` if only the selection of the head by worst-group accuracy uses them;
+    otherwise `none`, or the split whose labels the method uses.
+    """
     if selection == "worst-group" and method.is_selected and method.group_labels == "none":
         return "val (selection)"
     return method.group_labels
 
 
 def groups_table(result: Result) -> Table:
-    """Return test accuracy in every group, with one column for each method."""
+    """Return test accuracy in per cent in every group, with one column for each method.
+
+    The first columns are class, attribute and number of rows of the group.
+    """
     columns = [each.mean(result.selection, "test")["groups"] for each in result.methods.values()]
     rows = (
         (
@@ -100,7 +118,11 @@ def groups_table(result: Result) -> Table:
 
 
 def notes(result: Result) -> list[str]:
-    """Return the lines below the tables; the recommendation is the last."""
+    """Return the lines below the tables; the recommendation is the last.
+
+    Before it come, where they apply, notes on the oracle, class means, the calibration set, prompts
+    and durations.
+    """
     lines = [ORACLE]
     if result.cache.class_embeddings == CLASS_MEANS and "zeroshot" in result.methods:
         lines.append(CLASS_MEANS_NOTE)
@@ -114,7 +136,11 @@ def notes(result: Result) -> list[str]:
 
 
 def describe_calibration_set(result: Result) -> str:
-    """Return a sentence about the size, classes and groups of the calibration set."""
+    """Return a sentence about the size, classes and groups of the calibration set.
+
+    For example, `Calibration set: 40 training images that the ERM head misclassifies: 30 of 'cat'
+    (10 day, 20 night), 10 of 'dog' (5 day, 5 night).`. The result must have a calibration set.
+    """
     found = result.calibration_set
     parts = []
     for index, name in enumerate(result.cache.class_names):
@@ -134,12 +160,12 @@ def describe_calibration_set(result: Result) -> str:
 
 
 def number(value: float) -> str:
-    """Return a count as text, with one decimal if it is not a whole number."""
+    """Return a mean count as text: `12`, or `12.5` with one decimal if it is not an integer."""
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
 
 
 def describe_prompts(result: Result) -> list[str]:
-    """Return the first prompt of each class and the number of the others."""
+    """Return a line such as `Prompts of 'cat': a cat and 3 more` for each class with prompts."""
     pairs = zip(result.cache.class_names, result.cache.prompts, strict=False)
     return [
         f"Prompts of '{name}': {first}{f' and {len(others)} more' if others else ''}"
@@ -148,7 +174,11 @@ def describe_prompts(result: Result) -> list[str]:
 
 
 def format_recommendation(result: Result) -> str:
-    """Return the recommendation and its reason as text."""
+    """Return a line with the recommendation and its reason.
+
+    It starts with `Recommendation: use TITLE.`, or with `Recommendation: none.` followed by the
+    reason and a remedy.
+    """
     head = result.recommended_head
     if result.recommendation is not None:
         title = method_title(result.recommendation.method, result.cache.class_embeddings)

@@ -6,7 +6,9 @@ CLASS_MEANS_TITLE = "class means"
 
 
 def method_title(name: str, class_embeddings: str) -> str:
-    """Return the title of a method's column.
+    """Return the title of a method's column: `zero-shot`, `ERM`, `CFR`, `DFR`, or its own name.
+
+    Zero-shot with class means of the training images is `class means`.
 
     Args:
         name: the method.
@@ -18,7 +20,10 @@ def method_title(name: str, class_embeddings: str) -> str:
 
 
 def format_per_cent(value: float | None, std: float | None = None) -> str:
-    """Return a fraction as text in per cent, with its standard deviation if given; `-` for None."""
+    """Return a fraction in per cent with one decimal: `88.2`, with `std` `88.2 ± 0.4`.
+
+    If the value is None, return `-`.
+    """
     if value is None:
         return "-"
     return f"{100 * value:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")

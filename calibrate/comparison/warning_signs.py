@@ -22,7 +22,11 @@ History = Mapping[str, np.ndarray]
 
 
 def check_gain(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
-    """Warn if CFR's worst-group accuracy is not above ERM's."""
+    """Return a warning if CFR's worst-group accuracy is not above ERM's, else None.
+
+    Args:
+        cfr, erm: validation metrics of both; also in `check_average`.
+    """
     ours, theirs = cfr.worst_group, erm.worst_group
     if ours > theirs:
         return None
@@ -33,7 +37,10 @@ def check_gain(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
 
 
 def check_average(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
-    """Warn of over-correction: CFR's average accuracy is far below ERM's."""
+    """Return a warning of over-correction, or None.
+
+    CFR's average accuracy is then more than `AVERAGE_DROP` below ERM's.
+    """
     ours, theirs = cfr.average, erm.average
     if ours >= theirs - AVERAGE_DROP:
         return None
@@ -44,7 +51,18 @@ def check_average(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
 
 
 def check_overfitting(history: History) -> str | None:
-    """Warn if accuracy on the calibration set rises while validation accuracy falls."""
+    """Return a warning if accuracy on the calibration set rises while validation accuracy falls.
+
+    It compares the last evaluation with that of the best validation worst-class accuracy: since
+    then, the latter has fallen by more than `OVERFIT_DROP`, and the former has risen.
+
+    Args:
+        history: training log of CFR with the columns `step`, `calibration_accuracy` and
+            `val worst-class`.
+
+    Returns:
+        The warning, or None.
+    """
     on_set, on_val = history["calibration_accuracy"], history["val worst-class"]
     best = int(on_val.argmax())
     if on_set[-1] <= on_set[best] or on_val[-1] >= on_val[best] - OVERFIT_DROP:
@@ -59,7 +77,10 @@ def check_overfitting(history: History) -> str | None:
 
 
 def check_size(chosen: CalibrationSet) -> str | None:
-    """Warn of a small calibration set, or of one that consists of the rows of smallest margin."""
+    """Return a warning about the size of a calibration set, or None.
+
+    It has fewer than `SMALL_SET` rows, or consists of the rows of smallest margin (`fallback`).
+    """
     if chosen.fallback:
         return (
             f"the source head misclassifies too few rows: the {len(chosen.rows)} training rows of "
@@ -73,7 +94,7 @@ def check_size(chosen: CalibrationSet) -> str | None:
 
 
 def check_classes(task: Task, chosen: CalibrationSet) -> str | None:
-    """Warn if all rows of the calibration set belong to one class."""
+    """Return a warning if all rows of the calibration set belong to one class, else None."""
     present = np.unique(task.labels[chosen.rows])
     if len(present) > 1:
         return None
@@ -82,7 +103,11 @@ def check_classes(task: Task, chosen: CalibrationSet) -> str | None:
 
 
 def check_group_mix(task: Task, chosen: CalibrationSet) -> str | None:
-    """Warn if the groups are as frequent in the calibration set as in the training split."""
+    """Return a warning if groups are about as frequent in the calibration set as in train, or None.
+
+    The total variation distance of both distributions over the groups is then below `SAME_MIX`.
+    Always None with fewer than two attributes.
+    """
     if len(task.attribute_names) < 2:
         return None
     mixes = [group_mix(task, rows) for rows in (chosen.rows, task.rows("train"))]
@@ -96,12 +121,16 @@ def check_group_mix(task: Task, chosen: CalibrationSet) -> str | None:
 
 
 def group_mix(task: Task, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, " groups"]:
-    """Return the fraction of rows in each group."""
+    """Return the fraction of the given rows that is in each group; the sum is 1."""
     return np.bincount(task.groups[rows], minlength=task.num_groups) / len(rows)
 
 
 def task_warnings(task: Task) -> list[str]:
-    """Return warnings about a task: a single attribute, empty groups, unreadable images."""
+    """Return warnings about a task, as sentences without a final period.
+
+    They are about a single attribute, empty groups of each split, the order of the class embeddings
+    (`check_zero_shot`) and unreadable images. The list may be empty.
+    """
     found = []
     if len(task.attribute_names) < 2:
         found.append("there is one attribute only: a group is a class, worst-group is worst-class")
@@ -121,7 +150,10 @@ def task_warnings(task: Task) -> list[str]:
 
 
 def check_zero_shot(task: Task) -> str | None:
-    """Warn if the class embeddings seem to be in another order than the labels."""
+    """Return a warning if class embeddings seem to be in another order than the labels, else None.
+
+    It is based on zero-shot predictions of at most 1024 training rows, see `check_class_order`.
+    """
     rows = sample_rows(task.rows("train"))
     predictions = predict_zero_shot(
         task.features[rows], task.projection, task.bias, task.class_embeddings
@@ -130,19 +162,27 @@ def check_zero_shot(task: Task) -> str | None:
 
 
 def group_names(task: Task, groups: Int[np.ndarray, " groups"]) -> str:
-    """Return the names of the first groups, and the number of the others."""
+    """Return the names of groups as text: `(waterbird, land), (landbird, water)`.
+
+    After `NAMED_GROUPS` of them it ends with `and 3 more groups`.
+    """
     names = ", ".join("({}, {})".format(*task.group_name(each)) for each in groups[:NAMED_GROUPS])
     more = len(groups) - NAMED_GROUPS
     return names if more <= 0 else f"{names} and {more} more groups"
 
 
 def calibration_set_warnings(task: Task, chosen: CalibrationSet) -> list[str]:
-    """Return the warnings about a calibration set."""
+    """Return the warnings about a calibration set: its size, classes and groups; may be empty."""
     found = (check_size(chosen), check_classes(task, chosen), check_group_mix(task, chosen))
     return [sign for sign in found if sign]
 
 
 def cfr_warnings(cfr: SplitMetrics, erm: SplitMetrics, history: History) -> list[str]:
-    """Return the warnings about CFR, from validation metrics and its training log."""
+    """Return the warnings about CFR; may be empty.
+
+    Args:
+        cfr, erm: validation metrics of both.
+        history: training log of CFR.
+    """
     found = (check_gain(cfr, erm), check_average(cfr, erm), check_overfitting(history))
     return [sign for sign in found if sign]

@@ -6,7 +6,7 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 
 
 def import_jax() -> None:
-    """Import JAX before the modules that compute with it.
+    """Import JAX, to report wrong settings of it before modules that compute with it are imported.
 
     Raises:
         CalibrationError: a variable of the environment, such as JAX_ENABLE_X64, has a value that

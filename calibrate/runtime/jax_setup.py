@@ -26,7 +26,7 @@ FIXED_SETTINGS = {
 
 
 def start(device: str) -> str:
-    """Set up JAX and return the platform that it computes on.
+    """Set up JAX and return the platform that it computes on, such as `cpu` or `gpu`.
 
     Compiled programs are kept in the user's cache folder, or where JAX_COMPILATION_CACHE_DIR says,
     so that later runs need not compile.
@@ -48,9 +48,10 @@ def start(device: str) -> str:
 
 @contextmanager
 def fixed_numerics() -> Iterator[None]:
-    """Compute as the tests do in the block, whatever the environment or the caller has set.
+    """Set JAX's settings of `FIXED_SETTINGS` to fixed values in the block; restore them after.
 
-    The core computes in float32 throughout, and a seed means the same random numbers everywhere.
+    The core computes in float32 throughout, and a seed means the same random numbers everywhere,
+    regardless of the environment and the caller.
     """
     before = {name: getattr(jax.config, name) for name in FIXED_SETTINGS}
     try:
@@ -64,6 +65,8 @@ def fixed_numerics() -> Iterator[None]:
 
 def select_device(name: str) -> str:
     """Make a device JAX's default, and return its platform.
+
+    `auto` changes nothing. `cpu` overrides JAX_PLATFORMS if JAX has not started yet.
 
     Args:
         name: `cpu`, `gpu`, or `auto` for JAX's own choice.
@@ -86,7 +89,7 @@ def select_device(name: str) -> str:
 
 
 def describe_missing_device(name: str, platforms: str | None, error: Exception) -> str:
-    """Return the message about a device that JAX does not find.
+    """Return the message about a device that JAX does not find, with a remedy.
 
     Args:
         name: the value of --device.
@@ -111,16 +114,21 @@ def describe_missing_device(name: str, platforms: str | None, error: Exception) 
 
 @dataclass
 class CompileTimer:
-    """Time spent tracing, lowering and compiling.
+    """Time that JAX spends tracing, lowering and compiling.
 
     Attributes:
-        spans: start and end of each event, in seconds.
+        spans: start and end of each event, in seconds; they may overlap.
     """
 
     spans: list[tuple[float, float]] = field(default_factory=list)
 
     def record(self, event: str, start: float, end: float, **_) -> None:
-        """Record an event of `jax.monitoring` if it is one of compiling."""
+        """Add the span of an event of `jax.monitoring`; events other than compiling are ignored.
+
+        Args:
+            event: name of the event.
+            start, end: its start and end in seconds.
+        """
         if event in COMPILE_EVENTS:
             self.spans.append((start, end))
 
@@ -136,7 +144,7 @@ class CompileTimer:
 
 @contextmanager
 def time_compilation() -> Iterator[CompileTimer]:
-    """Yield a timer of the compilations within the block."""
+    """Yield a timer that records the compilations of all threads while the block runs."""
     timer = CompileTimer()
     jax.monitoring.register_event_time_span_listener(timer.record)
     try:

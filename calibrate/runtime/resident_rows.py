@@ -10,7 +10,7 @@ from clip_cfr.calibrate.runtime.memory import physical_memory
 def choose_resident_rows(
     requested: int | None, shape: Sequence[int], dtype: np.dtype | str
 ) -> int | None:
-    """Return how many rows of features are in memory at a time; None for all of them.
+    """Return the number of rows of features to have in memory at a time; None for all of them.
 
     Args:
         requested: number that the user asks for; None for the default: all rows if they fit in half
@@ -24,9 +24,13 @@ def choose_resident_rows(
 
 
 def count_fitting_rows(rows: int, row_bytes: int) -> int | None:
-    """Return how many rows fit in a quarter of the memory; None if all fit in half of it.
+    """Return the number of rows that fit in a quarter of physical memory; None if all fit in half.
 
     If the system does not report its memory, all rows are assumed to fit.
+
+    Args:
+        rows: number of all rows.
+        row_bytes: size of a row in bytes.
     """
     memory = physical_memory()
     if memory is None or 2 * rows * row_bytes <= memory:
