@@ -75,7 +75,7 @@ class LazyGroup(click.Group):
         run_program(lambda: self.main(*args, **kwargs))
 
     def main(self, *args, **kwargs):
-        """Run as `click.Group.main` does, after making the streams safe and raising limits."""
+        """Run as `click.Group.main` does, after `make_streams_safe` and `raise_limit`."""
         make_streams_safe()
         raise_limit()
         return super().main(*args, **kwargs)

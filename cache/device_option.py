@@ -17,6 +17,6 @@ class DeviceName(click.Choice):
         self.gpu = gpu
 
     def convert(self, value, param, ctx):
-        """Return the chosen name, with either name of a GPU replaced by `gpu` of the class."""
+        """Return the chosen name; for `gpu` and `cuda` it is the class's argument `gpu`."""
         name = super().convert(value, param, ctx)
         return self.gpu if name in GPU_NAMES else name

@@ -10,7 +10,7 @@ class CacheError(Exception):
 
 
 class OutputError(CacheError):
-    """An output that is also an input of the same command."""
+    """An output that is also an input of the same command; reported as wrong usage, exit code 2."""
 
 
 class FieldError(CacheError):

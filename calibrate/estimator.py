@@ -242,7 +242,8 @@ def encode_val(
     """Return the class index of each validation row.
 
     Raises:
-        ValueError: a label does not occur in the training rows.
+        ValueError: a label does not occur in the training rows, or there are not as many labels as
+            rows of `features`.
     """
     column, known = as_column(labels, "y of val", features), set(encoder.classes_.tolist())
     unknown = [each for each in dict.fromkeys(column.tolist()) if each not in known]

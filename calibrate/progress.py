@@ -52,9 +52,11 @@ class LineReporter(SilentReporter):
     """Progress reporter that prints messages, and `seed 0: cfr` for a fit, on standard error."""
 
     def start_fit(self, method: str, seed: int) -> None:
+        """Print a line such as `seed 0: cfr`."""
         self.message(f"seed {seed}: {method}")
 
     def message(self, line: str) -> None:
+        """Print the line on standard error, with control characters escaped."""
         echo(line, err=True)
 
 
@@ -78,6 +80,7 @@ class BarReporter(SilentReporter):
         self.on_steps = self.advance
 
     def start_fit(self, method: str, seed: int) -> None:
+        """Show the seed and the method beside the bar."""
         self.bars.update(self.task, description=f"seed {seed}: {method}")
 
     def advance(self, stage: str, step: int, steps: int) -> None:
@@ -93,11 +96,13 @@ class BarReporter(SilentReporter):
             self.finished += COSTS[stage] * steps
 
     def message(self, line: str) -> None:
+        """Print the line above the bar, with control characters escaped."""
         self.bars.console.print(
             escape_controls(line), markup=False, highlight=False, soft_wrap=True
         )
 
     def finish(self) -> None:
+        """Show `evaluating` beside the bar."""
         self.bars.update(self.task, description="evaluating")
 
 

@@ -68,7 +68,7 @@ def write_result(
 
 
 class RunNotWritten(CacheError):
-    """The run folder could not be written.
+    """The run folder of a calibration could not be written.
 
     Attributes:
         result: the complete result, which can still be shown.

@@ -112,7 +112,7 @@ def write_and_sync(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the entries of a folder to the disk, which makes a rename durable."""
+    """Sync the entries of a folder to the disk, which makes a rename durable; may raise OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

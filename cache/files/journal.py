@@ -70,7 +70,8 @@ class Journal:
     """The contents of a journal.
 
     Attributes:
-        job: the settings that determine the features, and `num_rows`, `dim` and `dtype`.
+        job: the settings that determine the features, such as `model`, as JSON values; among them
+            `num_rows` and `dim` (int) and `dtype` (str) of the features.
         batches: the saved batches, in the order of their rows.
     """
 

@@ -52,7 +52,12 @@ FIELDS = (
 
 
 class ArraySource(Protocol):
-    """An array in memory or in a file whose rows are read by slicing."""
+    """An array in memory or in a file whose rows are read by slicing.
+
+    Attributes:
+        shape: (rows, ...).
+        dtype: type of the values.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype

@@ -8,7 +8,7 @@ MAX_DEPTH = 100
 
 
 def load_json(text: str | bytes) -> Any:
-    """Parse JSON whose objects and lists are nested at most `MAX_DEPTH` deep.
+    """Return the value of a JSON text whose objects and lists are nested at most `MAX_DEPTH` deep.
 
     Raises:
         ValueError: the text is not JSON, or is nested deeper.

@@ -55,7 +55,8 @@ def is_cache(path: Path) -> bool:
     """Return whether a regular file is a cache, of any version, sound or damaged.
 
     A cache is recognized by its root attribute `format`. If HDF5 cannot read the file, the value is
-    searched at both ends of the file, where the root attributes are.
+    searched at both ends of the file, where the root attributes are. A file without the signature
+    of HDF5, such as an empty one, is no cache.
 
     Raises:
         OSError: the file cannot be read.

@@ -269,7 +269,11 @@ def make_virtual_layout(path: Path, rows: MergedRows) -> h5py.VirtualLayout:
 
 
 def relative_path(path: Path, source: Path) -> str:
-    """Return the path of a shard relative to the folder of `path`, with forward slashes."""
+    """Return the path of a shard relative to the folder of `path`, with forward slashes.
+
+    Symbolic links among the folders are resolved, but not one in place of the shard's file. Neither
+    file need exist.
+    """
     # Resolve folders, but not the file: a symbolic link beside the merged file moves with it.
     target = source.parent.resolve() / source.name
     return Path(os.path.relpath(target, path.parent.resolve())).as_posix()

@@ -46,7 +46,7 @@ def to_plain(value: Any) -> Any:
 
 
 def parse_json(name: str, data: bytes) -> dict[str, Any]:
-    """Decode a JSON object.
+    """Return the JSON object in a file as a dict.
 
     Raises:
         FieldError: the data are not a JSON object.

@@ -34,11 +34,11 @@ logger = logging.getLogger(__name__)
 def reserve_run_folder(
     directory: Path, overwrite: bool, inputs: Iterable[Path | None] = ()
 ) -> Iterator[Path]:
-    """Hold the lock of the run folder to write within the block, after checking that it may be.
+    """Hold the lock of a run folder within the block, after checking that it may be written.
 
-    Only an empty folder, or a run folder without foreign files, is ever replaced. Leftovers of a
-    killed process are removed, and a run that it left under a hidden name is renamed back; both
-    are logged as warnings.
+    Missing parent folders are created, but not the folder itself. Only an empty folder, or a run
+    folder without foreign files, is ever replaced. Leftovers of a killed process are removed, and a
+    run that it left under a hidden name is renamed back; both are logged as warnings.
 
     Args:
         directory: the run folder. If it is a symbolic link, its target is written.

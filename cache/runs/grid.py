@@ -110,7 +110,7 @@ def read_grid(directory: str | Path) -> dict[str, Any]:
     """Return the result in a grid folder, as `grid --json` printed it.
 
     Raises:
-        CacheError: the folder has no result, or it is damaged.
+        CacheError: the folder has no `grid.json`, or it cannot be read or is not a JSON object.
     """
     path = Path(directory) / RESULT
     try:

@@ -108,7 +108,8 @@ def remove_leftovers(path: Path) -> None:
 def is_finished_job(path: Path) -> bool:
     """Return whether a job has written the cache `path`, and was killed before removing its files.
 
-    In that case the journal is complete, and older than the cache.
+    In that case the journal has all rows, and is not newer than the cache. A damaged journal, or
+    one of another version, counts as none.
     """
     journal = _read_job(path)
     if journal is None or journal.num_saved() != journal.job["num_rows"]:

@@ -37,15 +37,17 @@ def summarize(
     cache: CacheSummary,
     drawn_val: DrawnVal | None = None,
 ) -> Result:
-    """Make the result of a calibration; `seconds` is left empty.
+    """Return the result of a calibration with metrics, recommendation, warnings and artifacts.
+
+    `seconds` is left empty.
 
     Args:
         task: the task that the methods were fitted on.
         settings: all hyperparameters; their `selection` chooses the reported heads.
         comparison: the fitted methods.
-        seeds: the seeds of every method.
+        seeds: the seeds of every method; the first is also that of the recommendation's bootstrap.
         cache: summary of the cache of the task.
-        drawn_val: how val was drawn, if the cache has none.
+        drawn_val: how val was drawn, if the cache has none; adds a warning.
     """
     outcomes = comparison.outcomes
     return Result(
@@ -89,7 +91,7 @@ def summarize_method(
 
 
 def summarize_seed(outcome: Outcome) -> SeedResult:
-    """Collect the metrics of one method with one seed, by selection criterion."""
+    """Collect the metrics of one method with one seed, for each criterion of `SELECTIONS`."""
     steps = outcome.fitted.selected_steps
     evaluations = {
         selection: Evaluation(step=steps.get(selection), **outcome.metrics[selection])

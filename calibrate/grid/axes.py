@@ -42,7 +42,7 @@ class Choices:
     values: tuple[Value, ...]
 
     def suggest(self, trial: Trial, name: str) -> Value:
-        """Return the value that the sampler proposes for a trial."""
+        """Return the value that the sampler proposes; it becomes the trial's parameter `name`."""
         return trial.suggest_categorical(name, self.values)
 
     def to_json(self) -> list[Value]:
@@ -68,7 +68,7 @@ class Interval:
         return isinstance(self.low, float) and self.low > 0 and self.high >= 10 * self.low
 
     def suggest(self, trial: Trial, name: str) -> float | int:
-        """Return the value that the sampler proposes for a trial."""
+        """Return the number that the sampler proposes; it becomes the trial's parameter `name`."""
         if isinstance(self.low, int):
             return trial.suggest_int(name, self.low, self.high)
         return trial.suggest_float(name, self.low, self.high, log=self.log)
@@ -82,7 +82,9 @@ Axis = Choices | Interval
 
 
 def parse_axis(text: AxisText, fixed: Settings) -> Axis:
-    """Parse an axis: `LOW:HIGH` for a number, or a list of values.
+    """Return the axis of values as text: an `Interval` for one `LOW:HIGH`, otherwise `Choices`.
+
+    Only a setting that is a number has intervals.
 
     Args:
         text: a setting and its values.
@@ -145,7 +147,7 @@ def make_choices(values: list[Value]) -> Choices:
 
 
 def make_interval(name: str, low: Value, high: Value) -> Interval:
-    """Return an interval of a setting.
+    """Return an interval of a setting, whose bounds are valid values already.
 
     Raises:
         SettingsError: the setting is not a number, the interval is empty, or its bounds mix

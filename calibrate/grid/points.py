@@ -29,7 +29,7 @@ class Fit:
     Attributes:
         settings: the settings of the point.
         seed: the seed.
-        callback: called during training; may raise to stop it early.
+        callback: called during training; may raise TrialPruned to stop it early. None for no call.
     """
 
     settings: Settings

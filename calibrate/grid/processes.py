@@ -29,7 +29,9 @@ def run_processes(
     workers: int,
     reporter: GridReporter,
 ) -> None:
-    """Fit the points of a grid in several processes, and report progress until they end.
+    """Fit the points of a grid in several processes, and report progress until all have ended.
+
+    The processes are terminated if this one is interrupted.
 
     Args:
         plan: the plans of the grid.
@@ -40,8 +42,9 @@ def run_processes(
         reporter: reports the finished points.
 
     Raises:
-        CalibrationError: every process ended before the last point was finished.
-        Exception: the error of a process, if none is left.
+        CalibrationError: the limit of open files is too low, or all processes ended without an
+            error before the last point was finished.
+        Exception: the first error of a process, if all ended before the last point was finished.
     """
     check_open_files(workers)
     context = get_context("spawn")

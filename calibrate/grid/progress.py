@@ -49,10 +49,11 @@ class GridReporter:
         return sum(len(self.finished[id(search)]) for search in self.searches.methods)
 
     def update(self, waiting: bool = False) -> None:
-        """Report the points that finished since the last call.
+        """Write a line for each point that finished since the last call, in any process.
 
         Args:
-            waiting: whether this process waits for points that other processes run.
+            waiting: whether this process waits for points that other processes run; then
+                `report_waiting` is called.
         """
         for search in self.searches.all:
             trials = finished_trials(search)
@@ -79,7 +80,7 @@ class GridReporter:
         self.write(f"{count}: {label}: {outcome}{self.format_time_left()}")
 
     def report_waiting(self) -> None:
-        """Write, once, that the last points run in other processes."""
+        """Write that other processes run the last points, once and only before all are finished."""
         if not self.waiting_reported and self.num_finished < self.num_points:
             self.waiting_reported = True
             self.write(

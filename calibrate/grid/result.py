@@ -240,8 +240,8 @@ def read_grid_result(directory: str | Path) -> GridResult:
     """Return the result in a grid folder.
 
     Raises:
-        CacheError: the folder has no result, or it is damaged.
-        CalibrationError: `grid.json` holds something else.
+        CacheError: the folder has no `grid.json`, or it is damaged.
+        CalibrationError: `grid.json` is not the result of a grid.
     """
     data = read_grid(directory)
     try:

@@ -42,7 +42,7 @@ def read_text(path: Path) -> str:
 
 
 def compose_yaml(path: Path, text: str) -> yaml.Node | None:
-    """Parse YAML into its node tree; None if it is empty.
+    """Parse YAML and return the root of its node tree; None if it is empty.
 
     Nodes keep their line numbers, and scalars such as `1e-4` and `16:32` stay text.
 

@@ -153,7 +153,7 @@ def restrict_space(space: Space, method: str) -> Space:
 
 
 def sort_settings(names: Collection[str]) -> list[str]:
-    """Return setting names in a fixed order: first those that the ERM stage depends on.
+    """Return the settings among `names` in a fixed order: first those of the ERM stage.
 
     The first axis varies slowest, so that neighbouring points share an ERM stage.
     """

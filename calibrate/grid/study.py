@@ -124,7 +124,7 @@ def open_search(storage: RDBStorage, url: str, name: str, plan: Plan) -> Search:
     """Return the search of a plan in a storage; create its study if it is missing.
 
     Raises:
-        CalibrationError: the study has other results.
+        CalibrationError: the study has other results, see `check_identity`.
     """
     study = optuna.create_study(
         study_name=name,
@@ -138,10 +138,16 @@ def open_search(storage: RDBStorage, url: str, name: str, plan: Plan) -> Search:
 
 
 def check_identity(study: Study, plan: Plan, url: str) -> None:
-    """Refuse a study whose results are not those of the plan; claim a new one for the plan.
+    """Check that a study has the identity of a plan; an empty study without one gets it.
+
+    Args:
+        study: the study.
+        plan: the plan.
+        url: the storage, for the message.
 
     Raises:
-        CalibrationError: names each difference with both values.
+        CalibrationError: the identity differs, or the study has trials but no identity; names each
+            difference with both values.
     """
     found = study.user_attrs.get(IDENTITY)
     if found is None and not study.get_trials(deepcopy=False):

@@ -19,7 +19,8 @@ REFERENCE_NOTE = "ref: a reference at the fixed settings with the same seeds; no
 def render_grid(result: GridResult, form: str = "table"):
     """Return a result as a renderable of rich (`table`) or as text (`markdown`, `latex`, `csv`).
 
-    `csv` holds the rows of `GridResult.to_frame`, accuracies in [0, 1].
+    The first three have accuracies in per cent; only `table` has notes below. `csv` has the rows of
+    `GridResult.to_frame`, with accuracies in [0, 1].
     """
     if form == "csv":
         return rows_to_csv(result.tidy_rows())
@@ -117,7 +118,7 @@ def notes(result: GridResult) -> list[str]:
 
 
 def unranked_notes(result: GridResult) -> list[str]:
-    """Return a line for each method that is shown without a place."""
+    """Return a line for each method that trains on the validation split, if others are ranked."""
     return [
         f"{METHOD_TITLES[each]} trains on the validation split with its group labels: shown, not "
         "ranked."
