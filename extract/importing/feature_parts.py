@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from clip_cfr.cache.format.layout import ArraySource
-from clip_cfr.extract.datasets.tables.read_table import read_table
+from clip_cfr.extract.datasets.tables.parquet import read_parquet
 from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.importing.arrays.matrix import open_matrix
@@ -147,7 +147,7 @@ def read_checked(paths: Sequence[Path], lengths: Sequence[int]) -> Iterator[Tabl
             `lengths`.
     """
     for path, length in zip(paths, lengths, strict=True):
-        table = read_table(path)
+        table = read_parquet(path, keep_blank_rows=True)
         if len(table) != length:
             raise ExtractError(
                 f"{path} has {len(table)} rows, expected {length} as the embeddings of this part"

@@ -21,6 +21,7 @@ from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
 from clip_cfr.extract.importing.feature_parts import FeaturePart
 from clip_cfr.extract.importing.matching import (
     MatchedRows,
+    check_same_length,
     concatenate_matched,
     match_by_order,
     match_rows,
@@ -52,7 +53,7 @@ def match_lists(
     """
     tables = [read_table(path, options.columns) for path in files.metadata]
     if not tables:
-        matched = [match_by_order([part], read_own_table(part, options)) for part in parts]
+        matched = [match_own_table(part, options) for part in parts]
     elif len(tables) == len(parts):
         pairs = zip(parts, tables, strict=True)
         matched = [match_rows([part], table, skip_missing) for part, table in pairs]
@@ -64,6 +65,19 @@ def match_lists(
             "one list for all features, or one for each of them"
         )
     return add_splits_by_name(concatenate_matched(matched), files, parts)
+
+
+def match_own_table(part: FeaturePart, options: DatasetOptions) -> MatchedRows:
+    """Pair the rows of features with those of the table that they bring along.
+
+    Raises:
+        OptionError: there is no table, or it has no labels.
+        ExtractError: the table cannot be read, lacks a column of `options.columns`, or does not
+            have one row for each row of the features.
+    """
+    table = read_own_table(part, options)
+    check_same_length([part], part.rows.shape, table)
+    return match_by_order([part], table)
 
 
 def read_own_table(part: FeaturePart, options: DatasetOptions) -> Table:

@@ -85,7 +85,7 @@ def match_rows(parts: Sequence[FeaturePart], table: Table, skip_missing: bool) -
 def match_by_order(parts: Sequence[FeaturePart], table: Table) -> MatchedRows:
     """Pair the rows of all parts with those of the list by position.
 
-    The lengths are not compared: the list may be shorter or longer than the features.
+    The lengths are not compared; see `check_same_length`.
     """
     lengths = [part.rows.shape[0] for part in parts]
     return MatchedRows(
@@ -117,11 +117,12 @@ def read_ids(parts: Sequence[FeaturePart]) -> tuple[str, ...] | None:
 def find_ids(table: Table) -> tuple[str, ...] | None:
     """Return the values of the first column of names or ids that can tell rows apart, or None.
 
-    Its values are unique, and do not just count the rows from 0 or 1.
+    Its values are unique but for blank ones, and do not just count the rows from 0 or 1.
     """
     for name in table.find_candidates(FILENAME):
         ids = table.columns[name]
-        if len(set(ids)) == len(ids) and not is_index(ids):
+        filled = [each for each in ids if each]
+        if filled and len(set(filled)) == len(filled) and not is_index(ids):
             return ids
     return None
 
@@ -155,7 +156,7 @@ def find_pairs(
     """Return the index in the list of each row of features, -1 for one that is not listed.
 
     Ids are compared as they are; if none is equal, by their file names, and then by these without
-    ending. An id that occurs twice on one side matches nothing.
+    ending. An id that is blank, or occurs twice on one side, matches nothing.
 
     Args:
         parts: the features, for the message.
@@ -181,9 +182,9 @@ def find_pairs(
 
 
 def index_unique(names: Iterable[str]) -> dict[str, int]:
-    """Return the position of each name, without the names that occur more than once."""
+    """Return the position of each name that is not blank and occurs once."""
     places: dict[str, int] = {}
-    repeated = set()
+    repeated = {""}
     for index, name in enumerate(names):
         if places.setdefault(name, index) != index:
             repeated.add(name)

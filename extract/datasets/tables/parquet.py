@@ -14,11 +14,15 @@ from clip_cfr.extract.errors import ExtractError
 PARQUET_MAGIC, FEATHER_MAGIC = b"PAR1", b"ARROW1"
 
 
-def read_parquet(path: Path) -> Table:
+def read_parquet(path: Path, keep_blank_rows: bool = False) -> Table:
     """Read the columns of a Parquet or Feather file that hold text, numbers, booleans or dates.
 
     Values become text by `to_text`; other columns are left out. Rows are counted from 1.
     `Table.value_names` has the names of Hugging Face's ClassLabel columns.
+
+    Args:
+        path: the file.
+        keep_blank_rows: keep rows of nulls, which are dropped otherwise.
 
     Raises:
         ExtractError: pyarrow is not installed, or the file is not valid, has no such column or no
@@ -36,7 +40,7 @@ def read_parquet(path: Path) -> Table:
     if not columns:
         raise ExtractError(f"{path} has no column of text or numbers, expected filename and label")
     rows = enumerate(zip(*columns.values(), strict=True), 1)
-    table = make_table(path, list(columns), rows)
+    table = make_table(path, list(columns), rows, keep_blank_rows)
     return replace(table, value_names=read_value_names(metadata))
 
 

@@ -243,7 +243,10 @@ def is_placeholder(name: str) -> bool:
 
 
 def make_table(
-    path: Path, header: Sequence[str], rows: Iterable[tuple[int, Sequence[str]]]
+    path: Path,
+    header: Sequence[str],
+    rows: Iterable[tuple[int, Sequence[str]]],
+    keep_blank_rows: bool = False,
 ) -> Table:
     """Build a table from a header and numbered rows of fields.
 
@@ -254,6 +257,8 @@ def make_table(
         path: the file, for messages and `Table.path`.
         header: name of each column.
         rows: number of the row in the file, and its fields.
+        keep_blank_rows: keep rows without any content, because they belong to other data by their
+            position.
 
     Raises:
         ExtractError: the header contains a name twice over different values, there are no rows, or
@@ -268,7 +273,7 @@ def make_table(
         for column, values in zip(columns, zip(*fields, strict=True), strict=True):
             # Interning saves memory: CelebA has eight million fields but only two values.
             column.extend(map(sys.intern, map(str.strip, values)))
-    blank = find_blank_rows(columns)
+    blank = find_blank_rows(columns) if row_numbers and not keep_blank_rows else []
     if len(blank) == len(row_numbers):
         raise ExtractError(f"{path} has a header but no rows, expected a row for each image")
     named = name_columns(path, header, columns)

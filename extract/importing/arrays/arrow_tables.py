@@ -98,16 +98,17 @@ def add_other_columns(
 
 
 def read_columns(path: Path, names: Sequence[str], schema: "pa.Schema", batches: Batches) -> Table:
-    """Read the columns `names` as text. Rows are counted from 1, and blank ones are dropped.
+    """Read the columns `names` as text, one entry for each row. Rows are counted from 1.
 
     Raises:
-        ExtractError: the file has no rows, or all are blank.
+        ExtractError: the file has no rows.
     """
     rows = chain.from_iterable(
         zip(*(map(to_text, column.to_pylist()) for column in batch.columns), strict=True)
         for batch in batches(names)
     )
-    table = make_table(path, names, enumerate(rows, 1))
+    # A row of nulls keeps its position, which is that of its features.
+    table = make_table(path, names, enumerate(rows, 1), keep_blank_rows=True)
     return replace(table, value_names=read_value_names(schema.metadata or {}))
 
 

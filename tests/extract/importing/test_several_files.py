@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from pyarrow import parquet
+from pyarrow import feather, parquet
 
 from clip_cfr.extract.errors import OptionError
 from tests.extract.importing.examples import Inputs, import_error, read_contents
@@ -323,3 +323,48 @@ def test_rejects_another_folder(tmp_path: Path, numbers: np.ndarray):
         "DIR/F is a folder without img_emb/img_emb_0.npy as clip-retrieval writes it (it has "
         "test.npy, train.npy, val.npy); give files, each with --features"
     )
+
+
+def write_own_table(path: Path, numbers: np.ndarray, blank: int, **columns) -> Path:
+    """Write features beside columns that are null in the row `blank`."""
+    values = {
+        name: [None if index == blank else value for index, value in enumerate(column)]
+        for name, column in {"image_path": IDS, **columns}.items()
+    }
+    table = pa.table({**values, "embedding": [*numbers]})
+    if path.suffix == ".feather":
+        feather.write_feather(table, str(path))
+    else:
+        parquet.write_table(table, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["F.parquet", "F.feather"])
+def test_a_row_of_nulls_keeps_the_place_of_its_features(
+    tmp_path: Path, numbers: np.ndarray, name: str
+):
+    inputs = Inputs(write_own_table(tmp_path / name, numbers, 2, label=LABELS), None)
+    assert import_error(inputs).startswith(
+        f"DIR/{name}: 1 value is missing in the column image_path (empty) in row 3; 1 value is "
+        "missing in the column label (empty) in row 3; fill them in"
+    )
+    cache, _ = read_contents(inputs, drop_missing=True)
+    assert cache.rows.ids == IDS[:2] + IDS[3:]
+    np.testing.assert_array_equal(cache.features, np.delete(numbers, 2, axis=0))
+
+
+def test_features_with_a_null_id_are_matched_to_the_list(tmp_path: Path, numbers: np.ndarray):
+    features = write_own_table(tmp_path / "F.parquet", numbers, 2)
+    table = write_list(tmp_path / "list.csv", slice(3, 9))
+    cache, notes = read_contents(Inputs(features, table))
+    assert cache.rows.ids == IDS[3:]
+    np.testing.assert_array_equal(cache.features, numbers[3:])
+    assert notes[1] == f"3 of 9 rows of {features} are not in {table} and are left out"
+
+
+def test_a_row_of_nulls_in_a_folder_of_clip_retrieval(tmp_path: Path, numbers: np.ndarray):
+    folder = write_clip_retrieval(tmp_path / "out", numbers, label=[*LABELS])
+    table = pa.table({"image_path": [*"ab", None, *"def"], "label": [*"xy", None, *"xyx"]})
+    parquet.write_table(table, folder / "metadata/metadata_2.parquet")
+    cache, _ = read_contents(Inputs(folder, None), drop_missing=True)
+    np.testing.assert_array_equal(cache.features, np.delete(numbers, 3, axis=0).astype(np.float16))
