@@ -359,7 +359,7 @@ def test_features_with_a_null_id_are_matched_to_the_list(tmp_path: Path, numbers
     cache, notes = read_contents(Inputs(features, table))
     assert cache.rows.ids == IDS[3:]
     np.testing.assert_array_equal(cache.features, numbers[3:])
-    assert notes[1] == f"3 of 9 rows of {features} are not in {table} and are left out"
+    assert notes[1] == (f"3 of 9 rows of {features}:embedding are not in {table} and are left out")
 
 
 def test_a_row_of_nulls_in_a_folder_of_clip_retrieval(tmp_path: Path, numbers: np.ndarray):
