@@ -74,7 +74,7 @@ def decompress(path: Path, content: bytes) -> bytes:
 
     Raises:
         ExtractError: the content is damaged or truncated, or the zip archive does not hold exactly
-            one file.
+            one file, is encrypted, or has a compression method that Python does not know.
     """
     decompressors = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress}
     decompressors |= {b"\xfd7zXZ": lzma.decompress, ZIP_MAGIC: unzip_only_file}
@@ -86,6 +86,12 @@ def decompress(path: Path, content: bytes) -> bytes:
         raise ExtractError(
             f"{path} cannot be decompressed ({error}); check whether it is complete, or unpack it"
         ) from error
+    # Encrypted, or of an unknown compression method (NotImplementedError).
+    except RuntimeError as error:
+        raise ExtractError(
+            f"{path} is a zip archive that cannot be read here ({error}); unpack it with another "
+            "program, and give the file in it"
+        ) from error
     return content
 
 
@@ -95,6 +101,7 @@ def unzip_only_file(content: bytes) -> bytes:
     Raises:
         ValueError: the archive does not hold exactly one file.
         BadZipFile: the archive is damaged.
+        RuntimeError: the file is encrypted, or its compression method is unknown.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = [

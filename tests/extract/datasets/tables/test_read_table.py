@@ -252,6 +252,28 @@ def test_reads_the_only_file_of_a_zip_archive(path: Path):
     )
 
 
+def change_zip(archive: bytes, local: int, central: int, value: int) -> bytes:
+    """Set a byte of the first entry, at an offset in its local header and in the directory."""
+    changed = bytearray(archive)
+    changed[local] = changed[archive.index(b"PK\x01\x02") + central] = value
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "value", "reason"),
+    [
+        ((6, 8), 1, "File 'list.csv' is encrypted, password required for extraction"),
+        ((8, 10), 99, "That compression method is not supported"),
+    ],
+)
+def test_says_how_to_unpack_a_zip_archive_that_cannot_be_read(path: Path, offsets, value, reason):
+    archive = zipped(**{"list.csv": join(",")})
+    assert read_error(path, change_zip(archive, *offsets, value)) == (
+        f"LIST is a zip archive that cannot be read here ({reason}); unpack it with another "
+        "program, and give the file in it"
+    )
+
+
 def test_names_a_truncated_gzip_file(path: Path):
     message = read_error(path, gzip.compress(join(",").encode())[:20])
     assert message.startswith("LIST cannot be decompressed (")
