@@ -5,7 +5,7 @@ import zlib
 from contextlib import closing
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
-from zipfile import BadZipFile, ZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 from clip_cfr.cache.packages import missing_package
 from clip_cfr.extract.datasets.tables.cells import to_text
@@ -13,15 +13,22 @@ from clip_cfr.extract.datasets.tables.table import Table, make_table
 from clip_cfr.extract.errors import ExtractError
 
 # What openpyxl raises for a file that is damaged or not a workbook.
-DAMAGE = (BadZipFile, EOFError, KeyError, OSError, ParseError, ValueError, zlib.error)
+DAMAGE = (
+    *(BadZipFile, EOFError, KeyError, OSError, ParseError, ValueError, zlib.error),
+    RuntimeError,  # Encrypted, or of an unknown compression method.
+)
 
 
 def is_workbook(path: Path) -> bool:
-    """Return whether a file is a zip archive with the folder `xl/`, as an Excel workbook has."""
-    if not is_zipfile(path):
+    """Return whether a file is a zip archive with the folder `xl/`, as an Excel workbook has.
+
+    A damaged archive is none.
+    """
+    try:
+        with ZipFile(path) as archive:
+            return any(name.startswith("xl/") for name in archive.namelist())
+    except DAMAGE:
         return False
-    with ZipFile(path) as archive:
-        return any(name.startswith("xl/") for name in archive.namelist())
 
 
 def read_workbook_table(path: Path) -> Table:

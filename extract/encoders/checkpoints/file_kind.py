@@ -53,8 +53,11 @@ def is_safetensors(start: bytes) -> bool:
 
 def archive_kind(path: Path) -> str:
     """Return the kind of a zip archive, by the names of its entries, as `file_kind` does."""
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError):
+        return "a damaged archive: download or save it again"
     if any(name.endswith("/constants.pkl") for name in names):
         return TORCHSCRIPT
     if any(name.endswith("/data.pkl") for name in names):

@@ -119,7 +119,8 @@ def detect_archive(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
+    # NotImplementedError: a damaged or unknown version of the format.
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise ExtractError(
             f"{path} is a truncated or damaged ZIP file, which .npz and .pt files are ({error}); "
             "save or copy it again"

@@ -4,6 +4,7 @@ import argparse
 import json
 import shlex
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,10 @@ from clip_cfr.extract.encoders.transformers_clip import model_files
 from clip_cfr.extract.errors import ExtractError
 
 SENTENCES = ["a photo of a dog.", "a cat"]
+# A zip archive whose directory has one entry, with damaged magic bytes.
+DAMAGED_ZIP = (
+    b"PK\x01\x00".ljust(46, b"\0") + b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 1, 1, 46, 0, 0)
+)
 LORA = "vision_model.encoder.layers.0.self_attn.q_proj.lora_A.default.weight"
 
 
@@ -335,6 +340,7 @@ def test_updates_of_lora_among_the_weights_are_an_error(folder, weights):
             b"<!DOCTYPE html><html>",
             "a web page: download the file again, and log in if its page asks for that",
         ),
+        (DAMAGED_ZIP, "a damaged archive: download or save it again"),
         (b"PK\x03\x04abc", "truncated, so its download was interrupted: download it again"),
         (
             b"hello",

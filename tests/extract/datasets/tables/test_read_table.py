@@ -264,6 +264,7 @@ def change_zip(archive: bytes, local: int, central: int, value: int) -> bytes:
     [
         ((6, 8), 1, "File 'list.csv' is encrypted, password required for extraction"),
         ((8, 10), 99, "That compression method is not supported"),
+        ((4, 6), 99, "zip file version 9.9"),
     ],
 )
 def test_says_how_to_unpack_a_zip_archive_that_cannot_be_read(path: Path, offsets, value, reason):
@@ -271,6 +272,23 @@ def test_says_how_to_unpack_a_zip_archive_that_cannot_be_read(path: Path, offset
     assert read_error(path, change_zip(archive, *offsets, value)) == (
         f"LIST is a zip archive that cannot be read here ({reason}); unpack it with another "
         "program, and give the file in it"
+    )
+
+
+def test_names_a_zip_archive_with_a_damaged_directory(path: Path):
+    archive = zipped(**{"xl/workbook.xml": "x"}).replace(b"PK\x01\x02", b"PK\x01\x00")
+    assert read_error(path, archive) == (
+        "LIST cannot be decompressed (Bad magic number for central directory); check whether it is "
+        "complete, or unpack it"
+    )
+
+
+def test_names_an_encrypted_workbook(path: Path):
+    archive = zipped(**{"[Content_Types].xml": "x", "xl/workbook.xml": "x"})
+    message = read_error(path, change_zip(archive, 6, 8, 1))
+    assert message == (
+        "LIST is not a valid Excel workbook (File '[Content_Types].xml' is encrypted, password "
+        "required for extraction); save it again, or download it again"
     )
 
 

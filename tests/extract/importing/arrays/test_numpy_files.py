@@ -185,6 +185,23 @@ def test_detects_a_flipped_bit_in_an_npz_file(tmp_path: Path, matrix: np.ndarray
     assert "DIR/F.npz is truncated or damaged (" in read_error(tmp_path / "F.npz")
 
 
+@pytest.mark.parametrize(
+    ("offset", "value", "found"),
+    [(6, 99, "zip file version 9.9"), (3, 0, "Bad magic number for central directory")],
+)
+def test_rejects_an_npz_file_with_a_damaged_directory(
+    tmp_path: Path, matrix: np.ndarray, offset: int, value: int, found: str
+):
+    np.savez(tmp_path / "F.npz", matrix)
+    content = bytearray((tmp_path / "F.npz").read_bytes())
+    content[content.index(b"PK\x01\x02") + offset] = value
+    (tmp_path / "F.npz").write_bytes(content)
+    assert read_error(tmp_path / "F.npz") == (
+        f"DIR/F.npz is a truncated or damaged ZIP file, which .npz and .pt files are ({found}); "
+        "save or copy it again"
+    )
+
+
 def test_rejects_a_truncated_npz_file(tmp_path: Path, matrix: np.ndarray):
     np.savez(tmp_path / "F.npz", matrix)
     (tmp_path / "F.npz").write_bytes((tmp_path / "F.npz").read_bytes()[:300])
