@@ -52,22 +52,25 @@ def read_class_names(path: Path) -> tuple[str, ...] | dict[str, str]:
     line.
 
     Raises:
-        OptionError: the lines are not valid, see `make_class_names`.
+        OptionError: the lines are not valid, see `make_class_names`, or a name (an old name) of the
+            JSON occurs twice.
         ExtractError: the file cannot be read, or is JSON of another form.
     """
     text = read_text(path).strip()
     if not text.startswith(("[", "{")):
         return make_class_names([line for line in text.splitlines() if line.strip()])
     try:
-        names = json.loads(text)
-    except ValueError as error:
+        # Pairs instead of a dict, which would keep only the last of equal keys.
+        names = json.loads(text, object_pairs_hook=tuple)
+    except (ValueError, RecursionError) as error:
         raise ExtractError(f"{path} is not valid JSON ({error}), expected {NAMES_FILE}") from error
-    values = names.values() if isinstance(names, dict) else names
+    is_object = text.startswith("{")
+    values = [new for _, new in names] if is_object else names
     if not all(isinstance(value, str) for value in values):
         raise ExtractError(f"{path} has values that are not text, expected {NAMES_FILE}")
-    if isinstance(names, list):
-        return tuple(map(clean_text, names))
-    return {clean_text(old): clean_text(new) for old, new in names.items()}
+    if is_object:
+        return make_renaming([(clean_text(old), clean_text(new)) for old, new in names])
+    return require_distinct(tuple(map(clean_text, names)))
 
 
 def make_class_names(entries: Sequence[str]) -> tuple[str, ...] | dict[str, str]:
@@ -80,13 +83,7 @@ def make_class_names(entries: Sequence[str]) -> tuple[str, ...] | dict[str, str]
     """
     pairs = [tuple(map(clean_text, entry.split("=", 1))) for entry in entries]
     if not any(len(pair) == 2 for pair in pairs):
-        names = tuple(name for (name,) in pairs)
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise OptionError(
-                f"--class-names has the name {twice!r} twice, expected distinct names"
-            )
-        return names
+        return require_distinct(tuple(name for (name,) in pairs))
     is_wrong = ["" in pair or len(pair) < 2 for pair in pairs]
     wrong = entries[is_wrong.index(True)] if any(is_wrong) else None
     if wrong is not None:
@@ -94,6 +91,19 @@ def make_class_names(entries: Sequence[str]) -> tuple[str, ...] | dict[str, str]
             f"--class-names: found {wrong!r}, expected old=new like the others; write names that "
             "contain = as a JSON list in a file"
         )
+    return make_renaming(pairs)
+
+
+def require_distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names unchanged, or raise OptionError if one occurs twice."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise OptionError(f"--class-names has the name {twice!r} twice, expected distinct names")
+    return names
+
+
+def make_renaming(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return new names by old ones, or raise OptionError if an old name occurs twice."""
     if len(dict(pairs)) != len(pairs):
         raise OptionError("--class-names: an old name occurs twice, expected one new name for each")
     return dict(pairs)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from clip_cfr.extract.datasets.common.overrides import parse_class_names
-from clip_cfr.extract.errors import OptionError
+from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.manifest.manifest import Sentence
 from tests.extract.datasets import loading
 
@@ -111,6 +111,42 @@ def test_rejects_class_names_of_another_form(text: str, message: str):
     with pytest.raises(OptionError) as error:
         parse_class_names(text)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            '{"a": "dog", " a": "cat"}',
+            "--class-names: an old name occurs twice, expected one new name for each",
+        ),
+        (
+            '{"a": "dog", "a": "cat"}',
+            "--class-names: an old name occurs twice, expected one new name for each",
+        ),
+        ('["a", "a "]', "--class-names has the name 'a' twice, expected distinct names"),
+    ],
+)
+def test_rejects_repeated_names_in_json(tmp_path: Path, content: str, message: str):
+    (tmp_path / "names.json").write_text(content)
+    with pytest.raises(OptionError) as error:
+        parse_class_names(str(tmp_path / "names.json"))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("[" * 100_000, "is not valid JSON (maximum recursion depth exceeded"),
+        ('{"a": {"b": "c"}}', "has values that are not text, expected a name, or old=new, in each"),
+    ],
+)
+def test_rejects_nested_json(tmp_path: Path, content: str, found: str):
+    path = tmp_path / "names.json"
+    path.write_text(content)
+    with pytest.raises(ExtractError) as error:
+        parse_class_names(str(path))
+    assert str(error.value).startswith(f"{path} {found}")
 
 
 def test_only_a_prompts_file_has_sentences(root: Path):
