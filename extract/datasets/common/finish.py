@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from clip_cfr.cache.format.schema import SPLIT_NAMES
+from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
 from clip_cfr.extract.datasets.common.class_names import (
     note_spelled_out,
     spell_out,
@@ -25,6 +25,10 @@ NEEDED = {
     "test": "calibrate reports accuracy on it; add such rows, or draw all splits with --columns "
     "split=",
 }
+ONE_SUBJECT = (
+    "all training rows have one subject, and val needs rows of another one; add rows of other "
+    "subjects"
+)
 
 
 def finish_manifest(
@@ -91,11 +95,19 @@ def warn_of_prompts(manifest: Manifest) -> tuple[str, ...]:
 def warn_of_empty_splits(manifest: Manifest) -> tuple[str, ...]:
     """Return a warning for each of train, val and test without rows, with the remedy."""
     counts = np.bincount(manifest.rows.splits, minlength=len(SPLIT_NAMES))
+    needed = NEEDED
+    if has_one_subject(manifest.rows):
+        needed = {**NEEDED, "val": f"calibrate selects on it; {ONE_SUBJECT}"}
     return tuple(
-        f"{manifest.dataset}: there is no row in {name}, and {NEEDED[name]}"
+        f"{manifest.dataset}: there is no row in {name}, and {needed[name]}"
         for name, count in zip(SPLIT_NAMES, counts, strict=True)
         if not count
     )
+
+
+def has_one_subject(rows: Rows) -> bool:
+    """Return whether there are training rows, all of one subject, so that val cannot be drawn."""
+    return rows.subjects is not None and len(np.unique(rows.subjects[rows.splits == 0])) == 1
 
 
 def draw_val(manifest: Manifest, fraction: float, seed: int | None) -> Manifest:
@@ -110,7 +122,7 @@ def draw_val(manifest: Manifest, fraction: float, seed: int | None) -> Manifest:
 
     Raises:
         OptionError: the fraction is not between 0 and 1, or there are rows in val already.
-        ExtractError: there are fewer than two training rows.
+        ExtractError: there are fewer than two training rows, or all have one subject.
     """
     if not 0 < fraction < 1:
         raise OptionError(f"--val-fraction is {fraction}, expected a number between 0 and 1")
@@ -125,6 +137,11 @@ def draw_val(manifest: Manifest, fraction: float, seed: int | None) -> Manifest:
     if len(train) < 2:
         raise ExtractError(
             f"{manifest.dataset} has {len(train)} rows in train, too few to draw val from"
+        )
+    if has_one_subject(rows):
+        raise ExtractError(
+            f"--val-fraction {fraction:g}: {manifest.dataset}: {ONE_SUBJECT}, or leave the option "
+            "out"
         )
     seed = DEFAULT_SEED if seed is None else seed
     groups = rows.labels * max(1, len(manifest.attribute_names)) + rows.attributes

@@ -86,6 +86,21 @@ def test_val_does_not_share_subjects_with_train(tmp_path):
     assert not by_split[0] & by_split[1]
 
 
+def test_says_that_val_cannot_be_drawn_from_one_subject(tmp_path):
+    manifest = make_manifest(tmp_path, [0, 0, 2], subjects=np.array([7, 7, 1]))
+    reason = (
+        "all training rows have one subject, and val needs rows of another one; add rows of other "
+        "subjects"
+    )
+    with pytest.raises(ExtractError) as error:
+        finish(manifest, val_fraction=0.5)
+    assert str(error.value) == f"--val-fraction 0.5: mine: {reason}, or leave the option out"
+    assert finish(manifest).warnings == (
+        "first",
+        f"mine: there is no row in val, and calibrate selects on it; {reason}",
+    )
+
+
 @pytest.mark.parametrize(
     ("splits", "fraction", "kind", "message"),
     [
