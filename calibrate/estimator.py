@@ -31,6 +31,7 @@ from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.methods.fitted import Fitted
 from clip_cfr.calibrate.runtime import jax_setup
+from clip_cfr.calibrate.runtime.precision import resolve_precision
 
 # Features of other types are converted to the first one.
 FEATURE_TYPES = (np.float32, np.float16)
@@ -126,7 +127,7 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
             CalibrationError: training is impossible or diverged, for example because the ERM head
                 misclassifies no training row.
         """
-        settings, seed = self._settings(), seed_of(self.random_state)
+        settings, seed = resolve_precision(self._settings()), seed_of(self.random_state)
         examples = self._examples(X, y, val, attributes, seed)
         check_attributes(self.method, settings, examples)
         head = InitialHead(projection, bias, class_embeddings, clip_logit_scale)

@@ -21,6 +21,7 @@ from clip_cfr.calibrate.open_task import open_task, start_jax
 from clip_cfr.calibrate.progress import LineReporter, ProgressReporter
 from clip_cfr.calibrate.run_folder import write_result
 from clip_cfr.calibrate.runtime import jax_setup
+from clip_cfr.calibrate.runtime.precision import resolve_precision
 
 DEFAULT_METHODS = ("zeroshot", "erm", "cfr")
 
@@ -65,12 +66,14 @@ def calibrate_cache(
         CalibrationError: the task cannot be trained on, or no method could be fitted.
     """
     started = perf_counter() if started is None else started
-    path, settings, reporter = Path(cache), settings or Settings(), reporter or LineReporter()
+    path, reporter = Path(cache), reporter or LineReporter()
+    settings = resolve_precision(settings or Settings())
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     with ExitStack() as stack:
         if out is not None:
             target = stack.enter_context(reserve_run_folder(Path(out), overwrite, [path]))
         platform = start_jax(device, reporter)
+        reporter.message(f"precision: {settings.precision} in the large products of training")
         stack.enter_context(jax_setup.fixed_numerics())
         imported = perf_counter()
         opened = stack.enter_context(open_task(path, hold_rows, reporter, val_fraction))

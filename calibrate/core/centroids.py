@@ -31,10 +31,11 @@ def update_centroids(
     """
     members = jax.nn.one_hot(labels, len(centroids.inverse_norms)) * weights[:, None]
     mass = members.sum(axis=0)
-    means = embeddings.weighted_sums(members) / jnp.where(mass > 0, mass, 1)[:, None]
-    moved = normalize(momentum * centroids.unit + (1 - momentum) * means)
+    means = embeddings.weighted_sums(members) / jnp.where(mass > 0, mass, 1)[None, :]
+    unit = centroids.vectors * centroids.inverse_norms[None, :]
+    moved = normalize(momentum * unit + (1 - momentum) * means)
     return Embeddings(
-        jnp.where(mass[:, None] > 0, moved.vectors, centroids.vectors),
+        jnp.where(mass[None, :] > 0, moved.vectors, centroids.vectors),
         jnp.where(mass > 0, moved.inverse_norms, centroids.inverse_norms),
     )
 
@@ -57,4 +58,4 @@ def compute_centroids(
     for chunk, embeddings in embed_in_chunks(head, features, rows):
         members = np.eye(num_classes, dtype=np.float32)[labels[chunk]] * weights[chunk, None]
         total += members.T @ embeddings
-    return normalize(jnp.asarray(total))
+    return normalize(jnp.asarray(total.T))

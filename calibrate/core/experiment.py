@@ -23,7 +23,7 @@ from clip_cfr.calibrate.core.segments import (
     evaluations_per_call,
     split_segments,
 )
-from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.settings import Settings, product_precision
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.train import Objective, SegmentCallback, Trained, train
 from clip_cfr.calibrate.core.units import clip_head, head_arrays
@@ -47,6 +47,7 @@ ERM_SETTINGS = (
     "logit_scale",
     "freeze_logit_scale",
     "evaluations",
+    "precision",
 )
 
 
@@ -168,9 +169,13 @@ class Experiment:
             CalibrationError: it diverged.
         """
         if self.shared.trained is None:
-            self.shared.trained = self.train("erm", ErmObjective(), self.erm_segments())
+            self.shared.trained = self.train("erm", self.erm_objective(), self.erm_segments())
         check_convergence(self.shared.trained, "ERM", "--erm-lr", self.settings.erm_lr)
         return self.shared.trained
+
+    def erm_objective(self) -> ErmObjective:
+        """Return the loss of the ERM stage."""
+        return ErmObjective(product_precision(self.settings))
 
     def erm_segments(self) -> Iterator[Segment]:
         """Yield one segment of the ERM stage for each window."""

@@ -78,7 +78,7 @@ def cosine_loss(
         arXiv 2403.07241, the holistic data integration loss.
     """
     class_sums = embeddings.weighted_sums(jax.nn.one_hot(labels, num_classes))
-    total = class_sums.sum(axis=0)
+    total = class_sums.sum(axis=1)
     # A float, as the square of 46,341 rows overflows int32.
     return (total @ total - 2 * jnp.sum(class_sums**2)) / float(len(labels)) ** 2
 

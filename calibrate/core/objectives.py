@@ -15,6 +15,7 @@ from clip_cfr.calibrate.core.embeddings import Embeddings
 from clip_cfr.calibrate.core.features import Data
 from clip_cfr.calibrate.core.head import Head, embed, logits
 from clip_cfr.calibrate.core.losses import contrastive_loss, cosine_loss, cross_entropy, supcon_loss
+from clip_cfr.calibrate.core.projection import Precision
 from clip_cfr.calibrate.core.sampling import Pool
 from clip_cfr.calibrate.core.similarities import (
     Similarities,
@@ -35,7 +36,13 @@ def accuracy(scores: Float[Array, "rows classes"], labels: Int[Array, " rows"]) 
 
 @dataclass(frozen=True)
 class ErmObjective:
-    """Cross-entropy over a minibatch of the training split."""
+    """Cross-entropy over a minibatch of the training split.
+
+    Attributes:
+        precision: type that the operands of the projection are rounded to.
+    """
+
+    precision: Precision = "float32"
 
     def loss(
         self,
@@ -52,7 +59,8 @@ class ErmObjective:
             batch: row indices.
             dropout_rate: the only hyperparameter.
         """
-        embeddings, labels = embed(head, data.features.gather(batch)), data.labels[batch]
+        embeddings = embed(head, data.features.gather(batch), self.precision)
+        labels = data.labels[batch]
         scores = logits(head, dropout(key, embeddings, dropout_rate), data.class_embeddings)
         logged = {"batch_accuracy": accuracy(scores, labels)}
         return cross_entropy(scores, labels), (loss_state, logged)
@@ -125,6 +133,7 @@ class CfrObjective:
             minibatch in each step; `minibatch`, all rows of other classes in the training
             minibatch, and the pool for anchors that have fewer than `num_negatives` there.
         num_negatives: negatives of each anchor; with `minibatch`, the number that they count as.
+        precision: type that the operands of the projection are rounded to.
 
     References:
         arXiv 2403.07241, the total loss. Cross-entropy over training rows is our addition.
@@ -134,6 +143,7 @@ class CfrObjective:
     cross_entropy: str
     negatives: str
     num_negatives: int
+    precision: Precision = "float32"
 
     def loss(
         self,
@@ -145,7 +155,7 @@ class CfrObjective:
         key: Array,
     ) -> tuple[Float[Array, ""], tuple[Embeddings | None, Logged]]:
         """Return the loss of one step, the updated centroids, and the values to log."""
-        rows = embed_batch(head, batch, data)
+        rows = embed_batch(head, batch, data, self.precision)
         if loss_state is not None:
             loss_state = update_centroids(
                 loss_state,
@@ -193,7 +203,9 @@ class CfrObjective:
             "train": [rows.training],
             "both": [rows.anchors, rows.training],
         }[self.cross_entropy]
-        embeddings, labels = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *covered)
+        embeddings, labels = jax.tree.map(
+            lambda *arrays: jnp.concatenate(arrays, axis=-1), *covered
+        )
         scores = logits(head, dropout(key, embeddings, rate), data.class_embeddings)
         return cross_entropy(scores, labels)
 
@@ -217,7 +229,7 @@ def positive_similarities(
     return pool_similarities(rows.anchors.embeddings, rows.positives.embeddings, pool.indices)
 
 
-def embed_batch(head: Head, batch: CfrBatch, data: Data) -> EmbeddedBatch:
+def embed_batch(head: Head, batch: CfrBatch, data: Data, precision: Precision) -> EmbeddedBatch:
     """Embed all rows of a step in one matrix product."""
     pools = [
         None if pool is None else pool.rows.reshape(-1)
@@ -225,12 +237,13 @@ def embed_batch(head: Head, batch: CfrBatch, data: Data) -> EmbeddedBatch:
     ]
     groups = [batch.anchors, batch.training, *pools]
     rows = jnp.concatenate([group for group in groups if group is not None])
-    embedded = LabelledEmbeddings(embed(head, data.features.gather(rows)), data.labels[rows])
+    embeddings = embed(head, data.features.gather(rows), precision)
+    embedded = LabelledEmbeddings(embeddings, data.labels[rows])
     sizes = [0 if group is None else len(group) for group in groups]
     bounds = pairwise(accumulate(sizes, initial=0))
     return EmbeddedBatch(
         *(
-            None if group is None else jax.tree.map(itemgetter(slice(*each)), embedded)
+            None if group is None else jax.tree.map(itemgetter((..., slice(*each))), embedded)
             for group, each in zip(groups, bounds, strict=True)
         )
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 from clip_cfr.calibrate.core.errors import SettingsError
 
@@ -253,6 +253,13 @@ class Settings:
     evaluations: int = option(
         100, "Evaluations on the validation split in each stage", "release", within=COUNT
     )
+    precision: str = option(
+        "auto",
+        "Type that the operands of the large matrix products are rounded to in training; auto: "
+        "bfloat16 on a CPU with instructions for it, else float32. Everything else is float32",
+        "ours, measured",
+        choices=("auto", "float32", "bfloat16"),
+    )
     dfr_subsamples: int = option(
         20,
         "Group-balanced subsamples that DFR averages over",
@@ -318,6 +325,14 @@ def pool_rows(settings: Settings, name: str) -> int | None:
         return int(value)
     words = ", ".join(POOL_WORDS[name])
     raise SettingsError(f"{name} is {value!r}, expected {words} or a number of rows")
+
+
+def product_precision(settings: Settings) -> Literal["float32", "bfloat16"]:
+    """Return the type that training rounds the operands of large products to.
+
+    `auto` is float32 here; `calibrate.runtime.precision` decides it by the processor.
+    """
+    return "bfloat16" if settings.precision == "bfloat16" else "float32"
 
 
 # Values of the authors' release for the settings that exist here, and what is not reproduced.

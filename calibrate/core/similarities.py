@@ -37,17 +37,17 @@ def pool_similarities(
     """
     blocks, chosen = indices.shape[0], indices.shape[-1]
     anchors, pool = jax.tree.map(partial(split_blocks, blocks), (anchors, pool))
-    products = jnp.einsum("bae,bre->bar", anchors.vectors, pool.vectors)
+    products = jnp.einsum("eba,ebr->bar", anchors.vectors, pool.vectors)
     cosines = products * anchors.inverse_norms[:, :, None] * pool.inverse_norms[:, None, :]
     similarities = jnp.take_along_axis(cosines, jnp.maximum(indices, 0), axis=2)
     return similarities.reshape(-1, chosen), (indices != EMPTY).reshape(-1, chosen)
 
 
 def split_blocks(
-    blocks: int, array: Float[Array, " rows *shape"]
-) -> Float[Array, " blocks block_rows *shape"]:
-    """Split the first axis into blocks of neighbouring rows."""
-    return array.reshape(blocks, -1, *array.shape[1:])
+    blocks: int, array: Float[Array, "*shape rows"]
+) -> Float[Array, "*shape blocks block_rows"]:
+    """Split the last axis into blocks of neighbouring rows."""
+    return array.reshape(*array.shape[:-1], blocks, -1)
 
 
 def nearest_similarities(

@@ -21,6 +21,7 @@ from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
 from clip_cfr.calibrate.grid.space import Space, check_space
 from clip_cfr.calibrate.grid.storage import parse_url, url_of_file
 from clip_cfr.calibrate.grid.study import DEFAULT_NAME
+from clip_cfr.calibrate.runtime.precision import resolve_precision
 from clip_cfr.calibrate.runtime.resident_rows import choose_resident_rows
 
 
@@ -71,7 +72,7 @@ def prepare_grid(
     For arguments and errors see `search_grid`. With `overwrite`, the study of an earlier grid in
     the folder is set aside. The storage is not opened.
     """
-    cache, fixed = Path(cache), settings or Settings()
+    cache, fixed = Path(cache), resolve_precision(settings or Settings())
     space = check_space(space, fixed, methods)
     url = storage and parse_storage(storage, overwrite)
     info = read_info(cache)

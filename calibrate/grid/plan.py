@@ -16,6 +16,7 @@ from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.axes import Choices, Interval, Value
 from clip_cfr.calibrate.grid.space import METHOD_SETTINGS, Space
+from clip_cfr.calibrate.runtime.precision import resolve_precision
 
 SAMPLERS = ("grid", "tpe", "random")
 PRUNABLE_METHOD = "cfr"
@@ -129,7 +130,7 @@ class Plan:
         Raises:
             SettingsError: a value is out of its range.
         """
-        return replace(self.fixed, **values)
+        return resolve_precision(replace(self.fixed, **values))
 
     def make_sampler(self, point: int) -> BaseSampler:
         """Return Optuna's sampler that proposes a point: TPE for `tpe`, otherwise random.

@@ -18,6 +18,8 @@ from clip_cfr.calibrate.grid.pruning import make_pruner
 from clip_cfr.calibrate.grid.storage import display_url, open_storage, report_damage
 from clip_cfr.calibrate.grid.trials import Search
 
+# Values of newer settings with which the program computes as it did before it had them.
+EARLIER_VALUES = {"precision": "float32"}
 # User attribute of a study.
 IDENTITY = "clip-cfr"
 # Name of the study in the database of a grid folder.
@@ -184,10 +186,10 @@ def flatten_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return an identity as one dict: settings, varied ones included, beside the other keys.
 
     The value of a setting that a full grid varies is "varied". A setting that did not exist
-    when the identity was stored has its default.
+    when the identity was stored has the value that acted like the program of that time.
     """
     axes = identity["space"]
     if identity["sampler"] == "grid":
         axes = dict.fromkeys(axes, "varied")
     rest = {key: each for key, each in identity.items() if key not in ("space", "settings")}
-    return {**rest, **asdict(Settings()), **identity["settings"], **axes}
+    return {**rest, **asdict(Settings()), **EARLIER_VALUES, **identity["settings"], **axes}

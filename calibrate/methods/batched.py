@@ -11,7 +11,6 @@ import jax
 
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
-from clip_cfr.calibrate.core.objectives import ErmObjective
 from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.segments import Segment
 from clip_cfr.calibrate.core.settings import Settings, pool_rows
@@ -94,7 +93,7 @@ def finish_job(experiment: Experiment, trained: Trained) -> Fitted | Calibration
 def train_erm_batch(experiments: Sequence[Experiment]) -> None:
     """Train the ERM stages that are not cached; `Experiment.erm` raises for one that diverged."""
     missing = {id(each.shared): each for each in experiments if each.shared.trained is None}
-    jobs = {key: (ErmObjective(), next(each.erm_segments())) for key, each in missing.items()}
+    jobs = {key: (each.erm_objective(), next(each.erm_segments())) for key, each in missing.items()}
     for key, trained in train_jobs(jobs).items():
         missing[key].shared.trained = trained
         missing[key].report_done("erm")

@@ -19,7 +19,7 @@ from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.objectives import CfrHyperparameters, CfrObjective
 from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
-from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.settings import Settings, product_precision
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.train import SegmentCallback, Trained
 from clip_cfr.calibrate.methods import erm
@@ -80,6 +80,7 @@ def make_objective(settings: Settings) -> CfrObjective:
         settings.cross_entropy,
         negatives_source(settings),
         settings.num_negatives,
+        product_precision(settings),
     )
 
 

@@ -111,5 +111,6 @@ def quick_settings(**changes) -> Settings:
         "negative_pool": 256,
         "calibration_minimum": 1,
         "dfr_subsamples": 3,
+        "precision": "float32",
     }
     return Settings(**{**quick, **changes})

@@ -321,11 +321,13 @@ def test_without_a_folder_for_compiled_programs_nothing_is_said(cache_file, tmp_
     (tmp_path / "file").touch()
     command = [sys.executable, ROOT / "cli.py", "calibrate", "--cache", cache_file]
     arguments = ["--out", tmp_path / "run", "--method", "erm", "--erm-steps", "2"]
+    arguments += ["--precision", "bfloat16"]
     homeless = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "file")}
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=homeless)
     run = tmp_path / "run"
     assert done.stderr == (
-        f"{ON_CPU}seed 0: erm\nrun written to {run}\nhead to use: {run}/heads/erm-seed0.npz\n"
+        f"{ON_CPU}precision: bfloat16 in the large products of training\nseed 0: erm\n"
+        f"run written to {run}\nhead to use: {run}/heads/erm-seed0.npz\n"
         f"next: python cli.py show {run}\n"
     )
 

@@ -128,7 +128,7 @@ class TestSource:
         assert wrong(best).tolist() != wrong(overlapping.erm.last).tolist()
         for selection in ("worst-class", "worst-group", "average", "last"):
             settings = replace(overlapping.settings, selection=selection)
-            other = Experiment(overlapping.prepared, settings, 0)
+            other = Experiment(overlapping.prepared, settings, overlapping.seed)
             assert other.calibration_set.rows.tolist() == wrong(overlapping.erm.last).tolist()
 
     def test_unreadable_rows_are_not_in_it(self, task, experiment):

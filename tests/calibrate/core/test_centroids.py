@@ -28,7 +28,7 @@ def batch(rng, classes: int = 3, rows: int = 9):
 
 def update(centroids, embeddings, labels, weights, momentum):
     """The update, compiled."""
-    sides = [normalize(jnp.asarray(np.asarray(each))) for each in (centroids, embeddings)]
+    sides = [normalize(jnp.asarray(np.asarray(each).T)) for each in (centroids, embeddings)]
     labels, weights = np.asarray(labels), np.asarray(weights)
     return np.asarray(jax.jit(update_centroids)(*sides, labels, weights, momentum).unit)
 

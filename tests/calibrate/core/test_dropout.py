@@ -14,7 +14,7 @@ RATES = [0.1, 0.5, 0.99]
 
 def of_ones(key, rate: float):
     """Ones after dropout."""
-    ones = Embeddings(jnp.ones(SHAPE), jnp.ones(SHAPE[0]))
+    ones = Embeddings(jnp.ones(SHAPE[::-1]), jnp.ones(SHAPE[0]))
     return np.asarray(dropout(key, ones, jnp.float32(rate)).unit)
 
 
@@ -31,7 +31,7 @@ def test_drops_the_share_and_keeps_the_mean(rate):
 
 
 def test_of_zero_changes_nothing(rng):
-    embeddings = normalize(jnp.asarray(rng.normal(size=(50, 40))))
+    embeddings = normalize(jnp.asarray(rng.normal(size=(40, 50))))
     found = dropout(jax.random.key(1), embeddings, jnp.float32(0))
     assert (found.unit == embeddings.unit).all()
 

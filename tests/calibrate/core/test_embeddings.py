@@ -12,7 +12,7 @@ from tests.calibrate.synthetic import unit
 
 def unit_vectors(vectors):
     """Vectors of unit length."""
-    return normalize(vectors).unit
+    return normalize(vectors.T).unit
 
 
 class TestUnitLength:
@@ -36,16 +36,16 @@ class TestUnitLength:
 class TestEmbeddings:
     def test_products_are_those_of_the_unit_vectors(self, rng):
         vectors, others = rng.normal(size=(5, 3)) * 7, rng.normal(size=(4, 3))
-        found = normalize(jnp.asarray(vectors)).dot(jnp.asarray(others))
+        found = normalize(jnp.asarray(vectors.T)).dot(jnp.asarray(others))
         assert np.asarray(found) == pytest.approx(unit(vectors) @ others.T, rel=1e-4, abs=1e-6)
 
     def test_sums_are_those_of_the_unit_vectors(self, rng):
         vectors, weights = rng.normal(size=(5, 3)) * 7, rng.normal(size=(5, 2))
-        found = normalize(jnp.asarray(vectors)).weighted_sums(jnp.asarray(weights))
-        assert np.asarray(found) == pytest.approx(weights.T @ unit(vectors), rel=1e-4, abs=1e-6)
+        found = normalize(jnp.asarray(vectors.T)).weighted_sums(jnp.asarray(weights))
+        assert pytest.approx(weights.T @ unit(vectors), rel=1e-4, abs=1e-6) == np.asarray(found).T
 
     def test_gradients_of_products_reach_through_the_lengths(self, rng):
         """A vector may not gain by growing: the gradient stands at right angles to it."""
         vectors, others = (jnp.asarray(rng.normal(size=(4, 3)), jnp.float32) for _ in range(2))
-        gradient = jax.jit(jax.grad(lambda v: (normalize(v).dot(others) ** 3).sum()))
+        gradient = jax.jit(jax.grad(lambda v: (normalize(v.T).dot(others) ** 3).sum()))
         assert np.sum(gradient(vectors) * vectors, axis=1) == pytest.approx(np.zeros(4), abs=1e-5)

@@ -10,7 +10,12 @@ from clip_cfr.calibrate.core.experiment import ERM_SETTINGS, Experiment
 from clip_cfr.calibrate.core.settings import Settings
 from tests.calibrate.synthetic import quick_settings
 
-VARIED = {"calibration_size": 5.0, "nns_pool": "minibatch", "negative_pool": "minibatch"}
+VARIED = {
+    "calibration_size": 5.0,
+    "nns_pool": "minibatch",
+    "negative_pool": "minibatch",
+    "precision": "bfloat16",
+}
 
 
 def other_value(name: str):

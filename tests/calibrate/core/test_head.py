@@ -23,7 +23,7 @@ def test_embeddings_are_normalized_projections(rng, with_bias):
 
 def test_logits_are_scaled_cosines():
     head = Head(jnp.eye(2), None, jnp.log(jnp.float32(5)))
-    found = logits(head, normalize(jnp.array([[6.0, 8.0]])), jnp.eye(2))
+    found = logits(head, normalize(jnp.array([[6.0], [8.0]])), jnp.eye(2))
     assert found[0].tolist() == pytest.approx([3, 4])
 
 

@@ -18,9 +18,9 @@ cross_entropy = jax.jit(losses.cross_entropy)
 contrastive_loss = jax.jit(losses.contrastive_loss, static_argnames="num_negatives")
 masked_mean = jax.jit(losses.masked_mean)
 cosine_loss = jax.jit(
-    lambda vectors, *args: losses.cosine_loss(normalize(vectors), *args), static_argnums=2
+    lambda vectors, *args: losses.cosine_loss(normalize(vectors.T), *args), static_argnums=2
 )
-supcon_loss = jax.jit(lambda vectors, *args: losses.supcon_loss(normalize(vectors), *args))
+supcon_loss = jax.jit(lambda vectors, *args: losses.supcon_loss(normalize(vectors.T), *args))
 
 
 def check_gradients(loss, *args):

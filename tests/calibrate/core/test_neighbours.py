@@ -59,7 +59,7 @@ class TestFindNearestNegatives:
 
 def scaled_embeddings(vectors):
     """Return embeddings of vectors that are three times too long."""
-    return normalize(jnp.asarray(3 * vectors, jnp.float32))
+    return normalize(jnp.asarray(3 * vectors.T, jnp.float32))
 
 
 class TestNearestSimilarities:

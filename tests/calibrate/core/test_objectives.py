@@ -134,7 +134,7 @@ def initial_state(positive: str):
         return None
     centroids = unit(np.random.default_rng(7).normal(size=(CLASSES, EMBEDDING)))
     centroids[-1] = 0
-    return normalize(jnp.asarray(centroids, jnp.float32))
+    return normalize(jnp.asarray(centroids.T, jnp.float32))
 
 
 @partial(jax.jit, static_argnames="objective")
@@ -293,7 +293,7 @@ class TestDegenerateBatches:
     @pytest.mark.parametrize("variant", [*VARIANTS[:2], VARIANTS[6]])
     def test_one_class_and_no_row_with_weight(self, head, data, variant):
         one_class = data._replace(labels=jnp.zeros(ROWS, jnp.int32))
-        no_centroids = normalize(jnp.zeros((CLASSES, EMBEDDING)))
+        no_centroids = normalize(jnp.zeros((EMBEDDING, CLASSES)))
         hyperparameters = make_hyperparameters(row_weights=np.zeros(ROWS))
         self.check(variant, head, one_class, no_centroids, hyperparameters)
 

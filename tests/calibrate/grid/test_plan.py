@@ -57,8 +57,9 @@ class TestPoints:
         assert (plan.num_points, plan.values_at(0), plan.index_of({})) == (1, {}, 0)
 
     def test_have_the_fixed_settings_except_those_of_the_axes(self):
-        plan = make_plan(fixed=Settings(steps=7))
-        assert plan.settings_with({"lr": 0.5}) == Settings(steps=7, lr=0.5)
+        plan = make_plan(fixed=Settings(steps=7, precision="float32"))
+        expected = Settings(steps=7, lr=0.5, precision="float32")
+        assert plan.settings_with({"lr": 0.5}) == expected
 
 
 @pytest.mark.parametrize(
