@@ -17,7 +17,7 @@ SEED = click.IntRange(0, 2**31 - 1)
 FIELDS = {each.name: each for each in fields(Settings)}
 # Every setting in one group of the help, the most used ones first.
 SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Selection": ("selection", "evaluations"),
+    "Selection": ("selection", "evaluations", "patience"),
     "CFR": (
         *("lr", "steps", "temperature", "cross_entropy", "init", "alpha", "alpha_schedule"),
         *("holistic", "holistic_weight", "supcon_temperature", "calibration_batch_size"),

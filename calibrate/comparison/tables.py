@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from clip_cfr.calibrate.comparison.method_result import MethodResult
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
-from clip_cfr.calibrate.comparison.titles import format_per_cent, method_title
+from clip_cfr.calibrate.comparison.titles import METHOD_TITLES, format_per_cent, method_title
 
 AVERAGES = {
     "average": "average",
@@ -128,6 +128,7 @@ def notes(result: Result) -> list[str]:
         lines.append(CLASS_MEANS_NOTE)
     if result.calibration_set is not None:
         lines.append(describe_calibration_set(result))
+    lines += describe_stops(result)
     lines += describe_prompts(result)
     if result.seconds:
         seconds = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items())
@@ -157,6 +158,18 @@ def describe_calibration_set(result: Result) -> str:
         f"Calibration set: {number(found.size)} training images that {source} misclassifies{over}: "
         f"{', '.join(parts)}."
     )
+
+
+def describe_stops(result: Result) -> list[str]:
+    """Return a sentence about each stage that stopped before its last step."""
+    stages = (("erm", result.settings.erm_steps), ("cfr", result.settings.steps))
+    return [
+        f"{METHOD_TITLES[name]} stopped after {' and '.join(f'{step:,}' for step in found)} of "
+        f"{steps:,} steps: {result.settings.patience} evaluations were not better."
+        for name, steps in stages
+        if name in result.methods
+        and min(found := [each.step for each in result.methods[name].evaluations("last")]) < steps
+    ]
 
 
 def number(value: float) -> str:

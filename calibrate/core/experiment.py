@@ -23,6 +23,7 @@ from clip_cfr.calibrate.core.segments import (
     evaluations_per_call,
     split_segments,
 )
+from clip_cfr.calibrate.core.selection import Patience, make_patience
 from clip_cfr.calibrate.core.settings import Settings, product_precision
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.train import Objective, SegmentCallback, Trained, train
@@ -47,6 +48,7 @@ ERM_SETTINGS = (
     "logit_scale",
     "freeze_logit_scale",
     "evaluations",
+    "patience",
     "precision",
 )
 
@@ -121,6 +123,11 @@ class Experiment:
             log_scale_factor=jnp.float32(0 if settings.freeze_logit_scale else 1),
         )
 
+    @property
+    def patience(self) -> Patience:
+        """When a stage stops before its last step."""
+        return make_patience(self.settings.patience, self.settings.selection)
+
     def logits(
         self, head: Head, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
@@ -191,6 +198,7 @@ class Experiment:
                 hyperparameters=jnp.float32(settings.dropout),
                 key=self.key("erm"),
                 first_step=window.eval_steps[0],
+                patience=self.patience,
             )
             yield Segment(stage, self.prepared.resident_data(window), window.eval_steps)
 
@@ -215,14 +223,17 @@ class Experiment:
         calls = CALLBACK_CALLS if self.progress is None else PROGRESS_CALLS
         evaluations = evaluations_per_call(min(steps, self.settings.evaluations), calls)
         notify = partial(notify_callbacks, stage, steps, self.progress, callback)
-        return train(objective, split_segments(segments, evaluations), notify)
+        trained = train(objective, split_segments(segments, evaluations), notify)
+        if trained.info.step[-1] < steps:
+            self.report_done(stage)
+        return trained
 
     def stage_steps(self, stage: str) -> int:
         """Return the number of steps of a stage, `erm` or `cfr`."""
         return self.settings.erm_steps if stage == "erm" else self.settings.steps
 
     def report_done(self, stage: str) -> None:
-        """Report the last step of a stage that was trained together with those of others."""
+        """Report the end of a stage, which may have stopped before its last step."""
         if self.progress is not None:
             self.progress(stage, self.stage_steps(stage), self.stage_steps(stage))
 
@@ -241,8 +252,12 @@ class Experiment:
 
 
 def erm_settings(settings: Settings) -> tuple:
-    """Return the values of the settings that the ERM stage depends on."""
-    return tuple(getattr(settings, name) for name in ERM_SETTINGS)
+    """Return the values of the settings that the ERM stage depends on.
+
+    The selection is one of them if it decides what the patience of the stage waits for.
+    """
+    waits_for_worst_group = settings.patience > 0 and settings.selection == "worst-group"
+    return (*(getattr(settings, name) for name in ERM_SETTINGS), waits_for_worst_group)
 
 
 def notify_callbacks(

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from clip_cfr.calibrate.core.features import Data
 from clip_cfr.calibrate.core.head import Head
+from clip_cfr.calibrate.core.selection import Patience
 
 
 class SgdSettings(NamedTuple):
@@ -39,6 +40,7 @@ class Stage(NamedTuple):
         hyperparameters: hyperparameters of the objective.
         key: random key; each step folds its index in.
         first_step: index of the step that `batches` begins with.
+        patience: when to stop before the last step.
     """
 
     head: Head
@@ -48,6 +50,7 @@ class Stage(NamedTuple):
     hyperparameters: Any
     key: Array
     first_step: Int[Array, ""]
+    patience: Patience
 
 
 class Segment(NamedTuple):

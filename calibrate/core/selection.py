@@ -5,11 +5,27 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from clip_cfr.calibrate.core.features import Data
 from clip_cfr.calibrate.core.head import Head, embed, logits
 from clip_cfr.calibrate.core.settings import CRITERIA
+
+# More evaluations than a stage can have.
+NEVER = 2**31 - 1
+
+
+class Patience(NamedTuple):
+    """When a stage stops before its last step; traced.
+
+    Attributes:
+        evaluations: evaluations without a better value after which it stops; `NEVER` for none.
+        criteria: whether a better value of each of `CRITERIA` counts.
+    """
+
+    evaluations: Int[Array, ""]
+    criteria: Bool[Array, " criteria"]
 
 
 class Best(NamedTuple):
@@ -19,11 +35,15 @@ class Best(NamedTuple):
         heads: heads stacked along a leading axis.
         values: validation value of each head by its criterion.
         steps: steps after which the heads were evaluated.
+        step: steps after which the last evaluation was made.
+        waiting: evaluations since the last better value that `Patience` counts.
     """
 
     heads: Head
     values: Float[Array, " criteria"]
     steps: Int[Array, " criteria"]
+    step: Int[Array, ""]
+    waiting: Int[Array, ""]
 
 
 def evaluate(head: Head, data: Data) -> tuple[Float[Array, " groups"], Float[Array, " criteria"]]:
@@ -82,20 +102,49 @@ def init_best(head: Head) -> Best:
     """Return best heads of value minus infinity, which any evaluated head replaces."""
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(CRITERIA)), head)
     return Best(
-        stacked, jnp.full(len(CRITERIA), -jnp.inf, jnp.float32), jnp.zeros(len(CRITERIA), jnp.int32)
+        heads=stacked,
+        values=jnp.full(len(CRITERIA), -jnp.inf, jnp.float32),
+        steps=jnp.zeros(len(CRITERIA), jnp.int32),
+        step=jnp.int32(0),
+        waiting=jnp.int32(0),
     )
 
 
 def update_best(
-    best: Best, head: Head, values: Float[Array, " criteria"], step: Int[Array, ""]
+    best: Best,
+    head: Head,
+    values: Float[Array, " criteria"],
+    step: Int[Array, ""],
+    patience: Patience,
 ) -> Best:
     """Replace the best heads whose values the new head exceeds."""
     better = values > best.values
     return Best(
-        jax.tree.map(partial(replace_where, better), best.heads, head),
-        jnp.where(better, values, best.values),
-        jnp.where(better, step, best.steps),
+        heads=jax.tree.map(partial(replace_where, better), best.heads, head),
+        values=jnp.where(better, values, best.values),
+        steps=jnp.where(better, step, best.steps),
+        step=step,
+        waiting=jnp.where((better & patience.criteria).any(), 0, best.waiting + 1),
     )
+
+
+def make_patience(evaluations: int, selection: str) -> Patience:
+    """Return when a stage stops.
+
+    Worst-group accuracy counts only if it selects the head: otherwise the step at which a stage
+    stops would depend on group labels.
+
+    Args:
+        evaluations: evaluations without a better value; 0 never stops.
+        selection: criterion that selects the head.
+    """
+    counts = np.array([name in ("worst-class", "average", selection) for name in CRITERIA])
+    return Patience(jnp.int32(evaluations or NEVER), jnp.asarray(counts))
+
+
+def has_stopped(best: Best, patience: Patience) -> Bool[Array, ""]:
+    """Return whether the stage stops after its last evaluation."""
+    return best.waiting >= patience.evaluations
 
 
 def replace_where(

@@ -253,6 +253,13 @@ class Settings:
     evaluations: int = option(
         100, "Evaluations on the validation split in each stage", "release", within=COUNT
     )
+    patience: int = option(
+        0,
+        "Evaluations without a better validation accuracy, average or of the worst class, after "
+        "which a stage stops; 0: never. With selection worst-group that accuracy counts too",
+        "ours, measured",
+        within=Range(),
+    )
     precision: str = option(
         "auto",
         "Type that the operands of the large matrix products are rounded to in training; auto: "

@@ -19,12 +19,20 @@ from clip_cfr.calibrate.core.features import Data
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.memory import convert_memory_errors
 from clip_cfr.calibrate.core.segments import Segment, SgdSettings, Stage
-from clip_cfr.calibrate.core.selection import Best, evaluate, init_best, update_best
+from clip_cfr.calibrate.core.selection import (
+    Best,
+    evaluate,
+    has_stopped,
+    init_best,
+    update_best,
+)
 from clip_cfr.calibrate.core.settings import CRITERIA
 
 # Called with the number of steps done and the best validation value so far of each criterion.
 SegmentCallback = Callable[[int, dict[str, float]], None]
 Logged = dict[str, Float[Array, ""]]
+# Name of the axis over which stages that run together are mapped.
+STAGES = "stages"
 
 
 @runtime_checkable
@@ -80,7 +88,7 @@ class Trained(NamedTuple):
 def train(
     objective: Objective, segments: Iterable[Segment], callback: SegmentCallback | None = None
 ) -> Trained:
-    """Train a head through the segments of a stage.
+    """Train a head through the segments of a stage, until the last or until its patience ends.
 
     Args:
         objective: loss to minimize.
@@ -98,12 +106,24 @@ def train(
             state, best, info = run_segment(objective, segment, state, best)
             # The copy to the host waits for the segment, so that its rows can be freed.
             infos.append(jax.tree.map(np.asarray, info))
+            stopped = bool(has_stopped(best, segment.stage.patience))
         del segment
         if callback is not None:
             values = map(float, best.values)
-            callback(int(info.step[-1]), dict(zip(CRITERIA, values, strict=True)))
+            callback(int(best.step), dict(zip(CRITERIA, values, strict=True)))
+        if stopped:
+            break
+    return Trained(best, state.head, select_evaluations(infos))
+
+
+def select_evaluations(infos: Sequence[Info]) -> Info:
+    """Concatenate the logs of segments, without the entries after the step that a stage stopped at.
+
+    Those repeat that step.
+    """
     info = jax.tree.map(lambda *columns: np.concatenate(columns), *infos)
-    return Trained(best, state.head, info)
+    made = np.diff(info.step, prepend=0) > 0
+    return jax.tree.map(itemgetter(made), info)
 
 
 def train_together(objective: Objective, segments: Sequence[Segment]) -> list[Trained]:
@@ -120,23 +140,28 @@ def train_together(objective: Objective, segments: Sequence[Segment]) -> list[Tr
         stages = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(each.stage for each in segments))
         state, best, info = run_stages(objective, segments[0]._replace(stage=stages))
         trained = Trained(best, state.head, jax.tree.map(np.asarray, info))
-    return [jax.tree.map(itemgetter(index), trained) for index in range(len(segments))]
+    each_trained = [jax.tree.map(itemgetter(index), trained) for index in range(len(segments))]
+    return [each._replace(info=select_evaluations([each.info])) for each in each_trained]
 
 
 @partial(jax.jit, static_argnames=("objective",))
 def run_stages(objective: Objective, segment: Segment) -> tuple[TrainState, Best, Info]:
-    """Run stages that are stacked along a leading axis; the results are stacked too."""
+    """Run stages that are stacked along a leading axis, until the patience of all has ended.
+
+    The results are stacked too.
+    """
     axes = Segment(stage=0, data=None, eval_steps=None)
-    return jax.vmap(partial(run_stage, objective), in_axes=(axes,))(segment)
+    run = jax.vmap(partial(run_stage, objective), in_axes=(axes,), axis_name=STAGES)
+    return run(segment)
 
 
 def run_stage(objective: Objective, segment: Segment) -> tuple[TrainState, Best, Info]:
-    """Run a stage that is one segment, from the initial state that the stage gives.
+    """Run one of several stages, each a single segment, from the initial state that it gives.
 
     Returns:
         The state after the last step, the best heads, and the log with an entry per evaluation.
     """
-    return run_segment(objective, segment, *init(segment.stage))
+    return run_evaluations(objective, segment, *init(segment.stage), axis_name=STAGES)
 
 
 @jax.jit
@@ -151,13 +176,55 @@ def run_segment(
     objective: Objective, segment: Segment, state: TrainState, best: Best
 ) -> tuple[TrainState, Best, Info]:
     """Run the steps of a segment; evaluate and update the best heads at its evaluation steps."""
-    run = partial(run_interval, objective, segment.stage, segment.data)
+    return run_evaluations(objective, segment, state, best)
+
+
+def run_evaluations(
+    objective: Objective,
+    segment: Segment,
+    state: TrainState,
+    best: Best,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Best, Info]:
+    """Run a segment; see `run_segment`.
+
+    Args:
+        axis_name: axis over which stages are mapped; None if there is one stage.
+    """
+    run = partial(run_interval, objective, segment.stage, segment.data, axis_name)
     bounds = (segment.eval_steps[:-1], segment.eval_steps[1:])
     (state, best), info = jax.lax.scan(run, (state, best), bounds)
     return state, best, info
 
 
 def run_interval(
+    objective: Objective,
+    stage: Stage,
+    data: Data,
+    axis_name: str | None,
+    carry: tuple[TrainState, Best],
+    bounds: tuple[Int[Array, ""], Int[Array, ""]],
+) -> tuple[tuple[TrainState, Best], Info]:
+    """Run the steps between two evaluations, then evaluate; nothing if the stage has stopped.
+
+    A stage that has stopped before others that run with it keeps its results.
+    """
+    stopped = has_stopped(carry[1], stage.patience)
+    all_stopped = stopped
+    if axis_name is not None:
+        all_stopped = jax.lax.pmin(stopped.astype(jnp.int32), axis_name) == 1
+    moved, info = jax.lax.cond(
+        all_stopped,
+        partial(skip_interval, objective, stage, data),
+        partial(run_steps, objective, stage, data),
+        carry,
+        bounds,
+    )
+    carry = jax.tree.map(partial(jnp.where, stopped), carry, moved)
+    return carry, info._replace(step=carry[1].step)
+
+
+def run_steps(
     objective: Objective,
     stage: Stage,
     data: Data,
@@ -178,7 +245,19 @@ def run_interval(
         group_accuracy=group_accuracy,
         criteria=criteria,
     )
-    return (state, update_best(best, state.head, criteria, stop)), info
+    return (state, update_best(best, state.head, criteria, stop, stage.patience)), info
+
+
+def skip_interval(
+    objective: Objective,
+    stage: Stage,
+    data: Data,
+    carry: tuple[TrainState, Best],
+    bounds: tuple[Int[Array, ""], Int[Array, ""]],
+) -> tuple[tuple[TrainState, Best], Info]:
+    """Return the same state, and zeros as logged values."""
+    _, info = jax.eval_shape(partial(run_steps, objective, stage, data), carry, bounds)
+    return carry, jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), info)
 
 
 def accumulate_step(

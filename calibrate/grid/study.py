@@ -19,7 +19,7 @@ from clip_cfr.calibrate.grid.storage import display_url, open_storage, report_da
 from clip_cfr.calibrate.grid.trials import Search
 
 # Values of newer settings with which the program computes as it did before it had them.
-EARLIER_VALUES = {"precision": "float32"}
+EARLIER_VALUES = {"patience": 0, "precision": "float32"}
 # User attribute of a study.
 IDENTITY = "clip-cfr"
 # Name of the study in the database of a grid folder.

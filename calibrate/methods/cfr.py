@@ -108,6 +108,7 @@ def make_segments(experiment: Experiment) -> Iterator[Segment]:
             hyperparameters=make_hyperparameters(settings, window.take(row_weights)),
             key=experiment.key("cfr"),
             first_step=window.eval_steps[0],
+            patience=experiment.patience,
         )
         yield Segment(stage, experiment.prepared.resident_data(window), window.eval_steps)
 

@@ -111,6 +111,7 @@ def quick_settings(**changes) -> Settings:
         "negative_pool": 256,
         "calibration_minimum": 1,
         "dfr_subsamples": 3,
+        "patience": 0,
         "precision": "float32",
     }
     return Settings(**{**quick, **changes})

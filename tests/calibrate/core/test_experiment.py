@@ -15,6 +15,7 @@ VARIED = {
     "nns_pool": "minibatch",
     "negative_pool": "minibatch",
     "precision": "bfloat16",
+    "patience": 1,
 }
 
 
