@@ -137,8 +137,10 @@ def download_repository(model: str, repository: str) -> OpenClipFiles:
         folder = Path(snapshot_download(repository, allow_patterns=["*.json", "*.txt", "*.model"]))
         if not any((folder / name).is_file() for name in FOLDER_WEIGHTS):
             listed = HfApi().list_repo_files(repository, revision=folder.name)
-            weights = next((name for name in FOLDER_WEIGHTS if name in listed), None)
-            snapshot_download(repository, revision=folder.name, allow_patterns=weights)
+            weights = [name for name in FOLDER_WEIGHTS if name in listed][:1]
+            # Without patterns, or with None, all files would be downloaded.
+            if weights:
+                snapshot_download(repository, revision=folder.name, allow_patterns=weights)
     except (OSError, ValueError, OfflineModeIsEnabled) as error:
         raise ExtractError(f"model {model}: {explain_hub_error(error)}") from error
     return replace(locate_in_folder(model, folder), commit=folder.name)

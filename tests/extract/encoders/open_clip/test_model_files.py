@@ -104,6 +104,31 @@ def test_a_repository_in_the_local_hub_cache_needs_no_hub(small_resnet, tmp_path
     assert encoder.provenance()["model"] == "open-clip:hf-hub:someone/clip"
 
 
+@pytest.mark.parametrize("listed", [[], [WEIGHTS, "tf_model.h5", "model.safetensors"]])
+def test_only_weights_that_are_read_are_downloaded(folder, monkeypatch, listed):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    snapshot = folder.rename(folder.parent / commit)
+    weights = (snapshot / WEIGHTS).rename(folder.parent / "weights")
+    patterns = []
+
+    def download(_, revision=None, allow_patterns=None):
+        patterns.append(allow_patterns)
+        if allow_patterns == [WEIGHTS]:
+            shutil.copy(weights, snapshot / WEIGHTS)
+        return str(snapshot)
+
+    monkeypatch.setattr(model_files, "snapshot_download", download)
+    monkeypatch.setattr(model_files.HfApi, "list_repo_files", lambda *_, **options: listed)
+    if listed:
+        assert load("hf-hub:someone/clip").provenance()["revision"] == commit
+    else:
+        assert message_of("hf-hub:someone/clip") == (
+            "model open-clip:hf-hub:someone/clip has no weights: expected one of "
+            f"{', '.join(model_files.FOLDER_WEIGHTS)} in {snapshot}"
+        )
+    assert patterns == [["*.json", "*.txt", "*.model"], *([[WEIGHTS]] if listed else [])]
+
+
 def test_a_repository_that_is_not_there_is_one_line(open_clip, monkeypatch):
     def raise_error(*_, **options):
         raise LocalEntryNotFoundError("no such repository in the cache")
