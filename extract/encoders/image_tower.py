@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from jaxtyping import Float32
@@ -104,8 +105,17 @@ class ImageTowerMixin:
 
 
 def find_bad_weight(network: torch.nn.Module) -> str | None:
-    """Return the name of the first weight that holds NaN or infinity; None if there is none."""
-    weights = network.named_parameters()
+    """Return the name of the first weight that holds NaN or infinity; None if there is none.
+
+    The statistics of batch normalization count as weights. Other buffers do not: the mask of a text
+    tower holds infinity.
+    """
+    statistics = (
+        (name, buffer)
+        for name, buffer in network.named_buffers()
+        if name.endswith(("running_mean", "running_var"))
+    )
+    weights = chain(network.named_parameters(), statistics)
     return next((name for name, weight in weights if not weight.isfinite().all()), None)
 
 

@@ -67,8 +67,9 @@ class OpenClipEncoder(ImageTowerMixin):
         (see `disable_tf32` and `limit_threads`).
 
         Raises:
-            ExtractError: the model, device or compute type does not exist, the weights are damaged,
-                the image tower does not end in a linear map, or its preprocessing is not supported.
+            ExtractError: the model, device or compute type does not exist, the weights are damaged
+                or not finite, the image tower does not end in a linear map, or its preprocessing is
+                not supported.
             ModuleNotFoundError: open_clip is not installed.
         """
         device = choose_device(spec.device, spec.dtype)
@@ -79,13 +80,7 @@ class OpenClipEncoder(ImageTowerMixin):
         limit_threads(num_parameters)
         settings = choose_settings(spec, device, num_parameters)
         preprocessing = make_preprocessing(files, transform_configuration(model))
-        projection = detach_projection(model, preprocessing.side)
-        if projection is None:
-            raise ExtractError(
-                f"model {files.model}: its image tower, a {describe_classes(model)}, does not end "
-                "in one linear map, as RN50 and ViT do; embeddings computed elsewhere can be "
-                "imported with the command import"
-            )
+        projection = require_projection(files, model, preprocessing.side)
         headless = HeadlessTower(cast_weights(model.visual, settings.dtype))
         tower = ImageTower.from_network(headless, preprocessing, settings)
         return cls(files, model, projection, tower, load_tokenizer(files))
@@ -152,6 +147,25 @@ class OpenClipEncoder(ImageTowerMixin):
             **self.tower.settings.provenance(),
             "versions": encoder_versions("transformers") | open_clip_versions(),
         }
+
+
+def require_projection(files: OpenClipFiles, model: torch.nn.Module, side: int) -> Projection:
+    """Detach the last linear map of the image tower as `detach_projection` does, and return it.
+
+    Raises:
+        ExtractError: the tower does not end in a linear map, or its embeddings are not finite.
+    """
+    try:
+        projection = detach_projection(model, side)
+    except ExtractError as error:
+        raise ExtractError(f"model {files.model}: {error}") from error
+    if projection is None:
+        raise ExtractError(
+            f"model {files.model}: its image tower, a {describe_classes(model)}, does not end in "
+            "one linear map, as RN50 and ViT do; embeddings computed elsewhere can be imported "
+            "with the command import"
+        )
+    return projection
 
 
 def describe_classes(model: torch.nn.Module) -> str:

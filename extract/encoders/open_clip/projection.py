@@ -6,6 +6,9 @@ import torch
 from jaxtyping import Float32
 from torch import nn
 
+from clip_cfr.extract.encoders.image_tower import find_bad_weight
+from clip_cfr.extract.errors import ExtractError
+
 # Largest difference of unit-length embeddings. float32 rounds at 1e-7; a wrong head is off by 1e-1.
 TOLERANCE = 1e-4
 
@@ -49,10 +52,16 @@ def detach_projection(model: nn.Module, side: int) -> Projection | None:
 
     Returns:
         The linear map, or None if the tower does not end in one; the tower is unusable then.
+
+    Raises:
+        ExtractError: the embedding is not finite, so that nothing can be verified; without the name
+            of the model.
     """
     image = torch.rand((1, 3, side, side), generator=torch.Generator().manual_seed(0))
     image = image.to(model.logit_scale.device)
     expected = model.encode_image(image, normalize=True)
+    if not expected.isfinite().all():
+        raise ExtractError(describe_not_finite(model))
     projection = replace_last_linear(model.visual)
     if projection is None:
         return None
@@ -67,6 +76,17 @@ def detach_projection(model: nn.Module, side: int) -> Projection | None:
         embedding = embedding + projection.bias
     difference = (nn.functional.normalize(embedding, dim=-1) - expected).abs().max()
     return projection if difference < TOLERANCE else None
+
+
+def describe_not_finite(model: nn.Module) -> str:
+    """Return why the embeddings of a model's image tower are not finite, and what to do."""
+    start = "the embeddings of its image tower hold NaN or infinity"
+    if weight := find_bad_weight(model):
+        return (
+            f"{start}, because its weights do, such as {weight}: the training that made them "
+            "failed, or the file is damaged; take another checkpoint"
+        )
+    return f"{start} although its weights are finite; take another model"
 
 
 def replace_last_linear(visual: nn.Module) -> Projection | None:

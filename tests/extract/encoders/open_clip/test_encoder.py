@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -212,6 +213,24 @@ def test_an_image_tower_without_a_linear_end_is_an_error(save_model):
         f"model open-clip:{folder}: its image tower, a CLIP with TimmModel, does not end in one "
         "linear map, as RN50 and ViT do; embeddings computed elsewhere can be imported with the "
         "command import"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["visual.conv1.weight", "visual.attnpool.c_proj.weight", "visual.bn1.running_mean"],
+)
+def test_a_weight_of_the_image_tower_that_is_not_finite_is_named(small_resnet, tmp_path, name):
+    folder = shutil.copytree(small_resnet, tmp_path / "model")
+    weights = torch.load(folder / "open_clip_pytorch_model.bin", weights_only=True)
+    weights[name].view(-1)[0] = float("nan")
+    torch.save(weights, folder / "open_clip_pytorch_model.bin")
+    with pytest.raises(ExtractError) as caught:
+        load(folder)
+    assert str(caught.value) == (
+        f"model open-clip:{folder}: the embeddings of its image tower hold NaN or infinity, "
+        f"because its weights do, such as {name}: the training that made them failed, or the file "
+        "is damaged; take another checkpoint"
     )
 
 
