@@ -33,7 +33,9 @@ def plan_resources(nodes: Sequence[Mapping[str, float]], device: str) -> Resourc
 
     With GPUs, each gets an encoder, and all cores decode. Without, or with device `cpu`, of each
     four cores of a node three serve an encoder and one decodes; the remaining cores decode. If a
-    node has fewer than four cores, the groups on all nodes are as small as that node.
+    node has two or three cores, the groups on all nodes are as small as that node. Nodes of one
+    core only decode; if there are no others, every other one has an encoder. A single core does
+    both.
 
     Args:
         nodes: resources of each node, under Ray's names.
@@ -54,7 +56,21 @@ def plan_resources(nodes: Sequence[Mapping[str, float]], device: str) -> Resourc
     if gpus and device != "cpu":
         # The process of an encoder on a GPU hardly uses the CPU: reserve no core for it.
         return ResourcePlan("cuda", gpus, cores=0, gpus=1, decoders=sum(cores))
-    group = min(CORES_PER_GROUP, *cores)
-    encoders = sum(count // group for count in cores)
+    group, encoders = divide_cores(cores)
     decoders = sum(cores) - encoders * (group - 1)
     return ResourcePlan("cpu", encoders, cores=group - 1, gpus=0, decoders=decoders)
+
+
+def divide_cores(cores: Sequence[int]) -> tuple[int, int]:
+    """Return the cores of a group, of which one decodes and the others encode, and the groups.
+
+    Args:
+        cores: number of cores of each node that has some, at least one node.
+    """
+    shared = [count for count in cores if count > 1]
+    if not shared:
+        # A group is a pair of nodes: an encoder cannot have cores of several nodes.
+        group = min(2, len(cores))
+        return group, len(cores) // group
+    group = min(CORES_PER_GROUP, *shared)
+    return group, sum(count // group for count in shared)

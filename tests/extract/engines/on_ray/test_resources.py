@@ -14,7 +14,11 @@ def test_each_gpu_gets_an_encoder_and_all_cores_decode():
 
 @pytest.mark.parametrize(
     ("cores", "encoders", "each", "decoders"),
-    [((1,), 1, 0, 1), ((2,), 1, 1, 1), ((16,), 4, 3, 4), ((16, 6), 5, 3, 7), ((64, 2), 33, 1, 33)],
+    [
+        *[((1,), 1, 0, 1), ((2,), 1, 1, 1), ((16,), 4, 3, 4), ((16, 6), 5, 3, 7)],
+        *[((64, 2), 33, 1, 33), ((16, 1), 4, 3, 5), ((1, 2, 1), 1, 1, 3)],
+        *[((1, 1), 1, 1, 1), ((1, 1, 1, 1, 1), 2, 1, 3)],
+    ],
 )
 def test_without_gpus_encoders_and_decoders_share_the_cores(cores, encoders, each, decoders):
     nodes = [{"CPU": float(count)} for count in cores]
