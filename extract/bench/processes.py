@@ -4,9 +4,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 
 from clip_cfr.extract.errors import ExtractError
@@ -48,11 +49,13 @@ def run_command(words: Sequence[str | Path]) -> CompletedCommand:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     # The descendants of the process are found by its session.
     with subprocess.Popen(command, start_new_session=True, **pipes) as process:
-        while process.poll() is None:
+        output = None
+        while output is None:
             peaks |= session_peaks(process.pid)
-            sleep(POLL_SECONDS)
+            # Reads the pipes while it waits: a process blocks if a pipe is full.
+            with suppress(subprocess.TimeoutExpired):
+                output, errors = process.communicate(timeout=POLL_SECONDS)
         seconds = perf_counter() - started
-        output, errors = process.communicate()
     if process.returncode:
         last_line = (errors.strip().splitlines() or ["no message"])[-1]
         raise ExtractError(f"{' '.join(command)}: exit code {process.returncode}: {last_line}")

@@ -29,6 +29,13 @@ def test_peak_memory_is_that_of_the_process():
     assert many.all_memory_mb == many.memory_mb
 
 
+def test_output_beyond_the_buffer_of_a_pipe_is_read():
+    # The alarm ends a process that blocks.
+    write = "sys.stderr.write('x' * (1 << 20)); print(list(range(1 << 16)))"
+    program = f"import signal, sys; signal.alarm(30); {write}"
+    assert run_command([sys.executable, "-c", program]).output == [*range(1 << 16)]
+
+
 def test_a_failing_command_is_an_error_with_its_last_line():
     words = [sys.executable, "-c", "raise SystemExit('no such data set')"]
     with pytest.raises(ExtractError) as caught:
