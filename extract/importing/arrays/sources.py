@@ -184,31 +184,6 @@ class ReshapedRows:
 
 
 @dataclass(frozen=True)
-class FloatRows:
-    """The rows of an array of floating-point numbers as float16 if it is float16, else as float32.
-
-    Attributes:
-        source: the array.
-    """
-
-    source: ArraySource
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the array."""
-        return self.source.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """float16 or float32."""
-        return float_type(self.source.dtype)
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        """Return the rows of a slice with step 1."""
-        return to_float(self.source[rows])
-
-
-@dataclass(frozen=True)
 class SelectedRows:
     """Some rows of an array, in their order.
 
