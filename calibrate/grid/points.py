@@ -1,7 +1,7 @@
 """Fit points and measure their accuracies; the only part of a grid that computes."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from optuna import TrialPruned
@@ -77,9 +77,6 @@ def fit_points(
 
     Returns:
         Accuracies on val and test, or a CalibrationError, TrialPruned or MemoryError.
-
-    Raises:
-        MemoryError: of fits that run together, a single one does not fit in device memory.
     """
     chosen = [experiments.get_experiment(each.settings, each.seed) for each in fits]
     outcomes = run_fits(method, chosen, fits)
@@ -98,11 +95,31 @@ def run_fits(
         Iterator over the fitted method, or the error that ended the fit, of each experiment.
     """
     if len(fits) > 1 and not any(each.callback for each in fits):
-        return fit_experiments(method, experiments)
+        return fit_together(method, experiments)
     return (
         run_fit(method, experiment, each.callback)
         for experiment, each in zip(experiments, fits, strict=True)
     )
+
+
+def fit_together(
+    method: str, experiments: Sequence[Experiment]
+) -> Iterator[Fitted | CalibrationError | MemoryError]:
+    """Yield the fitted method of each experiment, in order, or the error that prevented it.
+
+    On a GPU the stages are trained as batches. An experiment that does not fit in memory alone
+    gives a MemoryError and does not affect the others.
+    """
+    done = 0
+    while done < len(experiments):
+        try:
+            for fitted in fit_experiments(method, experiments[done:]):
+                done += 1
+                yield fitted
+        except MemoryError as error:
+            done += 1
+            # A traceback would keep the arrays of the failed fit in memory.
+            yield error.with_traceback(None)
 
 
 def run_fit(

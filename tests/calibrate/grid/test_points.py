@@ -92,6 +92,16 @@ class TestErrors:
         (found,) = fit_points(experiments, "cfr", [Fit(huge, 0)])
         assert isinstance(found, MemoryError)
 
+    def test_lack_of_memory_does_not_affect_fits_beside_it(self, experiments):
+        good = quick_settings()
+        huge = quick_settings(steps=10**9, calibration_batch_size=10**6)
+        first, second, third, fourth, fifth = fit_points(
+            experiments, "cfr", [Fit(each, 0) for each in (good, huge, good, huge, good)]
+        )
+        assert isinstance(second, MemoryError)
+        assert isinstance(fourth, MemoryError)
+        assert first == third == fifth
+
 
 def test_points_that_differ_in_traced_settings_share_one_program(experiments):
     fits = [Fit(quick_settings(lr=lr, temperature=t), 0) for lr in (1e-4, 1e-3) for t in (0.1, 1)]
