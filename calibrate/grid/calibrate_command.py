@@ -18,14 +18,16 @@ def calibrate_command(
 ) -> str:
     """Return the command line that calibrates with the settings of a point, quoted for a shell.
 
-    For example, `clip-cfr calibrate --cache celeba.h5 --lr 0.001 --seeds 3`.
+    For example, `clip-cfr calibrate --cache celeba.h5 --lr 0.001 --seeds 3`. Seeds that are not
+    consecutive need several commands, joined by `&&`.
 
     Args:
         cache: path of the cache.
         method: the method of the point; `cfr` is not written, as `calibrate` fits it by default.
         varied: settings that are always written.
         fixed: the other settings; written unless they have their default.
-        seeds: consecutive ascending seeds, written as `--seed` (unless 0) and `--seeds`.
+        seeds: the seeds; each run of consecutive ones is written as `--seed` (unless 0) and
+            `--seeds`.
         hold_rows: rows of features in memory at a time; None for all.
     """
     changed = {name: fixed[name] for name in fixed if fixed[name] != FIELDS[name].default}
@@ -38,9 +40,24 @@ def calibrate_command(
             words += option_words(name, shown[name])
     if hold_rows:
         words += ["--hold-rows", str(hold_rows)]
-    if seeds[0]:
-        words += ["--seed", str(seeds[0])]
-    return shlex.join([*words, "--seeds", str(len(seeds))])
+    return " && ".join(shlex.join([*words, *seed_words(each)]) for each in split_seeds(seeds))
+
+
+def split_seeds(seeds: Sequence[int]) -> list[range]:
+    """Return the seeds as ranges, in their order: 3, 4, 5, 0 gives 3 to 5 and 0."""
+    ranges: list[range] = []
+    for seed in seeds:
+        if ranges and seed == ranges[-1].stop:
+            ranges[-1] = range(ranges[-1].start, seed + 1)
+        else:
+            ranges.append(range(seed, seed + 1))
+    return ranges
+
+
+def seed_words(seeds: range) -> list[str]:
+    """Return the words of the options of `calibrate` for consecutive seeds."""
+    first = ["--seed", str(seeds.start)] if seeds.start else []
+    return [*first, "--seeds", str(len(seeds))]
 
 
 def option_words(name: str, value: Value) -> list[str]:
