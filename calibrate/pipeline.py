@@ -14,7 +14,7 @@ from clip_cfr.calibrate.comparison.result import (
     class_embeddings_source,
 )
 from clip_cfr.calibrate.comparison.summary import summarize
-from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.open_task import open_task, start_jax
@@ -62,13 +62,15 @@ def calibrate_cache(
         OutputError: `out` is the cache.
         CacheError: the cache cannot be read, or `out` cannot be written or holds something else. If
             writing fails after training, it is `RunNotWritten`, which has the result.
-        SettingsError: a setting does not suit the task.
+        SettingsError: a setting does not suit the task, or there is no seed.
         CalibrationError: the task cannot be trained on, or no method could be fitted.
     """
     started = perf_counter() if started is None else started
     path, reporter = Path(cache), reporter or LineReporter()
     settings = resolve_precision(settings or Settings())
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if not seeds:
+        raise SettingsError("seeds is empty, expected at least one")
     with ExitStack() as stack:
         if out is not None:
             target = stack.enter_context(reserve_run_folder(Path(out), overwrite, [path]))
