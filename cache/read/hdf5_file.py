@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from clip_cfr.cache.console import program_name
 from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.files.journal import describe_unfinished
 from clip_cfr.cache.format.encoding import TEXT_ATTRIBUTES, metadata_digest
@@ -217,7 +218,7 @@ def _describe_folder(path: Path) -> str:
     """Return the kind of a folder, and the command that shows it if it is a run or a grid."""
     for name, kind in FOLDERS.items():
         if (path / name).is_file():
-            return f"{kind}; show it with: clip-cfr show {shlex.quote(str(path))}"
+            return f"{kind}; show it with: {program_name()} show {shlex.quote(str(path))}"
     return "a folder"
 
 

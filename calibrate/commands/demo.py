@@ -34,7 +34,8 @@ def demo(out):
     run_command("extract", "--dataset", "digits", "--root", out / "images", "--model", MODEL, cache)
     methods = [word for name in METHODS for word in ("--method", name)]
     run_command("calibrate", "--cache", cache, "--seeds", 3, *methods, run)
-    echo(f"cache: {cache}, run: {run}; look at them with: {program_name()} info {cache}")
+    look = f"{program_name()} info {shlex.quote(str(cache))}"
+    echo(f"cache: {cache}, run: {run}; look at them with: {look}")
 
 
 def check_packages() -> None:

@@ -1,5 +1,6 @@
 """The command show, and how results are printed."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def show_next_steps(result, directory: Path) -> None:
     if result.recommended_head is not None:
         head = directory / head_file(run_name(*result.recommended_head))
         echo(f"head to use: {head}", err=True)
-    echo(f"next: {program_name()} show {directory}", err=True)
+    echo(f"next: {program_name()} show {shlex.quote(str(directory))}", err=True)
 
 
 @click.command(cls=Command)

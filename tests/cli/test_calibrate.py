@@ -177,13 +177,13 @@ def test_seeds_give_means_with_their_deviations(cache_file, tmp_path):
 
 
 def test_the_table_names_methods_prompts_and_the_recommendation(cache_file, tmp_path):
-    result = invoke("--cache", cache_file, "--out", tmp_path / "run", *QUICK, "--method", "dfr")
+    result = invoke("--cache", cache_file, "--out", tmp_path / "a run", *QUICK, "--method", "dfr")
     assert "DFR" in result.stdout
     assert "Prompts of 'small': a photo of a small one." in result.stdout
     assert "Recommendation: none" in result.stdout
     assert result.stderr.splitlines()[-2:] == [
-        f"run written to {tmp_path / 'run'}",
-        f"next: clip-cfr show {tmp_path / 'run'}",
+        f"run written to {tmp_path / 'a run'}",
+        f"next: clip-cfr show '{tmp_path / 'a run'}'",
     ]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import h5py
@@ -118,6 +119,14 @@ def test_a_folder_is_refused_and_one_of_this_program_is_recognised(tmp_path, nam
     (folder / name).touch()
     for read in (read_cache, verify_cache, read_info, content_digest):
         assert message_of(read, folder) == f"expected a cache file, found {found.format(folder)}"
+
+
+def test_a_command_to_paste_has_the_name_of_the_called_program(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/cli.py", "info", str(tmp_path)])
+    (tmp_path / "grid.json").touch()
+    assert message_of(read_info, tmp_path) == (
+        f"expected a cache file, found a grid folder; show it with: python cli.py show {tmp_path}"
+    )
 
 
 def test_a_newer_version_is_refused(path):
