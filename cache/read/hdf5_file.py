@@ -15,7 +15,8 @@ from clip_cfr.cache.console import program_name
 from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.files.journal import describe_unfinished
 from clip_cfr.cache.format.encoding import TEXT_ATTRIBUTES, metadata_digest
-from clip_cfr.cache.format.layout import FIELDS, FORMAT, VERSION
+from clip_cfr.cache.format.layout import FIELDS, FORMAT, VERSIONfrom clip_cfr.cache.runs.folder import is_run
+from clip_cfr.cache.runs.grid_contents import RESULT, is_result
 
 OWN_ARRAY = "an array in the file itself"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -25,8 +26,6 @@ NO_FILE = "no such file; write it with extract or import, --out"
 SEARCHED_BYTES = 1 << 20
 # Exceptions that h5py raises for bytes that fail their checksum or are malformed.
 HDF5_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError)
-# Kinds of folders of this program, by a file that each contains.
-FOLDERS = {"run.json": "a run folder", "grid.json": "a grid folder"}
 
 
 @contextmanager
@@ -216,10 +215,10 @@ def _check_signature(path: Path) -> None:
 
 def _describe_folder(path: Path) -> str:
     """Return the kind of a folder, and the command that shows it if it is a run or a grid."""
-    for name, kind in FOLDERS.items():
-        if (path / name).is_file():
-            return f"{kind}; show it with: {program_name()} show {shlex.quote(str(path))}"
-    return "a folder"
+    if not (is_run(path) or is_result(path / RESULT)):
+        return "a folder"
+    kind = "run" if is_run(path) else "grid"
+    return f"a {kind} folder; show it with: {program_name()} show {shlex.quote(str(path))}"
 
 
 def _check_format(path: Path, file: h5py.File) -> None:

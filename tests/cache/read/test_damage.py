@@ -17,6 +17,9 @@ from clip_cfr.cache.write.writer import write_cache
 from tests.cache.examples import assert_identical, make_cache
 
 DAMAGED = "; the file is damaged: restore it, or write it again with --overwrite"
+# Files by which a run folder and a grid folder are recognised.
+RUN = '{"format": "clip-cfr-run"}'
+GRID = '{"digest": "00", "points": []}'
 
 
 @pytest.fixture
@@ -106,24 +109,27 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "content", "found"),
     [
-        ("notes.txt", "a folder"),
-        ("run.json", "a run folder; show it with: clip-cfr show '{}'"),
-        ("grid.json", "a grid folder; show it with: clip-cfr show '{}'"),
+        ("notes.txt", "", "a folder"),
+        ("run.json", RUN, "a run folder; show it with: clip-cfr show '{}'"),
+        ("grid.json", GRID, "a grid folder; show it with: clip-cfr show '{}'"),
+        *[(name, "", "a folder") for name in ("run.json", "grid.json")],
+        *[(name, '{"format": "another"}', "a folder") for name in ("run.json", "grid.json")],
+        ("run.json", "[[" * 10_000, "a folder"),
     ],
 )
-def test_a_folder_is_refused_and_one_of_this_program_is_recognised(tmp_path, name, found):
+def test_a_folder_is_refused_and_one_of_this_program_is_recognised(tmp_path, name, content, found):
     folder = tmp_path / "my folder"
     folder.mkdir()
-    (folder / name).touch()
+    (folder / name).write_text(content)
     for read in (read_cache, verify_cache, read_info, content_digest):
         assert message_of(read, folder) == f"expected a cache file, found {found.format(folder)}"
 
 
 def test_a_command_to_paste_has_the_name_of_the_called_program(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/somewhere/cli.py", "info", str(tmp_path)])
-    (tmp_path / "grid.json").touch()
+    (tmp_path / "grid.json").write_text(GRID)
     assert message_of(read_info, tmp_path) == (
         f"expected a cache file, found a grid folder; show it with: python cli.py show {tmp_path}"
     )
