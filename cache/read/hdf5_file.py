@@ -15,7 +15,8 @@ from clip_cfr.cache.console import program_name
 from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.files.journal import describe_unfinished
 from clip_cfr.cache.format.encoding import TEXT_ATTRIBUTES, metadata_digest
-from clip_cfr.cache.format.layout import FIELDS, FORMAT, VERSIONfrom clip_cfr.cache.runs.folder import is_run
+from clip_cfr.cache.format.layout import FIELDS, FORMAT, VERSION
+from clip_cfr.cache.runs.folder import is_run
 from clip_cfr.cache.runs.grid_contents import RESULT, is_result
 
 OWN_ARRAY = "an array in the file itself"
