@@ -81,16 +81,18 @@ def parse_csv(name: str, data: bytes, text: bool = False) -> dict[str, np.ndarra
     """Decode the columns of a CSV table.
 
     A column is int64 if every entry is an integer (also without rows), else float64 if every entry
-    is a number; with `text` any other column is an object array of strings.
+    is a number; with `text` any other column is an object array of strings. So is one with integers
+    beyond int64, which float64 would round.
 
     Raises:
-        FieldError: the data are not a table with a header, or contain text without `text`.
+        FieldError: the data are not a table with a header, or contain text, or integers beyond
+            int64, without `text`.
     """
     try:
         header, *rows = csv.reader(io.StringIO(data.decode()))
         columns = zip(*rows, strict=True) if rows else [()] * len(header)
         return {key: to_array(column, text) for key, column in zip(header, columns, strict=True)}
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         kind = "a table with a header" if text else "a table of numbers with a header"
         raise FieldError(name, kind, error) from error
 
@@ -103,13 +105,17 @@ def to_array(entries: Sequence[str], text: bool) -> np.ndarray:
         text: whether strings are allowed; their array has the type object.
 
     Raises:
-        ValueError: an entry is not a number and `text` is false.
+        ValueError: an entry is not a number, or an integer beyond int64, and `text` is false.
     """
     for dtype in (np.int64, np.float64):
         try:
             return np.array([dtype(entry) for entry in entries], dtype)
         except ValueError:
             continue
+        except OverflowError as error:
+            if text:
+                break
+            raise ValueError("an integer beyond int64") from error
     if text:
         return np.array(entries, object)
     raise ValueError(f"{entries[0]!r}")
@@ -155,5 +161,10 @@ def parse_npz(name: str, data: bytes) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    # RuntimeError: encrypted, or of an unknown compression method.
+    except (
+        *(ValueError, OSError, EOFError, RuntimeError),
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise FieldError(name, "an npz file of arrays of numbers", error) from error
