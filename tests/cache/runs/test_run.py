@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from clip_cfr.cache.errors import CacheError, OutputError
+from clip_cfr.cache.errors import CacheError, FieldError, OutputError
 from clip_cfr.cache.files.atomic import write_lock
 from clip_cfr.cache.runs.encoding import csv_bytes, parse_csv
 from clip_cfr.cache.runs.folder import check_run_directory, reserve_run_folder
@@ -49,6 +49,26 @@ def run(tmp_path) -> Path:
     """A folder with a run."""
     write_run(tmp_path / "run", RUN)
     return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"step\n1\n99999999999999999999\n", "an integer beyond int64"),
+        (b"step\n1\nx\n", "'1'"),
+        (b"step\n" + b"1" * 200_000, "field larger than field limit (131072)"),
+    ],
+)
+def test_a_table_of_other_values_is_damaged(data: bytes, found: str):
+    with pytest.raises(FieldError) as error:
+        parse_csv("a.csv", data)
+    assert str(error.value) == (f"a.csv: expected a table of numbers with a header, found {found}")
+
+
+def test_ids_of_many_digits_stay_text():
+    ids = ["99999999999999999999", "1"]
+    found = parse_csv("a.csv", csv_bytes("a.csv", {"id": ids}), text=True)
+    assert found["id"].tolist() == ids
 
 
 def message_of(action, folder: Path, **arguments) -> str:
