@@ -90,7 +90,8 @@ def is_binary(type: Any) -> bool:
     """Return whether values of an Arrow type are bytes, such as those of images."""
     from pyarrow import types
 
-    return types.is_binary(type) or types.is_large_binary(type) or types.is_fixed_size_binary(type)
+    kinds = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
+    return any(is_kind(type) for is_kind in (*kinds, types.is_binary_view))
 
 
 def to_texts(values: Sequence[Any]) -> list[str]:

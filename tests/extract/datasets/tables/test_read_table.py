@@ -345,6 +345,17 @@ def test_reads_parquet_and_feather(path: Path):
         assert table.row_numbers == (1, 2, 3)
 
 
+@pytest.mark.parametrize("name", ["binary", "large_binary", "binary_view"])
+def test_columns_of_bytes_are_left_out(path: Path, name: str):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import feather
+
+    # Compression does not know views.
+    raw = pa.array([b"x"] * 3, getattr(pa, name)())
+    feather.write_feather(pa.table(COLUMNS | {"raw": raw}), path, compression="uncompressed")
+    assert read_table(path).columns == COLUMNS
+
+
 def test_takes_the_names_of_hugging_faces_labels(path: Path):
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet
