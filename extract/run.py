@@ -13,6 +13,7 @@ from jaxtyping import Bool
 
 from clip_cfr.cache.files.journal import read_unfinished_job
 from clip_cfr.cache.format.schema import Texts
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.cache.write.resumable import ResumableWriter
 from clip_cfr.extract.encoders.base import Model
 from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest, Engine
@@ -35,6 +36,7 @@ from clip_cfr.extract.prompts.templates import TEMPLATES
 from clip_cfr.extract.summary import Summary, count_splits
 from clip_cfr.extract.unreadable import (
     check_still_readable,
+    describe_kept,
     find_readable_row,
     warn_of_unreadable,
 )
@@ -249,8 +251,9 @@ def report_start(job: ExtractionJob) -> None:
         job.reporter.message(f"warning: {warning}")
     provenance = job.provenance
     job.reporter.message(
-        f"{len(job.manifest.rows):,} images of {job.manifest.dataset}: {provenance['model']} in "
-        f"{provenance['compute_dtype']} on {provenance['device']}, in batches of {job.batch_size}"
+        f"{count_noun(len(job.manifest.rows), 'image')} of {job.manifest.dataset}: "
+        f"{provenance['model']} in {provenance['compute_dtype']} on {provenance['device']}, in "
+        f"batches of {job.batch_size}"
     )
     if job.options.bit_depth == "auto":
         job.reporter.message(
@@ -315,7 +318,7 @@ def skip_unreadable(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWr
     """
     if not job.options.skip_unreadable:
         first_error = next(iter(batch.errors.values()))
-        raise ExtractError(f"{first_error} (the {writer.next_row} rows before are kept)")
+        raise ExtractError(f"{first_error} ({describe_kept(writer.next_row)})")
     row = find_readable_row(batch, writer.valid)
     if row is not None:
         check_still_readable(job.manifest, row, writer.next_row)

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from clip_cfr.cache.format.schema import SPLIT_NAMES
+from clip_cfr.cache.wording import agree, count_noun
 from clip_cfr.extract.engines.base import EncodedBatch
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.manifest import Manifest
@@ -60,5 +61,10 @@ def check_still_readable(manifest: Manifest, row: int, num_kept: int) -> None:
         raise ExtractError(
             f"{manifest.rows.ids[row]}: was readable before and is not now ({error.strerror}): the "
             "folder of the images has disappeared; restore it and run the same command again to "
-            f"resume (the {num_kept} rows before are kept)"
+            f"resume ({describe_kept(num_kept)})"
         ) from error
+
+
+def describe_kept(num_rows: int) -> str:
+    """Return which rows are saved, such as `the 32 rows before are kept`."""
+    return f"the {count_noun(num_rows, 'row')} before {agree(num_rows, 'is', 'are')} kept"

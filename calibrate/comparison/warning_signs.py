@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from clip_cfr.cache.class_order import check_class_order, predict_zero_shot, sample_rows
+from clip_cfr.cache.wording import agree, count_noun
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.core.calibration_set import CalibrationSet
 from clip_cfr.calibrate.core.metrics import SplitMetrics
@@ -145,7 +146,9 @@ def task_warnings(task: Task) -> list[str]:
         found.append(order)
     unreadable = int((~task.valid).sum())
     if unreadable:
-        found.append(f"{unreadable} images could not be read at extraction and are left out")
+        images = count_noun(unreadable, "image")
+        verb = agree(unreadable, "is", "are")
+        found.append(f"{images} could not be read at extraction and {verb} left out")
     return found
 
 

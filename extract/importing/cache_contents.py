@@ -91,7 +91,7 @@ def open_cache_contents(
         texts=make_texts(manifest, class_embeddings),
         provenance=make_provenance(files, manifest),
     )
-    kept = tuple(f"{fault}; they are kept as not valid" for fault in faults)
+    kept = tuple(f"{fault}; kept as not valid" for fault in faults)
     part_notes = [note for part in parts for note in part.notes]
     notes = (*part_notes, *matched.notes, *manifest.warnings, *kept, *head_notes, *class_notes)
     return cache, notes

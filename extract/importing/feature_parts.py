@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from clip_cfr.cache.format.layout import ArraySource
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.tables.parquet import read_parquet
 from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
@@ -54,7 +55,7 @@ def open_features(references: Sequence[ArrayReference], stack: ExitStack) -> lis
     for part in parts[1:]:
         if part.rows.shape[1] != parts[0].rows.shape[1]:
             raise ExtractError(
-                f"{part.reference} has {part.rows.shape[1]} columns, expected "
+                f"{part.reference} has {count_noun(part.rows.shape[1], 'column')}, expected "
                 f"{parts[0].rows.shape[1]} as in {parts[0].reference}: features of one model"
             )
     return parts
@@ -150,6 +151,7 @@ def read_checked(paths: Sequence[Path], lengths: Sequence[int]) -> Iterator[Tabl
         table = read_parquet(path, keep_blank_rows=True)
         if len(table) != length:
             raise ExtractError(
-                f"{path} has {len(table)} rows, expected {length} as the embeddings of this part"
+                f"{path} has {count_noun(len(table), 'row')}, expected {length} as the embeddings "
+                "of this part"
             )
         yield table

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from clip_cfr.cache.format.layout import ArraySource
+from clip_cfr.cache.wording import agree, count_noun
 from clip_cfr.extract.datasets.tables.roles import FILENAME
 from clip_cfr.extract.datasets.tables.table import Table, is_index
 from clip_cfr.extract.errors import ExtractError
@@ -145,8 +146,8 @@ def check_same_length(parts: Sequence[FeaturePart], shape: tuple[int, ...], tabl
         )
     counts = "" if len(parts) == 1 else f" ({' + '.join(str(p.rows.shape[0]) for p in parts)})"
     raise ExtractError(
-        f"{describe_parts(parts)} has {shape[0]} rows{counts}, but {table.path} has {len(table)}, "
-        f"{remedy}"
+        f"{describe_parts(parts)} has {count_noun(shape[0], 'row')}{counts}, but {table.path} has "
+        f"{len(table)}, {remedy}"
     )
 
 
@@ -221,10 +222,11 @@ def reorder_by_id(
     found = np.flatnonzero(places >= 0)
     missing = np.setdiff1d(np.arange(len(table)), places)
     notes = [f"the rows of {table.path} are matched to those of {features} by id"]
-    if len(found) < len(places):
+    if num_unlisted := len(places) - len(found):
+        verb = agree(num_unlisted, "is", "are")
         notes.append(
-            f"{len(places) - len(found):,} of {len(places):,} rows of {features} are not in "
-            f"{table.path} and are left out"
+            f"{num_unlisted:,} of {len(places):,} rows of {features} {verb} not in {table.path} "
+            f"and {verb} left out"
         )
     matched = MatchedRows(
         table=reorder_rows(table, np.concatenate([places[found], missing])),
@@ -255,10 +257,11 @@ def add_missing(
     table = matched.table
     ids = table.columns[table.find_candidates(FILENAME)[0]][-num_missing:]
     named = ", ".join(map(repr, ids[:MAX_NAMED])) + (", ..." if num_missing > MAX_NAMED else "")
-    fault = f"{num_missing:,} of {len(table):,} rows have no features in {features} ({named})"
+    verb = agree(num_missing, "has", "have")
+    fault = f"{num_missing:,} of {len(table):,} rows {verb} no features in {features} ({named})"
     if not skip_missing:
         raise ExtractError(
-            f"{table.path}: {fault}; complete the features, or keep these rows as not valid with "
+            f"{table.path}: {fault}; complete the features, or keep such rows as not valid with "
             "--on-error skip"
         )
     shape = num_missing, matched.features.shape[1]
@@ -268,5 +271,5 @@ def add_missing(
         features=ConcatenatedRows([matched.features, zeros]),
         parts=np.concatenate([matched.parts, np.zeros(num_missing, int)]),
         origins=np.concatenate([matched.origins, np.full(num_missing, -1)]),
-        notes=(*matched.notes, f"{table.path}: {fault}; they are kept as not valid"),
+        notes=(*matched.notes, f"{table.path}: {fault}; kept as not valid"),
     )

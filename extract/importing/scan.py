@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int
 from clip_cfr.cache.format.identity import IdentityMatrix
 from clip_cfr.cache.format.invariants import MAX_FEATURE, find_moderate_rows
 from clip_cfr.cache.format.layout import ArraySource
+from clip_cfr.cache.wording import agree
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.importing.arrays.sources import iterate_blocks
 
@@ -119,7 +120,8 @@ def describe_unusable(
         if faults:
             count = sum(map(len, found.values()))
             yield (
-                f"{name}: {count:,} of {np.count_nonzero(is_own):,} rows are not usable: "
+                f"{name}: {count:,} of {np.count_nonzero(is_own):,} rows "
+                f"{agree(count, 'is', 'are')} not usable: "
                 f"{', '.join(faults)} (counted from 0)"
             )
 
@@ -127,7 +129,7 @@ def describe_unusable(
 def name_rows(rows: Int[np.ndarray, " m"]) -> str:
     """Return up to ten row indices as text: `row 1`, `rows 1, 3`, and `, ...` if there are more."""
     more = ", ..." if len(rows) > MAX_NAMED_ROWS else ""
-    noun = "row" if len(rows) == 1 else "rows"
+    noun = agree(len(rows), "row", "rows")
     return f"{noun} {', '.join(map(str, rows[:MAX_NAMED_ROWS]))}{more}"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from clip_cfr.cache.format.shard import make_shard
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.errors import OptionError
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.manifest.select import select_rows
@@ -58,8 +59,8 @@ def select_shard(
     num_rows = len(manifest.rows)
     if count > num_rows:
         raise OptionError(
-            f"--shard {index}/{count}: {manifest.dataset} has {num_rows} rows, too few for "
-            f"{count} shards; use at most {num_rows}"
+            f"--shard {index}/{count}: {manifest.dataset} has {count_noun(num_rows, 'row')}, too "
+            f"few for {count} shards; use at most {num_rows}"
         )
     selected = make_shard(index, count, num_rows)
     rows = np.arange(selected.first_row, selected.stop_row)

@@ -230,8 +230,8 @@ FEATURES, LABELS = np.eye(4, 3), np.array(["a", "b", "a", "b"])
         ({"bias": np.ones(2)}, "bias has shape (2,), expected (3,)"),
         ({"bias": [0, 0, np.nan]}, "Input bias contains NaN."),
         ({"class_embeddings": np.eye(3)}, "class_embeddings has shape (3, 3), expected (2, 3)"),
-        ({"attributes": [0]}, "attributes has 1 entries, expected 4"),
-        ({"val": (FEATURES,)}, "val has 1 entries, expected (X, y) or (X, y, attributes)"),
+        ({"attributes": [0]}, "attributes has 1 entry, expected 4"),
+        ({"val": (FEATURES,)}, "val has 1 entry, expected (X, y) or (X, y, attributes)"),
         ({"val": (FEATURES, LABELS[1:])}, "y of val has 3 entries, expected 4"),
         (
             {"val": (FEATURES, LABELS, [1, 2])},

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int64
 
+from clip_cfr.cache.wording import agree
 from clip_cfr.extract.datasets.archives.samples import Samples
 from clip_cfr.extract.datasets.common.find_list import read_given_list
 from clip_cfr.extract.datasets.common.folders import IMAGE_ENDINGS, compose, ending
@@ -129,8 +130,9 @@ def match_numbers(
         return rows, ()
     first = added[0]
     return np.where(rows == MISSING, found, rows), (
-        f"{table.path}: {len(added):,} of {len(rows):,} entries lack the leading zeros of their "
-        f"samples: row {table.row_numbers[first]} is {names[first]!r}, the sample is "
+        f"{table.path}: {len(added):,} of {len(rows):,} entries "
+        f"{agree(len(added), 'lacks', 'lack')} the leading zeros of the samples: row "
+        f"{table.row_numbers[first]} is {names[first]!r}, the sample is "
         f"{samples.ids[found[first]]!r}",
     )
 
@@ -152,10 +154,14 @@ def check_missing(
     missing = np.flatnonzero(rows == MISSING)
     if not len(missing):
         return ()
+    num_archives = len(samples.archives.paths)
+    place = (
+        "not in the archive" if num_archives == 1 else f"in none of the {num_archives:,} archives"
+    )
     text = (
-        f"{table.location(missing[0])}: the sample {table.column(FILENAME)[missing[0]]!r} is in "
-        f"none of the {len(samples.archives.paths):,} archives ({len(missing):,} of {len(rows):,} "
-        "samples are missing)"
+        f"{table.location(missing[0])}: the sample {table.column(FILENAME)[missing[0]]!r} is "
+        f"{place} ({len(missing):,} of {len(rows):,} samples {agree(len(missing), 'is', 'are')} "
+        "missing)"
     )
     if len(missing) == len(rows):
         example = f", which hold {samples.ids[0]!r}" if samples.ids else ""
@@ -165,7 +171,7 @@ def check_missing(
             f"{text}; complete the archives, correct --root, shorten the list, or keep their rows "
             "as not valid with --on-error skip"
         )
-    return (f"{text}; their rows are kept as not valid (--on-error skip)",)
+    return (f"{text}; kept as not valid (--on-error skip)",)
 
 
 def count_unlisted(

@@ -9,6 +9,7 @@ complete header. Other .csv files have the white space of the first kind, with e
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.tables.read_table import assign_columns, read_table
 from clip_cfr.extract.datasets.tables.table import Table, make_table
 from clip_cfr.extract.datasets.tables.text import read_text
@@ -64,8 +65,8 @@ def check_row_count(path: Path, expected: int, found: int) -> None:
     """
     if expected != found:
         raise ExtractError(
-            f"{path}: expected {expected} rows according to the first line, found {found} after "
-            "the header; the file is truncated or damaged, download it again"
+            f"{path}: expected {count_noun(expected, 'row')} according to the first line, found "
+            f"{found} after the header; the file is truncated or damaged, download it again"
         )
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8, Int32
 
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.chexpert.demographics import find_demographics, read_races
 from clip_cfr.extract.datasets.chexpert.list_files import UNKNOWN, ImageList, read_image_lists
 from clip_cfr.extract.datasets.chexpert.patient_folders import find_patients
@@ -205,7 +206,7 @@ def make_warnings(folder: Path, num_dropped: int, sex_alone: bool) -> tuple[str,
         )
     if num_dropped:
         warnings.append(
-            f"chexpert: dropped {num_dropped} images, because the sex of their patient is unknown "
-            f"or the patient is not in {DEMOGRAPHICS}"
+            f"chexpert: dropped {count_noun(num_dropped, 'image')}, because the sex of the "
+            f"patient is unknown or the patient is not in {DEMOGRAPHICS}"
         )
     return tuple(warnings)

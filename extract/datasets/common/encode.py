@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int8, Int32
 
 from clip_cfr.cache.format.schema import SPLIT_NAMES
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.common.class_names import find_by_spelling
 from clip_cfr.extract.datasets.common.values import (
     clean_text,
@@ -331,7 +332,7 @@ def describe_unknown_splits(
         codes: split code by value; None for at least one.
     """
     index = next(i for i, value in enumerate(values) if codes[value] is None)
-    counts = ", ".join(f"{value} ({n:,} rows)" for value, n in Counter(values).items())
+    counts = ", ".join(f"{value} ({count_noun(n, 'row')})" for value, n in Counter(values).items())
     unknown = ",".join(value for value in codes if codes[value] is None)
     return (
         f"{table.location(index)}: {table.find_column(SPLIT)} is {values[index]!r}, expected "

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from clip_cfr.cache.format.schema import SPLIT_NAMES, Rows
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.common.class_names import (
     note_spelled_out,
     spell_out,
@@ -131,12 +132,13 @@ def draw_val(manifest: Manifest, fraction: float, seed: int | None) -> Manifest:
     if num_val:
         raise OptionError(
             f"--val-fraction draws val from train where there is none, but {manifest.dataset} has "
-            f"{num_val:,} rows in val; leave the option out"
+            f"{count_noun(num_val, 'row')} in val; leave the option out"
         )
     train = np.flatnonzero(rows.splits == 0)
     if len(train) < 2:
         raise ExtractError(
-            f"{manifest.dataset} has {len(train)} rows in train, too few to draw val from"
+            f"{manifest.dataset} has {count_noun(len(train), 'row')} in train, too few to draw "
+            "val from"
         )
     if has_one_subject(rows):
         raise ExtractError(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+from clip_cfr.cache.wording import agree
 from clip_cfr.extract.datasets.common.folders import Folders, is_image_name
 from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
@@ -69,7 +70,7 @@ def locate_images(
     if not skip_missing or len(missing) == len(paths):
         raise ExtractError(describe_missing(folders, table, paths, missing))
     skipped = (
-        f"{describe_first_missing(folders, table, paths, missing)}; their rows are kept as not "
+        f"{describe_first_missing(folders, table, paths, missing)}; kept as not "
         "valid (--on-error skip)"
     )
     return ImagePaths(tuple(paths), (*warnings, skipped))
@@ -318,9 +319,10 @@ def describe_rule(table: Table, paths: Sequence[str], found: dict[int, str]) -> 
         return ()
     first = changed[0]
     return (
-        f"{table.path}: {len(changed):,} of {len(paths):,} images are not at the path of the list "
-        f"but were found at a similar one: row {table.row_numbers[first]} is {paths[first]!r}, the "
-        f"file is {found[first]!r}",
+        f"{table.path}: {len(changed):,} of {len(paths):,} images "
+        f"{agree(len(changed), 'is', 'are')} not at the path of the list but "
+        f"{agree(len(changed), 'was', 'were')} found at a similar one: row "
+        f"{table.row_numbers[first]} is {paths[first]!r}, the file is {found[first]!r}",
     )
 
 
@@ -364,12 +366,13 @@ def describe_first_missing(
 ) -> str:
     """Return the row and file of the first missing image and the number of missing ones.
 
-    For example `metadata.csv, row 2: the image data/a.jpg does not exist (1 of 9 images are
+    For example `metadata.csv, row 2: the image data/a.jpg does not exist (1 of 9 images is
     missing)`.
     """
     return (
         f"{table.location(missing[0])}: the image {folders.root / paths[missing[0]]} does not "
-        f"exist ({len(missing):,} of {len(paths):,} images are missing)"
+        f"exist ({len(missing):,} of {len(paths):,} images "
+        f"{agree(len(missing), 'is', 'are')} missing)"
     )
 
 

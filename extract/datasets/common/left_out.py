@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Int64
 
+from clip_cfr.cache.wording import agree, count_noun
 from clip_cfr.extract.datasets.common.options import DatasetOptions
 from clip_cfr.extract.datasets.common.values import clean_text, is_missing, parse_split
 from clip_cfr.extract.datasets.tables.roles import ATTRIBUTE, FILENAME, LABEL, SPLIT, SUBJECT, Role
@@ -45,7 +46,9 @@ def drop_ignored_splits(table: Table, options: DatasetOptions) -> Kept:
             f"{', '.join(counts)}, expected some of them"
         )
     kept = np.array([i for i, value in enumerate(values) if value not in ignored], np.int64)
-    left_out = ", ".join(f"{value} ({n:,} rows)" for value, n in counts.items() if value in ignored)
+    left_out = ", ".join(
+        f"{value} ({count_noun(n, 'row')})" for value, n in counts.items() if value in ignored
+    )
     return kept, (f"{table.path}: left out the splits {left_out}",)
 
 
@@ -90,7 +93,7 @@ def drop_missing_values(table: Table, options: DatasetOptions) -> Kept:
     )
     if not options.drop_missing:
         raise ExtractError(
-            f"{table.path}: {described}; fill them in, or leave these {len(rows):,} of "
+            f"{table.path}: {described}; fill them in, or leave {len(rows):,} of "
             f"{len(table):,} rows out with --drop-missing"
         )
     if len(rows) == len(table):
@@ -140,8 +143,8 @@ def describe_missing_values(table: Table, role: Role, indices: Sequence[int]) ->
     values = ", ".join(repr(value) if value else "empty" for value in list(spelled)[:3])
     rows = ", ".join(str(table.row_numbers[index]) for index in indices[:SHOWN_ROWS])
     more = ", ..." if len(indices) > SHOWN_ROWS else ""
-    plural = "value is" if len(indices) == 1 else "values are"
+    verb = agree(len(indices), "is", "are")
     return (
-        f"{len(indices):,} {plural} missing in the column {name} ({values}) in "
-        f"{'row' if len(indices) == 1 else 'rows'} {rows}{more}"
+        f"{count_noun(len(indices), 'value')} {verb} missing in the column {name} ({values}) in "
+        f"{agree(len(indices), 'row', 'rows')} {rows}{more}"
     )

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int8, Int32, Int64
 
 from clip_cfr.cache.format.schema import SPLIT_NAMES
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.common.class_names import find_by_spelling, is_wordless, spell_out
 from clip_cfr.extract.datasets.common.encode import (
     Coded,
@@ -346,7 +347,8 @@ def draw_splits_with_note(
     num_subjects = len(labels) if subjects is None else len(np.unique(subjects))
     if subjects is not None and num_subjects < len(SPLIT_NAMES):
         raise OptionError(
-            f"{table.path}: the column {table.find_column(SUBJECT)} has {num_subjects} values, "
+            f"{table.path}: the column {table.find_column(SUBJECT)} has "
+            f"{count_noun(num_subjects, 'value')}, "
             f"expected at least {len(SPLIT_NAMES)}, because splits do not share them; add a column "
             "split, or name another one with --split-by"
         )
@@ -355,7 +357,9 @@ def draw_splits_with_note(
     if subjects is not None:
         how += f" ({table.find_column(SUBJECT)})"
     counts = Counter(splits.tolist())
-    shares = ", ".join(f"{counts[code]:,} rows as {name}" for code, name in enumerate(SPLIT_NAMES))
+    shares = ", ".join(
+        f"{count_noun(counts[code], 'row')} as {name}" for code, name in enumerate(SPLIT_NAMES)
+    )
     return splits, (
         f"{dataset}: {table.path} has no column split; drew {shares} (60/20/20 %) with seed "
         f"{seed}, {how}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.common.class_names import find_by_spelling
 from clip_cfr.extract.datasets.common.values import clean_text, parse_number
 from clip_cfr.extract.datasets.tables.text import read_text
@@ -129,7 +130,7 @@ def override_class_names(
     class_names = tuple(map(clean_text, class_names))
     if len(class_names) != len(manifest.class_names):
         raise OptionError(
-            f"--class-names has {len(class_names)} names ({', '.join(class_names)}), "
+            f"--class-names has {count_noun(len(class_names), 'name')} ({', '.join(class_names)}), "
             f"expected {len(manifest.class_names)}, one for each class of {manifest.dataset}"
         )
     if len(set(class_names)) != len(class_names) or not all(class_names):
@@ -262,7 +263,11 @@ def parse_entries(
             )
         prompts = [found[index] for index in range(len(names))]
     if not isinstance(prompts, list) or len(prompts) != len(names):
-        found = f"{len(prompts)} entries" if isinstance(prompts, list) else repr(prompts)
+        found = (
+            count_noun(len(prompts), "entry", "entries")
+            if isinstance(prompts, list)
+            else repr(prompts)
+        )
         raise ExtractError(
             f"{path}: {field!r} has {found}, expected {len(names)} lists, "
             f"one for each of {', '.join(names)}"

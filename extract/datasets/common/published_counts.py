@@ -33,7 +33,8 @@ def compare_counts(
             in `published` are compared.
     """
     return tuple(
-        f"{dataset}: {part} has {format_counts(found[part])} rows, "
+        f"{dataset}: {part} has {format_counts(found[part])} "
+        f"{'row' if list(found[part]) == [1] else 'rows'}, "
         f"the published counts are {format_counts(published[part])}"
         for part in published
         if list(found[part]) != list(published[part])

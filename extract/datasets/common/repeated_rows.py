@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int, Int64
 
+from clip_cfr.cache.wording import agree, count_noun
 from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 
@@ -39,9 +40,10 @@ def drop_repeated_rows(
                     f"{table.row_numbers[first[ids[index]]]} with another {field}; remove one of "
                     "the two rows"
                 )
-    index = repeated[0]
+    index, rows = repeated[0], count_noun(len(repeated), "row")
     warning = (
-        f"{table.path}: left out {len(repeated):,} rows that repeat an earlier one, the first is "
+        f"{table.path}: left out {rows} that "
+        f"{agree(len(repeated), 'repeats', 'repeat')} an earlier one, the first is "
         f"row {table.row_numbers[index]} ({ids[index]!r}, as in row "
         f"{table.row_numbers[first[ids[index]]]})"
     )

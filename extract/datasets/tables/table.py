@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, Int32
 
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.tables.roles import LABEL, Role, simplify
 from clip_cfr.extract.errors import ExtractError
 
@@ -309,8 +310,9 @@ def fit_row(path: Path, width: int, row_number: int, fields: Sequence[str]) -> S
         filled -= 1
     if filled > width or (filled and len(fields) < width):
         raise ExtractError(
-            f"{path}, row {row_number}: found {len(fields)} fields, expected {width} as in the "
-            "header; quote fields that contain the separator, or remove lines above the header"
+            f"{path}, row {row_number}: found {count_noun(len(fields), 'field')}, expected "
+            f"{width} as in the header; quote fields that contain the separator, or remove lines "
+            "above the header"
         )
     return [*fields[:width], *[""] * (width - len(fields))]
 

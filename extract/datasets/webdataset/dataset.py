@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.archives.archive_manifest import make_archive_manifest
 from clip_cfr.extract.datasets.archives.find_archives import Archives, find_archives
 from clip_cfr.extract.datasets.archives.sample_table import SYNONYMS
@@ -217,6 +218,7 @@ def warn_of_missing_images(indices: Sequence[TarIndex]) -> tuple[str, ...]:
     path, key = missing[0]
     total = len(missing) + sum(len(index.keys) for index in indices)
     return (
-        f"{path}: the sample {key!r} has no image; left out {len(missing):,} such samples of "
+        f"{path}: the sample {key!r} has no image; left out "
+        f"{count_noun(len(missing), 'such sample')} of "
         f"{total:,}",
     )

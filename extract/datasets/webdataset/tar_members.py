@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.errors import ExtractError
 
 BLOCK = tarfile.BLOCKSIZE
@@ -138,6 +139,6 @@ def damage_error(path: Path, reason: str, num_members: int) -> DamagedTarError:
         num_members: number of members before it.
     """
     return DamagedTarError(
-        f"{path} is truncated or damaged after {num_members:,} members ({reason}); download or "
-        "write it again, or keep the samples before it with --on-error skip"
+        f"{path} is truncated or damaged after {count_noun(num_members, 'member')} ({reason}); "
+        "download or write it again, or keep the samples before it with --on-error skip"
     )

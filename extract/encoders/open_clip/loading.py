@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from clip_cfr.cache.wording import agree, count_noun
 from clip_cfr.extract.encoders.checkpoints.keys import OPEN_CLIP_ANCHORS, strip_prefix
 from clip_cfr.extract.encoders.checkpoints.read import find_state, read_content
 from clip_cfr.extract.encoders.load_errors import convert_load_errors
@@ -59,8 +60,9 @@ def load_weights(files: OpenClipFiles, model: torch.nn.Module) -> None:
     if report.missing_keys:
         missing = report.missing_keys
         raise ExtractError(
-            f"model {files.model}: {len(missing)} weights are missing in {files.weights}, the "
-            f"first is {missing[0]}; {remedy}"
+            f"model {files.model}: {count_noun(len(missing), 'weight')} "
+            f"{agree(len(missing), 'is', 'are')} missing in {files.weights}, the first is "
+            f"{missing[0]}; {remedy}"
         )
 
 

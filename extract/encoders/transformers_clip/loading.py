@@ -14,6 +14,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from clip_cfr.cache.wording import agree, count_noun
 from clip_cfr.extract.encoders.checkpoints.keys import (
     OPEN_CLIP_ANCHORS,
     TRANSFORMERS_ANCHORS,
@@ -121,9 +122,10 @@ def check_shapes(files: ModelFiles, mismatched: Sequence[tuple]) -> None:
     if mismatched:
         name, found, expected = mismatched[0]
         raise ExtractError(
-            f"model {files.model}: {len(mismatched)} weights have another shape than in "
-            f"config.json, the first is {name}: found {tuple(found)}, expected {tuple(expected)}; "
-            f"correct config.json, or copy {BASE}"
+            f"model {files.model}: {count_noun(len(mismatched), 'weight')} "
+            f"{agree(len(mismatched), 'has', 'have')} another shape than in config.json, the "
+            f"first is {name}: found {tuple(found)}, expected {tuple(expected)}; correct "
+            f"config.json, or copy {BASE}"
         )
 
 
@@ -162,8 +164,9 @@ def check_complete(files: ModelFiles, tensors: Tensors, missing: Sequence[str]) 
             found = configuration | configuration.get(f"{tower}_config", {}) | alone_type
             raise ExtractError(f"model {files.model} {explain_tower(files.folder, found)}")
     raise ExtractError(
-        f"model {files.model}: {len(missing)} weights are missing, the first is {missing[0]}; "
-        "expected a complete CLIP, with as many layers as in config.json"
+        f"model {files.model}: {count_noun(len(missing), 'weight')} "
+        f"{agree(len(missing), 'is', 'are')} missing, the first is {missing[0]}; expected a "
+        "complete CLIP, with as many layers as in config.json"
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.errors import ExtractError
 
 # Of four cores, one decodes for the three that encode: see extract.images.workers.
@@ -50,8 +51,9 @@ def plan_resources(nodes: Sequence[Mapping[str, float]], device: str) -> Resourc
         raise ExtractError("the Ray cluster has no CPU to decode images on; start a node with some")
     if device == "cuda" and not gpus:
         raise ExtractError(
-            f"--device cuda: no node of the Ray cluster has a GPU ({len(nodes)} nodes, "
-            f"{sum(cores)} cores); start nodes with GPUs first, or use --device cpu"
+            "--device cuda: no node of the Ray cluster has a GPU "
+            f"({count_noun(len(nodes), 'node')}, {count_noun(sum(cores), 'core')}); start nodes "
+            "with GPUs first, or use --device cpu"
         )
     if gpus and device != "cpu":
         # The process of an encoder on a GPU hardly uses the CPU: reserve no core for it.

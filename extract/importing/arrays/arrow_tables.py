@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clip_cfr.cache.format.layout import ArraySource
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.tables.cells import to_text
 from clip_cfr.extract.datasets.tables.parquet import is_flat, read_value_names
 from clip_cfr.extract.datasets.tables.table import Table, make_table
@@ -193,8 +194,8 @@ def iterate_vectors(path: Path, name: str, width: int, batches: Batches) -> Iter
         wrong = np.flatnonzero((lengths != width) & ~np.isnan(lengths))
         if len(wrong):
             raise ExtractError(
-                f"{path}: {name} has {lengths[wrong[0]]:.0f} numbers in row {first + wrong[0]}, "
-                f"counted from 0, expected {width} as in the first row"
+                f"{path}: {name} has {count_noun(int(lengths[wrong[0]]), 'number')} in row "
+                f"{first + wrong[0]}, counted from 0, expected {width} as in the first row"
             )
         numbers = column.flatten().to_numpy(zero_copy_only=False)
         block = np.full((len(column), width), np.nan, numbers.dtype)

@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import NoReturn
 
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.importing.arrays.errors import REMEDY, read_errors
 
@@ -83,7 +84,7 @@ def detect_head(path: Path, head: bytes, size: int) -> str:
         if head.startswith(start):
             return kind
         if start.startswith(head):
-            reject_kind(path, f"a truncated {kind} file of {size} bytes")
+            reject_kind(path, f"a truncated {kind} file of {count_noun(size, 'byte')}")
     for start, description in UNREADABLE.items():
         if head.startswith(start):
             reject_kind(path, description)

@@ -11,6 +11,7 @@ from typing import TextIO
 import numpy as np
 from jaxtyping import Float32
 
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.tables.table import Table
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.importing.arrays.contents import Contents
@@ -229,7 +230,8 @@ def check_widths(path: Path, block: Sequence[Row], width: int) -> None:
     for number, cells in block:
         if len(cells) != width:
             raise ExtractError(
-                f"{path}, row {number}: found {len(cells)} fields, expected {width} as before"
+                f"{path}, row {number}: found {count_noun(len(cells), 'field')}, expected {width} "
+                "as before"
             )
 
 

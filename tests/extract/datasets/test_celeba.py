@@ -204,8 +204,8 @@ def test_any_two_attributes_can_be_chosen(root: Path):
     assert manifest.attribute_names == ("dark hair", "blond hair")
     assert manifest.warnings == (
         "celeba: train has 3 rows, the published counts are 162770",
-        "celeba: val has 1 rows, the published counts are 19867",
-        "celeba: test has 1 rows, the published counts are 19962",
+        "celeba: val has 1 row, the published counts are 19867",
+        "celeba: test has 1 row, the published counts are 19962",
     )
 
 
@@ -338,7 +338,7 @@ def test_names_a_missing_image(root: Path):
     (root / "img_align_celeba" / IMAGES[2]).unlink()
     assert load_error(root) == (
         "ROOT/list_attr_celeba.txt, row 5: the image ROOT/img_align_celeba/000003.jpg does not "
-        "exist (1 of 5 images are missing); complete the folder, correct --root, shorten the list, "
+        "exist (1 of 5 images is missing); complete the folder, correct --root, shorten the list, "
         "or keep their rows as not valid with --on-error skip"
     )
 

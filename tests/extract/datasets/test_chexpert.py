@@ -98,7 +98,7 @@ def test_reads_sex_and_race(with_demographics: Path, jpeg: bytes):
         "female of another race",
     )
     assert manifest.warnings[:1] == (
-        "chexpert: dropped 1 images, because the sex of their patient is unknown or the patient is "
+        "chexpert: dropped 1 image, because the sex of the patient is unknown or the patient is "
         "not in CHEXPERT DEMO.xlsx",
     )
     assert manifest.images.read(0) == jpeg
@@ -275,7 +275,7 @@ def test_rejects_another_way_to_split(root: Path):
             f"{NAME}/train/patient2x/study1/",
             f"ROOT/{NAME}/train.csv, row 4: the image "
             f"ROOT/{NAME}/train/patient2x/study1/view1_frontal.jpg does not exist "
-            "(1 of 5 images are missing); complete the folder, correct --root, shorten the list, "
+            "(1 of 5 images is missing); complete the folder, correct --root, shorten the list, "
             "or keep their rows as not valid with --on-error skip",
         ),
         (

@@ -88,7 +88,7 @@ def test_names_a_missing_image(root: Path):
     (root / "metadata.csv").write_text(METADATA.replace("1.jpg", "none/1.jpg"))
     assert load_error(root) == (
         "ROOT/metadata.csv, row 3: the image ROOT/none/1.jpg does not exist "
-        "(1 of 3 images are missing); there is ROOT/1.jpg; complete the folder, correct --root, "
+        "(1 of 3 images is missing); there is ROOT/1.jpg; complete the folder, correct --root, "
         "shorten the list, or keep their rows as not valid with --on-error skip"
     )
     manifest = load(root, skip_missing=True)
@@ -148,7 +148,7 @@ def test_lists_may_be_named_by_their_splits(root: Path):
     )
     (root / "valid.csv").write_text("image,class\n3.jpg,cat\n")
     assert load_error(root).startswith(
-        "ROOT/valid.csv, row 2: the image ROOT/3.jpg does not exist (1 of 3 images are missing); "
+        "ROOT/valid.csv, row 2: the image ROOT/3.jpg does not exist (1 of 3 images is missing); "
     )
 
 

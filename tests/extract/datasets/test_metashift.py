@@ -164,7 +164,7 @@ def test_names_a_missing_image(root: Path):
     (root / FOLDER / "test/dog/dog(indoor)/0.jpg").unlink()
     assert load_error(root) == (
         "ROOT/metadata_metashift.csv, row 3: the image "
-        f"ROOT/{FOLDER}/test/dog/dog(indoor)/0.jpg does not exist (1 of 3 images are missing); "
+        f"ROOT/{FOLDER}/test/dog/dog(indoor)/0.jpg does not exist (1 of 3 images is missing); "
         "complete the folder, correct --root, shorten the list, or keep their rows as not valid "
         "with --on-error skip"
     )

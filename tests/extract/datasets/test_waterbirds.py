@@ -141,8 +141,8 @@ def test_names_the_first_missing_image(root: Path):
         (
             "1,001.Albatross/a.jpg,1,0",
             "1,001.Albatross/a.jpg,1,3",
-            "split is '3', expected train, val, test or 0, 1, 2; found 3 (1 rows), 1 (1 rows), "
-            "2 (1 rows), 0 (1 rows); leave out such rows with --ignore-splits 3, or draw the "
+            "split is '3', expected train, val, test or 0, 1, 2; found 3 (1 row), 1 (1 row), "
+            "2 (1 row), 0 (1 row); leave out such rows with --ignore-splits 3, or draw the "
             "splits again with --columns split=",
         ),
         (

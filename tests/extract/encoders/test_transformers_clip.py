@@ -298,7 +298,7 @@ def test_missing_weights_are_an_error(folder):
     del weights["visual_projection.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     assert message_of(str(folder)) == (
-        f"model {folder}: 1 weights are missing, the first is visual_projection.weight; expected a "
+        f"model {folder}: 1 weight is missing, the first is visual_projection.weight; expected a "
         "complete CLIP, with as many layers as in config.json"
     )
 

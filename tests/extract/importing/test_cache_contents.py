@@ -111,7 +111,7 @@ def test_names_rows_too_large_for_float32_arithmetic(inputs: Inputs, features: n
     features[1, 2] = -3e38
     np.save(inputs.features, features)
     assert import_error(inputs) == (
-        "DIR/F.npy: 1 of 5 rows are not usable: magnitudes above 1e+15 in row 1 (counted from 0); "
+        "DIR/F.npy: 1 of 5 rows is not usable: magnitudes above 1e+15 in row 1 (counted from 0); "
         "compute them again, or keep them as not valid with --on-error skip"
     )
 
@@ -133,7 +133,7 @@ def test_keeps_rows_that_are_not_usable_as_not_valid(inputs: Inputs, features: n
     np.testing.assert_array_equal(cache.features, np.nan_to_num(features) * cache.valid[:, None])
     assert notes[0] == (
         f"{inputs.features}: 2 of 5 rows are not usable: NaN or infinity in row 0, zeros only "
-        "in row 4 (counted from 0); they are kept as not valid"
+        "in row 4 (counted from 0); kept as not valid"
     )
 
 

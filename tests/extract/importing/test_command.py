@@ -77,7 +77,7 @@ def test_keeps_unusable_rows_on_demand(inputs: Inputs, features: np.ndarray, out
     result = run_import(inputs, out, "--on-error", "skip")
     assert result.exit_code == 0, result.output
     assert "note: " in result.stderr
-    assert "1 of 5 rows are not usable" in result.stderr
+    assert "1 of 5 rows is not usable" in result.stderr
     assert read_cache(out).valid.tolist() == [True, True, False, True, True]
 
 

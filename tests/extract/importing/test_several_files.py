@@ -113,8 +113,8 @@ def test_unusable_rows_are_named_by_file(tmp_path: Path, numbers: np.ndarray):
     numbers[[4, 8]] = 0
     inputs = Inputs(write_parts(tmp_path, numbers), write_lists(tmp_path))
     assert import_error(inputs).startswith(
-        "DIR/val.npy: 1 of 3 rows are not usable: zeros only in row 1 (counted from 0); "
-        "DIR/test.npy: 1 of 3 rows are not usable: zeros only in row 2 (counted from 0); "
+        "DIR/val.npy: 1 of 3 rows is not usable: zeros only in row 1 (counted from 0); "
+        "DIR/test.npy: 1 of 3 rows is not usable: zeros only in row 2 (counted from 0); "
     )
 
 
@@ -204,7 +204,7 @@ def test_listed_rows_without_features(tmp_path: Path, numbers: np.ndarray):
     inputs = Inputs(features, write_list(tmp_path / "list.csv", split=[*SPLITS] * 3))
     fault = "2 of 9 rows have no features in DIR/F.csv ('h.jpg', 'i.jpg')"
     assert import_error(inputs) == (
-        f"DIR/list.csv: {fault}; complete the features, or keep these rows as not valid with "
+        f"DIR/list.csv: {fault}; complete the features, or keep such rows as not valid with "
         "--on-error skip"
     )
     cache, notes = read_contents(inputs, skip_unusable=True)
@@ -212,7 +212,7 @@ def test_listed_rows_without_features(tmp_path: Path, numbers: np.ndarray):
     assert cache.valid.tolist() == [True] * 7 + [False] * 2
     np.testing.assert_array_equal(cache.features[:7], numbers[:7])
     assert not cache.features[7:].any()
-    assert f"{fault}; they are kept as not valid" in notes[1].replace(str(tmp_path), "DIR")
+    assert f"{fault}; kept as not valid" in notes[1].replace(str(tmp_path), "DIR")
 
 
 def test_rejects_features_and_a_list_without_a_common_id(tmp_path: Path, numbers: np.ndarray):

@@ -110,10 +110,10 @@ def test_says_that_val_cannot_be_drawn_from_one_subject(tmp_path):
             [0, 1, 2],
             0.2,
             OptionError,
-            "--val-fraction draws val from train where there is none, but mine has 1 rows in val; "
+            "--val-fraction draws val from train where there is none, but mine has 1 row in val; "
             "leave the option out",
         ),
-        ([2, 2, 0], 0.2, ExtractError, "mine has 1 rows in train, too few to draw val from"),
+        ([2, 2, 0], 0.2, ExtractError, "mine has 1 row in train, too few to draw val from"),
     ],
 )
 def test_rejects_a_val_that_cannot_be_drawn(tmp_path, splits, fraction, kind, message):

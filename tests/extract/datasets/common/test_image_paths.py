@@ -101,7 +101,7 @@ def test_endings_and_case_may_differ(tmp_path: Path, write_images, listed: str, 
     found = locate(tmp_path, listed, "other.jpg")
     assert found.paths == (on_disk, "other.jpg")
     assert found.warnings == (
-        f"{tmp_path}/list.csv: 1 of 2 images are not at the path of the list but were found at a "
+        f"{tmp_path}/list.csv: 1 of 2 images is not at the path of the list but was found at a "
         f"similar one: row 2 is {listed!r}, the file is {on_disk!r}",
     )
 
@@ -119,14 +119,14 @@ def test_a_folder_is_not_an_image(tmp_path: Path, write_images):
 def test_of_two_files_that_fit_none_is_taken(tmp_path: Path, write_images):
     write_images(tmp_path, ["a.png", "a.gif"])
     assert locate_error(tmp_path, "a.jpg") == (
-        "ROOT/list.csv, row 2: the image ROOT/a.jpg does not exist (1 of 1 images are missing); "
+        "ROOT/list.csv, row 2: the image ROOT/a.jpg does not exist (1 of 1 images is missing); "
         "correct --root, now ROOT, which holds a.gif, or the paths of the list"
     )
 
 
 def test_two_entries_never_share_a_file(tmp_path: Path, write_images):
     write_images(tmp_path, ["a.jpg", "b.jpg"])
-    assert "(1 of 2 images are missing)" in locate_error(tmp_path, "a.jpg", "a.png")
+    assert "(1 of 2 images is missing)" in locate_error(tmp_path, "a.jpg", "a.png")
     assert "(2 of 2 images are missing)" in locate_error(tmp_path, "a.gif", "a.png")
 
 
@@ -164,7 +164,7 @@ def test_two_folders_that_fit_are_none(tmp_path: Path, write_images):
     write_images(tmp_path, ["x/1.jpg", "y/1.jpg"])
     message = locate_error(tmp_path, "1.jpg")
     assert message == (
-        "ROOT/list.csv, row 2: the image ROOT/1.jpg does not exist (1 of 1 images are missing); "
+        "ROOT/list.csv, row 2: the image ROOT/1.jpg does not exist (1 of 1 images is missing); "
         "correct --root, now ROOT, which holds x, or the paths of the list"
     )
 
@@ -172,7 +172,7 @@ def test_two_folders_that_fit_are_none(tmp_path: Path, write_images):
 def test_some_missing_images_do_not_move_the_others(tmp_path: Path, write_images):
     write_images(tmp_path, ["x/1.jpg", "x/2.jpg", "y/3.jpg"])
     assert locate_error(tmp_path, "x/1.jpg", "x/2.jpg", "x/3.jpg") == (
-        "ROOT/list.csv, row 4: the image ROOT/x/3.jpg does not exist (1 of 3 images are missing); "
+        "ROOT/list.csv, row 4: the image ROOT/x/3.jpg does not exist (1 of 3 images is missing); "
         f"there is ROOT/y/3.jpg; {REMEDY}"
     )
 
@@ -217,14 +217,14 @@ def test_missing_images_can_be_skipped(tmp_path: Path, write_images):
     assert found.paths == ("a.jpg", "c.jpg", "b.jpg", "d.jpg")
     assert found.warnings == (
         f"{tmp_path}/list.csv, row 3: the image {tmp_path}/c.jpg does not exist (2 of 4 images are "
-        "missing); their rows are kept as not valid (--on-error skip)",
+        "missing); kept as not valid (--on-error skip)",
     )
 
 
 def test_all_images_missing_is_an_error_in_any_case(tmp_path: Path, write_images):
     write_images(tmp_path, ["a.jpg"])
     assert locate_error(tmp_path, "c.jpg", skip_missing=True) == (
-        "ROOT/list.csv, row 2: the image ROOT/c.jpg does not exist (1 of 1 images are missing); "
+        "ROOT/list.csv, row 2: the image ROOT/c.jpg does not exist (1 of 1 images is missing); "
         "correct --root, now ROOT, which holds a.jpg, or the paths of the list"
     )
 

@@ -287,8 +287,8 @@ def test_reads_splits_in_every_spelling(path: Path, splits: tuple[str, ...], nam
 def test_lists_unknown_splits_with_their_counts(path: Path):
     content = "filename,label,split\n0.jpg,a,train\n1.jpg,a,ood\n2.jpg,b,ood\n3.jpg,b,x\n"
     assert read_error(path, content) == (
-        "LIST, row 3: split is 'ood', expected train, val, test or 0, 1, 2; found train (1 rows), "
-        "ood (2 rows), x (1 rows); leave out such rows with --ignore-splits ood,x, or draw the "
+        "LIST, row 3: split is 'ood', expected train, val, test or 0, 1, 2; found train (1 row), "
+        "ood (2 rows), x (1 row); leave out such rows with --ignore-splits ood,x, or draw the "
         "splits again with --columns split="
     )
 
@@ -299,7 +299,7 @@ def test_ignores_splits(path: Path):
     assert listed.manifest.rows.ids == ("0.jpg", "2.jpg")
     assert listed.manifest.class_names == ("a", "b")
     assert (listed.entries.tolist(), listed.num_entries) == ([0, 2], 4)
-    assert listed.manifest.warnings == (f"{path}: left out the splits OOD (1 rows), test (1 rows)",)
+    assert listed.manifest.warnings == (f"{path}: left out the splits OOD (1 row), test (1 row)",)
 
 
 @pytest.mark.parametrize("ignored", [("ood",), ("train", "ood"), ("train", "val")])
@@ -367,7 +367,7 @@ def test_rejects_missing_values_with_their_rows(path: Path):
     assert read_error(path, MISSING) == (
         "LIST: 1 value is missing in the column filename (empty) in row 5; 1 value is missing in "
         "the column label ('nan') in row 3; 1 value is missing in the column attribute ('N/A') in "
-        "row 4; fill them in, or leave these 3 of 4 rows out with --drop-missing"
+        "row 4; fill them in, or leave 3 of 4 rows out with --drop-missing"
     )
 
 
@@ -384,7 +384,7 @@ def test_names_ten_rows_of_missing_values(path: Path):
     message = read_error(path, "\n".join(["filename,label,split", *rows]))
     assert message == (
         "LIST: 16 values are missing in the column label ('None') in rows 6, 7, 8, 9, 10, 11, 12, "
-        "13, 14, 15, ...; fill them in, or leave these 16 of 20 rows out with --drop-missing"
+        "13, 14, 15, ...; fill them in, or leave 16 of 20 rows out with --drop-missing"
     )
 
 

@@ -219,7 +219,7 @@ FORM = 'expected {"classes": [["a photo of a dog."], ["a photo of a cat."]], "at
         ("classes: dog", f" is not valid JSON (Expecting value: line 1 column 1 (char 0)), {FORM}"),
         (
             '{"classes": [["x"]]}',
-            ": 'classes' has 1 entries, expected 2 lists, one for each of 0, 1",
+            ": 'classes' has 1 entry, expected 2 lists, one for each of 0, 1",
         ),
         (
             '{"classes": "x"}',

@@ -63,7 +63,7 @@ def test_names_a_missing_picture(root, manifest, tmp_path):
     (copy / manifest.rows.ids[3]).unlink()
     assert load_error(copy) == (
         f"ROOT/{METADATA}, row 5: the image ROOT/{manifest.rows.ids[3]} does not exist "
-        "(1 of 2,080 images are missing); complete the folder, correct --root, shorten the list, "
+        "(1 of 2,080 images is missing); complete the folder, correct --root, shorten the list, "
         "or keep their rows as not valid with --on-error skip"
     )
 

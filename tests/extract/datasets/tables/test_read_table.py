@@ -171,7 +171,7 @@ def test_a_file_without_a_header_that_is_ambiguous_says_so(path: Path):
             "LIST has two columns 'a' with different values, expected unique names; rename or "
             "remove one of them",
         ),
-        ("a,b\n1,2\n1\n", "LIST, row 3: found 1 fields, expected 2 as in the header; " + UNFIT),
+        ("a,b\n1,2\n1\n", "LIST, row 3: found 1 field, expected 2 as in the header; " + UNFIT),
         ("a,b\n1,2,3\n", "LIST, row 2: found 3 fields, expected 2 as in the header; " + UNFIT),
         (b"a\n\0\n", "LIST contains NUL bytes, expected UTF-8 text as CSV files hold it"),
         ('a\n"open\n', "LIST, row 2: not valid CSV (unexpected end of data); check the quotes"),

@@ -138,7 +138,7 @@ def test_a_list_may_lack_leading_zeros(root: Path):
     assert manifest.rows.ids == ("000001", "000002", "000007", "000011")
     assert manifest.rows.labels.tolist() == [1, 1, 0, 0]
     assert manifest.warnings[0] == (
-        f"{root}/list.csv: 3 of 4 entries lack the leading zeros of their samples: row 2 is '7', "
+        f"{root}/list.csv: 3 of 4 entries lack the leading zeros of the samples: row 2 is '7', "
         "the sample is '000007'"
     )
 
@@ -147,7 +147,7 @@ def test_entries_without_a_sample_are_refused_or_kept_as_not_valid(root: Path):
     lines = ["gone,fox,train", "000001,owl,val", "000003,owl,test"]
     (root / "list.csv").write_text("\n".join(["key,label,split", *lines]) + "\n")
     assert load_error(root, metadata=root / "list.csv") == (
-        "ROOT/list.csv, row 2: the sample 'gone' is in none of the 2 archives (1 of 3 samples are "
+        "ROOT/list.csv, row 2: the sample 'gone' is in none of the 2 archives (1 of 3 samples is "
         "missing); complete the archives, correct --root, shorten the list, or keep their rows as "
         "not valid with --on-error skip"
     )
@@ -204,7 +204,7 @@ def test_samples_without_an_image_are_left_out(tmp_path: Path, jpeg: bytes):
     path = write_tar(tmp_path / "a.tar", [("0.jpg", jpeg), ("0.cls", "x"), ("1.cls", "y")])
     manifest = load(tmp_path)
     assert manifest.rows.ids == ("0",)
-    assert f"{path}: the sample '1' has no image; left out 1 such samples of 2" in manifest.warnings
+    assert f"{path}: the sample '1' has no image; left out 1 such sample of 2" in manifest.warnings
 
 
 def test_links_and_other_members_are_unreadable_images(tmp_path: Path, jpeg: bytes):

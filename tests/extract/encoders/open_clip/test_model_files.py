@@ -248,7 +248,7 @@ def test_missing_weights_are_an_error(folder):
     del weights["visual.attnpool.c_proj.bias"]
     torch.save(weights, folder / WEIGHTS)
     assert message_of(str(folder)) == (
-        f"model open-clip:{folder}: 1 weights are missing in {folder / WEIGHTS}, the first is "
+        f"model open-clip:{folder}: 1 weight is missing in {folder / WEIGHTS}, the first is "
         "visual.attnpool.c_proj.bias; name the architecture that the weights were trained with"
     )
 

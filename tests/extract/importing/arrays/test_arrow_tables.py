@@ -70,7 +70,7 @@ def test_names_a_vector_of_another_length(path: Path):
     vectors = pa.array([[1.0, 2], [3, 4], [5]], pa.list_(pa.float32()))
     write_parquet(pa.table({"emb": vectors}), path)
     assert read_error(path) == (
-        "DIR/F.parquet: emb has 1 numbers in row 2, counted from 0, expected 2 as in the first row"
+        "DIR/F.parquet: emb has 1 number in row 2, counted from 0, expected 2 as in the first row"
     )
 
 

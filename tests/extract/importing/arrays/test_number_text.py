@@ -139,7 +139,7 @@ def test_names_row_and_column_of_a_value_that_is_not_a_number(path: Path):
 
 def test_names_a_row_of_another_length(path: Path):
     path.write_text("1,2\n3,4\n5\n")
-    assert read_error(path) == "DIR/F.csv, row 3: found 1 fields, expected 2 as before"
+    assert read_error(path) == "DIR/F.csv, row 3: found 1 field, expected 2 as before"
 
 
 def test_says_that_a_vector_was_shortened(path: Path):

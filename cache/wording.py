@@ -1,0 +1,17 @@
+"""Nouns and verbs of messages that agree with a number."""
+
+
+def count_noun(number: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun: `1 row`, `1,200 rows`.
+
+    Args:
+        number: the number.
+        singular: the noun for one.
+        plural: the noun for other numbers; by default `singular` with an s.
+    """
+    return f"{number:,} {agree(number, singular, plural or f'{singular}s')}"
+
+
+def agree(number: int, singular: str, plural: str) -> str:
+    """Return the word that agrees with a number, such as `is` for 1 and `are` for others."""
+    return singular if number == 1 else plural
