@@ -13,7 +13,7 @@ GIGA = 1e9
 def training_figures(sizes: Sizes, settings: Settings, repeats: list[Repeat]) -> dict[str, float]:
     """Return step times, and the rate of CFR relative to a matrix product.
 
-    Both fractions count 4 * rows * dim * embedding operations per CFR step: the product of the
+    The fractions count 4 * rows * dim * embedding operations per CFR step: the product of the
     projected rows with the projection, and its gradient. `gemm_fraction` is timed on the compiled
     loop alone, `gemm_fraction_stage` on the whole stage, which also draws rows, computes centroids
     and evaluates every 40 steps.
@@ -22,16 +22,27 @@ def training_figures(sizes: Sizes, settings: Settings, repeats: list[Repeat]) ->
     rows += pool_rows(settings, "negative_pool") or 0
     area = sizes.dim * sizes.embedding
     product_flops, step_flops = 2 * PRODUCT_ROWS * area, 4 * rows * area
-    relative_work = step_flops / product_flops
+
+    def rate(product: str) -> float:
+        return product_flops / GIGA / median_of(repeats, product)
+
+    def fraction(step: str) -> float:
+        return step_flops / product_flops * median_ratio(repeats, f"{step}_product", step)
+
     return {
-        "gemm_gflops": product_flops / GIGA / median_of(repeats, "product"),
+        "gemm_gflops": rate("loop_step_product"),
+        "bfloat16_gemm_gflops": rate("bfloat16_step_product"),
         "erm_step_seconds": median_of(repeats, "erm_step"),
         "cfr_step_seconds": median_of(repeats, "cfr_step"),
         "cfr_loop_step_seconds": median_of(repeats, "loop_step"),
         "minibatch_loop_step_ratio": median_ratio(repeats, "minibatch_step", "loop_step"),
-        "gemm_fraction": relative_work * median_ratio(repeats, "loop_step_product", "loop_step"),
-        "gemm_fraction_stage": relative_work
-        * median_ratio(repeats, "cfr_step_product", "cfr_step"),
+        "bfloat16_loop_step_ratio": median_ratio(repeats, "bfloat16_step", "loop_step"),
+        "bfloat16_minibatch_loop_step_ratio": median_ratio(
+            repeats, "bfloat16_minibatch_step", "loop_step"
+        ),
+        "gemm_fraction": fraction("loop_step"),
+        "bfloat16_gemm_fraction": fraction("bfloat16_step"),
+        "gemm_fraction_stage": fraction("cfr_step"),
         "validation_fraction": median(validation_fraction(sizes, values) for values in repeats),
     }
 

@@ -14,9 +14,9 @@ from clip_cfr.calibrate.bench.pytorch_loops import (
 )
 from clip_cfr.calibrate.bench.runs import (
     CommandLine,
-    measure_calibrate,
-    measure_large_cache,
-    measure_small_cache,
+    measure_celeba,
+    measure_small,
+    measure_waterbirds,
 )
 from clip_cfr.calibrate.bench.sizes import Sizes
 from clip_cfr.calibrate.bench.table import FIGURES
@@ -25,6 +25,7 @@ from clip_cfr.calibrate.bench.training import (
     TrainingBenchmark,
     compute_first_losses,
     make_benchmark,
+    make_cfr_segment,
 )
 from clip_cfr.calibrate.runtime import jax_setup
 
@@ -51,12 +52,12 @@ def bench_train(
         folder = Path(name)
         command_line = CommandLine(program, folder)
         # The commands run before JAX starts in this process and reserves the memory of the GPU.
-        message("calibrate, twice")
-        result = measure_calibrate(command_line, sizes)
-        message("three seeds of calibrate on a small cache, twice")
-        result |= measure_small_cache(command_line, sizes)
+        message("calibrate, twice, and a grid")
+        result = measure_waterbirds(command_line, sizes)
+        message("three seeds of calibrate on a small cache, twice, and a grid")
+        result |= measure_small(command_line, sizes)
         message("calibrate on a cache of the size of CelebA")
-        result |= measure_large_cache(command_line, sizes)
+        result |= measure_celeba(command_line, sizes)
         jax_setup.start("auto")
         with jax_setup.fixed_numerics():
             benchmark = make_benchmark(sizes)
@@ -75,8 +76,9 @@ def bench_train(
 
 def check_pytorch_loops(benchmark: TrainingBenchmark, folder: Path) -> ComparableLoops:
     """Return the PyTorch loops whose losses equal those of the compiled loop."""
-    segment = benchmark.make_cfr_segment(benchmark.make_experiment())
-    losses = compute_first_losses(benchmark, segment, CHECKED_STEPS)
+    experiment = benchmark.make_experiment()
+    segment = make_cfr_segment(experiment)
+    losses = compute_first_losses(experiment, segment, CHECKED_STEPS)
     return find_comparable_loops(benchmark.sizes, segment, losses, folder)
 
 

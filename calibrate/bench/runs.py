@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ MEGA = 1e6
 MEASURE_COMMAND = str(Path(__file__).with_name("measure_command.py"))
 # Enough steps to read all rows; more would not change the peak memory.
 FEW_STEPS = ("--steps", "40", "--erm-steps", "40")
+
+# Learning rates of the CFR stage; the points share the ERM stage.
+GRID_RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,14 @@ class CommandLine:
             )
         return Run(json.loads(process.stdout), **json.loads(report.read_text()))
 
-    def import_task(self, name: str, task: Task) -> Path:
-        """Write the cache of a task with the command `import`."""
+    @contextmanager
+    def temporary_cache(self, name: str, sizes: Sizes, rows: Splits) -> Iterator[Path]:
+        """Import a synthetic task with the command `import`; remove the cache after the block."""
         cache = self.folder / f"{name}.h5"
-        files = write_embeddings(self.folder, task)
-        self.run("import", *files, "--out", cache)
-        return cache
+        task = synthetic_task(rows, sizes.dim, sizes.embedding)
+        self.run("import", *write_embeddings(self.folder, task), "--out", cache)
+        yield cache
+        cache.unlink()
 
     def calibrate(self, cache: Path, *options: str) -> Run:
         """Run `calibrate` on a cache."""
@@ -97,12 +103,11 @@ def write_embeddings(folder: Path, task: Task) -> list[str | Path]:
     return [*options, "--metadata", metadata]
 
 
-def measure_calibrate(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
-    """Return time and memory of the second of two runs, which reads the compiled programs."""
-    cache = command_line.import_task("waterbirds", make_task(sizes, sizes.rows))
-    for _ in range(2):
-        run = command_line.calibrate(cache, *sizes.run_options)
-    cache.unlink()
+def measure_waterbirds(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
+    """Return time and memory of `calibrate`, and the rate of `grid`, at the size of Waterbirds."""
+    with command_line.temporary_cache("waterbirds", sizes, sizes.rows) as cache:
+        run = repeat_calibrate(command_line, cache, *sizes.run_options)
+        rate = measure_grid_rate(command_line, cache, sizes)
     parts = run.output["seconds"]
     return {
         "calibrate_seconds": run.seconds,
@@ -110,27 +115,35 @@ def measure_calibrate(command_line: CommandLine, sizes: Sizes) -> dict[str, floa
         "startup_seconds": parts["import"] + parts["compile"],
         "startup_import_seconds": parts["import"],
         "startup_compile_seconds": parts["compile"],
+        "grid_points_per_minute": rate,
     }
 
 
-def measure_small_cache(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
-    """Return the time of the second of two runs over three seeds on a small data set."""
-    cache = command_line.import_task("small", make_task(sizes, sizes.small_rows))
-    for _ in range(2):
-        run = command_line.calibrate(cache, "--seeds", "3", *sizes.run_options)
-    cache.unlink()
-    return {"small_calibrate_seconds": run.seconds}
+def measure_small(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
+    """Return the time of `calibrate` with three seeds, and the rate of `grid`, with few rows."""
+    with command_line.temporary_cache("small", sizes, sizes.small_rows) as cache:
+        run = repeat_calibrate(command_line, cache, "--seeds", "3", *sizes.run_options)
+        rate = measure_grid_rate(command_line, cache, sizes)
+    return {"small_calibrate_seconds": run.seconds, "small_grid_points_per_minute": rate}
 
 
-def measure_large_cache(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
+def measure_celeba(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
     """Return the size of a cache with the rows of CelebA, and the peak memory of a short run."""
-    cache = command_line.import_task("celeba", make_task(sizes, sizes.celeba_rows))
-    size = cache.stat().st_size
-    run = command_line.calibrate(cache, *FEW_STEPS)
-    cache.unlink()
-    return {"celeba_cache_mb": size / MEGA, "celeba_rss_mb": run.rss_mb}
+    with command_line.temporary_cache("celeba", sizes, sizes.celeba_rows) as cache:
+        run = command_line.calibrate(cache, *FEW_STEPS)
+        return {"celeba_cache_mb": cache.stat().st_size / MEGA, "celeba_rss_mb": run.rss_mb}
 
 
-def make_task(sizes: Sizes, rows: Splits) -> Task:
-    """Return a synthetic task with the widths of the benchmark."""
-    return synthetic_task(rows, sizes.dim, sizes.embedding)
+def repeat_calibrate(command_line: CommandLine, cache: Path, *options: str) -> Run:
+    """Run `calibrate` twice; return the second run, which reads the compiled programs."""
+    command_line.calibrate(cache, *options)
+    return command_line.calibrate(cache, *options)
+
+
+def measure_grid_rate(command_line: CommandLine, cache: Path, sizes: Sizes) -> float:
+    """Return the points per minute of a grid over `GRID_RATES`, from start to exit."""
+    values = f"lr={','.join(map(str, GRID_RATES))}"
+    folder = command_line.folder / "grid"
+    options = ("--set", values, "--out", folder, "--overwrite", *sizes.run_options)
+    run = command_line.run("grid", "--cache", cache, *options)
+    return 60 * len(GRID_RATES) / run.seconds

@@ -1,12 +1,15 @@
-"""Time the training stages in this process: ERM, CFR, and CFR's compiled loop alone."""
+"""Time the training stages in this process: ERM, CFR, and CFR's compiled loops alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import mean
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from clip_cfr.calibrate.bench.sizes import Sizes
 from clip_cfr.calibrate.bench.synthetic import synthetic_task
@@ -22,6 +25,31 @@ PRODUCT_ROWS = 4096
 NUM_PRODUCTS = 10
 # As with the default settings: 100 evaluations in 4,000 steps.
 STEPS_PER_EVALUATION = 40
+
+
+# Settings of each loop that is timed alone, besides those of the benchmark.
+LOOPS: Mapping[str, dict[str, Any]] = {
+    "loop_step": {},
+    "minibatch_step": {"negative_pool": "minibatch"},
+    "bfloat16_step": {"precision": "bfloat16"},
+    "bfloat16_minibatch_step": {"precision": "bfloat16", "negative_pool": "minibatch"},
+}
+
+
+class TimedRun(NamedTuple):
+    """A part of training that is timed.
+
+    Attributes:
+        name: key of the seconds per step.
+        count: number of runs; together they take all steps of the benchmark.
+        run: takes the steps.
+        precision: type of the matrix product that the run is compared with.
+    """
+
+    name: str
+    count: int
+    run: Callable[[], object]
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -42,80 +70,81 @@ class TrainingBenchmark:
         """Return an experiment whose ERM stage is not trained yet."""
         return Experiment(self.prepared, self.settings, seed=0)
 
-    def make_cfr_segment(self, experiment: Experiment) -> Segment:
-        """Return the whole CFR stage as one segment, with its drawn rows on the device."""
-        [segment] = cfr.make_segments(experiment)
-        return segment._replace(stage=jax.device_put(segment.stage))
-
-    def train_segment(self, segment: Segment) -> Trained:
-        """Run the compiled loop on a segment."""
-        return train(cfr.make_objective(self.settings), [segment])
-
-    def time_minibatch_pool(self, experiment: Experiment) -> Callable[[], object]:
-        """Return a run of the compiled loop with `--negative-pool minibatch`, as `loop_step`'s."""
-        settings = replace(self.settings, negative_pool="minibatch")
-        segment = self.make_cfr_segment(experiment.with_settings(settings))
-        segment = segment._replace(eval_steps=self.loop_eval_steps())
-        return lambda: train(cfr.make_objective(settings), [segment])
-
-    def loop_eval_steps(self) -> np.ndarray:
-        """Return the evaluation steps of one of the segments that the loop is timed in."""
-        return evaluation_steps(self.sizes.steps // self.sizes.loop_segments, 1)
-
     def measure(self) -> Repeat:
-        """Return the seconds per step of both stages and of CFR's loop, and of matrix products.
+        """Return the seconds per step of both stages and of CFR's loops, and of matrix products.
 
-        Products are timed before and after each run and averaged, as the runs are. A slowdown of a
-        shared machine then affects steps and products alike.
+        `NAME_product` is the mean time of the products before, between and after the runs of NAME:
+        a slowdown of a shared machine then affects steps and products alike.
         """
-        repeat, products = {}, [time_matrix_product(self.sizes)]
-        for name, num_runs, run in self.timed_runs():
-            steps, before = [], len(products) - 1
-            for _ in range(num_runs):
-                steps.append(time_call(run) * num_runs / self.sizes.steps)
-                products.append(time_matrix_product(self.sizes))
-            repeat |= {name: mean(steps), f"{name}_product": mean(products[before:])}
-        return repeat | {"product": mean(products)}
+        repeat: Repeat = {}
+        for name, count, run, precision in self.timed_runs():
+            steps, products = [], [time_matrix_product(self.sizes, precision)]
+            for _ in range(count):
+                steps.append(time_call(run) * count / self.sizes.steps)
+                products.append(time_matrix_product(self.sizes, precision))
+            repeat |= {name: mean(steps), f"{name}_product": mean(products)}
+        return repeat
 
-    def timed_runs(self) -> Iterator[tuple[str, int, Callable[[], object]]]:
-        """Yield (name of the step time, number of runs, run); the runs together take all steps."""
+    def timed_runs(self) -> Iterator[TimedRun]:
+        """Yield the parts of training to time."""
         experiment, sizes = self.make_experiment(), self.sizes
-        yield "erm_step", 1, lambda: experiment.erm.last
-        yield "cfr_step", 1, lambda: fit("cfr", experiment).history["loss"]
-        segment = self.make_cfr_segment(experiment)
-        part = segment._replace(eval_steps=self.loop_eval_steps())
-        yield "loop_step", sizes.loop_segments, lambda: self.train_segment(part)
-        yield "minibatch_step", sizes.loop_segments, self.time_minibatch_pool(experiment)
-        evaluated = segment._replace(
-            eval_steps=evaluation_steps(sizes.steps, sizes.many_evaluations)
-        )
-        yield "evaluated_step", 1, lambda: self.train_segment(evaluated)
+        yield TimedRun("erm_step", 1, lambda: experiment.erm.last, "float32")
+        yield TimedRun("cfr_step", 1, lambda: fit("cfr", experiment).history["loss"], "float32")
+        eval_steps = evaluation_steps(sizes.steps // sizes.loop_segments, 1)
+        for name, changes in LOOPS.items():
+            other = experiment.with_settings(replace(self.settings, **changes))
+            run = partial(train_segment, other, make_cfr_segment(other), eval_steps)
+            yield TimedRun(name, sizes.loop_segments, run, other.settings.precision)
+        eval_steps = evaluation_steps(sizes.steps, sizes.many_evaluations)
+        run = partial(train_segment, experiment, make_cfr_segment(experiment), eval_steps)
+        yield TimedRun("evaluated_step", 1, run, "float32")
 
 
 def make_benchmark(sizes: Sizes) -> TrainingBenchmark:
-    """Return a benchmark of a synthetic task with the default settings, but fewer steps."""
+    """Return a benchmark of a synthetic task: float32, the default settings, but fewer steps."""
     steps = sizes.steps
     evaluations = max(1, steps // STEPS_PER_EVALUATION)
-    settings = Settings(steps=steps, erm_steps=steps, evaluations=evaluations)
+    settings = Settings(
+        steps=steps, erm_steps=steps, evaluations=evaluations, patience=0, precision="float32"
+    )
     task = synthetic_task(sizes.rows, sizes.dim, sizes.embedding)
     return TrainingBenchmark(sizes, prepare(task), settings)
 
 
-def compute_first_losses(benchmark: TrainingBenchmark, segment: Segment, steps: int) -> np.ndarray:
-    """Return the losses of the first steps of a segment, without dropout."""
+def make_cfr_segment(experiment: Experiment) -> Segment:
+    """Return the whole CFR stage as one segment, with its drawn rows on the device."""
+    [segment] = cfr.make_segments(experiment)
+    return segment._replace(stage=jax.device_put(segment.stage))
+
+
+def train_segment(
+    experiment: Experiment, segment: Segment, eval_steps: Int[np.ndarray, " eval_steps"]
+) -> Trained:
+    """Run CFR's compiled loop on a segment with other evaluation steps."""
+    objective = cfr.make_objective(experiment.settings)
+    return train(objective, [segment._replace(eval_steps=eval_steps)])
+
+
+def compute_first_losses(
+    experiment: Experiment, segment: Segment, steps: int
+) -> Float[np.ndarray, " steps"]:
+    """Return the losses of the first steps of a CFR segment, without dropout."""
     hyperparameters = segment.stage.hyperparameters._replace(dropout_rate=jnp.float32(0))
-    stage = segment.stage._replace(hyperparameters=hyperparameters)
-    trained = benchmark.train_segment(
-        segment._replace(stage=stage, eval_steps=np.arange(steps + 1, dtype=np.int32))
-    )
+    segment = segment._replace(stage=segment.stage._replace(hyperparameters=hyperparameters))
+    trained = train_segment(experiment, segment, np.arange(steps + 1, dtype=np.int32))
     return np.asarray(trained.info.logged["loss"])
 
 
-def time_matrix_product(sizes: Sizes) -> float:
-    """Return the mean seconds of a float32 product of (4096, dim) and (dim, embedding)."""
+def time_matrix_product(sizes: Sizes, precision: str) -> float:
+    """Return the mean seconds of a product of (4096, dim) and (dim, embedding).
+
+    Args:
+        sizes: dim and embedding.
+        precision: type of the operands, `float32` or `bfloat16`; the result is float32.
+    """
     keys = jax.random.split(jax.random.key(0))
-    left = jax.random.normal(keys[0], (PRODUCT_ROWS, sizes.dim))
-    right = jax.random.normal(keys[1], (sizes.dim, sizes.embedding))
-    product = jax.jit(jnp.matmul)
+    left = jax.random.normal(keys[0], (PRODUCT_ROWS, sizes.dim)).astype(precision)
+    right = jax.random.normal(keys[1], (sizes.dim, sizes.embedding)).astype(precision)
+    product = jax.jit(partial(jnp.matmul, preferred_element_type=jnp.float32))
     jax.block_until_ready(product(left, right))
     return mean(time_call(lambda: product(left, right)) for _ in range(NUM_PRODUCTS))

@@ -42,8 +42,8 @@ def test_figures_are_consistent_with_each_other(done):
 
 def test_progress_goes_to_standard_error(done):
     assert done.stderr.splitlines()[:3] == [
-        "measuring calibrate, twice",
-        "measuring three seeds of calibrate on a small cache, twice",
+        "measuring calibrate, twice, and a grid",
+        "measuring three seeds of calibrate on a small cache, twice, and a grid",
         "measuring calibrate on a cache of the size of CelebA",
     ]
 

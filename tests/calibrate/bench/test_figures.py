@@ -12,13 +12,15 @@ STEP_FLOPS = 4 * (128 + 128 + 256) * 1024 * 768
 # In each repeat the machine is half as fast as in the previous one.
 REPEATS = [
     {
-        "product": 0.02 * slow,
         "erm_step": 1e-3 * slow,
         "cfr_step": 6e-3 * slow,
         "cfr_step_product": 0.03 * slow,
         "loop_step": 5e-3 * slow,
         "loop_step_product": 0.01 * slow,
         "minibatch_step": 3e-3 * slow,
+        "bfloat16_step": 2e-3 * slow,
+        "bfloat16_step_product": 0.004 * slow,
+        "bfloat16_minibatch_step": 1e-3 * slow,
         "evaluated_step": 5.49e-3 * slow,
         "pytorch_loop": 0.1 * slow,
     }
@@ -52,11 +54,15 @@ def test_one_call_is_timed():
 
 def test_fractions_do_not_depend_on_the_speed_of_the_machine():
     found = training_figures(FULL, Settings(steps=400, evaluations=10), REPEATS)
-    rate = PRODUCT_FLOPS / 0.02
+    rate = PRODUCT_FLOPS / 0.01
     assert found["gemm_gflops"] == pytest.approx(rate / 2 / 1e9)
-    assert found["gemm_fraction"] == pytest.approx(STEP_FLOPS / 5e-3 / (2 * rate))
-    assert found["gemm_fraction_stage"] == pytest.approx(STEP_FLOPS / 6e-3 / (rate / 1.5))
+    assert found["bfloat16_gemm_gflops"] == pytest.approx(2.5 * rate / 2 / 1e9)
+    assert found["gemm_fraction"] == pytest.approx(STEP_FLOPS / 5e-3 / rate)
+    assert found["bfloat16_gemm_fraction"] == pytest.approx(STEP_FLOPS / 2e-3 / (2.5 * rate))
+    assert found["gemm_fraction_stage"] == pytest.approx(STEP_FLOPS / 6e-3 / (rate / 3))
     assert found["minibatch_loop_step_ratio"] == pytest.approx(0.6)
+    assert found["bfloat16_loop_step_ratio"] == pytest.approx(0.4)
+    assert found["bfloat16_minibatch_loop_step_ratio"] == pytest.approx(0.2)
     assert found["cfr_step_seconds"] == 12e-3
     assert found["erm_step_seconds"] == 2e-3
 

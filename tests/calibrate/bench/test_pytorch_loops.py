@@ -8,24 +8,28 @@ import pytest
 
 from clip_cfr.calibrate.bench import pytorch_loops
 from clip_cfr.calibrate.bench.sizes import QUICK
-from clip_cfr.calibrate.bench.training import compute_first_losses, make_benchmark
+from clip_cfr.calibrate.bench.training import (
+    compute_first_losses,
+    make_benchmark,
+    make_cfr_segment,
+)
 
 NAMES = {"pytorch_loop", "pytorch_vectorised"}
 
 
 @pytest.fixture(scope="module")
-def benchmark():
-    return make_benchmark(QUICK)
+def experiment():
+    return make_benchmark(QUICK).make_experiment()
 
 
 @pytest.fixture(scope="module")
-def segment(benchmark):
-    return benchmark.make_cfr_segment(benchmark.make_experiment())
+def segment(experiment):
+    return make_cfr_segment(experiment)
 
 
 @pytest.fixture(scope="module")
-def losses(benchmark, segment):
-    return compute_first_losses(benchmark, segment, pytorch_loops.CHECKED_STEPS)
+def losses(experiment, segment):
+    return compute_first_losses(experiment, segment, pytorch_loops.CHECKED_STEPS)
 
 
 def test_both_loops_compute_our_losses(segment, losses, tmp_path):
