@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from clip_cfr.calibrate.core.features import Data
+from clip_cfr.calibrate.core.features import CHUNK_ROWS, Data
 from clip_cfr.calibrate.core.head import Head, embed, logits
 from clip_cfr.calibrate.core.settings import CRITERIA
 
@@ -55,10 +55,26 @@ def evaluate(head: Head, data: Data) -> tuple[Float[Array, " groups"], Float[Arr
 
 def group_hits(head: Head, data: Data) -> Float[Array, " groups"]:
     """Count the correct predictions in each group of the validation split, as whole floats."""
-    embeddings = embed(head, data.features.gather(data.val_rows))
-    predictions = logits(head, embeddings, data.class_embeddings).argmax(axis=-1)
-    correct = (predictions == data.labels[data.val_rows]).astype(jnp.float32)
+    correct = (predict_val(head, data) == data.labels[data.val_rows]).astype(jnp.float32)
     return jnp.bincount(data.val_groups, weights=correct, length=len(data.group_labels))
+
+
+def predict_val(head: Head, data: Data) -> Int[Array, " val"]:
+    """Return the predicted class of each validation row.
+
+    The rows are projected in equal chunks of up to `CHUNK_ROWS`, the last one padded: those of a
+    large split, in float32, would take more memory than all features do as stored.
+    """
+    count = len(data.val_rows)
+    chunks = -(-count // CHUNK_ROWS)
+    size = -(-count // chunks)
+    rows = jnp.pad(data.val_rows, (0, chunks * size - count)).reshape(chunks, size)
+
+    def predict(chunk: Int[Array, " size"]) -> Int[Array, " size"]:
+        embeddings = embed(head, data.features.gather(chunk))
+        return logits(head, embeddings, data.class_embeddings).argmax(axis=-1)
+
+    return jax.lax.map(predict, rows).reshape(-1)[:count]
 
 
 def accuracies(
