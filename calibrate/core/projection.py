@@ -16,8 +16,8 @@ def project(
 ) -> Float[Array, "embedding rows"]:
     """Return the projections of features, one in each column, in float32.
 
-    With `bfloat16`, the operands of the product and of its gradient are rounded to bfloat16 and
-    their products are summed in float32. No gradient reaches the features.
+    With `bfloat16`, the features and the gradient of the projections are rounded to bfloat16, the
+    weight to 16 bits, and products are summed in float32. No gradient reaches the features.
     """
     return weight @ features.T if precision == "float32" else project_rounded(weight, features)
 
@@ -26,8 +26,14 @@ def project(
 def project_rounded(
     weight: Float[Array, "embedding dim"], features: Float[Array, "rows dim"]
 ) -> Float[Array, "embedding rows"]:
-    """Return `weight @ features.T` with operands rounded to bfloat16 and a float32 result."""
-    return contract_rounded(weight, features, axis=1)
+    """Return `weight @ features.T` with rounded operands and a float32 result.
+
+    The weight is the sum of two bfloat16 parts. A single one hides small steps of training from the
+    loss: on 96 features of a small CLIP, average accuracy fell by 0.8 points.
+    """
+    high = weight.astype(jnp.bfloat16)
+    low = weight - high.astype(jnp.float32)
+    return contract_rounded(high, features, axis=1) + contract_rounded(low, features, axis=1)
 
 
 def project_forward(

@@ -28,9 +28,18 @@ def features(rng):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_sums_products_of_rounded_operands_in_float32(weight, features, precision):
     found = jax.jit(project, static_argnums=2)(weight, features, precision)
-    expected = rounded(weight, precision) @ rounded(features, precision).T
+    high = rounded(weight, precision)
+    split = high + rounded(weight - high, precision)
+    expected = split @ rounded(features, precision).T
     assert found.dtype == jnp.float32
     assert np.asarray(found) == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_small_steps_of_the_weight_are_seen_in_bfloat16(features):
+    """A step of 2^-12 of the weight, which bfloat16 alone would round away."""
+    weights = jnp.ones((1, 40)), jnp.full((1, 40), 1 + 2.0**-12)
+    before, after = (project(each, features, "bfloat16") for each in weights)
+    assert np.asarray(after / before) == pytest.approx(1 + 2.0**-12, abs=2.0**-15)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
