@@ -34,7 +34,7 @@ from clip_cfr.cache.console import (  # noqa: E402
     insert_program_name,
     print_log,
 )
-from clip_cfr.cache.files.descriptors import raise_limit  # noqa: E402
+from clip_cfr.cache.files.descriptors import increase_file_limit  # noqa: E402
 from clip_cfr.cache.interrupts import exit_on_interrupt, run_program  # noqa: E402
 from clip_cfr.cache.packages import missing_package  # noqa: E402
 from clip_cfr.cache.terminal import flush_or_discard_output, make_streams_safe  # noqa: E402
@@ -75,9 +75,9 @@ class LazyGroup(click.Group):
         run_program(lambda: self.main(*args, **kwargs))
 
     def main(self, *args, **kwargs):
-        """Run as `click.Group.main` does, after `make_streams_safe` and `raise_limit`."""
+        """Run as `click.Group.main` does, after `make_streams_safe` and `increase_file_limit`."""
         make_streams_safe()
-        raise_limit()
+        increase_file_limit()
         return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

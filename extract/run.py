@@ -21,7 +21,7 @@ from clip_cfr.extract.engines.local import LocalEngine
 from clip_cfr.extract.equal_classes import warn_of_equal_classes
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.image_warnings import ImageWarnings
-from clip_cfr.extract.images.bit_depth import choose_decoding
+from clip_cfr.extract.images.bit_depth import choose_decode_settings
 from clip_cfr.extract.images.decode import without_remedy
 from clip_cfr.extract.images.settings import FULL_BIT_DEPTH, DecodeSettings
 from clip_cfr.extract.manifest.file_states import check_files_unchanged, digest_file_states
@@ -111,7 +111,7 @@ def extract_manifest(
     batch_size = (
         options.batch_size or unfinished.get("batch_size") or engine.choose_batch_size(model)
     )
-    decoding = choose_decoding(manifest.images, manifest.rows.ids, options, unfinished)
+    decoding = choose_decode_settings(manifest.images, manifest.rows.ids, options, unfinished)
     # A shard records the digest of the whole manifest, so that merge can compare shards.
     provenance = describe_job(manifest, model, options, batch_size, decoding)
     if unfinished:
@@ -303,13 +303,13 @@ def encode_rows(job: ExtractionJob, writer: ResumableWriter, image_warnings: Ima
     with contextlib.closing(batches):
         for batch in batches:
             if batch.errors:
-                skip_unreadable(job, batch, writer)
+                handle_unreadable(job, batch, writer)
             image_warnings.add(batch.notes)
             append_batch(job, batch, writer)
             job.reporter.advance(len(batch.rows))
 
 
-def skip_unreadable(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWriter) -> None:
+def handle_unreadable(job: ExtractionJob, batch: EncodedBatch, writer: ResumableWriter) -> None:
     """Report the unreadable images of a batch that has some.
 
     Raises:

@@ -66,7 +66,7 @@ def write_lock(path: Path) -> Iterator[None]:
             f"file (lock: {lock_path.name})"
         ) from error
     except OSError as error:
-        raise write_error(path, error) from error
+        raise make_write_error(path, error) from error
     try:
         yield
     finally:
@@ -86,7 +86,7 @@ def _check_lock_file(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise write_error(path, error) from error
+        raise make_write_error(path, error) from error
     raise CacheError(
         f"{path}: expected a lock file or none, found a file of another program; move it away, or "
         "name another output"
@@ -120,7 +120,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_error(path: Path, error: OSError, needed: str = "", kept: str = "") -> CacheError:
+def make_write_error(path: Path, error: OSError, needed: str = "", kept: str = "") -> CacheError:
     """Return, without raising it, the CacheError for a failed write.
 
     Its message is `PATH: cannot be written: REASON; KEPT; NEEDED; REMEDY`, without empty phrases.

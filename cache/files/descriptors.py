@@ -12,7 +12,7 @@ ENOUGH = 4096
 OPEN_FILES = "/dev/fd"
 
 
-def raise_limit() -> None:
+def increase_file_limit() -> None:
     """Raise the soft limit of open files of this process to `ENOUGH`, or to a lower hard limit.
 
     A limit that is already higher stays. On Windows, nothing is done.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from clip_cfr.cache.errors import CacheError, OutputError
-from clip_cfr.cache.files.atomic import temporary_path, write_error
+from clip_cfr.cache.files.atomic import make_write_error, temporary_path
 
 # Kinds of files besides regular files and folders.
 SPECIAL = {
@@ -58,7 +58,7 @@ def find_status(path: Path, follow_symlinks: bool = True) -> os.stat_result | No
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise write_error(path, error) from error
+        raise make_write_error(path, error) from error
     except ValueError as error:  # A NUL character.
         raise CacheError(f"{path}: cannot be written: {error}; name another output") from error
 
@@ -112,7 +112,7 @@ def check_folder(path: Path) -> None:
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         probe.unlink()
     except OSError as error:
-        raise write_error(path, error) from error
+        raise make_write_error(path, error) from error
 
 
 def _is_same_file(path: Path, other: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clip_cfr.cache.errors import CacheError, FieldError, error_context
-from clip_cfr.cache.files.atomic import write_error
+from clip_cfr.cache.files.atomic import make_write_error
 from clip_cfr.cache.format.schema import FeatureCache, Rows
 from clip_cfr.cache.format.shard import SHARD_KEY
 from clip_cfr.cache.merge.compatibility import (
@@ -71,7 +71,7 @@ def merge_shards(
                 write_atomically(out, cache, overwrite, layout)
             except OSError as error:
                 needed = count_bytes(cache) - virtual * rows.num_bytes
-                raise write_error(out, error, f"{needed:,} bytes are needed") from error
+                raise make_write_error(out, error, f"{needed:,} bytes are needed") from error
     return list_warnings(shards)
 
 

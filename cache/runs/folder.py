@@ -11,10 +11,10 @@ from pathlib import Path
 from clip_cfr.cache.errors import CacheError, FieldError
 from clip_cfr.cache.files.atomic import (
     find_temporaries,
+    make_write_error,
     sync_folder,
     temporary_path,
     write_and_sync,
-    write_error,
     write_lock,
 )
 from clip_cfr.cache.files.output import check_folder, check_is_no_input, find_status, resolve_output
@@ -60,7 +60,7 @@ def reserve_run_folder(
     try:
         target.absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise write_error(target, error) from error
+        raise make_write_error(target, error) from error
     check_folder(target)
     with write_lock(target):
         restore_after_kill(target)

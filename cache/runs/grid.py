@@ -9,10 +9,10 @@ import numpy as np
 
 from clip_cfr.cache.errors import CacheError, error_context
 from clip_cfr.cache.files.atomic import (
+    make_write_error,
     replace_file,
     temporary_path,
     write_and_sync,
-    write_error,
 )
 from clip_cfr.cache.files.folder_lock import reserve_folder
 from clip_cfr.cache.runs.encoding import csv_bytes, json_bytes, parse_json
@@ -64,7 +64,7 @@ def make_grid_folder(directory: Path, overwrite: bool) -> None:
             with reserve_folder(directory, IN_USE):
                 set_study_aside(directory)
     except OSError as error:
-        raise write_error(directory, error) from error
+        raise make_write_error(directory, error) from error
 
 
 def set_study_aside(directory: Path) -> None:
@@ -98,7 +98,7 @@ def check_same_grid(directory: Path, digests: Sequence[str]) -> None:
         )
 
 
-def is_grid(directory: str | Path) -> bool:
+def has_grid_files(directory: str | Path) -> bool:
     """Return whether a folder contains a `grid.json` or a `study.db`, whatever is in them.
 
     `holds_grid` also checks their contents.
@@ -152,7 +152,7 @@ def write_grid(
             replace_file(temporary, path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise write_error(path, error, kept="the study keeps finished points") from error
+            raise make_write_error(path, error, kept="the study keeps finished points") from error
     for path in find_leftovers(directory):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

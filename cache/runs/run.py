@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clip_cfr.cache.errors import FieldError, error_context
-from clip_cfr.cache.files.atomic import write_error
+from clip_cfr.cache.files.atomic import make_write_error
 from clip_cfr.cache.runs.encoding import (
     Columns,
     csv_bytes,
@@ -95,7 +95,7 @@ def write_reserved_run(directory: Path, run: Run, overwrite: bool) -> None:
         write_folder(directory, files, overwrite)
     except OSError as error:
         needed = f"{sum(map(len, files.values())):,} bytes are needed"
-        raise write_error(directory, error, needed) from error
+        raise make_write_error(directory, error, needed) from error
 
 
 def read_run(directory: str | Path) -> Run:

@@ -9,10 +9,10 @@ import numpy as np
 
 from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.files.atomic import (
+    make_write_error,
     replace_file,
     temporary_path,
     write_and_sync,
-    write_error,
 )
 from clip_cfr.cache.files.flat_rows import FlatRows
 from clip_cfr.cache.files.job_files import (
@@ -223,7 +223,7 @@ class ResumableWriter:
         num_rows = self._features.shape[0]
         if needed is None:  # Both the rest of the rows and the finished file.
             needed = (2 * num_rows - self.next_row) * self._features.row_bytes
-        return write_error(
+        return make_write_error(
             self.path,
             error,
             needed=f"about {needed:,} bytes are needed to finish",

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from clip_cfr.cache.errors import error_context
-from clip_cfr.cache.files.atomic import replace_file, temporary_path, write_error
+from clip_cfr.cache.files.atomic import make_write_error, replace_file, temporary_path
 from clip_cfr.cache.files.sink import Sink
 from clip_cfr.cache.format.encoding import (
     axis_sizes,
@@ -58,7 +58,9 @@ def write_cache(
         try:
             write_atomically(target, cache, overwrite)
         except OSError as error:
-            raise write_error(target, error, f"{count_bytes(cache):,} bytes are needed") from error
+            raise make_write_error(
+                target, error, f"{count_bytes(cache):,} bytes are needed"
+            ) from error
 
 
 def write_atomically(

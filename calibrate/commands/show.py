@@ -96,9 +96,9 @@ def show(directory, form, as_json):
       clip-cfr show runs/celeba-grid-0a1b2c3d
     """
     import_jax()
-    from clip_cfr.cache.runs.grid import is_grid
+    from clip_cfr.cache.runs.grid import has_grid_files
 
-    if is_grid(directory):
+    if has_grid_files(directory):
         from clip_cfr.calibrate.grid.result import read_grid_result
 
         print_grid(read_grid_result(directory), as_json, form)

@@ -15,7 +15,7 @@ SAMPLE_SIZE = 64
 COMMON_BIT_DEPTHS = (8, 10, 12, 14, FULL_BIT_DEPTH)
 
 
-def choose_decoding(
+def choose_decode_settings(
     images: ImageSource,
     names: Sequence[str],
     options: ExtractOptions,

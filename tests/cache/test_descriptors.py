@@ -9,12 +9,12 @@ resource = pytest.importorskip("resource")
 
 CODE = """
 import os, resource, sys
-from clip_cfr.cache.files.descriptors import free_descriptors, raise_limit
+from clip_cfr.cache.files.descriptors import free_descriptors, increase_file_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, int(sys.argv[1])))
 before = free_descriptors()
 file = open(os.devnull)
 after_one = free_descriptors()
-raise_limit()
+increase_file_limit()
 print(before - after_one, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 

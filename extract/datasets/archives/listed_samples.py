@@ -56,7 +56,7 @@ def match_list(samples: Samples, options: DatasetOptions) -> ListedSamples:
     rows = np.array([find_sample(index, name) for name in names], np.int64)
     rows, warnings = match_numbers(samples, table, rows)
     warnings += check_missing(samples, table, rows, options)
-    warnings += count_unlisted(samples, table, rows)
+    warnings += warn_of_unlisted(samples, table, rows)
     # Archives are read in their order.
     order = np.argsort(np.where(rows == MISSING, len(samples.ids), rows), kind="stable")
     table, rows = reorder(table, order), rows[order]
@@ -174,7 +174,7 @@ def check_missing(
     return (f"{text}; kept as not valid (--on-error skip)",)
 
 
-def count_unlisted(
+def warn_of_unlisted(
     samples: Samples, table: Table, rows: Int64[np.ndarray, " n"]
 ) -> tuple[str, ...]:
     """Return one warning with the number and the first of the samples that the list does not name.

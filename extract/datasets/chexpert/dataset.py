@@ -30,7 +30,7 @@ from clip_cfr.extract.datasets.common.find_files import find_file
 from clip_cfr.extract.datasets.common.options import DatasetOptions, resolve_choice
 from clip_cfr.extract.datasets.common.random_splits import (
     DEFAULT_SEED,
-    draw_subject_splits,
+    draw_stratified_subjects,
     draw_subpopbench_splits,
 )
 from clip_cfr.extract.datasets.layouts.folder_tree import FolderTree
@@ -158,7 +158,9 @@ def split_by_patient(
     Returns:
         0 train, 1 val, 2 test, for fractions FRACTIONS of the patients.
     """
-    return draw_subject_splits(images.patients, attributes * 2 + images.labels, FRACTIONS, seed)
+    return draw_stratified_subjects(
+        images.patients, attributes * 2 + images.labels, FRACTIONS, seed
+    )
 
 
 def split_by_image(

@@ -73,7 +73,7 @@ def find_list(root: Path, columns: Mapping[str, str] | None) -> FoundList | None
         usual = [path for path in below if is_usual(path)]
     if usual:
         return FoundList(read_lists(root, usual, columns))
-    return find_only_list(root, list_files(root), columns)
+    return find_list_among(root, list_files(root), columns)
 
 
 def find_list_below(root: Path, columns: Mapping[str, str] | None) -> FoundList | None:
@@ -83,10 +83,10 @@ def find_list_below(root: Path, columns: Mapping[str, str] | None) -> FoundList 
         ExtractError: several files are lists and are not one for each split.
     """
     below = [path for folder in list_folders(root) for path in list_files(folder)]
-    return find_only_list(root, below, columns)
+    return find_list_among(root, below, columns)
 
 
-def find_only_list(
+def find_list_among(
     root: Path, paths: Sequence[Path], columns: Mapping[str, str] | None
 ) -> FoundList | None:
     """Return the only one of some files that is a list, with a warning that names it.

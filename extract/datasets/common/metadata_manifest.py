@@ -138,7 +138,7 @@ def settle_columns(table: Table, root: Path | None, options: DatasetOptions) -> 
     A column of attributes or subjects without any value does not count, nor does a possible column
     of splits without a known split (see `find_split_column`). `options.split_by` is the column of
     subjects. Of several columns of image names or of labels one is assigned if
-    `choose_existing_files` or `choose_label_column` decides.
+    `choose_filename_column` or `choose_label_column` decides.
 
     Args:
         table: the list.
@@ -153,7 +153,7 @@ def settle_columns(table: Table, root: Path | None, options: DatasetOptions) -> 
         assigned[SUBJECT.name] = find_named(table, SUBJECT.name, options.split_by, "--split-by ")
     table = replace(table, assigned=assigned)
     if root is not None:
-        assigned |= choose_existing_files(table, root)
+        assigned |= choose_filename_column(table, root)
     for role in (ATTRIBUTE, SUBJECT):
         if role.name not in assigned:
             name = replace(table, assigned=assigned).find_column(role)
@@ -193,7 +193,7 @@ def choose_label_column(
     return {LABEL.name: numbers[0]}
 
 
-def choose_existing_files(table: Table, root: Path) -> dict[str, str]:
+def choose_filename_column(table: Table, root: Path) -> dict[str, str]:
     """Return `{"filename": COLUMN}` to decide between several columns of image names, else `{}`.
 
     It is the only one of them whose first value is an existing file below `root`.

@@ -180,7 +180,7 @@ def fill_empty_splits(splits: Splits, order: Codes, num_splits: int) -> Splits:
     return splits
 
 
-def draw_subject_splits(
+def draw_stratified_subjects(
     subjects: Int[np.ndarray, " n"],
     strata: Int[np.ndarray, " n"],
     fractions: Sequence[float],

@@ -15,8 +15,8 @@ from PIL import Image
 
 from clip_cfr.cache.files.atomic import (
     find_temporaries,
+    make_write_error,
     temporary_path,
-    write_error,
     write_lock,
 )
 from clip_cfr.extract.datasets.digits.handwritten import load_handwritten
@@ -82,7 +82,7 @@ def render_folder(root: Path, seed: int, description: str) -> None:
             (partial / DESCRIPTION).write_text(description, encoding="utf-8")
             partial.replace(root)
     except OSError as error:
-        raise write_error(root, error) from error
+        raise make_write_error(root, error) from error
 
 
 def remove_unfinished(root: Path, filenames: Collection[str]) -> None:

@@ -27,7 +27,7 @@ def parse_delimited(path: Path, text: str) -> Table:
     """Return the table of delimited text whose first row is the header; blank lines are skipped.
 
     `find_separator` chooses the separator. If the first row holds the name of an image, it is not a
-    header: the columns are then called `column 1`, `column 2` ..., and `guess_image_column` assigns
+    header: the columns are then called `column 1`, `column 2` ..., and `guess_roles` assigns
     their roles.
 
     Args:
@@ -47,7 +47,7 @@ def parse_delimited(path: Path, text: str) -> Table:
         return make_table(path, header, rows)
     names = [placeholder(index) for index in range(len(header))]
     table = make_table(path, names, prepend((number, header), rows))
-    return replace(table, assigned=guess_image_column(table))
+    return replace(table, assigned=guess_roles(table))
 
 
 def find_separator(text: str) -> tuple[str | None, int]:
@@ -128,7 +128,7 @@ def prepend(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
     yield from rows
 
 
-def guess_image_column(table: Table) -> dict[str, str]:
+def guess_roles(table: Table) -> dict[str, str]:
     """Return the column of each role, recognized by content, for a table without a header.
 
     The column `filename` is the only one whose first value ends like an image. The column `split`

@@ -123,7 +123,7 @@ def explain_tower(folder: Path, configuration: dict[str, Any]) -> str:
     """
     tower, other, name, (body, projection) = TOWERS[configuration["model_type"]]
     with_projection = "WithProjection" in str(configuration.get("architectures"))
-    base, joined = base_model(configuration), f"{folder.resolve()}-joined"
+    base, joined = find_base_hub_id(configuration), f"{folder.resolve()}-joined"
     name, parts = (f"{name}Model", [body])
     if with_projection:
         name, parts = f"{name}WithProjection", [body, projection]
@@ -140,7 +140,7 @@ def explain_tower(folder: Path, configuration: dict[str, Any]) -> str:
     )
 
 
-def base_model(configuration: dict[str, Any]) -> str:
+def find_base_hub_id(configuration: dict[str, Any]) -> str:
     """Return the hub id of the published CLIP of a configuration's sizes, else `BASE_MODEL`."""
     tower = configuration.get("vision_config") or configuration
     sizes = [tower.get(name) for name in ("hidden_size", "patch_size", "image_size")]
@@ -155,7 +155,7 @@ def processor_command(folder: Path, configuration: dict[str, Any]) -> str:
         folder: the folder.
         configuration: the model's configuration, whose sizes tell the base model.
     """
-    base = base_model(configuration)
+    base = find_base_hub_id(configuration)
     return python_command(
         f"from transformers import CLIPProcessor; CLIPProcessor.from_pretrained({base!r})"
         f".save_pretrained({str(folder)!r})"

@@ -13,7 +13,7 @@ from clip_cfr.extract.encoders.transformers_clip.model_files import (
     BASE,
     LOCAL_FILES,
     ModelFiles,
-    copy_processor,
+    suggest_copying_processor,
 )
 from clip_cfr.extract.errors import ExtractError
 
@@ -38,7 +38,7 @@ def load_processor(files: ModelFiles, config: PreTrainedConfig) -> Any:
     if folder is None:
         raise ExtractError(
             f"model {files.model} has no image processor: expected preprocessor_config.json in "
-            f"{files.folder}; {copy_processor(files)}"
+            f"{files.folder}; {suggest_copying_processor(files)}"
         )
     remedy = f"correct preprocessor_config.json, or copy {BASE}"
     with convert_load_errors(files.model, "image processor", folder, remedy):

@@ -37,7 +37,7 @@ from clip_cfr.extract.encoders.transformers_clip.model_files import (
     BASE,
     LOCAL_FILES,
     ModelFiles,
-    copy_processor,
+    suggest_copying_processor,
 )
 from clip_cfr.extract.errors import ExtractError
 
@@ -181,7 +181,7 @@ def load_tokenizer(files: ModelFiles, tower: PreTrainedConfig) -> Any:
     if folder is None:
         raise ExtractError(
             f"model {files.model} has no tokenizer: expected tokenizer.json, or vocab.json and "
-            f"merges.txt, in {files.folder}; {copy_processor(files)}"
+            f"merges.txt, in {files.folder}; {suggest_copying_processor(files)}"
         )
     remedy = f"copy {BASE}"
     with convert_load_errors(files.model, "tokenizer", folder, remedy):

@@ -199,7 +199,7 @@ def find_weights(model: str, folder: Path) -> tuple[Path, ...]:
     Raises:
         ExtractError: there are none or several under other names, or shards are missing.
     """
-    weights = match_first_pattern(folder, SAFETENSORS + PICKLES) or only_list_weights(folder)
+    weights = match_first_pattern(folder, SAFETENSORS + PICKLES) or find_single_weights_file(folder)
     if not weights:
         raise ExtractError(f"model {model} {explain_missing_weights(folder)}")
     missing = missing_shards(folder, weights)
@@ -216,7 +216,7 @@ def has_weights(folder: Path) -> bool:
     return bool(match_first_pattern(folder, SAFETENSORS + PICKLES))
 
 
-def only_list_weights(folder: Path) -> tuple[Path, ...]:
+def find_single_weights_file(folder: Path) -> tuple[Path, ...]:
     """Return the only weights file with a name of its own; empty if there is not exactly one.
 
     Files of a training run, such as `optimizer.pt`, do not count.
@@ -268,7 +268,7 @@ def missing_shards(folder: Path, weights: tuple[Path, ...]) -> list[str]:
     return sorted(names - {path.name for path in weights})
 
 
-def copy_processor(files: ModelFiles) -> str:
+def suggest_copying_processor(files: ModelFiles) -> str:
     """Return a phrase with the command that saves image processor and tokenizer in the folder."""
     command = processor_command(files.folder, read_configuration(files.folder))
     return f"save {BASE} there: {command}"

@@ -5,7 +5,7 @@ from sklearn.model_selection import train_test_split
 from clip_cfr.extract.datasets.common.random_splits import (
     draw_splits,
     draw_stratified_splits,
-    draw_subject_splits,
+    draw_stratified_subjects,
     draw_subpopbench_splits,
 )
 
@@ -94,7 +94,7 @@ def test_a_subject_with_most_rows_goes_to_train():
 def test_subjects_are_in_one_split():
     subjects = np.repeat(np.arange(100), 3)
     strata = np.tile([0, 1, 0], 100)
-    splits = draw_subject_splits(subjects, strata, FRACTIONS, seed=0)
+    splits = draw_stratified_subjects(subjects, strata, FRACTIONS, seed=0)
     np.testing.assert_array_equal(splits.reshape(100, 3), splits[::3, None].repeat(3, axis=1))
     assert count(splits) == [180, 60, 60]
 
