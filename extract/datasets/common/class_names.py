@@ -1,6 +1,7 @@
 """Names of classes and attribute values: their words, their spellings, and warnings about both."""
 
 import re
+import shlex
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -83,7 +84,8 @@ def warn_of_similar_names(dataset: str, kind: str, names: Sequence[str]) -> tupl
         f"{dataset}: the {kind} {join_names(same)} differ only in upper and lower case or in "
         "blanks, so CLIP hardly tells them apart; "
         + (
-            f"if they are the same, merge them with --class-names {same[1]}={same[0]}"
+            "if they are the same, merge them with --class-names "
+            f"{shlex.quote(f'{same[1]}={same[0]}')}"
             if kind == "classes"
             else "if they are the same, spell them the same way in the list"
         )

@@ -1,5 +1,6 @@
 """Integer codes of the labels, attributes and splits of a list, however they are spelled."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -337,5 +338,5 @@ def describe_unknown_splits(
     return (
         f"{table.location(index)}: {table.find_column(SPLIT)} is {values[index]!r}, expected "
         f"{', '.join(SPLIT_NAMES)} or 0, 1, 2; found {counts}; leave out such rows with "
-        f"--ignore-splits {unknown}, or draw the splits again with --columns split="
+        f"--ignore-splits {shlex.quote(unknown)}, or draw the splits again with --columns split="
     )

@@ -1,6 +1,7 @@
 """Search for the list of a folder of images: in the root, or one folder below."""
 
 import posixpath
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,7 +107,7 @@ def find_list_among(
         names = ", ".join(str(table.path.relative_to(root)) for table in lists)
         raise ExtractError(
             f"{root} holds {len(lists)} lists of images: {names}; choose one with --metadata "
-            f"{lists[0].path.relative_to(root)}"
+            f"{shlex.quote(str(lists[0].path.relative_to(root)))}"
         )
     names = " and ".join(str(table.path.relative_to(root)) for table in lists)
     warning = f"folder: {root} has no {USUAL_NAME}.csv; using {names}"
@@ -171,7 +172,7 @@ def read_lists(root: Path, paths: Sequence[Path], columns: Mapping[str, str] | N
         names = [path.name for path in paths if path.parent == twice]
         raise ExtractError(
             f"{twice} holds {len(names)} lists of images: {', '.join(names)}; choose one with "
-            f"--metadata {names[0]}"
+            f"--metadata {shlex.quote(names[0])}"
         )
     tables = [assign_columns(read_any(path), columns or {}) for path in paths]
     return tables[0] if folders == [root] else concatenate_lists(root, tables)

@@ -1,6 +1,7 @@
 """Parquet files: their rows, their columns, and which one holds the images."""
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ def choose_image_column(info: FileInfo, chosen: str | None) -> str:
         if columns:
             raise ExtractError(
                 f"{info.path} has {len(columns)} columns of images: {', '.join(columns)}; choose "
-                f"one with --columns filename={columns[0]}"
+                f"one with --columns {shlex.quote(f'filename={columns[0]}')}"
             )
     raise ExtractError(
         f"{info.path} has no column of images (bytes, or a struct of bytes and path), nor one of "

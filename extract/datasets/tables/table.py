@@ -1,5 +1,6 @@
 """A table of text columns that remembers the row of the file of each value."""
 
+import shlex
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -115,7 +116,8 @@ class Table:
         if len(names) > 1:
             raise ExtractError(
                 f"{self.path} has {len(names)} columns that may be the {role.name}: "
-                f"{', '.join(names)}; choose one with --columns {role.name}={names[0]}"
+                f"{', '.join(names)}; choose one with --columns "
+                f"{shlex.quote(f'{role.name}={names[0]}')}"
             )
         return names[0] if names else None
 

@@ -5,6 +5,7 @@ import codecs
 import gzip
 import io
 import lzma
+import shlex
 import zipfile
 import zlib
 from pathlib import Path
@@ -184,6 +185,14 @@ def describe_decode_error(path: Path, content: bytes, error: UnicodeDecodeError)
     word = (start + end).decode("cp1252", errors="replace")
     return (
         f"{path}, row {row}: {word!r} is not UTF-8 text (byte {content[error.start]:#04x}); save "
-        "the file as UTF-8 (in Excel: CSV UTF-8), or convert it: "
-        f"iconv -f WINDOWS-1252 -t UTF-8 {path.name} > new-{path.name}"
+        f"the file as UTF-8 (in Excel: CSV UTF-8), or convert it: {iconv_command(path)}"
     )
+
+
+def iconv_command(path: Path) -> str:
+    """Return the shell command that converts a file from Windows-1252, in the folder of the file.
+
+    Its result is the file `new-NAME`.
+    """
+    name, new = shlex.quote(path.name), shlex.quote(f"new-{path.name}")
+    return f"iconv -f WINDOWS-1252 -t UTF-8 {name} > {new}"

@@ -1,6 +1,7 @@
 """Read the headers of a tar archive, and notice where it is damaged or truncated."""
 
 import os
+import shlex
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ def check_start(path: Path, start: bytes) -> None:
         if start.startswith(magic) or text.startswith(magic):
             raise ExtractError(
                 f"{path} is {kind}, expected an uncompressed tar archive, whose images can be read "
-                f"in any order; {remedy.format(path)}"
+                f"in any order; {remedy.format(shlex.quote(str(path)))}"
             )
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float32
 
 from clip_cfr.cache.wording import count_noun
 from clip_cfr.extract.datasets.tables.table import Table
+from clip_cfr.extract.datasets.tables.text import iconv_command
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.importing.arrays.contents import Contents
 from clip_cfr.extract.importing.arrays.number_columns import (
@@ -341,7 +342,7 @@ def make_other_columns(
         if not all(map(is_unicode, row)):
             raise ExtractError(
                 f"{path}, row {number}: the text is not UTF-8; save the file as UTF-8, or convert "
-                f"it: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > new-{path.name}"
+                f"it: {iconv_command(path)}"
             )
     values = map(tuple, zip(*texts, strict=True))
     return Table(path, dict(zip(names, values, strict=True)), tuple(numbers))

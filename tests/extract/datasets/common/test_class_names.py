@@ -70,7 +70,7 @@ def test_warns_of_classes_that_hardly_differ():
         "hardly tells them apart; if they are the same, merge them with --class-names dog=Dog",
         "mine: the classes 'sea lion', 'Sea_Lion' differ only in upper and lower case or in "
         "blanks, so CLIP hardly tells them apart; if they are the same, merge them with "
-        "--class-names Sea_Lion=sea lion",
+        "--class-names 'Sea_Lion=sea lion'",
     )
 
 

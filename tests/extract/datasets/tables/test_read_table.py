@@ -107,6 +107,16 @@ def test_names_the_row_and_the_word_of_another_encoding(path: Path):
     )
 
 
+def test_the_command_that_converts_a_file_is_quoted(tmp_path: Path):
+    path = tmp_path / "my list.csv"
+    path.write_bytes("a,b\nü,1\n".encode("cp1252"))
+    with pytest.raises(ExtractError) as error:
+        read_table(path)
+    assert str(error.value).endswith(
+        ": iconv -f WINDOWS-1252 -t UTF-8 'my list.csv' > 'new-my list.csv'"
+    )
+
+
 # Rows and columns
 
 
@@ -438,6 +448,10 @@ def test_asks_if_two_columns_may_be_meant(path: Path):
         f"{path} has 2 columns that may be the filename: path, file; choose one with --columns "
         "filename=path"
     )
+    table = read_text(path, "image path,image-path,label", "a,b,1")
+    with pytest.raises(ExtractError) as error:
+        table.column(FILENAME)
+    assert str(error.value).endswith("; choose one with --columns 'filename=image path'")
     assert read_text(path, "path,file,label", "a,b,1", filename="FILE").column(FILENAME) == ("b",)
 
 
