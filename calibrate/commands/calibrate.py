@@ -36,9 +36,9 @@ INTERRUPTED = (
         "--method",
         "methods",
         multiple=True,
-        type=click.Choice(METHODS),
+        type=click.Choice((*METHODS, "all")),
         default=("zeroshot", "erm", "cfr"),
-        help="A method to compare; may be given several times.",
+        help="A method to compare, or all of them; may be given several times.",
     ),
     optgroup.option("--out", type=PATH, help="The run folder; by default runs/NAME-TIME."),
     optgroup.option("--overwrite", is_flag=True, help="Replace a finished run."),
@@ -73,6 +73,7 @@ def calibrate(
     """
     started = perf_counter()
     settings = make_settings(ctx, preset, values)
+    methods = METHODS if "all" in methods else methods
 
     import_jax()
     from clip_cfr.cache.runs.run import default_run_directory

@@ -11,12 +11,12 @@ from pathlib import Path
 import click
 
 from clip_cfr.cache.console import COMMAND_LINE, PATH, Command, echo, program_name
-from clip_cfr.calibrate.methods import METHODS
 
 MODEL = Path(__file__).parents[2] / "extract" / "tiny_clip"
 # Seconds that a command has to end by itself after Ctrl-C.
 INTERRUPT_S = 5
 NEEDED = ("torch", "transformers", "PIL")
+METHODS = ("zeroshot", "erm", "cfr", "dfr")
 
 
 @click.command(cls=Command)

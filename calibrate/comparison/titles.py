@@ -1,6 +1,11 @@
 """Display names of methods and metrics, and accuracies as text in per cent."""
 
-METHOD_TITLES = {"zeroshot": "zero-shot", "erm": "ERM", "cfr": "CFR", "dfr": "DFR"}
+METHOD_TITLES = {
+    "zeroshot": "zero-shot",
+    "erm": "ERM",
+    "cfr": "CFR",
+    "dfr": "DFR",
+}
 # A "zero-shot" head whose class embeddings are class means has seen the training labels.
 CLASS_MEANS_TITLE = "class means"
 

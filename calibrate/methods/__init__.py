@@ -1,6 +1,7 @@
 """The methods, one module each with `check(task, settings, resident_rows)` and `fit(experiment)`.
 
-To add a method, add its module here and its line to `GROUP_LABELS`.
+To add a method, add its module here and its line to `GROUP_LABELS`. The module of `a-method` is
+`a_method`.
 """
 
 from collections.abc import Iterable
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
     from clip_cfr.calibrate.methods.fitted import Fitted
 
 # By method, the split whose group labels it uses, or "none".
-GROUP_LABELS = {"zeroshot": "none", "erm": "none", "cfr": "none", "dfr": "val"}
+GROUP_LABELS = {
+    "zeroshot": "none",
+    "erm": "none",
+    "cfr": "none",
+    "dfr": "val",
+}
 METHODS = tuple(GROUP_LABELS)
 
 
 def load_method(name: str) -> ModuleType:
     """Import the module of a method."""
-    return import_module(f"clip_cfr.calibrate.methods.{name}")
+    return import_module(f"clip_cfr.calibrate.methods.{name.replace('-', '_')}")
 
 
 def check_task(

@@ -17,6 +17,7 @@ from clip_cfr.cache import read_run, write_cache
 from clip_cfr.calibrate import CFRClassifier, Settings, calibrate_cache
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.methods import METHODS
 from clip_cfr.calibrate.progress import SilentReporter
 from tests.calibrate.synthetic import cache_of, make_task, quick_settings, unit
 
@@ -209,7 +210,7 @@ def test_parameters_survive_get_set_and_clone():
     ("parameters", "message"),
     [
         ({"lr": -1.0}, "lr is -1.0, expected above 0"),
-        ({"method": "jtt"}, "method is 'jtt', expected one of: zeroshot, erm, cfr, dfr"),
+        ({"method": "mlp"}, f"method is 'mlp', expected one of: {', '.join(METHODS)}"),
     ],
 )
 def test_settings_are_checked_when_fitting(parameters, message, task):

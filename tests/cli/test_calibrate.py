@@ -17,6 +17,7 @@ from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
 from clip_cfr.cache.runs.run import read_run
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.calibrate.commands.options import FIELDS, SETTING_GROUPS
+from clip_cfr.calibrate.methods import METHODS
 from clip_cfr.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -185,6 +186,32 @@ def test_the_table_names_methods_prompts_and_the_recommendation(cache_file, tmp_
         f"run written to {tmp_path / 'a run'}",
         f"next: clip-cfr show '{tmp_path / 'a run'}'",
     ]
+
+
+def test_all_methods_are_those_that_are_registered(cache_file, tmp_path):
+    quick = ["--steps", "20", "--erm-steps", "20", "--erm-lr", "1e-4", "--dfr-subsamples", "1"]
+    arguments = ["--cache", cache_file, "--out", tmp_path / "run", *quick, "--json"]
+    result = json.loads(invoke(*arguments, "--method", "all").stdout)
+    assert tuple(result["methods"]) == METHODS
+    assert not result["failures"]
+
+
+def test_a_method_that_cannot_be_fitted_is_named_and_the_others_are_kept(tmp_path):
+    cache = make_cache()
+    lonely = np.flatnonzero((cache.rows.splits == 1) & (cache.rows.attributes != cache.rows.labels))
+    valid = cache.valid.copy()
+    valid[lonely[1:]] = False
+    write_cache(
+        tmp_path / "toy.h5", replace(cache, valid=valid, features=cache.features * valid[:, None])
+    )
+    methods = ["--method", "erm", "--method", "dfr", "--method", "zeroshot"]
+    result = invoke(
+        "--cache", tmp_path / "toy.h5", "--out", tmp_path / "run", *QUICK, *methods, code=1
+    )
+    reason = "Error: dfr: dfr needs at least two validation rows in each group, found one in "
+    assert result.stderr.splitlines()[-1].startswith(reason)
+    assert "zero-shot" in result.stdout
+    assert set(read_run(tmp_path / "run").metrics["methods"]) == {"erm", "zeroshot"}
 
 
 def test_a_finished_run_is_not_replaced_unasked(cache_file, tmp_path):
