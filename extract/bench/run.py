@@ -19,6 +19,7 @@ from clip_cfr.extract.bench.table import FIGURES
 from clip_cfr.extract.bench.throughput import (
     Rates,
     Throughput,
+    gemm_fraction,
     load_images,
     mean_rate,
     pipeline_efficiency,
@@ -117,6 +118,7 @@ def measure_cpu(sizes: Sizes, folder: Path, repeats: int) -> tuple[dict[str, Any
         **main_figures(rates),
         **{f"pipeline_efficiency_{name}": pipeline_efficiency(rates, name) for name in other_sizes},
         **compare_rates(mean_rate(rates, MAIN_SIZE), loop_rates),
+        "encoder_gemm_fraction": gemm_fraction(rates, throughput.count_flops()),
         "device": provenance["device"],
         "compute_dtype": provenance["compute_dtype"],
         "batch_size": throughput.batch_size,

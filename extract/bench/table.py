@@ -8,6 +8,7 @@ from rich.table import Table
 # Each figure: name, meaning, unit and number of decimals.
 ROWS = (
     ("encoder_images_per_second", "ViT-B/32 alone, on pixels in memory", "images/s", 1),
+    ("encoder_gemm_fraction", "its FLOP/s over those of a product in its compute type", "", 2),
     ("images_per_second", "from 224x224 files to the cache", "images/s", 1),
     ("pipeline_efficiency", "share of the encoder's rate, from 224x224 files", "", 3),
     ("pipeline_efficiency_178x218", "the same, from 178x218 files", "", 3),

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from time import perf_counter
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from clip_cfr.extract.datasets import load_dataset
 from clip_cfr.extract.datasets.common.options import DatasetOptions
@@ -15,8 +16,11 @@ from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.run import extract_manifest
 
-# The rates measured in one repeat, in images per second, by name.
+# The rates measured in one repeat, in images per second (`product` in FLOP/s), by name.
 Rates = dict[str, float]
+# Rows, columns and inner size of the matrix product: a layer of ViT-B/32 for 32 images.
+PRODUCT_SHAPE = (1600, 3072, 768)
+NUM_PRODUCTS = 20
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,37 @@ class Throughput:
 
         Returns:
             For each file size NAME, the rate end to end under NAME, and the mean of the encoder's
-            rates before and after under `encoder NAME`.
+            rates before and after under `encoder NAME`; the FLOP/s of a matrix product under
+            `product`.
         """
-        rates, before = {}, self.measure_encoder()
+        rates, before = {"product": self.measure_product()}, self.measure_encoder()
         for name, manifest in self.manifests.items():
             rates[name] = self.measure_extraction(manifest)
             after = self.measure_encoder()
             rates[f"encoder {name}"] = mean((before, after))
             before = after
         return rates
+
+    def measure_product(self) -> float:
+        """Return the FLOP/s of torch's matrix product in the encoder's compute type."""
+        rows, columns, inner = PRODUCT_SHAPE
+        dtype = getattr(torch, self.encoder.provenance()["compute_dtype"])
+        options = {"dtype": dtype, "device": self.encoder.device}
+        left, right = torch.rand(rows, inner, **options), torch.rand(inner, columns, **options)
+        seconds = []
+        for _ in range(NUM_PRODUCTS):
+            started = perf_counter()
+            (left @ right)[0, 0].item()  # Waits for a GPU.
+            seconds.append(perf_counter() - started)
+        return 2 * rows * columns * inner / median(seconds)
+
+    def count_flops(self) -> float:
+        """Return the floating-point operations of the encoder for an image."""
+        side = self.encoder.preprocessing.side
+        pixels = torch.zeros(1, side, side, 3, dtype=torch.uint8)
+        with FlopCounterMode(display=False) as counter:
+            self.encoder.encode(pixels)
+        return counter.get_total_flops()
 
     def measure_extraction(self, manifest: Manifest) -> float:
         """Return images per second from files to finished cache, without loading the model."""
@@ -96,3 +122,16 @@ def mean_rate(repeats: list[Rates], name: str) -> float:
 def pipeline_efficiency(repeats: list[Rates], name: str) -> float:
     """Return the mean rate end to end of a file size, divided by the encoder's mean rate."""
     return mean_rate(repeats, name) / mean_rate(repeats, f"encoder {name}")
+
+
+def gemm_fraction(repeats: list[Rates], flops: float) -> float:
+    """Return the operations of the encoder per second, divided by those of a matrix product.
+
+    Args:
+        repeats: the rates of each repeat.
+        flops: floating-point operations of the encoder for an image.
+    """
+    rates = [
+        value for each in repeats for name, value in each.items() if name.startswith("encoder ")
+    ]
+    return flops * mean(rates) / mean_rate(repeats, "product")

@@ -9,7 +9,7 @@ from clip_cfr.extract.bench.baseline import row_cosines
 from clip_cfr.extract.bench.processes import run_command
 from clip_cfr.extract.bench.run import NO_GPU, explain_missing
 from clip_cfr.extract.bench.synthetic_images import NUM_DISTINCT, save_images
-from clip_cfr.extract.bench.throughput import pipeline_efficiency
+from clip_cfr.extract.bench.throughput import gemm_fraction, pipeline_efficiency
 from clip_cfr.extract.errors import ExtractError
 
 USE_MEMORY = "import json; x = bytearray({} << 20); x[::4096] = x[::4096]; print(json.dumps(1))"
@@ -58,3 +58,11 @@ def test_cosines_are_those_of_pairs_of_rows():
 def test_a_missing_figure_has_a_reason():
     assert explain_missing("gpu_images_per_second", None) == NO_GPU
     assert explain_missing("speedup_vs_transformers_loop", "it differs") == "it differs"
+
+
+def test_the_gemm_fraction_is_that_of_all_encoder_rates():
+    repeats = [
+        {"product": 1e9, "encoder a": 20, "encoder b": 40, "a": 1},
+        {"product": 3e9, "encoder a": 30, "encoder b": 30, "a": 1},
+    ]
+    assert gemm_fraction(repeats, flops=4e7) == pytest.approx(30 * 4e7 / 2e9)
