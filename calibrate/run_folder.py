@@ -124,7 +124,8 @@ def prediction_columns(cache: FeatureCache, result: Result) -> dict[str, list]:
     for (method, seed), found in predictions.items():
         probabilities = np.concatenate([found[split].probabilities for split in REPORTED])
         name = f"{method}_seed{seed}"
-        columns[name] = [cache.texts.class_names[each] for each in probabilities.argmax(axis=1)]
+        classes = np.concatenate([found[split].classes for split in REPORTED])
+        columns[name] = [cache.texts.class_names[each] for each in classes]
         for label, column in enumerate(probabilities.T):
             columns[f"{name}_p{label}"] = [f"{value:.6g}" for value in column]
     return columns

@@ -169,6 +169,6 @@ def predict(experiment: Experiment, classifier: Classifier) -> dict[str, Predict
     """Return a classifier's predictions on the valid rows of `val` and `test`, by split."""
     rows = {split: experiment.task.rows(split) for split in REPORTED}
     return {
-        split: Predictions(split, each, classifier.probabilities(experiment, each))
+        split: Predictions(split, each, classifier.logits(experiment, each))
         for split, each in rows.items()
     }

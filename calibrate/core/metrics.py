@@ -52,17 +52,21 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def auroc(probabilities, labels) -> float | None:
+def auroc(
+    logits: Float[np.ndarray, "rows classes"], labels: Int[np.ndarray, " rows"]
+) -> float | None:
     """Return the area under the ROC curve of class 1; None unless two classes both occur.
 
-    This is the share of pairs with one row of each class that the probability of class 1 ranks
-    correctly; ties count one half. Written here because scikit-learn takes a second to import.
+    This is the share of pairs with one row of each class that the logit of class 1 minus that of
+    class 0 ranks correctly; ties count one half. Probabilities in float32 would not do: at CLIP's
+    logit scale of 100 many round to 0 or 1 and become ties. Written here because scikit-learn takes
+    a second to import.
     """
     positive = labels == 1
     pairs = np.count_nonzero(positive) * np.count_nonzero(~positive)
-    if probabilities.shape[1] != 2 or not pairs:
+    if logits.shape[1] != 2 or not pairs:
         return None
-    _, ranks = np.unique(probabilities[:, 1], return_inverse=True)
+    _, ranks = np.unique(logits[:, 1] - logits[:, 0], return_inverse=True)
     positives, negatives = np.bincount(ranks, positive), np.bincount(ranks, ~positive)
     below = np.cumsum(negatives) - negatives
     return float(positives @ (below + negatives / 2) / pairs)
@@ -70,21 +74,32 @@ def auroc(probabilities, labels) -> float | None:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Class probabilities of the valid rows of a split.
+    """Logits of the valid rows of a split.
 
     Attributes:
         split: `val` or `test`.
         rows: row indices of the task, ascending.
-        probabilities: each row sums to 1.
+        logits: log-probabilities of the classes, up to a constant for each row.
     """
 
     split: str
     rows: Int[np.ndarray, " rows"]
-    probabilities: Float[np.ndarray, "rows classes"]
+    logits: Float[np.ndarray, "rows classes"]
+
+    @property
+    def classes(self) -> Int[np.ndarray, " rows"]:
+        """The predicted class of each row."""
+        return self.logits.argmax(axis=1)
+
+    @property
+    def probabilities(self) -> Float[np.ndarray, "rows classes"]:
+        """The class probabilities of each row."""
+        weights = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        return weights / weights.sum(axis=1, keepdims=True)
 
     def correct(self, task: Task) -> Bool[np.ndarray, " rows"]:
-        """Return whether the most probable class of each row is its label."""
-        return self.probabilities.argmax(axis=1) == task.labels[self.rows]
+        """Return whether the predicted class of each row is its label."""
+        return self.classes == task.labels[self.rows]
 
 
 @dataclass(frozen=True)
@@ -150,7 +165,7 @@ def evaluate(task: Task, predictions: Predictions) -> SplitMetrics:
         group_mean=float(np.nanmean(by_group)),
         worst_class=float(np.nanmin(by_class)),
         balanced_accuracy=float(np.nanmean(by_class)),
-        auroc=auroc(predictions.probabilities, labels),
+        auroc=auroc(predictions.logits, labels),
         ece=expected_calibration_error(confidence, correct),
         groups=group_accuracies(task, groups, by_group),
     )

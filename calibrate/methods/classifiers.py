@@ -1,4 +1,4 @@
-"""Classifiers: how a fitted method gives class probabilities, and what of it is saved."""
+"""Classifiers: how a fitted method gives logits, and which arrays of it are saved."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -25,10 +25,10 @@ class Classifier(Protocol):
     def formula(self) -> str:
         """How to apply the saved arrays, named as in `arrays`, to features as in the cache."""
 
-    def probabilities(
+    def logits(
         self, experiment: Experiment, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
-        """Return the class probabilities of rows of the experiment's task."""
+        """Return the logits of rows of the experiment's task; their softmax are probabilities."""
 
     def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
         """Return the arrays to save, for features as stored in the cache."""
@@ -44,10 +44,10 @@ class HeadClassifier:
     def formula(self) -> str:
         return HEAD_FORMULA.format("" if self.head.bias is None else BIAS_TERM)
 
-    def probabilities(
+    def logits(
         self, experiment: Experiment, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
-        return experiment.probabilities(self.head, rows)
+        return np.asarray(experiment.logits(self.head, rows))
 
     def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
         class_embeddings = experiment.task.class_embeddings

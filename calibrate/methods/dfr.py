@@ -27,7 +27,7 @@ from clip_cfr.calibrate.methods.fitted import Fitted, fitted_once
 # Inverse strengths of the L1 penalty to choose from.
 PENALTIES = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
 CHUNK_ROWS = 8192
-# Log-odds of a class without rows; also the bound that keeps the logistic function from overflow.
+# Log-odds of a class without rows.
 MIN_LOG_ODDS = -50.0
 WITHOUT_DFR = "(--method zeroshot --method erm --method cfr)"
 
@@ -53,15 +53,14 @@ class LinearClassifier:
             "probabilities = sigmoid(scores) / sum(sigmoid(scores))"
         )
 
-    def probabilities(
+    def logits(
         self, experiment: Experiment, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
+        """Return the logarithm of the sigmoid of the scores."""
         features = experiment.task.features
         chunks = (features[rows[i : i + CHUNK_ROWS]] for i in range(0, len(rows), CHUNK_ROWS))
         scores = np.concatenate([chunk.astype(np.float32) @ self.weight for chunk in chunks])
-        odds = np.clip(scores + self.bias, MIN_LOG_ODDS, -MIN_LOG_ODDS)
-        one_against_rest = 1 / (1 + np.exp(-odds))
-        return (one_against_rest / one_against_rest.sum(axis=1, keepdims=True)).astype(np.float32)
+        return -np.logaddexp(0, -(scores + self.bias))
 
     def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
         return {"linear_weight": self.weight, "linear_bias": self.bias}

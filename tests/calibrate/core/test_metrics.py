@@ -19,13 +19,13 @@ from tests.calibrate.synthetic import make_task
 
 
 def predict(task, split: str = "test", seed: int = 0) -> Predictions:
-    """Random probabilities that lean to the label."""
+    """Logits of random probabilities that lean to the label."""
     rng, rows = np.random.default_rng(seed), task.rows(split)
     scores = (
         rng.random((len(rows), task.num_classes))
         + 0.5 * np.eye(task.num_classes)[task.labels[rows]]
     )
-    return Predictions(split, rows, (scores / scores.sum(axis=1, keepdims=True)).astype("f4"))
+    return Predictions(split, rows, np.log(scores).astype("f4"))
 
 
 def group_accuracies(task, predictions):
@@ -71,7 +71,7 @@ class TestEvaluate:
         recalls = [(guesses[labels == each] == each).mean() for each in range(classes)]
         assert found.worst_class == pytest.approx(min(recalls))
         if classes == 2:
-            expected = roc_auc_score(labels, predictions.probabilities[:, 1])
+            expected = roc_auc_score(labels, predictions.logits[:, 1] - predictions.logits[:, 0])
             assert found.auroc == pytest.approx(expected)
         else:
             assert found.auroc is None
@@ -153,9 +153,25 @@ def test_auroc_needs_two_classes_that_occur():
     assert auroc(np.ones((2, 3)) / 3, np.array([1, 0])) is None
 
 
-def test_auroc_counts_equal_probabilities_as_half_right(rng):
+def test_auroc_counts_equal_differences_as_half_right(rng):
     labels = rng.integers(2, size=300)
-    chances = rng.integers(5, size=300) / 4
-    found = auroc(np.stack([1 - chances, chances], axis=1), labels)
-    assert found == pytest.approx(roc_auc_score(labels, chances))
+    differences = rng.integers(5, size=300) / 4
+    found = auroc(np.stack([np.ones(300), 1 + differences], axis=1), labels)
+    assert found == pytest.approx(roc_auc_score(labels, differences))
     assert auroc(np.full((2, 2), 0.5), np.array([1, 0])) == 0.5
+
+
+def test_auroc_tells_logits_apart_whose_probabilities_round_to_one(rng):
+    labels = rng.integers(2, size=400)
+    cosines = 0.2 * rng.normal(size=(400, 2)) + 0.1 * np.eye(2)[labels]
+    predictions = Predictions("test", np.arange(400), (100 * cosines).astype(np.float32))
+    rounded = roc_auc_score(labels, predictions.probabilities[:, 1])
+    expected = roc_auc_score(labels, cosines[:, 1] - cosines[:, 0])
+    assert abs(rounded - expected) > 1e-3, "probabilities did not saturate"
+    assert auroc(predictions.logits, labels) == pytest.approx(expected, abs=1e-6)
+
+
+def test_probabilities_are_the_softmax_of_logits():
+    logits = np.array([[np.log(3), 0.0], [1e4, 0.0]], np.float32)
+    found = Predictions("test", np.arange(2), logits).probabilities
+    assert found == pytest.approx(np.array([[0.75, 0.25], [1, 0]]))

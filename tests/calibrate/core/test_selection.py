@@ -60,7 +60,7 @@ class TestSelectedHeads:
         task, rows = overlapping.task, overlapping.task.rows("val")
         labels = task.labels[rows]
         for index, name in enumerate(CRITERIA):
-            predicted = fitted.classifiers[name].probabilities(overlapping, rows).argmax(axis=1)
+            predicted = fitted.classifiers[name].logits(overlapping, rows).argmax(axis=1)
             values = expected_criteria(predicted == labels, labels, task.groups[rows])
             assert values[index] == pytest.approx(fitted.history[f"val {name}"].max(), abs=1e-6)
 
@@ -71,7 +71,7 @@ class TestSelectedHeads:
 
     def test_the_last_head_is_that_of_the_last_step(self, fitted, overlapping):
         task, rows = overlapping.task, overlapping.task.rows("val")
-        predicted = fitted.classifiers["last"].probabilities(overlapping, rows).argmax(axis=1)
+        predicted = fitted.classifiers["last"].logits(overlapping, rows).argmax(axis=1)
         assert fitted.selected_steps["last"] == 60
         average = (predicted == task.labels[rows]).mean()
         assert average == pytest.approx(fitted.history["val average"][-1], abs=1e-6)

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.methods import dfr, fit
 from tests.calibrate.outcomes import fit_and_evaluate
@@ -65,7 +66,7 @@ def test_is_the_average_of_scikit_learn_s_models(experiment, task):
     expected = by_scikit_learn(experiment, rows)
     assert scores[:, 1] == pytest.approx(expected, abs=1e-2)
     assert scores[:, 0] == pytest.approx(-expected, abs=1e-2)
-    guesses = found.probabilities(experiment, rows).argmax(axis=1)
+    guesses = found.logits(experiment, rows).argmax(axis=1)
     assert guesses.tolist() == scores.argmax(axis=1).tolist()
 
 
@@ -88,7 +89,8 @@ def test_leaves_nothing_to_select(experiment):
 
 def test_probabilities_are_probabilities(experiment, task):
     rows = task.rows("test")
-    found = classifier(experiment).probabilities(experiment, rows)
+    logits = classifier(experiment).logits(experiment, rows)
+    found = Predictions("test", rows, logits).probabilities
     assert found.dtype == np.float32
     assert found.sum(axis=1) == pytest.approx(np.ones(len(rows)), rel=1e-5)
     assert found.min() >= 0
@@ -98,7 +100,7 @@ def test_arrays_serve_features_as_they_are(experiment, task):
     found = classifier(experiment)
     arrays, rows = found.arrays(experiment), task.rows("test")
     scores = task.features[rows] @ arrays["linear_weight"] + arrays["linear_bias"]
-    guesses = found.probabilities(experiment, rows).argmax(axis=1)
+    guesses = found.logits(experiment, rows).argmax(axis=1)
     assert scores.argmax(axis=1).tolist() == guesses.tolist()
 
 
@@ -148,5 +150,5 @@ class TestRefusals:
         task = many_class_task
         valid = (task.splits != 1) | (task.labels < 3)
         experiment = Experiment(prepare(replace(task, valid=valid)), quick_settings(), 0)
-        found = classifier(experiment).probabilities(experiment, task.rows("test"))
+        found = classifier(experiment).logits(experiment, task.rows("test"))
         assert found.argmax(axis=1).max() == 2

@@ -36,7 +36,7 @@ def test_predicts_as_the_classifier_does(trained, method):
     for classifier in fit(method, trained).classifiers.values():
         arrays = classifier.arrays(trained)
         found = apply_formula(classifier.formula, arrays, trained.task.features[rows])
-        expected = classifier.probabilities(trained, rows)
+        expected = softmax(classifier.logits(trained, rows), axis=1)
         assert found == pytest.approx(expected, abs=2e-4)
         assert found.argmax(axis=1).tolist() == expected.argmax(axis=1).tolist()
 

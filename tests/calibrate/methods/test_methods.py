@@ -12,9 +12,9 @@ def test_every_method_gives_a_classifier_for_every_selection(experiment, task, n
     fitted, rows = fit(name, experiment), task.rows("val")
     assert tuple(fitted.classifiers) == SELECTIONS
     for each in fitted.classifiers.values():
-        chances = each.probabilities(experiment, rows)
-        assert chances.shape == (len(rows), 2)
-        assert np.isfinite(chances).all()
+        logits = each.logits(experiment, rows)
+        assert logits.shape == (len(rows), 2)
+        assert np.isfinite(logits).all()
         assert all(np.isfinite(array).all() for array in each.arrays(experiment).values())
     lengths = {len(column) for column in fitted.history.values()}
     assert lengths <= {6}
