@@ -54,6 +54,8 @@ class FittingTable:
         yield Text("\n".join(self.table.title))
         for columns in split_columns(self.table, options.max_width):
             yield draw(self.table, columns)
+        if self.table.notes:
+            yield Text("\n".join((*self.table.notes, "")))
 
 
 def split_columns(table: Table, width: int) -> list[list[int]]:
@@ -104,15 +106,19 @@ def draw(table: Table, columns: list[int]):
 
 
 def markdown(table: Table) -> str:
-    """Return a table in GitHub's Markdown, with its title in one line above; `|` is escaped."""
+    """Return a table in GitHub's Markdown, with its title in one line above; `|` is escaped.
+
+    Its notes follow as paragraphs.
+    """
     rule = [" --- "] * table.text_columns + [" ---: "] * (len(table.header) - table.text_columns)
     escaped = [[cell.replace("|", r"\|") for cell in row] for row in (table.header, *table.rows)]
     head, *body = (f"| {' | '.join(row)} |" for row in escaped)
-    return "\n".join(["; ".join(table.title), "", head, f"|{'|'.join(rule)}|", *body])
+    notes = [line for note in table.notes for line in ("", note.replace("*", r"\*"))]
+    return "\n".join(["; ".join(table.title), "", head, f"|{'|'.join(rule)}|", *body, *notes])
 
 
 def latex(table: Table) -> str:
-    """Return a table as a LaTeX tabular with booktabs rules, its title as a comment above."""
+    """Return a table as a LaTeX tabular with booktabs rules, its title and notes as comments."""
     columns = "l" * table.text_columns + "r" * (len(table.header) - table.text_columns)
     head, *body = (
         " & ".join(escape_latex(cell) for cell in row) + r" \\"
@@ -121,7 +127,8 @@ def latex(table: Table) -> str:
     rows = [head, r"\midrule", *body, r"\bottomrule"]
     comments = [f"% {line}" for line in table.title]
     begin = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
-    return "\n".join([*comments, *begin, *rows, r"\end{tabular}"])
+    notes = [f"% {line}" for line in table.notes]
+    return "\n".join([*comments, *begin, *rows, r"\end{tabular}", *notes])
 
 
 def escape_latex(text: str) -> str:

@@ -68,14 +68,17 @@ class MethodResult:
         name: the method.
         group_labels: `none`, or the split whose group labels the method uses.
         seeds: one entry for each seed.
-        worst_group_interval: 95 % bootstrap interval of test worst-group accuracy in [0, 1], of the
-            first seed's head by the reported selection.
+        worst_group_interval: 95 % interval of test worst-group accuracy in [0, 1], of the first
+            seed's head by the reported selection; see `intervals`.
+        worst_class_interval: the same of worst-class accuracy; None if a run of an older version
+            has none.
     """
 
     name: str
     group_labels: str
     seeds: tuple[SeedResult, ...]
     worst_group_interval: tuple[float, float]
+    worst_class_interval: tuple[float, float] | None = None
 
     def evaluations(self, selection: str) -> list[Evaluation]:
         """Return the evaluation of each seed under a selection criterion, in the order of seeds."""
@@ -121,9 +124,14 @@ class MethodResult:
             each: {split: self.mean(each, split) for split in REPORTED} for each in SELECTIONS
         }
         top, steps = by_selection[selection], [each.step for each in self.evaluations(selection)]
+        by_class = self.worst_class_interval
+        intervals = {
+            "worst_group_interval": list(self.worst_group_interval),
+            "worst_class_interval": None if by_class is None else list(by_class),
+        }
         return {
             "val": top["val"],
-            "test": {**top["test"], "worst_group_interval": list(self.worst_group_interval)},
+            "test": {**top["test"], **intervals},
             "by_selection": by_selection,
             "selected_steps": steps if self.is_selected else None,
             "group_labels": self.group_labels,
@@ -137,11 +145,13 @@ class MethodResult:
         Raises:
             KeyError: a key is missing.
         """
+        by_class = values["test"].get("worst_class_interval")
         return cls(
             name=name,
             group_labels=values["group_labels"],
             seeds=tuple(map(SeedResult.from_json, values["seeds"])),
             worst_group_interval=tuple(values["test"]["worst_group_interval"]),
+            worst_class_interval=None if by_class is None else tuple(by_class),
         )
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 from clip_cfr.calibrate.comparison import warning_signs
 from clip_cfr.calibrate.comparison.compare import Comparison, Outcome
+from clip_cfr.calibrate.comparison.intervals import lowest_accuracy_interval, tally_cells
 from clip_cfr.calibrate.comparison.method_result import (
     REPORTED,
     Evaluation,
@@ -13,7 +15,6 @@ from clip_cfr.calibrate.comparison.method_result import (
     SeedResult,
 )
 from clip_cfr.calibrate.comparison.recommendation import Recommendation, list_candidates, recommend
-from clip_cfr.calibrate.comparison.resampling import interval, resample, worst
 from clip_cfr.calibrate.comparison.result import (
     Artifacts,
     CacheSummary,
@@ -79,14 +80,16 @@ def summarize_method(
     Args:
         task: the task that it was fitted on.
         name: the method.
-        outcomes: one for each seed; the interval is that of the first.
-        selection: the criterion that selects the head of the interval.
+        outcomes: one for each seed; the intervals are those of the first.
+        selection: the criterion that selects the head of the intervals.
     """
+    first = outcomes[0].predictions[selection]["test"]
     return MethodResult(
         name=name,
         group_labels=GROUP_LABELS[name],
         seeds=tuple(map(summarize_seed, outcomes)),
-        worst_group_interval=worst_group_interval(task, outcomes[0].predictions[selection]["test"]),
+        worst_group_interval=worst_interval(task, first, task.groups, task.num_groups),
+        worst_class_interval=worst_interval(task, first, task.labels, task.num_classes),
     )
 
 
@@ -100,18 +103,22 @@ def summarize_seed(outcome: Outcome) -> SeedResult:
     return SeedResult(outcome.experiment.seed, evaluations)
 
 
-def worst_group_interval(task: Task, predictions: Predictions) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of worst-group accuracy, in [0, 1].
+def worst_interval(
+    task: Task, predictions: Predictions, cells: Int[np.ndarray, " n"], num_cells: int
+) -> tuple[float, float]:
+    """Return the 95 % interval of the lowest accuracy over cells, in [0, 1].
 
-    Subjects are resampled if the task has them, otherwise rows. The seed of the bootstrap is 0.
+    Args:
+        task: the task, whose subjects are the independent units if it has them.
+        predictions: the predictions.
+        cells: the class or group of each row of the task.
+        num_cells: number of cells.
     """
     rows = predictions.rows
     subjects = None if task.subjects is None else task.subjects[rows]
-    correct = predictions.correct(task)[None]
-    tally = resample(
-        np.random.default_rng(0), correct, task.groups[rows], subjects, task.num_groups
-    )
-    return interval(worst(tally)[:, 0])
+    evidence = tally_cells(predictions.correct(task), cells[rows], subjects, num_cells)
+    low, high = lowest_accuracy_interval(evidence)
+    return float(low), float(high)
 
 
 def recommend_method(

@@ -13,6 +13,8 @@ AVERAGES = {
     "group_mean": "mean over groups",
     "worst_class": "worst class",
 }
+FEW_ROWS = 20
+FEW_ROWS_NOTE = f"* fewer than {FEW_ROWS} images: the accuracy of this group is uncertain."
 ORACLE = "oracle: the head with the best validation worst-group accuracy, which needs group labels."
 CLASS_MEANS_NOTE = (
     "class means: not zero-shot. The class embeddings are means over the training images, so this "
@@ -29,12 +31,14 @@ class Table:
         header: titles of the columns.
         rows: the rows, each with one cell for each column.
         text_columns: number of leading columns that contain text; the others contain numbers.
+        notes: lines below it, which explain marks.
     """
 
     title: tuple[str, ...]
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     text_columns: int = 1
+    notes: tuple[str, ...] = ()
 
 
 def titles(result: Result) -> list[str]:
@@ -45,9 +49,9 @@ def titles(result: Result) -> list[str]:
 def methods_table(result: Result) -> Table:
     """Return test accuracies in per cent, with one column for each method.
 
-    The rows are the group labels used, worst group with its interval, the averages of `AVERAGES`,
-    and worst group of the head that val worst-group accuracy selects. All other rows are of the
-    head that the result's selection selects.
+    The rows are the group labels used, worst group and worst class with their intervals, the
+    averages of `AVERAGES`, and worst group of the head that val worst-group accuracy selects. All
+    other rows are of the head that the result's selection selects.
     """
     oracle = " (an oracle)" if result.selection == "worst-group" else ""
     title = [
@@ -59,10 +63,11 @@ def methods_table(result: Result) -> Table:
     cells: dict[str, Callable[[MethodResult], str]] = {
         "group labels used": lambda method: group_labels(method, result.selection),
         "worst group": lambda method: mean_cell(method, result.selection, "worst_group"),
-        "worst group, 95 % interval": interval_cell,
+        "worst group, 95 % interval": lambda method: interval_cell(method.worst_group_interval),
     }
     for key, name in AVERAGES.items():
         cells[name] = lambda method, key=key: mean_cell(method, result.selection, key)
+    cells["worst class, 95 % interval"] = lambda method: interval_cell(method.worst_class_interval)
     cells["worst group, oracle"] = lambda method: mean_cell(method, "worst-group", "worst_group")
     rows = ((name, *map(cell, result.methods.values())) for name, cell in cells.items())
     return Table(tuple(title), ("", *titles(result)), tuple(rows))
@@ -80,9 +85,11 @@ def mean_cell(method: MethodResult, selection: str, key: str) -> str:
     return format_per_cent(metrics[key], metrics.get(f"{key}_std"))
 
 
-def interval_cell(method: MethodResult) -> str:
-    """Return the interval of test worst-group accuracy in per cent: `[83.1, 90.5]`."""
-    low, high = method.worst_group_interval
+def interval_cell(interval: tuple[float, float] | None) -> str:
+    """Return an interval in per cent, `[83.1, 90.5]`, or `-` for None."""
+    if interval is None:
+        return "-"
+    low, high = interval
     return f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
@@ -100,21 +107,24 @@ def group_labels(method: MethodResult, selection: str) -> str:
 def groups_table(result: Result) -> Table:
     """Return test accuracy in per cent in every group, with one column for each method.
 
-    The first columns are class, attribute and number of rows of the group.
+    The first columns are class, attribute and number of rows of the group. Groups with some, but
+    fewer than `FEW_ROWS` rows are marked.
     """
     columns = [each.mean(result.selection, "test")["groups"] for each in result.methods.values()]
     rows = (
         (
             cells[0]["label"],
             cells[0]["attribute"],
-            str(cells[0]["n"]),
+            f"{cells[0]['n']}{'*' if 0 < cells[0]['n'] < FEW_ROWS else ''}",
             *(format_per_cent(cell["accuracy"], cell.get("accuracy_std")) for cell in cells),
         )
         for cells in zip(*columns, strict=True)
     )
     title = ("accuracy by group, on the test split, in per cent",)
     header = ("class", "attribute", "n", *titles(result))
-    return Table(title, header, tuple(rows), text_columns=2)
+    rows = tuple(rows)
+    marked = any(row[2].endswith("*") for row in rows)
+    return Table(title, header, rows, text_columns=2, notes=(FEW_ROWS_NOTE,) if marked else ())
 
 
 def notes(result: Result) -> list[str]:

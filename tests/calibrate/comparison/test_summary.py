@@ -109,9 +109,12 @@ class TestSummary:
         for method in summary["methods"].values():
             chosen = method["by_selection"]["worst-class"]
             assert method["val"] == chosen["val"]
-            bounds = method["test"]["worst_group_interval"]
-            assert method["test"] == {**chosen["test"], "worst_group_interval": bounds}
-            assert bounds[0] <= bounds[1]
+            names = ("worst_group_interval", "worst_class_interval")
+            intervals = {name: method["test"][name] for name in names}
+            assert method["test"] == {**chosen["test"], **intervals}
+            for name, (low, high) in intervals.items():
+                first = method["seeds"][0]["by_selection"]["worst-class"]["test"]
+                assert low < first[name.removesuffix("_interval")] < high
 
     def test_describes_the_calibration_sets(self, summary, outcomes, task):
         rows = [each.experiment.calibration_set.rows for each in outcomes["cfr"]]

@@ -23,12 +23,15 @@ from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
 
 GROUPS = (("land_bird", "land"), ("land_bird", "water"), ("water|bird", "land"))
 GROUPS += (("water|bird", "water"),)
+SIZES = (20, 30, 19, 20)
 
 
 def metrics(worst: float) -> SplitMetrics:
     """Metrics whose worst group has the given accuracy."""
     accuracies = (0.9, worst, 0.8, 0.7)
-    groups = tuple(GroupAccuracy(*g, 10, a) for g, a in zip(GROUPS, accuracies, strict=True))
+    groups = tuple(
+        GroupAccuracy(*g, n, a) for g, n, a in zip(GROUPS, SIZES, accuracies, strict=True)
+    )
     return SplitMetrics(worst, 0.8, None, 0.75, 0.65, 0.7, 0.9, 0.1, groups)
 
 
@@ -38,7 +41,7 @@ def method(name: str, worst: list[float], step: int | None, labels: str = "none"
         SeedResult(seed, dict.fromkeys(SELECTIONS, Evaluation(step, metrics(w), metrics(w))))
         for seed, w in enumerate(worst)
     )
-    return MethodResult(name, labels, seeds, (0.25, 0.75))
+    return MethodResult(name, labels, seeds, (0.25, 0.75), (0.5, 0.875))
 
 
 RESULT = Result(
@@ -94,6 +97,7 @@ def test_every_method_has_a_column_in_per_cent():
         "train-weighted average": "-",
         "mean over groups": "75.0 ± 0.0",
         "worst class": "65.0 ± 0.0",
+        "worst class, 95 % interval": "[50.0, 87.5]",
         "worst group, oracle": "62.5 ± 17.7",
     }
 
@@ -115,7 +119,8 @@ def test_class_means_are_not_called_zero_shot():
 
 def test_groups_are_named_and_counted():
     rows = groups_table(RESULT).rows
-    assert [row[:3] for row in rows] == [(*group, "10") for group in GROUPS]
+    sizes = ("20", "30", "19*", "20")
+    assert [row[:3] for row in rows] == [(*g, n) for g, n in zip(GROUPS, sizes, strict=True)]
     assert rows[1][5] == "62.5 ± 17.7"
 
 
@@ -161,14 +166,14 @@ def test_markdown_escapes_its_separator():
     lines = render(RESULT, "markdown").splitlines()
     assert lines[2] == "|  | zero-shot | ERM | CFR | DFR |"
     assert lines[3] == "| --- | ---: | ---: | ---: | ---: |"
-    assert any(r"| water\|bird | land | 10 |" in line for line in lines)
+    assert any(r"| water\|bird | land | 19* |" in line for line in lines)
 
 
 def test_latex_escapes_its_special_characters():
     text = render(RESULT, "latex")
     assert text.count(r"\begin{tabular}") == text.count(r"\bottomrule") == 2
     assert r"worst group, 95 \% interval & [25.0, 75.0]" in text
-    assert r"land\_bird & water & 10 & 25.0 $\pm$ 0.0" in text
+    assert r"land\_bird & water & 30 & 25.0 $\pm$ 0.0" in text
 
 
 def test_csv_holds_every_number_of_every_seed():
@@ -180,3 +185,36 @@ def test_csv_holds_every_number_of_every_seed():
         and (row["metric"], row["label"], row["attribute"]) == ("accuracy", *GROUPS[1])
     ]
     assert chosen == [0.5, 0.75]
+
+
+class TestSmallGroups:
+    note = "* fewer than 20 images: the accuracy of this group is uncertain."
+
+    def test_are_explained_below_the_table_in_every_form(self):
+        assert groups_table(RESULT).notes == (self.note,)
+        assert self.note in text_of(RESULT)
+        assert render(RESULT, "markdown").endswith("\n\n" + self.note.replace("*", r"\*"))
+        assert render(RESULT, "latex").endswith(f"\n% {self.note}")
+
+    def test_without_one_there_is_no_note(self):
+        large = tuple(replace(each, n=20) for each in metrics(0.5).groups)
+        best = replace(metrics(0.5), groups=large)
+        seed = SeedResult(0, dict.fromkeys(SELECTIONS, Evaluation(None, best, best)))
+        one = replace(RESULT, methods={"erm": MethodResult("erm", "none", (seed,), (0.2, 0.7))})
+        assert groups_table(one).notes == ()
+        assert [row[2] for row in groups_table(one).rows] == ["20"] * 4
+
+    def test_an_empty_group_is_not_marked(self):
+        empty = tuple(replace(each, n=0, accuracy=None) for each in metrics(0.5).groups)
+        best = replace(metrics(0.5), groups=empty)
+        seed = SeedResult(0, dict.fromkeys(SELECTIONS, Evaluation(None, best, best)))
+        one = replace(RESULT, methods={"erm": MethodResult("erm", "none", (seed,), (0.2, 0.7))})
+        assert groups_table(one).notes == ()
+
+
+def test_a_run_without_an_interval_of_the_worst_class_shows_none():
+    old = RESULT.to_json()
+    for each in old["methods"].values():
+        del each["test"]["worst_class_interval"]
+    found = Result.from_json(old)
+    assert column(found, "CFR")["worst class, 95 % interval"] == "-"
