@@ -75,7 +75,7 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         feature_names_in_: names of the features, if `X` is a data frame.
         head_: arrays of the selected head, as in a run folder (cache/RUNS.md, "Heads").
         selected_step_: training step of the selected head; None for a method without steps.
-        calibration_rows_: indices into `X` of the calibration set; None unless `method` is `cfr`.
+        calibration_rows_: indices into `X` of the calibration set; None if `method` uses none.
         validation_rows_: indices into `X` of the held-out rows; None if `val` was given.
         history_: training log as columns by name, one entry for each evaluation; empty for a method
             without steps.
@@ -205,8 +205,8 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         self.head_ = fitted.classifiers[selection].arrays(experiment)
         self.selected_step_ = fitted.selected_steps.get(selection)
         self.history_ = fitted.history
-        is_cfr = self.method == "cfr"
-        self.calibration_rows_ = experiment.calibration_set.rows if is_cfr else None
+        uses_set = self.method in methods.CALIBRATION_SET_METHODS
+        self.calibration_rows_ = experiment.calibration_set.rows if uses_set else None
 
     def _scores(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
         """Check features and return the score of each class."""

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from clip_cfr.cache.console import echo, escape_controls
-from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.settings import STAGE_STEPS, Settings
+from clip_cfr.calibrate.methods import ERM_METHODS
 
-# A step of CFR projects about four times as many rows as one of ERM.
-COSTS = {"erm": 1, "cfr": 4}
+# Rows that a step of each stage projects, over those of ERM; 1 for a stage that is not named.
+COSTS = {"cfr": 4, "cfr-no-holistic": 4, "cfr-no-contrast": 2, "error-set": 2}
 
 
 @runtime_checkable
@@ -17,8 +18,8 @@ class ProgressReporter(Protocol):
     """Receives the progress of a calibration.
 
     Attributes:
-        on_steps: called about 20 times a training stage with its name (`erm` or `cfr`), the steps
-            done and all its steps; None if steps are not reported.
+        on_steps: called about 20 times a training stage with its name, such as `cfr`, the
+            steps done and all its steps; None if steps are not reported.
     """
 
     on_steps: Callable[[str, int, int], None] | None
@@ -74,7 +75,7 @@ class BarReporter(SilentReporter):
             stages: training steps over all seeds by stage name, as `count_steps` returns them.
         """
         self.bars = bars
-        total = sum(COSTS[name] * steps for name, steps in stages.items())
+        total = sum(COSTS.get(name, 1) * steps for name, steps in stages.items())
         self.task = bars.add_task("starting", total=total)
         self.finished = 0
         self.on_steps = self.advance
@@ -87,13 +88,13 @@ class BarReporter(SilentReporter):
         """Move the bar to a step of the current stage; the last step completes the stage.
 
         Args:
-            stage: `erm` or `cfr`.
+            stage: name of the stage.
             step: number of steps done.
             steps: all steps of the stage.
         """
-        self.bars.update(self.task, completed=self.finished + COSTS[stage] * step)
+        self.bars.update(self.task, completed=self.finished + COSTS.get(stage, 1) * step)
         if step == steps:
-            self.finished += COSTS[stage] * steps
+            self.finished += COSTS.get(stage, 1) * steps
 
     def message(self, line: str) -> None:
         """Print the line above the bar, with control characters escaped."""
@@ -107,16 +108,17 @@ class BarReporter(SilentReporter):
 
 
 def count_steps(settings: Settings, methods: Collection[str], num_seeds: int) -> dict[str, int]:
-    """Return the training steps of a calibration over all seeds, by stage (`erm`, `cfr`).
+    """Return the training steps of a calibration over all seeds, by stage (`erm`, `cfr` and so on).
 
-    CFR needs the ERM stage, too. A stage that no method needs is left out.
+    Many methods need the ERM stage, too. A stage that no method needs is left out.
     """
-    steps = {}
-    if not {"erm", "cfr"}.isdisjoint(methods):
-        steps["erm"] = num_seeds * settings.erm_steps
-    if "cfr" in methods:
-        steps["cfr"] = num_seeds * settings.steps
-    return steps
+    needs_erm = not set(ERM_METHODS).isdisjoint(methods)
+    stages = dict.fromkeys([*(["erm"] if needs_erm else []), *methods])
+    return {
+        each: num_seeds * getattr(settings, STAGE_STEPS[each])
+        for each in stages
+        if each in STAGE_STEPS
+    }
 
 
 @contextmanager

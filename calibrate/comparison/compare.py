@@ -24,8 +24,8 @@ class ComparisonReporter(Protocol):
     """Receives the progress of a comparison.
 
     Attributes:
-        on_steps: called about 20 times a training stage with its name (`erm` or `cfr`), the steps
-            done and all its steps; None if steps are not reported.
+        on_steps: called about 20 times a training stage with its name, such as `cfr`, the
+            steps done and all its steps; None if steps are not reported.
     """
 
     on_steps: ProgressCallback | None

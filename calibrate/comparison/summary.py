@@ -25,7 +25,7 @@ from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.drawn_val import DrawnVal
-from clip_cfr.calibrate.methods import GROUP_LABELS
+from clip_cfr.calibrate.methods import CALIBRATION_SET_METHODS, GROUP_LABELS
 
 Outcomes = Mapping[str, Sequence[Outcome]]
 
@@ -142,18 +142,26 @@ def recommend_method(
 
 
 def summarize_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSetSummary | None:
-    """Return size and composition of the calibration sets, as means over seeds; None without CFR.
+    """Return size and composition of the calibration sets, as means over seeds.
+
+    None if no method uses one. Methods that do use the same one with the same seed.
 
     The attributes of training rows are used for this summary only.
     """
-    if "cfr" not in outcomes:
+    sets = [each.experiment.calibration_set.rows for each in calibrated_outcomes(outcomes)]
+    if not sets:
         return None
-    sets = [each.experiment.calibration_set.rows for each in outcomes["cfr"]]
     return CalibrationSetSummary(
         size=float(np.mean([len(rows) for rows in sets])),
         per_class=mean_counts([task.labels[rows] for rows in sets], task.num_classes),
         per_group=mean_counts([task.groups[rows] for rows in sets], task.num_groups),
     )
+
+
+def calibrated_outcomes(outcomes: Outcomes) -> Sequence[Outcome]:
+    """Return the outcomes of the first method that uses the calibration set, one for each seed."""
+    names = [name for name in CALIBRATION_SET_METHODS if name in outcomes]
+    return outcomes[names[0]] if names else ()
 
 
 def mean_counts(cells: Sequence[np.ndarray], num_cells: int) -> tuple[float, ...]:
@@ -216,6 +224,6 @@ def collect_artifacts(outcomes: Outcomes, selection: str) -> Artifacts:
         },
         calibration_rows={
             each.experiment.seed: each.experiment.calibration_set.rows
-            for each in outcomes.get("cfr", ())
+            for each in calibrated_outcomes(outcomes)
         },
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from clip_cfr.calibrate.comparison.method_result import MethodResult
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
 from clip_cfr.calibrate.comparison.titles import METHOD_TITLES, format_per_cent, method_title
+from clip_cfr.calibrate.core.settings import STAGE_STEPS
 
 AVERAGES = {
     "average": "average",
@@ -172,13 +173,16 @@ def describe_calibration_set(result: Result) -> str:
 
 def describe_stops(result: Result) -> list[str]:
     """Return a sentence about each stage that stopped before its last step."""
-    stages = (("erm", result.settings.erm_steps), ("cfr", result.settings.steps))
+    stages = {
+        name: getattr(result.settings, STAGE_STEPS[name])
+        for name in result.methods
+        if name in STAGE_STEPS
+    }
     return [
         f"{METHOD_TITLES[name]} stopped after {' and '.join(f'{step:,}' for step in found)} of "
         f"{steps:,} steps: {result.settings.patience} evaluations were not better."
-        for name, steps in stages
-        if name in result.methods
-        and min(found := [each.step for each in result.methods[name].evaluations("last")]) < steps
+        for name, steps in stages.items()
+        if min(found := [each.step for each in result.methods[name].evaluations("last")]) < steps
     ]
 
 

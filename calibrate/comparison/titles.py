@@ -5,13 +5,16 @@ METHOD_TITLES = {
     "erm": "ERM",
     "cfr": "CFR",
     "dfr": "DFR",
+    "cfr-no-contrast": "CFR without contrast",
+    "cfr-no-holistic": "CFR without holistic",
+    "error-set": "error set",
 }
 # A "zero-shot" head whose class embeddings are class means has seen the training labels.
 CLASS_MEANS_TITLE = "class means"
 
 
 def method_title(name: str, class_embeddings: str) -> str:
-    """Return the title of a method's column: `zero-shot`, `ERM`, `CFR`, `DFR`, or its own name.
+    """Return the title of a method's column, such as `zero-shot`, or its own name.
 
     Zero-shot with class means of the training images is `class means`.
 

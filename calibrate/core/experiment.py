@@ -24,13 +24,13 @@ from clip_cfr.calibrate.core.segments import (
     split_segments,
 )
 from clip_cfr.calibrate.core.selection import Patience, make_patience
-from clip_cfr.calibrate.core.settings import Settings, product_precision
+from clip_cfr.calibrate.core.settings import STAGE_STEPS, Settings, product_precision
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.train import Objective, SegmentCallback, Trained, train
 from clip_cfr.calibrate.core.units import clip_head, head_arrays
 from clip_cfr.calibrate.core.windows import Window, make_windows
 
-# Called about 20 times a stage with its name, "erm" or "cfr", the steps done and all its steps.
+# Called about 20 times a stage with its name, the steps done and all its steps.
 ProgressCallback = Callable[[str, int, int], None]
 PROGRESS_CALLS = 20
 CALLBACK_CALLS = 10
@@ -212,7 +212,7 @@ class Experiment:
         """Train a stage; if there is a callback, split its segments to call it in between.
 
         Args:
-            stage: `erm` or `cfr`.
+            stage: name of the stage, one of `STAGE_STEPS`.
             objective: loss of the stage.
             segments: segments of the stage, one for each window.
             callback: called about 10 times, in addition to the progress callback.
@@ -229,8 +229,8 @@ class Experiment:
         return trained
 
     def stage_steps(self, stage: str) -> int:
-        """Return the number of steps of a stage, `erm` or `cfr`."""
-        return self.settings.erm_steps if stage == "erm" else self.settings.steps
+        """Return the number of steps of a stage, one of `STAGE_STEPS`."""
+        return getattr(self.settings, STAGE_STEPS[stage])
 
     def report_done(self, stage: str) -> None:
         """Report the end of a stage, which may have stopped before its last step."""

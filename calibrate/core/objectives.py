@@ -134,6 +134,7 @@ class CfrObjective:
             minibatch, and the pool for anchors that have fewer than `num_negatives` there.
         num_negatives: negatives of each anchor; with `minibatch`, the number that they count as.
         precision: type that the operands of the projection are rounded to.
+        contrast: whether the contrastive loss is part of it; if not, nothing is computed for it.
 
     References:
         arXiv 2403.07241, the total loss. Cross-entropy over training rows is our addition.
@@ -144,6 +145,7 @@ class CfrObjective:
     negatives: str
     num_negatives: int
     precision: Precision = "float32"
+    contrast: bool = True
 
     def loss(
         self,
@@ -163,10 +165,7 @@ class CfrObjective:
                 hyperparameters.row_weights[batch.training],
                 hyperparameters.dps_momentum,
             )
-        positive = positive_similarities(rows, batch.positives, loss_state)
-        negative = self.negative_similarities(rows, batch.negatives)
-        scaled_to = self.num_negatives if self.negatives == "minibatch" else None
-        contrastive = contrastive_loss(*positive, *negative, hyperparameters.temperature, scaled_to)
+        contrastive = self.contrast_term(rows, batch, loss_state, hyperparameters.temperature)
         entropy = self.entropy(head, rows, data, hyperparameters.dropout_rate, key)
         holistic = self.holistic_loss(rows.training, data, hyperparameters)
         total = batch.alpha * (entropy + contrastive) + hyperparameters.holistic_weight * holistic
@@ -178,6 +177,21 @@ class CfrObjective:
             "calibration_accuracy": accuracy(scores, rows.anchors.labels),
         }
         return total, (loss_state, logged)
+
+    def contrast_term(
+        self,
+        rows: EmbeddedBatch,
+        batch: CfrBatch,
+        centroids: Embeddings | None,
+        temperature: Float[Array, ""],
+    ) -> Float[Array, ""]:
+        """Return the contrastive loss over the anchors; 0 without contrast."""
+        if not self.contrast:
+            return jnp.zeros(())
+        positive = positive_similarities(rows, batch.positives, centroids)
+        negative = self.negative_similarities(rows, batch.negatives)
+        scaled_to = self.num_negatives if self.negatives == "minibatch" else None
+        return contrastive_loss(*positive, *negative, temperature, scaled_to)
 
     def negative_similarities(self, rows: EmbeddedBatch, pool: Pool | None) -> Similarities:
         """Compare anchors with their negatives."""

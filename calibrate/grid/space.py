@@ -15,12 +15,29 @@ from clip_cfr.calibrate.grid.settings_file import read_settings_file
 # The axis of each varied setting, in the order of `sort_settings`.
 Space = dict[str, Axis]
 
+CFR_SETTINGS = tuple(name for name in FIELDS if name not in ("selection", "dfr_subsamples"))
+HOLISTIC_SETTINGS = ("holistic", "holistic_weight", "supcon_temperature")
+CONTRAST_SETTINGS = (
+    *("temperature", "positive", "negative", "num_positives", "num_negatives"),
+    *("positive_source", "positive_pool", "negative_pool", "nns_pool"),
+    *("dps_source", "dps_momentum", "dps_weighting"),
+)
+
+
+def without(names: Iterable[str], *left_out: str) -> tuple[str, ...]:
+    """Return the names that are not among `left_out`."""
+    return tuple(name for name in names if name not in left_out)
+
+
 # The settings that can change the result of each method, besides the selection.
 METHOD_SETTINGS = {
     "zeroshot": (),
     "erm": ERM_SETTINGS,
-    "cfr": tuple(name for name in FIELDS if name not in ("selection", "dfr_subsamples")),
+    "cfr": CFR_SETTINGS,
     "dfr": ("dfr_subsamples",),
+    "cfr-no-contrast": without(CFR_SETTINGS, *CONTRAST_SETTINGS),
+    "cfr-no-holistic": without(CFR_SETTINGS, *HOLISTIC_SETTINGS),
+    "error-set": without(CFR_SETTINGS, *CONTRAST_SETTINGS, *HOLISTIC_SETTINGS),
 }
 
 

@@ -21,12 +21,19 @@ GROUP_LABELS = {
     "erm": "none",
     "cfr": "none",
     "dfr": "val",
+    "cfr-no-contrast": "none",
+    "cfr-no-holistic": "none",
+    "error-set": "none",
 }
 METHODS = tuple(GROUP_LABELS)
+# The methods that train on the calibration set, which the ERM stage gives.
+CALIBRATION_SET_METHODS = ("cfr", "cfr-no-contrast", "cfr-no-holistic", "error-set")
+# The methods that need the ERM stage.
+ERM_METHODS = ("erm", *CALIBRATION_SET_METHODS)
 
 
 def load_method(name: str) -> ModuleType:
-    """Import the module of a method."""
+    """Import the module of a method; its name has underscores for the method's hyphens."""
     return import_module(f"clip_cfr.calibrate.methods.{name.replace('-', '_')}")
 
 

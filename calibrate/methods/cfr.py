@@ -6,6 +6,7 @@ References:
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +49,19 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
     )
 
 
+def check_without_contrast(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise CalibrationError if the ERM stage, or CFR without contrast, cannot be trained."""
+    erm.check(task, settings, resident_rows)
+    check_step_memory(
+        task,
+        settings,
+        resident_rows,
+        option="steps",
+        indices_per_step=settings.calibration_batch_size + settings.batch_size,
+        remedies=", calibration_batch_size or batch_size",
+    )
+
+
 def fit(experiment: Experiment, callback: SegmentCallback | None = None) -> Fitted:
     """Fit the heads of the CFR stage.
 
@@ -59,8 +73,35 @@ def fit(experiment: Experiment, callback: SegmentCallback | None = None) -> Fitt
     Raises:
         CalibrationError: a stage diverged, or the calibration set is too small.
     """
-    objective, segments = make_objective(experiment.settings), make_segments(experiment)
-    return fitted_stage(experiment, experiment.train("cfr", objective, segments, callback))
+    return fit_variant("cfr", experiment, callback=callback)
+
+
+def fit_variant(
+    name: str,
+    experiment: Experiment,
+    *,
+    contrast: bool = True,
+    callback: SegmentCallback | None = None,
+) -> Fitted:
+    """Fit the heads of CFR, or of a method that leaves out a term of its loss.
+
+    Args:
+        name: the method; its stage has the same name.
+        experiment: as in `fit`; its setting `holistic` is `none` to leave out the holistic term.
+        contrast: whether the contrastive loss is part of the objective.
+        callback: as in `fit`.
+
+    Raises:
+        CalibrationError: a stage diverged, or the calibration set is too small.
+    """
+    objective = make_objective(experiment.settings, contrast=contrast)
+    segments = make_segments(experiment, contrast=contrast)
+    return fitted_stage(experiment, experiment.train(name, objective, segments, callback))
+
+
+def without_holistic(experiment: Experiment) -> Experiment:
+    """Return the experiment with the holistic term left out."""
+    return experiment.with_settings(replace(experiment.settings, holistic="none"))
 
 
 def fitted_stage(experiment: Experiment, trained: Trained) -> Fitted:
@@ -73,14 +114,15 @@ def fitted_stage(experiment: Experiment, trained: Trained) -> Fitted:
     return fitted_heads(trained)
 
 
-def make_objective(settings: Settings) -> CfrObjective:
-    """Return the loss that the settings describe."""
+def make_objective(settings: Settings, *, contrast: bool = True) -> CfrObjective:
+    """Return the loss that the settings describe, maybe without the contrastive loss."""
     return CfrObjective(
         settings.holistic,
         settings.cross_entropy,
         negatives_source(settings),
         settings.num_negatives,
         product_precision(settings),
+        contrast,
     )
 
 
@@ -91,19 +133,23 @@ def negatives_source(settings: Settings) -> str:
     return "chosen" if settings.nns_pool == "all" else "nearest"
 
 
-def make_segments(experiment: Experiment) -> Iterator[Segment]:
-    """Yield one segment of the CFR stage for each window."""
+def make_segments(experiment: Experiment, *, contrast: bool = True) -> Iterator[Segment]:
+    """Yield one segment of the CFR stage for each window.
+
+    Without `contrast`, there are no positives, negatives and centroids.
+    """
     settings, rng = experiment.settings, experiment.rng("cfr")
     head = experiment.erm.last if settings.init == "erm" else experiment.initial_head()
-    row_weights = centroid_weights(experiment)
-    dps = settings.positive == "dps"
-    centroids = initial_centroids(experiment, head, row_weights) if dps else None
+    row_weights, centroids = np.zeros(len(experiment.task.labels), np.float32), None
+    if contrast and settings.positive == "dps":
+        row_weights = centroid_weights(experiment)
+        centroids = initial_centroids(experiment, head, row_weights)
     eval_steps = evaluation_steps(settings.steps, settings.evaluations)
     for window in experiment.windows(rng, eval_steps, experiment.calibration_set.rows):
         stage = Stage(
             head=head,
             loss_state=centroids,
-            batches=draw_batches(rng, experiment, window),
+            batches=draw_batches(rng, experiment, window, contrast=contrast),
             sgd=experiment.sgd_settings(settings.lr),
             hyperparameters=make_hyperparameters(settings, window.take(row_weights)),
             key=experiment.key("cfr"),

@@ -21,16 +21,21 @@ from clip_cfr.calibrate.core.windows import Window
 from clip_cfr.calibrate.methods.checks import check_nns_pool
 
 
-def draw_batches(rng: np.random.Generator, experiment: Experiment, window: Window) -> CfrBatch:
-    """Draw the rows of every step of a window, as indices among its resident rows."""
+def draw_batches(
+    rng: np.random.Generator, experiment: Experiment, window: Window, *, contrast: bool = True
+) -> CfrBatch:
+    """Draw the rows of every step of a window, as indices among its resident rows.
+
+    Without `contrast`, no positives and negatives are drawn.
+    """
     settings, steps = experiment.settings, window.capacity
     num_rows = len(window.calibration_rows)
     chosen = draw_minibatches(rng, np.arange(num_rows), steps, settings.calibration_batch_size)
     anchors = window.calibration_rows[chosen]
     # The order of the draws is part of what a seed reproduces.
-    positives = draw_positives(rng, experiment, window, anchors)
+    positives = draw_positives(rng, experiment, window, anchors) if contrast else None
     training = draw_minibatches(rng, window.train_rows, steps, settings.batch_size)
-    negatives = draw_negatives(rng, experiment, window, chosen, training)
+    negatives = draw_negatives(rng, experiment, window, chosen, training) if contrast else None
     return CfrBatch(anchors, training, positives, negatives, alphas(settings, window.steps))
 
 

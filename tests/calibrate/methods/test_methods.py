@@ -1,10 +1,20 @@
 """What all methods have in common."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.core.settings import SELECTIONS
-from clip_cfr.calibrate.methods import GROUP_LABELS, METHODS, fit
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.prepared import prepare
+from clip_cfr.calibrate.core.settings import SELECTIONS, STAGE_STEPS
+from clip_cfr.calibrate.methods import (
+    CALIBRATION_SET_METHODS,
+    ERM_METHODS,
+    GROUP_LABELS,
+    METHODS,
+    fit,
+)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -22,12 +32,28 @@ def test_every_method_gives_a_classifier_for_every_selection(experiment, task, n
 
 def test_group_labels_are_named():
     assert set(GROUP_LABELS.values()) <= {"none", "train", "val"}
-    assert {name: GROUP_LABELS[name] for name in ("zeroshot", "erm", "cfr", "dfr")} == {
-        "zeroshot": "none",
-        "erm": "none",
-        "cfr": "none",
-        "dfr": "val",
-    }
+    used = {name: split for name, split in GROUP_LABELS.items() if split != "none"}
+    assert used == {"dfr": "val"}
+
+
+def test_methods_without_group_labels_ignore_attributes(experiment, task):
+    """Other attributes, even on val: the same classifiers, to the bit."""
+    shuffled = replace(task, attributes=np.random.default_rng(1).permutation(task.attributes))
+    other = Experiment(prepare(shuffled), experiment.settings, experiment.seed)
+    for name in (name for name, split in GROUP_LABELS.items() if split == "none"):
+        first, second = fit(name, experiment), fit(name, other)
+        for selection in ("worst-class", "average", "last"):
+            arrays = [
+                each.classifiers[selection].arrays(run)
+                for each, run in ((first, experiment), (second, other))
+            ]
+            differing = [key for key in arrays[0] if (arrays[0][key] != arrays[1][key]).any()]
+            assert differing == [], (name, selection)
+
+
+def test_methods_with_a_stage_are_named_as_it_is():
+    assert set(STAGE_STEPS) <= set(METHODS)
+    assert set(CALIBRATION_SET_METHODS) <= set(ERM_METHODS) <= set(METHODS)
 
 
 def test_zero_shot_is_clip_s_own_head(experiment, task):

@@ -1,0 +1,24 @@
+"""CFR without its contrastive term: cross-entropy and holistic term.
+
+With the same seed and centroids as positives, its minibatches are those of CFR.
+"""
+
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.methods import cfr
+from clip_cfr.calibrate.methods.fitted import Fitted
+
+
+def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise CalibrationError if the ERM or this stage cannot be trained on the task."""
+    cfr.check_without_contrast(task, settings, resident_rows)
+
+
+def fit(experiment: Experiment) -> Fitted:
+    """Fit the heads of the stage.
+
+    Raises:
+        CalibrationError: a stage diverged, or the calibration set is too small.
+    """
+    return cfr.fit_variant("cfr-no-contrast", experiment, contrast=False)
