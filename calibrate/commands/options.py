@@ -37,7 +37,10 @@ SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
         *("calibration_minimum", "calibration_fallback"),
     ),
     "Numerics": ("precision",),
-    "Other methods": ("dfr_subsamples",),
+    "Other methods": (
+        "dfr_subsamples",
+        "jtt_upweight",
+    ),
 }
 
 

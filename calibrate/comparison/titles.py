@@ -8,6 +8,7 @@ METHOD_TITLES = {
     "cfr-no-contrast": "CFR without contrast",
     "cfr-no-holistic": "CFR without holistic",
     "error-set": "error set",
+    "jtt": "JTT",
 }
 # A "zero-shot" head whose class embeddings are class means has seen the training labels.
 CLASS_MEANS_TITLE = "class means"

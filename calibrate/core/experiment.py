@@ -184,16 +184,22 @@ class Experiment:
         """Return the loss of the ERM stage."""
         return ErmObjective(product_precision(self.settings))
 
-    def erm_segments(self) -> Iterator[Segment]:
-        """Yield one segment of the ERM stage for each window."""
+    def erm_segments(self, repeats: Int[np.ndarray, " n"] | None = None) -> Iterator[Segment]:
+        """Yield one segment of the ERM stage for each window.
+
+        Args:
+            repeats: how often each row of the task counts as a training row; by default once.
+        """
         settings, rng = self.settings, self.rng("erm")
         eval_steps = evaluation_steps(settings.erm_steps, settings.evaluations)
         for window in self.windows(rng, eval_steps, np.zeros(0, np.int32)):
-            rows, steps = window.train_rows, window.capacity
+            rows = window.train_rows
+            if repeats is not None:
+                rows = np.repeat(rows, window.take(repeats)[rows])
             stage = Stage(
                 head=self.initial_head(),
                 loss_state=None,
-                batches=draw_minibatches(rng, rows, steps, settings.batch_size),
+                batches=draw_minibatches(rng, rows, window.capacity, settings.batch_size),
                 sgd=self.sgd_settings(settings.erm_lr),
                 hyperparameters=jnp.float32(settings.dropout),
                 key=self.key("erm"),

@@ -16,6 +16,7 @@ STAGE_STEPS = {
     "cfr-no-contrast": "steps",
     "cfr-no-holistic": "steps",
     "error-set": "steps",
+    "jtt": "erm_steps",
 }
 # JAX and the drawn row indices count in 32 bits.
 MAX_COUNT = 2**31 - 1
@@ -279,6 +280,13 @@ class Settings:
         20,
         "Group-balanced subsamples that DFR averages over",
         "Kirichenko et al. 2023",
+        within=COUNT,
+    )
+
+    jtt_upweight: int = option(
+        20,
+        "How often JTT counts a training row that the ERM head misclassifies",
+        "ours; Liu et al. 2021 tuned it: 100 on Waterbirds, 50 on CelebA, 6 on texts",
         within=COUNT,
     )
 

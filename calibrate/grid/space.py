@@ -15,7 +15,10 @@ from clip_cfr.calibrate.grid.settings_file import read_settings_file
 # The axis of each varied setting, in the order of `sort_settings`.
 Space = dict[str, Axis]
 
-CFR_SETTINGS = tuple(name for name in FIELDS if name not in ("selection", "dfr_subsamples"))
+CALIBRATION_SETTINGS = (
+    *("calibration_source", "calibration_size", "calibration_subset"),
+    *("calibration_minimum", "calibration_fallback", "calibration_batch_size"),
+)
 HOLISTIC_SETTINGS = ("holistic", "holistic_weight", "supcon_temperature")
 CONTRAST_SETTINGS = (
     *("temperature", "positive", "negative", "num_positives", "num_negatives"),
@@ -29,6 +32,9 @@ def without(names: Iterable[str], *left_out: str) -> tuple[str, ...]:
     return tuple(name for name in names if name not in left_out)
 
 
+# The settings of methods other than CFR.
+OTHER_SETTINGS = ("dfr_subsamples", "jtt_upweight")
+CFR_SETTINGS = without(FIELDS, "selection", *OTHER_SETTINGS)
 # The settings that can change the result of each method, besides the selection.
 METHOD_SETTINGS = {
     "zeroshot": (),
@@ -38,6 +44,7 @@ METHOD_SETTINGS = {
     "cfr-no-contrast": without(CFR_SETTINGS, *CONTRAST_SETTINGS),
     "cfr-no-holistic": without(CFR_SETTINGS, *HOLISTIC_SETTINGS),
     "error-set": without(CFR_SETTINGS, *CONTRAST_SETTINGS, *HOLISTIC_SETTINGS),
+    "jtt": (*ERM_SETTINGS, *CALIBRATION_SETTINGS, "jtt_upweight"),
 }
 
 

@@ -24,10 +24,11 @@ GROUP_LABELS = {
     "cfr-no-contrast": "none",
     "cfr-no-holistic": "none",
     "error-set": "none",
+    "jtt": "none",
 }
 METHODS = tuple(GROUP_LABELS)
 # The methods that train on the calibration set, which the ERM stage gives.
-CALIBRATION_SET_METHODS = ("cfr", "cfr-no-contrast", "cfr-no-holistic", "error-set")
+CALIBRATION_SET_METHODS = ("cfr", "cfr-no-contrast", "cfr-no-holistic", "error-set", "jtt")
 # The methods that need the ERM stage.
 ERM_METHODS = ("erm", *CALIBRATION_SET_METHODS)
 

@@ -55,7 +55,7 @@ class TestValues:
         for each in fields(Settings):
             if each.name != "selection":
                 text = f"{each.name}={each.default}"
-                methods = ("dfr",) if each.name == "dfr_subsamples" else ("cfr",)
+                methods = (next(m for m in ("cfr", *METHODS) if each.name in METHOD_SETTINGS[m]),)
                 assert space(text, methods=methods) == {each.name: Choices((each.default,))}
 
     @pytest.mark.parametrize(
