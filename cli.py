@@ -41,8 +41,8 @@ from clip_cfr.cache.terminal import flush_or_discard_output, make_streams_safe  
 
 COMMANDS = {
     "demo": "clip_cfr.calibrate.commands.demo:demo",
-    "extract": "clip_cfr.extract.commands:extract",
-    "import": "clip_cfr.extract.commands:import_",
+    "extract": "clip_cfr.extract.commands.extract:extract",
+    "import": "clip_cfr.extract.commands.import_embeddings:import_",
     "info": "clip_cfr.cache.commands:info",
     "verify": "clip_cfr.cache.commands:verify",
     "merge": "clip_cfr.cache.commands:merge",

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.cli import main
-from clip_cfr.extract.commands import merge_command
+from clip_cfr.extract.commands.next_command import merge_command
 from tests.extraction_process import ExtractionProcess, has_ended
 from tests.samples import save_photos
 
@@ -121,7 +121,7 @@ def test_errors_of_the_data_set_are_reported_before_torch_is_imported(tmp_path):
     code = f"""
 import sys
 from clip_cfr.cli import main
-from clip_cfr.extract.commands import merge_command
+from clip_cfr.extract.commands.next_command import merge_command
 try:
     main({args})
 except SystemExit as done:

@@ -1,14 +1,23 @@
-"""The commands that write caches: extract and import."""
+"""The command extract."""
 
-import shlex
 from pathlib import Path
 
 import click
 from click_option_group import optgroup
 
-from clip_cfr.cache.console import PATH, Command, echo, emit, program_name
+from clip_cfr.cache.console import PATH, Command, emit
 from clip_cfr.cache.device_option import DeviceName
 from clip_cfr.cache.interrupts import exit_on_interrupt
+from clip_cfr.extract.commands.next_command import calibrate_command, echo_command, merge_command
+from clip_cfr.extract.commands.texts import (
+    CLASS_NAMES,
+    COLUMNS,
+    DROP_MISSING,
+    IGNORE_SPLITS,
+    METADATA,
+    SPLIT_BY,
+    VAL_FRACTION,
+)
 from clip_cfr.extract.datasets import DATASETS, find_dataset
 from clip_cfr.extract.encoders.spec import PAPER_MODEL, EncoderSpec
 from clip_cfr.extract.images.settings import DEFAULT_MAX_PIXELS
@@ -24,38 +33,6 @@ ROOT = (
     "Folder of the data set; by default data/NAME. For webdataset and parquet also a file, or a "
     "pattern in quotes, such as 'shards/{000000..000999}.tar'."
 )
-CLASS_NAMES = (
-    "Class names, also used in the prompts, in the order of the labels; if the labels of a list "
-    "are words, those words in another order. Or new names by old ones. A name with a comma goes "
-    "into quotes; FILE has a name in each line."
-)
-METADATA = (
-    "List of the images: CSV, TSV, JSON Lines, Parquet or .xlsx with the columns "
-    "filename,label[,attribute][,split]. By default the one in the root, or folders of classes."
-)
-IMPORTED_METADATA = (
-    f"{METADATA.partition(' By default')[0]} The images need not exist. One list for all features, "
-    "or one for each of them; none if the features bring labels."
-)
-FEATURES = (
-    "Matrix (n, D) in a .npy, .npz, .csv, .parquet, .h5, .safetensors or .pt file, or a folder of "
-    "clip-retrieval. KEY is the array's name, as in F.h5:/train. Several files follow one another."
-)
-UNUSABLE = (
-    "For rows without features, or of zeros, NaN or infinity: stop, or keep them as not valid."
-)
-COLUMNS = (
-    "Columns of the list, or fields of samples in archives, whose names do not tell that they are "
-    "filename, label, attribute, split or subject, such as filename=img,label=dx. split= draws the "
-    "splits in spite of a column."
-)
-DROP_MISSING = "Leave out the rows of the list that lack a value, instead of stopping."
-IGNORE_SPLITS = "Leave out the rows of the list in these splits."
-SPLIT_BY = (
-    "Column of the list, such as patient, whose values drawn splits do not share; chexpert: "
-    "patient or image."
-)
-VAL_FRACTION = "If there is no val: draw this fraction of the training rows as val."
 PROMPTS = (
     'JSON file such as {"classes": [["dog", "puppy"], ["a photo of a cat."]]}, or with an object '
     "from class name to list; attributes likewise. Names are put into the templates; an entry that "
@@ -101,10 +78,6 @@ BIT_DEPTH = (
 )
 MAX_PIXELS = "Largest image to decode, in pixels; one of 89 megapixels takes 270 MB in memory."
 ON_ERROR = "At an unreadable image: stop, or keep its row and mark it as not valid."
-
-
-# A file, or an array in it; the name of the array is split off later.
-ARRAY = click.STRING
 
 
 @click.command(cls=Command)
@@ -292,127 +265,3 @@ def extract(
     else:
         when = f"next, once all {parsed_shard[1]} shards exist"
         echo_command(when, merge_command(out, parsed_shard))
-
-
-@click.command("import", cls=Command)
-@optgroup.group("Embeddings")
-@optgroup.option(
-    "--features", type=ARRAY, required=True, multiple=True, metavar="FILE[:KEY]", help=FEATURES
-)
-@optgroup.option("--metadata", type=PATH, multiple=True, help=IMPORTED_METADATA)
-@optgroup.option(
-    "--class-embeddings",
-    type=ARRAY,
-    metavar="FILE[:KEY]",
-    help="Matrix (classes, P); by default the class means.",
-)
-@optgroup.option(
-    "--projection",
-    type=ARRAY,
-    metavar="FILE[:KEY]",
-    help="Matrix (D, P); by default the identity.",
-)
-@optgroup.option("--on-error", type=click.Choice(["fail", "skip"]), default="fail", help=UNUSABLE)
-@optgroup.group("Data set")
-@optgroup.option("--dataset", default="imported", help="Name of the data set.")
-@optgroup.option("--columns", type=Columns(), help=COLUMNS)
-@optgroup.option("--drop-missing", is_flag=True, default=None, help=DROP_MISSING)
-@optgroup.option("--class-names", type=ClassNames(), help=CLASS_NAMES)
-@optgroup.option("--ignore-splits", type=NameList(), help=IGNORE_SPLITS)
-@optgroup.option("--split-by", metavar="COLUMN", help=SPLIT_BY.partition("; chexpert")[0] + ".")
-@optgroup.option("--val-fraction", type=float, help=VAL_FRACTION)
-@optgroup.option("--seed", type=click.IntRange(min=0), help="Seed of splits drawn at random.")
-@optgroup.group("Output")
-@optgroup.option("--out", type=PATH, required=True, help="Cache file.")
-@optgroup.option("--overwrite", is_flag=True, help="Replace a finished file.")
-@optgroup.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def import_(
-    features,
-    metadata,
-    class_embeddings,
-    projection,
-    on_error,
-    dataset,
-    columns,
-    drop_missing,
-    class_names,
-    ignore_splits,
-    split_by,
-    val_fraction,
-    seed,
-    out,
-    overwrite,
-    as_json,
-):
-    """Write a cache from embeddings computed elsewhere, without their images.
-
-    \b
-    Example:
-      clip-cfr import --features F.npy --metadata list.csv --out mine.h5
-      clip-cfr import --features F.npz:image_features --metadata list.csv --out mine.h5
-      clip-cfr import --features train.npy --features val.npy --features test.npy \\
-        --metadata train.csv --metadata val.csv --metadata test.csv --out mine.h5
-      clip-cfr import --features clip-retrieval-folder --metadata list.csv --out mine.h5
-      clip-cfr import --features F.npy --metadata list.csv --projection W.npy \\
-        --class-embeddings T.npy --class-names landbird,waterbird --out mine.h5
-    """
-    from clip_cfr.cache.read.info import read_info
-    from clip_cfr.cache.read.info_table import render_info
-    from clip_cfr.extract.importing.import_embeddings import import_embeddings
-
-    with exit_on_interrupt(f"{out}: interrupted; run the same command again"):
-        notes = import_embeddings(
-            features,
-            metadata,
-            out,
-            class_embeddings=class_embeddings,
-            projection=projection,
-            dataset=dataset,
-            columns=columns,
-            drop_missing=drop_missing,
-            class_names=class_names,
-            ignore_splits=ignore_splits,
-            split_by=split_by,
-            val_fraction=val_fraction,
-            seed=seed,
-            skip_unusable=on_error == "skip",
-            overwrite=overwrite,
-        )
-    emit({**read_info(out), "notes": notes}, as_json, render_info)
-    for note in notes:
-        echo(f"note: {note}", err=True)
-    echo_command("next", calibrate_command(out))
-
-
-def calibrate_command(cache: Path) -> list[str]:
-    """Return the words, quoted for a shell, of the command that trains on a cache.
-
-    The program is not among them.
-    """
-    return ["calibrate", "--cache", shlex.quote(str(cache))]
-
-
-def merge_command(cache: Path, shard: tuple[int, int]) -> list[str]:
-    """Return the words of the command that merges a shard with the others, without the program.
-
-    For `NAME.2-of-8.h5` they are `merge NAME.*-of-8.h5 --out NAME.h5`, quoted for a shell. If the
-    name of this shard does not hold index and count so, placeholders stand for the names.
-
-    Args:
-        cache: the shard's file.
-        shard: index, from 1, and count.
-    """
-    index, count = shard
-    start, found, end = str(cache).partition(f".{index}-of-{count}")
-    if not found:
-        return ["merge", "SHARD...", "--out", "FILE.h5"]
-    shards = f"{shlex.quote(start)}.*-of-{count}{shlex.quote(end) if end else ''}"
-    return ["merge", shards, "--out", shlex.quote(start + end)]
-
-
-def echo_command(when: str, words: list[str]) -> None:
-    """Print `WHEN: PROGRAM WORDS` on standard error, to name a command to run next.
-
-    The program is named as it was called.
-    """
-    echo(f"{when}: {program_name()} {' '.join(words)}", err=True)

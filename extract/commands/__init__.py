@@ -1,0 +1,1 @@
+"""The commands that write caches: extract and import."""

@@ -1,0 +1,123 @@
+"""The command import."""
+
+import click
+from click_option_group import optgroup
+
+from clip_cfr.cache.console import PATH, Command, echo, emit
+from clip_cfr.cache.interrupts import exit_on_interrupt
+from clip_cfr.extract.commands.next_command import calibrate_command, echo_command
+from clip_cfr.extract.commands.texts import (
+    CLASS_NAMES,
+    COLUMNS,
+    DROP_MISSING,
+    IGNORE_SPLITS,
+    METADATA,
+    SPLIT_BY,
+    VAL_FRACTION,
+)
+from clip_cfr.extract.option_types import ClassNames, Columns, NameList
+
+IMPORTED_METADATA = (
+    f"{METADATA.partition(' By default')[0]} The images need not exist. One list for all features, "
+    "or one for each of them; none if the features bring labels."
+)
+FEATURES = (
+    "Matrix (n, D) in a .npy, .npz, .csv, .parquet, .h5, .safetensors or .pt file, or a folder of "
+    "clip-retrieval. KEY is the array's name, as in F.h5:/train. Several files follow one another."
+)
+UNUSABLE = (
+    "For rows without features, or of zeros, NaN or infinity: stop, or keep them as not valid."
+)
+
+# A file, or an array in it; the name of the array is split off later.
+ARRAY = click.STRING
+
+
+@click.command("import", cls=Command)
+@optgroup.group("Embeddings")
+@optgroup.option(
+    "--features", type=ARRAY, required=True, multiple=True, metavar="FILE[:KEY]", help=FEATURES
+)
+@optgroup.option("--metadata", type=PATH, multiple=True, help=IMPORTED_METADATA)
+@optgroup.option(
+    "--class-embeddings",
+    type=ARRAY,
+    metavar="FILE[:KEY]",
+    help="Matrix (classes, P); by default the class means.",
+)
+@optgroup.option(
+    "--projection",
+    type=ARRAY,
+    metavar="FILE[:KEY]",
+    help="Matrix (D, P); by default the identity.",
+)
+@optgroup.option("--on-error", type=click.Choice(["fail", "skip"]), default="fail", help=UNUSABLE)
+@optgroup.group("Data set")
+@optgroup.option("--dataset", default="imported", help="Name of the data set.")
+@optgroup.option("--columns", type=Columns(), help=COLUMNS)
+@optgroup.option("--drop-missing", is_flag=True, default=None, help=DROP_MISSING)
+@optgroup.option("--class-names", type=ClassNames(), help=CLASS_NAMES)
+@optgroup.option("--ignore-splits", type=NameList(), help=IGNORE_SPLITS)
+@optgroup.option("--split-by", metavar="COLUMN", help=SPLIT_BY.partition("; chexpert")[0] + ".")
+@optgroup.option("--val-fraction", type=float, help=VAL_FRACTION)
+@optgroup.option("--seed", type=click.IntRange(min=0), help="Seed of splits drawn at random.")
+@optgroup.group("Output")
+@optgroup.option("--out", type=PATH, required=True, help="Cache file.")
+@optgroup.option("--overwrite", is_flag=True, help="Replace a finished file.")
+@optgroup.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def import_(
+    features,
+    metadata,
+    class_embeddings,
+    projection,
+    on_error,
+    dataset,
+    columns,
+    drop_missing,
+    class_names,
+    ignore_splits,
+    split_by,
+    val_fraction,
+    seed,
+    out,
+    overwrite,
+    as_json,
+):
+    """Write a cache from embeddings computed elsewhere, without their images.
+
+    \b
+    Example:
+      clip-cfr import --features F.npy --metadata list.csv --out mine.h5
+      clip-cfr import --features F.npz:image_features --metadata list.csv --out mine.h5
+      clip-cfr import --features train.npy --features val.npy --features test.npy \\
+        --metadata train.csv --metadata val.csv --metadata test.csv --out mine.h5
+      clip-cfr import --features clip-retrieval-folder --metadata list.csv --out mine.h5
+      clip-cfr import --features F.npy --metadata list.csv --projection W.npy \\
+        --class-embeddings T.npy --class-names landbird,waterbird --out mine.h5
+    """
+    from clip_cfr.cache.read.info import read_info
+    from clip_cfr.cache.read.info_table import render_info
+    from clip_cfr.extract.importing.import_embeddings import import_embeddings
+
+    with exit_on_interrupt(f"{out}: interrupted; run the same command again"):
+        notes = import_embeddings(
+            features,
+            metadata,
+            out,
+            class_embeddings=class_embeddings,
+            projection=projection,
+            dataset=dataset,
+            columns=columns,
+            drop_missing=drop_missing,
+            class_names=class_names,
+            ignore_splits=ignore_splits,
+            split_by=split_by,
+            val_fraction=val_fraction,
+            seed=seed,
+            skip_unusable=on_error == "skip",
+            overwrite=overwrite,
+        )
+    emit({**read_info(out), "notes": notes}, as_json, render_info)
+    for note in notes:
+        echo(f"note: {note}", err=True)
+    echo_command("next", calibrate_command(out))
