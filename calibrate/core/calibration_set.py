@@ -32,11 +32,16 @@ def select_calibration_set(
 ) -> CalibrationSet:
     """Select the misclassified rows, or the subset or the fallback that the settings ask for.
 
+    With `calibration_size`, `choose_subset` selects among the misclassified rows. If fewer than
+    `calibration_minimum` are misclassified and the fallback is `margin`, the rows of smallest
+    margin are selected, misclassified ones first: `fallback_size` of them, or all there are.
+
     Args:
         rng: draws the subset if `calibration_size` asks for a random one.
         logits: logits of the training rows under the source head.
         labels: classes of the training rows.
-        rows: row indices of the training rows in the task.
+        rows: row indices of the training rows in the task, ascending.
+        class_names: names by class, for the error message.
 
     Raises:
         CalibrationError: fewer than `calibration_minimum` rows are misclassified and no fallback is
@@ -56,7 +61,9 @@ def select_calibration_set(
 def compute_margins(
     logits: Float[np.ndarray, "rows classes"], labels: Int[np.ndarray, " rows"]
 ) -> Float[np.ndarray, " rows"]:
-    """Return the logit of the label minus the highest other logit; negative for an error.
+    """Return the logit of the label minus the highest other logit.
+
+    It is positive for a correctly classified row, negative for a misclassified one, 0 for a tie.
 
     Margins are computed from logits, because probabilities saturate at CLIP's logit scale of 100
     and their margins would tie.
@@ -73,7 +80,19 @@ def choose_subset(
     margins: Float[np.ndarray, " rows"],
     settings: Settings,
 ) -> Int[np.ndarray, " size"]:
-    """Choose `calibration_size` of the misclassified rows: random or most confident ones."""
+    """Choose `calibration_size` of the misclassified rows: random or most confident ones.
+
+    A size up to 1 is a fraction of them, rounded, but at least one row. A size from 2 is a number
+    of rows, at most all. Without a size, `errors` is returned. With `calibration_subset`
+    `confident`, the rows of lowest margin are chosen, lowest first.
+
+    Args:
+        errors: indices of the misclassified rows, into `margins`.
+        margins: margin of each training row; see `compute_margins`.
+
+    Returns:
+        A subset of `errors`, in the order of choice.
+    """
     size = settings.calibration_size
     if size is None:
         return errors
@@ -84,7 +103,12 @@ def choose_subset(
 
 
 def check_subset_size(chosen: int, errors: int, settings: Settings) -> None:
-    """Raise if `calibration_size` selects fewer than `calibration_minimum` rows."""
+    """Raise CalibrationError if fewer than `calibration_minimum` rows are chosen.
+
+    Args:
+        chosen: number of rows that `calibration_size` selects.
+        errors: number of misclassified rows.
+    """
     if chosen < settings.calibration_minimum:
         raise CalibrationError(
             f"--calibration-size {settings.calibration_size:g} selects {chosen} of the {errors} "
@@ -94,7 +118,7 @@ def check_subset_size(chosen: int, errors: int, settings: Settings) -> None:
 
 
 def fallback_size(settings: Settings) -> int:
-    """Return `calibration_size` if it is a number of rows, else one batch of anchors."""
+    """Return `calibration_size` if it is a number of rows, else `calibration_batch_size`."""
     size = settings.calibration_size
     return settings.calibration_batch_size if size is None or size <= 1 else int(size)
 
@@ -102,7 +126,14 @@ def fallback_size(settings: Settings) -> int:
 def too_few_errors_message(
     error_labels: Int[np.ndarray, " errors"], settings: Settings, class_names: tuple[str, ...]
 ) -> str:
-    """Return the message for too few misclassified rows, with their number in each class."""
+    """Return the error message for too few misclassified rows.
+
+    It gives their number in each class and the remedies: "the erm head misclassifies 3 training
+    rows (landbird 0, waterbird 3), expected at least 5 for a calibration set: train ERM less ...".
+
+    Args:
+        error_labels: class of each misclassified row.
+    """
     counts = np.bincount(error_labels, minlength=len(class_names))
     each = ", ".join(f"{name} {count}" for name, count in zip(class_names, counts, strict=True))
     remedies = {

@@ -17,14 +17,18 @@ def update_centroids(
     weights: Float[Array, " rows"],
     momentum: Float[Array, ""] | float,
 ) -> Embeddings:
-    """Update each class that has weight in the batch: c <- normalize(m c + (1 - m) mean).
+    """Return the centroids moved towards the batch: c <- normalize(m c + (1 - m) mean).
 
-    A zero centroid stands for a class without rows so far. The first rows of the class set it to
-    their mean.
+    `mean` is the weighted mean of the unit-length embeddings of the class. A class without weight
+    in the batch keeps its centroid. A zero centroid stands for a class without rows so far; the
+    first rows of the class set it to the direction of their mean, unless m is 1.
 
     Args:
+        centroids: unit-length centroid of each class, one in each column.
+        embeddings: embeddings of the batch.
+        labels: class of each row of the batch.
         weights: weight of each row in the mean of its class; 0 leaves the row out.
-        momentum: m, in [0, 1].
+        momentum: m, the share of the old centroid, in [0, 1].
 
     References:
         arXiv 2403.07241, dynamic positive centroid sampling. The default momentum is our choice.
@@ -48,11 +52,14 @@ def compute_centroids(
     weights: Float[np.ndarray, " rows"],
     num_classes: int,
 ) -> Embeddings:
-    """Compute the unit-length weighted mean of each class; zeros for a class without weight.
+    """Return the weighted mean embedding of each class under a head, scaled to unit length.
 
     Args:
-        rows: row indices.
+        rows: row indices in the task, ascending if the features are in a file.
         labels, weights: class and weight of each of these rows.
+
+    Returns:
+        One centroid in each column, in the order of the classes; zeros for a class without weight.
     """
     total = np.zeros((num_classes, head.weight.shape[0]), np.float32)
     for chunk, embeddings in embed_in_chunks(head, features, rows):

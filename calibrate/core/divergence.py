@@ -16,11 +16,12 @@ def check_convergence(trained: Trained, stage: str, option: str, lr: float) -> N
     Args:
         trained: result of the stage.
         stage: name of the stage for the message.
-        option: command-line option of its learning rate.
+        option: command-line option of its learning rate, such as `--erm-lr`.
         lr: value of that option.
 
     Raises:
-        CalibrationError: the stage diverged; names the first evaluation at which it shows.
+        CalibrationError: the stage diverged; names the first evaluation with such a loss or logit
+            scale, or the last one if only the head has such values.
     """
     info = trained.info
     finite = np.isfinite(info.logged["loss"]) & np.isfinite(info.logit_scale)

@@ -11,11 +11,14 @@ GOLDEN = 0x9E3779B9
 
 
 def dropout(key: Array, embeddings: Embeddings, rate: Float[Array, ""]) -> Embeddings:
-    """Zero a fraction `rate` of all entries and divide the others by 1 - `rate`.
+    """Zero each entry with probability `rate` and divide the others by 1 - `rate`.
 
-    The results no longer have unit length. The key gives one seed, and a hash of the seed and the
-    position decides on each entry: on a CPU, drawing JAX's random bits for every entry costs more
-    than the rest of the loss.
+    The results no longer have unit length: their vectors hold the zeros, their inverse norms the
+    factor. The key gives one seed, and a hash of the seed and the position decides on each entry:
+    on a CPU, drawing JAX's random bits for every entry costs more than the rest of the loss.
+
+    Args:
+        rate: float32 scalar in [0, 1), may be traced; 0 changes nothing.
     """
     vectors, inverse_norms = embeddings
     counters = jax.lax.iota(jnp.uint32, vectors.size).reshape(vectors.shape)
@@ -25,7 +28,7 @@ def dropout(key: Array, embeddings: Embeddings, rate: Float[Array, ""]) -> Embed
 
 
 def hash_words(words: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
-    """Hash 32-bit words so that each output bit depends on all input bits.
+    """Hash each 32-bit word so that each bit of the result depends on all bits of the word.
 
     References:
         MurmurHash3's 32-bit finaliser (Appleby, public domain).

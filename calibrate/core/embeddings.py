@@ -28,20 +28,29 @@ class Embeddings(NamedTuple):
         return (self.vectors * self.inverse_norms[None, :]).T
 
     def dot(self, others: Float[Array, "others embedding"]) -> Float[Array, "rows others"]:
-        """Return inner products with other vectors, the rows: cosines if those have unit length."""
+        """Return the inner product of each embedding with each row of `others`.
+
+        These are cosine similarities if the rows of `others` have unit length.
+        """
         return (others @ self.vectors * self.inverse_norms[None, :]).T
 
     def cosines(self, others: "Embeddings") -> Float[Array, "rows others"]:
-        """Return cosine similarities with other embeddings."""
+        """Return the cosine similarity of each embedding with each of `others`; 0 for zeros."""
         return self.dot(others.vectors.T) * others.inverse_norms[None, :]
 
     def weighted_sums(self, weights: Float[Array, "rows sums"]) -> Float[Array, "embedding sums"]:
-        """Return one sum of the unit-length embeddings for each column of weights."""
+        """Return the weighted sum of the unit-length embeddings for each column of weights.
+
+        Column j of the result is the sum over rows i of `weights[i, j]` times embedding i.
+        """
         return self.vectors @ (weights * self.inverse_norms[:, None])
 
 
 def normalize(vectors: Float[Array, "embedding rows"]) -> Embeddings:
-    """Return the unit-length embeddings in the directions of the vectors, the columns."""
+    """Return unit-length embeddings in the directions of the columns of `vectors`.
+
+    A column of norm up to 1e-12 counts as zero: its inverse norm is 0, with gradient 0.
+    """
     squares = jnp.sum(vectors**2, axis=0)
     # The inverse root of infinity is 0, with gradient 0; a floor would have a gradient of 1e12.
     return Embeddings(vectors, jax.lax.rsqrt(jnp.where(squares > 1e-24, squares, jnp.inf)))

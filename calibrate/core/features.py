@@ -18,14 +18,14 @@ class Features(NamedTuple):
 
     Attributes:
         values: features as stored, in float16 or float32.
-        scale: factor that gives them a mean norm of 1.
+        scale: float32 factor that gives them a mean norm of 1 over the training split.
     """
 
     values: Float[Array, "n dim"]
     scale: Float[Array, ""]
 
     def gather(self, rows: Int[Array, " rows"]) -> Float[Array, "rows dim"]:
-        """Return rows scaled and in float32, without converting the whole array."""
+        """Return the rows at these indices, scaled, in float32; converts no other rows."""
         return self.values[rows].astype(jnp.float32) * self.scale
 
 
@@ -33,8 +33,8 @@ class StoredFeatures(NamedTuple):
     """Features that stay in a file.
 
     Attributes:
-        source: the features as stored.
-        scale: factor that gives them a mean norm of 1.
+        source: the features as stored, read by ascending row indices.
+        scale: float32 factor that gives them a mean norm of 1 over the training split.
     """
 
     source: RowSource
@@ -42,15 +42,15 @@ class StoredFeatures(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Arrays that the compiled training loop reads; row indices count the resident rows.
+    """Arrays on the device that the compiled training loop reads.
 
     Attributes:
-        features: features of the resident rows.
-        labels: their classes.
-        class_embeddings: unit-length embeddings of the class prompts.
-        val_rows: row indices of the validation split.
-        val_groups: group of each validation row.
-        val_group_counts: validation rows of each group, as whole floats.
+        features: features of the resident rows, which may end with rows of zeros as padding.
+        labels: class of each resident row.
+        class_embeddings: unit-length embeddings of the class prompts, float32.
+        val_rows: indices of the validation split among the resident rows.
+        val_groups: group of each validation row, in the order of `val_rows`.
+        val_group_counts: validation rows of each group, as whole float32 numbers.
         group_labels: class of each group.
     """
 
@@ -68,12 +68,18 @@ def map_chunks(
     features: Features | StoredFeatures,
     rows: Int[np.ndarray, " rows"],
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Apply a function to many rows chunk by chunk; yield each chunk's slice of `rows` and result.
+    """Apply a function to `CHUNK_ROWS` rows at a time.
 
-    All chunks have the same size, so that one compiled program serves them.
+    Every call gets `CHUNK_ROWS` indices, the last ones padded, so that one compiled program serves
+    all chunks.
 
     Args:
         function: takes features and row indices into them, and returns one entry for each index.
+        rows: row indices in the task; ascending if the features are in a file.
+
+    Yields:
+        A slice of `rows`, and the results of its rows without those of the padding, as a NumPy
+        array. The slices follow each other and cover `rows`; there are none if it is empty.
     """
     for start in range(0, len(rows), CHUNK_ROWS):
         chunk = slice(start, min(start + CHUNK_ROWS, len(rows)))
@@ -84,7 +90,17 @@ def map_chunks(
 def load_chunk(
     features: Features | StoredFeatures, rows: Int[np.ndarray, " rows"]
 ) -> tuple[Features, Int[np.ndarray, " chunk"]]:
-    """Return features on the device and the indices of the rows there, padded to a whole chunk."""
+    """Return features on the device that contain the rows, and the indices of the rows in them.
+
+    Features in a file are read into an array of `CHUNK_ROWS` rows that ends with zeros; features on
+    the device are returned as they are.
+
+    Args:
+        rows: up to `CHUNK_ROWS` row indices in the task, ascending if the features are in a file.
+
+    Returns:
+        The features, and `CHUNK_ROWS` indices: first those of `rows` in order, then padding.
+    """
     if isinstance(features, Features):
         return features, np.resize(rows, CHUNK_ROWS)
     values = np.zeros((CHUNK_ROWS, features.source.shape[1]), features.source.dtype)
@@ -93,6 +109,9 @@ def load_chunk(
 
 
 def to_device(features: Float[np.ndarray, "n dim"], mean_norm: float) -> Features:
-    """Put features on the device, to be scaled to a mean norm of 1."""
+    """Put features on the device as stored, with the factor 1 / `mean_norm` to scale them by.
+
+    On a CPU the device array may share the memory of `features`.
+    """
     # Unlike jnp.asarray, device_put shares the memory of an aligned array on a CPU.
     return Features(jax.device_put(features), jnp.float32(1 / mean_norm))

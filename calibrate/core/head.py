@@ -15,13 +15,13 @@ from clip_cfr.calibrate.core.projection import Precision, project
 
 
 class Head(NamedTuple):
-    """The trained parameters.
+    """The trained parameters, float32, for features scaled to a mean norm of 1.
 
     Attributes:
         weight: the projection, transposed: its product with rows of features, and the gradient of
             that, are faster.
-        bias: None if the model has none; then none is trained.
-        log_scale: logarithm of the logit scale.
+        bias: bias of the projection; None if the model has none, and then none is trained.
+        log_scale: natural logarithm of the logit scale.
     """
 
     weight: Float[Array, "embedding dim"]
@@ -32,9 +32,10 @@ class Head(NamedTuple):
 def embed(
     head: Head, features: Float[Array, "rows dim"], precision: Precision = "float32"
 ) -> Embeddings:
-    """Project features and normalize the projections.
+    """Return the unit-length embeddings of features: project, add the bias, normalize.
 
     Args:
+        features: scaled to a mean norm of 1, float32.
         precision: type that the operands of the projection are rounded to.
     """
     projected = project(head.weight, features, precision)
@@ -44,14 +45,23 @@ def embed(
 def logits(
     head: Head, embeddings: Embeddings, class_embeddings: Float[Array, "classes embedding"]
 ) -> Float[Array, "rows classes"]:
-    """Return cosine similarities with the class embeddings, times the logit scale."""
+    """Return the inner products of embeddings and class embeddings, times the logit scale.
+
+    The inner products are cosine similarities, except after dropout.
+    """
     return jnp.exp(head.log_scale) * embeddings.dot(class_embeddings)
 
 
 def embed_in_chunks(
     head: Head, features: Features | StoredFeatures, rows: Int[np.ndarray, " rows"]
 ) -> Iterator[tuple[slice, Float[np.ndarray, "chunk embedding"]]]:
-    """Yield slices of `rows`, each with the unit-length embeddings of its rows."""
+    """Yield slices of `rows` in order, each with the unit-length embeddings of its rows, float32.
+
+    A slice has `CHUNK_ROWS` rows, the last one maybe fewer. The embeddings are in NumPy arrays.
+
+    Args:
+        rows: row indices in the task, ascending if the features are in a file.
+    """
     return map_chunks(partial(embed_rows, head), features, rows)
 
 
@@ -61,7 +71,11 @@ def compute_logits(
     class_embeddings: Float[Array, "classes embedding"],
     rows: Int[np.ndarray, " rows"],
 ) -> Float[np.ndarray, "rows classes"]:
-    """Return the logits of many rows, computed in chunks."""
+    """Return the float32 logits of many rows, in the order of `rows`, computed in chunks.
+
+    Args:
+        rows: row indices in the task, ascending if the features are in a file.
+    """
     out = np.empty((len(rows), len(class_embeddings)), np.float32)
     for chunk, values in map_chunks(
         partial(logits_of_rows, head, class_embeddings), features, rows
@@ -74,7 +88,7 @@ def compute_logits(
 def embed_rows(
     head: Head, features: Features, rows: Int[Array, " rows"]
 ) -> Float[Array, "rows embedding"]:
-    """Return unit-length embeddings of rows on the device."""
+    """Return the unit-length embeddings of the rows of `features` at these indices."""
     return embed(head, features.gather(rows)).unit
 
 
@@ -85,5 +99,5 @@ def logits_of_rows(
     features: Features,
     rows: Int[Array, " rows"],
 ) -> Float[Array, "rows classes"]:
-    """Return the logits of rows on the device."""
+    """Return the logits of the rows of `features` at these indices."""
     return logits(head, embed(head, features.gather(rows)), class_embeddings)

@@ -35,8 +35,8 @@ def contrastive_loss(
         positive_similarities, negative_similarities: cosine similarities, in [-1, 1].
         positive_mask, negative_mask: true for the similarities that count.
         temperature: t, above 0.
-        num_negatives: if given, the sum over an anchor's negatives is scaled to that many of them,
-            so that the loss does not depend on how many there are.
+        num_negatives: if given, the sum over an anchor's negatives is multiplied by this number
+            over the number of its negatives, so that the loss does not depend on how many it has.
 
     References:
         arXiv 2403.07241, the contrastive feature recalibration loss.
@@ -55,7 +55,12 @@ def contrastive_loss(
 def masked_mean(
     values: Float[Array, "..."], mask: Bool[Array, "..."], axis: int | None = None
 ) -> Float[Array, "..."]:
-    """Return the mean of the values whose mask is true; 0 if none is."""
+    """Return the mean, along an axis, of the values whose mask is true; 0 where none is.
+
+    Args:
+        values, mask: arrays of equal shape.
+        axis: axis to average over; None for all, which gives a scalar.
+    """
     count = jnp.maximum(mask.sum(axis=axis), 1).astype(values.dtype)
     return jnp.where(mask, values, 0).sum(axis=axis) / count
 
@@ -65,7 +70,9 @@ def cosine_loss(
     labels: Int[Array, " rows"],
     num_classes: int,
 ) -> Float[Array, ""]:
-    """Return the mean cosine over all pairs, with a minus sign for pairs of one class.
+    """Return the mean cosine over all ordered pairs, with a minus sign for pairs of one class.
+
+    Pairs of a row with itself count. The loss lies in [-1, 1].
 
     L_cos = mean_ij ([y_i != y_j] - [y_i == y_j]) v_i.v_j, which is
     (|sum_i v_i|^2 - 2 sum_c |sum_{i in c} v_i|^2) / rows^2, computed without forming the pairs.

@@ -10,7 +10,11 @@ OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
 
 @contextmanager
 def convert_memory_errors() -> Iterator[None]:
-    """Convert XLA out-of-memory errors, on any device, to MemoryError within the block."""
+    """Convert XLA out-of-memory errors, on any device, to MemoryError within the block.
+
+    The message is the first line of XLA's text after `RESOURCE_EXHAUSTED: `. Other errors pass
+    unchanged.
+    """
     try:
         yield
     except jax.errors.JaxRuntimeError as error:

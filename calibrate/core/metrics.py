@@ -19,7 +19,12 @@ def cell_accuracies(
 
 
 def worst(correct, cells, num_cells: int) -> float:
-    """Return the lowest accuracy over the cells with rows."""
+    """Return the lowest accuracy over the cells with rows, in [0, 1].
+
+    Args:
+        correct: (rows,), bool; at least one row.
+        cells: (rows,), the cell (class or group) of each row, in [0, num_cells).
+    """
     return float(np.nanmin(cell_accuracies(correct, cells, num_cells)))
 
 
@@ -30,6 +35,10 @@ def train_weighted_average(
 
     WILDS and group DRO report this as "adjusted" or "average" accuracy for Waterbirds. Groups
     without rows are left out; None if no group has rows in both splits.
+
+    Args:
+        accuracies: accuracy of each group in [0, 1]; NaN for a group without rows.
+        train_counts: training rows of each group.
     """
     weights = np.where(np.isnan(accuracies), 0, train_counts)
     if not weights.sum():
@@ -40,9 +49,14 @@ def train_weighted_average(
 def expected_calibration_error(
     confidence: Float[np.ndarray, " rows"], correct: Bool[np.ndarray, " rows"], bins: int = 15
 ) -> float:
-    """Return the mean gap between confidence and accuracy over bins of equal width.
+    """Return the mean gap between confidence and accuracy over bins of equal width, in [0, 1].
 
     Bins are weighted by their number of rows.
+
+    Args:
+        confidence: probability of the predicted class, in [0, 1]; at least one row.
+        correct: whether the predicted class is the label.
+        bins: number of bins in [0, 1]; each includes its upper bound.
 
     References:
         Guo et al. 2017, arXiv 1706.04599, equation 3.
@@ -104,7 +118,13 @@ class Predictions:
 
 @dataclass(frozen=True)
 class GroupAccuracy:
-    """Number of rows and accuracy of one group; the accuracy is None without rows."""
+    """Accuracy of one group on one split.
+
+    Attributes:
+        label, attribute: names of the group's class and attribute.
+        n: rows of the group in the split.
+        accuracy: in [0, 1]; None if `n` is 0.
+    """
 
     label: str
     attribute: str
@@ -146,13 +166,16 @@ class SplitMetrics:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Return the metrics that `to_json` wrote."""
+        """Return the metrics from a dictionary as returned by `to_json`."""
         groups = tuple(GroupAccuracy(**group) for group in values["groups"])
         return cls(**{**values, "groups": groups})
 
 
 def evaluate(task: Task, predictions: Predictions) -> SplitMetrics:
-    """Compute all metrics of a classifier on one split."""
+    """Return all metrics of a classifier on one split, which must have rows.
+
+    The training split of the task gives the weights of `train_weighted_average`.
+    """
     rows, correct = predictions.rows, predictions.correct(task)
     labels, groups = task.labels[rows], task.groups[rows]
     by_group = cell_accuracies(correct, groups, task.num_groups)
@@ -174,7 +197,12 @@ def evaluate(task: Task, predictions: Predictions) -> SplitMetrics:
 def group_accuracies(
     task: Task, groups: Int[np.ndarray, " rows"], accuracies: Float[np.ndarray, " groups"]
 ) -> tuple[GroupAccuracy, ...]:
-    """Name the groups and count their rows."""
+    """Return names, number of rows and accuracy of every group, in the order of their indices.
+
+    Args:
+        groups: group of each evaluated row.
+        accuracies: accuracy of each group; ignored for a group without rows, which gets None.
+    """
     counts = np.bincount(groups, minlength=task.num_groups).tolist()
     return tuple(
         GroupAccuracy(*task.group_name(group), n=n, accuracy=float(accuracy) if n else None)

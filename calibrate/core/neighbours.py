@@ -9,6 +9,7 @@ from clip_cfr.calibrate.core.features import Features, StoredFeatures
 from clip_cfr.calibrate.core.head import Head, embed_in_chunks
 from clip_cfr.calibrate.core.sampling import EMPTY
 
+# Cosines and row indices of the nearest rows of each anchor, nearest first; -inf and -1 are empty.
 Nearest = tuple[Float[Array, "anchors count"], Int[Array, "anchors count"]]
 
 
@@ -27,11 +28,12 @@ def find_nearest_negatives(
     Args:
         head: head that embeds anchors and rows.
         labels: class of each row of the task.
-        anchors, rows: row indices in the task.
+        anchors: row indices of the anchors in the task.
+        rows: row indices, in the task, of the rows to search.
         count: rows to find for each anchor.
 
     Returns:
-        Row indices; -1 where an anchor has fewer than `count` rows of other classes.
+        Row indices in the task; -1 where an anchor has fewer than `count` rows of other classes.
     """
     chunks = [chunk for _, chunk in embed_in_chunks(head, features, anchors)]
     vectors: Float[np.ndarray, "anchors embedding"] = np.concatenate(chunks)
@@ -52,7 +54,16 @@ def merge_nearest(
     rows: Int[Array, " chunk"],
     labels: Int[Array, " chunk"],
 ) -> Nearest:
-    """Return cosines and rows of the nearest among those found so far and a new chunk."""
+    """Return the nearest rows of other classes among those found so far and a new chunk.
+
+    As many are returned for each anchor as `nearest` has columns, nearest first; of equal cosines,
+    those found so far come first. Empty entries have cosine -inf and row -1.
+
+    Args:
+        nearest: cosines and row indices found so far.
+        anchors, embeddings: unit-length embeddings of the anchors and of the chunk.
+        rows, labels: row index and class of each row of the chunk.
+    """
     similarities = anchors @ embeddings.T
     similarities = jnp.where(anchor_labels[:, None] == labels[None, :], -jnp.inf, similarities)
     all_similarities = jnp.concatenate([nearest[0], similarities], axis=1)

@@ -16,11 +16,11 @@ from clip_cfr.calibrate.core.task import Task
 
 
 class Units(NamedTuple):
-    """Mean norms over the training split.
+    """Mean Euclidean norms over the training split; each is at least float32's smallest normal.
 
     Attributes:
-        features: mean norm of the features.
-        projected: mean norm of their projections by CLIP's head.
+        features: mean norm of the features as stored.
+        projected: mean norm of their projections by CLIP's own head, with its bias.
     """
 
     features: float
@@ -28,10 +28,10 @@ class Units(NamedTuple):
 
 
 def measure_units(task: Task) -> Units:
-    """Measure the mean norms of a task, chunk by chunk.
+    """Measure the mean norms over the training split of a task, reading `CHUNK_ROWS` at a time.
 
     Raises:
-        CalibrationError: they overflow in float32.
+        CalibrationError: a norm, or a sum of norms, is infinite or NaN in float32.
     """
     sums, rows = np.zeros(2), task.rows("train")
     for start in range(0, len(rows), CHUNK_ROWS):
@@ -49,17 +49,25 @@ def measure_units(task: Task) -> Units:
 
 
 def clip_head(task: Task, units: Units, logit_scale: float) -> Head:
-    """Return CLIP's own head in units of training."""
+    """Return CLIP's own head, in float32, for features scaled to a mean norm of 1.
+
+    Weight and bias are scaled so that the projections have a mean norm of 1 too. The embeddings are
+    those of CLIP.
+
+    Args:
+        logit_scale: factor of the cosine similarities; the head stores its logarithm.
+    """
     weight = task.projection.T * np.float32(units.features / units.projected)
     bias = None if task.bias is None else jnp.asarray(task.bias / np.float32(units.projected))
     return Head(jnp.asarray(weight), bias, jnp.log(jnp.float32(logit_scale)))
 
 
 def head_arrays(head: Head, units: Units) -> dict[str, np.ndarray]:
-    """Convert a head to arrays for features as stored in the cache.
+    """Convert a head in units of training to arrays for features as stored; undoes `clip_head`.
 
     Returns:
-        `projection` (dim, embedding), `logit_scale` (), and, if there is one, `bias` (embedding,).
+        float32 arrays: `projection` (dim, embedding), `logit_scale` () (not its logarithm), and
+        `bias` (embedding,) if the head has one.
     """
     scale = np.float32(units.projected / units.features)
     arrays = {
