@@ -59,7 +59,7 @@ class ErmCache:
 
     Attributes:
         trained: result of the stage; None before it has run.
-        train_logits: logits of the training rows, by source head.
+        train_logits: logits of the training rows by source head, `erm` or `zeroshot`.
     """
 
     trained: Trained | None = None
@@ -74,8 +74,9 @@ class Experiment:
         prepared: task to train on.
         settings: hyperparameters.
         seed: seed of all random choices.
-        progress: called about 20 times a stage. A stage that is cached already is not reported.
-        shared: cached results of the ERM stage.
+        progress: called about 20 times a stage; see `ProgressCallback`. A stage that is cached
+            already is not reported.
+        shared: cached results of the ERM stage, filled on first use.
     """
 
     prepared: Prepared
@@ -86,35 +87,46 @@ class Experiment:
 
     @property
     def task(self) -> Task:
+        """The task to train on."""
         return self.prepared.task
 
     def with_settings(self, settings: Settings) -> "Experiment":
-        """Return the experiment with other settings; equal ERM settings share the ERM stage."""
+        """Return a new experiment with other settings.
+
+        It shares the cached ERM stage if `erm_settings` are equal, else it has an empty cache.
+        """
         same = erm_settings(settings) == erm_settings(self.settings)
         return replace(self, settings=settings, shared=self.shared if same else ErmCache())
 
     def rng(self, stage: str) -> np.random.Generator:
-        """Return the generator of a stage, which depends on the seed and the stage only."""
+        """Return a new generator for a stage (a key of `STREAMS`).
+
+        It depends on the seed and the stage only: each call returns the same stream from its start.
+        """
         return np.random.default_rng([self.seed, STREAMS[stage]])
 
     def key(self, stage: str) -> jax.Array:
-        """Return the JAX key of a stage, which depends on the seed and the stage only."""
+        """Return the JAX key of a stage (a key of `STREAMS`); depends on seed and stage only."""
         return jax.random.fold_in(jax.random.key(self.seed), STREAMS[stage])
 
     def initial_head(self) -> Head:
-        """Return CLIP's own head with the logit scale that training starts from."""
+        """Return CLIP's own head, in units of training, with the logit scale of the settings."""
         return clip_head(self.task, self.prepared.units, self.settings.logit_scale)
 
     def zeroshot_head(self) -> Head:
-        """Return CLIP's own head with its own logit scale."""
+        """Return CLIP's own head, in units of training, with its own logit scale."""
         return clip_head(self.task, self.prepared.units, self.task.logit_scale)
 
     def source_head(self, name: str) -> Head:
-        """Return the last head of the ERM stage for `erm`, CLIP's own for `zeroshot`."""
+        """Return the last head of the ERM stage for `erm`, CLIP's own for any other name.
+
+        Raises:
+            CalibrationError: the ERM stage, which is trained on first use, diverged.
+        """
         return self.erm.last if name == "erm" else self.zeroshot_head()
 
     def sgd_settings(self, lr: float) -> SgdSettings:
-        """Return the optimizer's hyperparameters with the learning rate of a stage."""
+        """Return the optimizer's hyperparameters, as float32 scalars, for a learning rate."""
         settings = self.settings
         return SgdSettings(
             lr=jnp.float32(lr),
@@ -125,31 +137,41 @@ class Experiment:
 
     @property
     def patience(self) -> Patience:
-        """When a stage stops before its last step."""
+        """When a stage stops before its last step, by the settings `patience` and `selection`."""
         return make_patience(self.settings.patience, self.settings.selection)
 
     def logits(
         self, head: Head, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
-        """Return the logits of rows of the task under a head."""
+        """Return the float32 logits of rows of the task, given by index, under a head."""
         prepared = self.prepared
         return compute_logits(head, prepared.features, prepared.class_embeddings, rows)
 
     def probabilities(
         self, head: Head, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
-        """Return the class probabilities of rows of the task under a head."""
+        """Return the float32 class probabilities of rows of the task, given by index, under a head.
+
+        Each row of the result sums to 1.
+        """
         return np.asarray(jax.nn.softmax(self.logits(head, rows)))
 
     def train_logits(self, source: str) -> Float[np.ndarray, "rows classes"]:
-        """Return the logits of the training rows under a source head, computed once."""
+        """Return the logits of `task.rows("train")` under a source head, computed once.
+
+        Args:
+            source: `erm` or `zeroshot`; see `source_head`.
+
+        Raises:
+            CalibrationError: the ERM stage diverged.
+        """
         cached = self.shared.train_logits
         if source not in cached:
             cached[source] = self.logits(self.source_head(source), self.task.rows("train"))
         return cached[source]
 
     def head_arrays(self, head: Head) -> dict[str, np.ndarray]:
-        """Convert a head to arrays for features as stored in the cache."""
+        """Convert a head to arrays for features as stored; see `units.head_arrays`."""
         return head_arrays(head, self.prepared.units)
 
     def windows(
@@ -158,7 +180,16 @@ class Experiment:
         eval_steps: Int[np.ndarray, " eval_steps"],
         calibration_rows: Int[np.ndarray, " calibration_rows"],
     ) -> Iterator[Window]:
-        """Yield the windows of a stage."""
+        """Yield the windows of a stage; see `make_windows`.
+
+        Args:
+            rng: shuffles the rows over the windows.
+            eval_steps: 0, then the steps after which the stage evaluates.
+            calibration_rows: row indices of the calibration set; empty for the ERM stage.
+
+        Raises:
+            SettingsError: `prepared.resident_rows` is too small.
+        """
         return make_windows(
             rng,
             self.task,
@@ -170,10 +201,11 @@ class Experiment:
 
     @property
     def erm(self) -> Trained:
-        """The ERM stage, trained on first use.
+        """The result of the ERM stage, trained on first use and then cached in `shared`.
 
         Raises:
-            CalibrationError: it diverged.
+            CalibrationError: it diverged; raised again on each use.
+            MemoryError: it does not fit in device memory.
         """
         if self.shared.trained is None:
             self.shared.trained = self.train("erm", self.erm_objective(), self.erm_segments())
@@ -181,7 +213,7 @@ class Experiment:
         return self.shared.trained
 
     def erm_objective(self) -> ErmObjective:
-        """Return the loss of the ERM stage."""
+        """Return the objective of the ERM stage, with the precision of the settings."""
         return ErmObjective(product_precision(self.settings))
 
     def erm_segments(self, repeats: Int[np.ndarray, " n"] | None = None) -> Iterator[Segment]:
@@ -221,7 +253,11 @@ class Experiment:
             stage: name of the stage, one of `STAGE_STEPS`.
             objective: loss of the stage.
             segments: segments of the stage, one for each window.
-            callback: called about 10 times, in addition to the progress callback.
+            callback: called about 10 times, or about 20 times, as the progress callback is, if
+                there is one; an exception that it raises ends the stage.
+
+        Raises:
+            MemoryError: a segment does not fit in device memory.
         """
         if self.progress is None and callback is None:
             return train(objective, segments)
@@ -239,13 +275,20 @@ class Experiment:
         return getattr(self.settings, STAGE_STEPS[stage])
 
     def report_done(self, stage: str) -> None:
-        """Report the end of a stage, which may have stopped before its last step."""
+        """Report all steps of a stage as done, also if it stopped before its last step.
+
+        Does nothing without a progress callback.
+        """
         if self.progress is not None:
             self.progress(stage, self.stage_steps(stage), self.stage_steps(stage))
 
     @cached_property
     def calibration_set(self) -> CalibrationSet:
-        """The training rows that the source head misclassifies, as the settings select them."""
+        """The training rows that the source head misclassifies, as the settings select them.
+
+        Raises:
+            CalibrationError: there are too few, or the ERM stage diverged.
+        """
         rows = self.task.rows("train")
         return select_calibration_set(
             self.rng("calibration set"),
@@ -258,9 +301,9 @@ class Experiment:
 
 
 def erm_settings(settings: Settings) -> tuple:
-    """Return the values of the settings that the ERM stage depends on.
+    """Return the values of the settings that the ERM stage depends on, as a key to compare.
 
-    The selection is one of them if it decides what the patience of the stage waits for.
+    The last value is whether the stage, by its patience, waits for worst-group accuracy.
     """
     waits_for_worst_group = settings.patience > 0 and settings.selection == "worst-group"
     return (*(getattr(settings, name) for name in ERM_SETTINGS), waits_for_worst_group)
@@ -274,7 +317,14 @@ def notify_callbacks(
     step: int,
     best_values: dict[str, float],
 ) -> None:
-    """Call the progress callback and the segment callback, if given."""
+    """Call the progress callback and the segment callback, if given.
+
+    Args:
+        stage: name of the stage.
+        steps: all its steps.
+        step: steps done.
+        best_values: best validation value so far by criterion.
+    """
     if progress is not None:
         progress(stage, step, steps)
     if callback is not None:

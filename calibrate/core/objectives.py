@@ -30,7 +30,7 @@ Logged = dict[str, Float[Array, ""]]
 
 
 def accuracy(scores: Float[Array, "rows classes"], labels: Int[Array, " rows"]) -> Float[Array, ""]:
-    """Return the fraction of rows whose highest logit is that of their label."""
+    """Return the fraction of rows whose highest logit is that of their label, in [0, 1]."""
     return jnp.mean(scores.argmax(axis=-1) == labels)
 
 
@@ -53,11 +53,17 @@ class ErmObjective:
         dropout_rate: Float[Array, ""],
         key: Array,
     ) -> tuple[Float[Array, ""], tuple[None, Logged]]:
-        """Return the loss of one step, no loss state, and the accuracy on the minibatch.
+        """Return the mean cross-entropy of one step.
 
         Args:
-            batch: row indices.
-            dropout_rate: the only hyperparameter.
+            loss_state: not used.
+            batch: indices of the minibatch among the resident rows.
+            dropout_rate: the only hyperparameter; in [0, 1), traced.
+            key: random key of the dropout.
+
+        Returns:
+            The loss in nats, and the pair of `loss_state` and the values to log: `batch_accuracy`,
+            the accuracy on the minibatch with dropout, in [0, 1].
         """
         embeddings = embed(head, data.features.gather(batch), self.precision)
         labels = data.labels[batch]
@@ -67,14 +73,16 @@ class ErmObjective:
 
 
 class CfrBatch(NamedTuple):
-    """Row indices of one CFR step; None if a variant does not need them.
+    """Rows of one CFR step, as indices among the resident rows.
+
+    In the batches of a `Stage`, every array has a leading axis of steps.
 
     Attributes:
         anchors: rows of the calibration set.
         training: minibatch of the training split.
-        positives: pool of random positives; None with centroids.
+        positives: pool of random positives; None if the positives are centroids.
         negatives: pool of negatives; None if all negatives are rows of the training minibatch.
-        alpha: weight of cross-entropy and contrastive loss.
+        alpha: weight of cross-entropy and contrastive loss, float32.
     """
 
     anchors: Int[Array, " anchors"]
@@ -91,9 +99,9 @@ class CfrHyperparameters(NamedTuple):
         temperature: temperature of the contrastive loss.
         holistic_weight: weight lambda of the holistic loss.
         supcon_temperature: temperature of the supervised contrastive loss.
-        dropout_rate: dropout of the embeddings that feed the logits.
-        dps_momentum: momentum of the moving-average centroids.
-        row_weights: weight of each row in the centroid of its class.
+        dropout_rate: dropout of the embeddings that feed the logits, in [0, 1).
+        dps_momentum: momentum of the moving-average centroids, in [0, 1].
+        row_weights: weight of each resident row in the centroid of its class, at least 0.
     """
 
     temperature: Float[Array, ""]
@@ -105,14 +113,19 @@ class CfrHyperparameters(NamedTuple):
 
 
 class LabelledEmbeddings(NamedTuple):
-    """Embeddings of rows, with their class labels."""
+    """Embeddings of rows, with the class of each row."""
 
     embeddings: Embeddings
     labels: Int[Array, " rows"]
 
 
 class EmbeddedBatch(NamedTuple):
-    """The rows of a `CfrBatch`, embedded."""
+    """The rows of a `CfrBatch`, embedded; pools are flattened, block after block.
+
+    Attributes:
+        anchors, training: embeddings and classes of these rows.
+        positives, negatives: those of the rows of a pool; None if the batch has no such pool.
+    """
 
     anchors: LabelledEmbeddings
     training: LabelledEmbeddings
@@ -156,7 +169,20 @@ class CfrObjective:
         hyperparameters: CfrHyperparameters,
         key: Array,
     ) -> tuple[Float[Array, ""], tuple[Embeddings | None, Logged]]:
-        """Return the loss of one step, the updated centroids, and the values to log."""
+        """Return the total loss of one step.
+
+        Centroids are updated by the training minibatch before the loss uses them, without a
+        gradient.
+
+        Args:
+            loss_state: class centroids, one in each column; None if the positives come from a pool.
+            key: random key of the dropout.
+
+        Returns:
+            The loss, and the pair of the new loss state and the values to log: `cross_entropy`,
+            `contrastive` and `holistic`, the losses without their weights, and
+            `calibration_accuracy`, the accuracy on the anchors without dropout, in [0, 1].
+        """
         rows = embed_batch(head, batch, data, self.precision)
         if loss_state is not None:
             loss_state = update_centroids(
@@ -194,7 +220,15 @@ class CfrObjective:
         return contrastive_loss(*positive, *negative, temperature, scaled_to)
 
     def negative_similarities(self, rows: EmbeddedBatch, pool: Pool | None) -> Similarities:
-        """Compare anchors with their negatives."""
+        """Return cosines of anchors with their negatives, and the mask of those that count.
+
+        The second axis runs over the negatives drawn for an anchor (`chosen`), its nearest
+        candidates (`nearest`), or all rows of the training minibatch, followed by those of the pool
+        if there is one (`minibatch`).
+
+        Args:
+            pool: the pool that `rows.negatives` was embedded from.
+        """
         anchors, count = rows.anchors, self.num_negatives
         if self.negatives == "chosen":
             return pool_similarities(anchors.embeddings, rows.negatives.embeddings, pool.indices)
@@ -211,7 +245,12 @@ class CfrObjective:
     def entropy(
         self, head: Head, rows: EmbeddedBatch, data: Data, rate: Float[Array, ""], key: Array
     ) -> Float[Array, ""]:
-        """Return the cross-entropy over anchors, training rows, or both as one batch."""
+        """Return the mean cross-entropy over anchors, training rows, or both as one batch, in nats.
+
+        Args:
+            rate: dropout rate of the embeddings.
+            key: random key of the dropout.
+        """
         covered = {
             "calibration": [rows.anchors],
             "train": [rows.training],
@@ -226,7 +265,7 @@ class CfrObjective:
     def holistic_loss(
         self, training: LabelledEmbeddings, data: Data, hyperparameters: CfrHyperparameters
     ) -> Float[Array, ""]:
-        """Return the holistic loss over the training minibatch."""
+        """Return the holistic loss over the training minibatch, without its weight; 0 if `none`."""
         if self.holistic == "cosine":
             return cosine_loss(*training, len(data.class_embeddings))
         if self.holistic == "supcon":
@@ -237,14 +276,23 @@ class CfrObjective:
 def positive_similarities(
     rows: EmbeddedBatch, pool: Pool | None, centroids: Embeddings | None
 ) -> Similarities:
-    """Compare anchors with their centroids, or with their rows of the pool if there are none."""
+    """Return cosines of anchors with their positives, and the mask of those that count.
+
+    The positive of an anchor is the centroid of its class, (anchors, 1); if `centroids` is None,
+    its positives are its rows of the pool, (anchors, count).
+    """
     if centroids is not None:
         return centroid_similarities(*rows.anchors, centroids)
     return pool_similarities(rows.anchors.embeddings, rows.positives.embeddings, pool.indices)
 
 
 def embed_batch(head: Head, batch: CfrBatch, data: Data, precision: Precision) -> EmbeddedBatch:
-    """Embed all rows of a step in one matrix product."""
+    """Embed all rows of a step in one matrix product, and look up their classes.
+
+    Args:
+        batch: rows of one step; a pool that is None stays None.
+        precision: type that the operands of the projection are rounded to.
+    """
     pools = [
         None if pool is None else pool.rows.reshape(-1)
         for pool in (batch.positives, batch.negatives)

@@ -19,9 +19,9 @@ class Prepared:
 
     Attributes:
         task: the task.
-        units: units of training.
-        features: all features on the device, or features in a file if `resident_rows` is set.
-        class_embeddings: class embeddings on the device.
+        units: mean norms, which convert heads between training and the cache.
+        features: all features on the device; `StoredFeatures` if `resident_rows` is set.
+        class_embeddings: class embeddings on the device, of unit length, float32.
         resident_rows: rows that are on the device at a time; None if all are.
     """
 
@@ -33,11 +33,15 @@ class Prepared:
 
     @cached_property
     def all_data(self) -> Data:
-        """The arrays of the training loop if all rows are resident."""
+        """The arrays of the training loop; only if `resident_rows` is None."""
         return self.make_data(self.features, self.task.labels, self.task.rows("val"))
 
     def resident_data(self, window: Window) -> Data:
-        """Return the arrays of the training loop for a window, with its rows on the device."""
+        """Return the arrays of the training loop for the resident rows of a window.
+
+        If the window has all rows, this is `all_data`. Otherwise its rows are read, and their
+        features copied to the device.
+        """
         if window.rows is None:
             return self.all_data
         return self.make_data(
@@ -52,7 +56,13 @@ class Prepared:
         labels: Int[np.ndarray, " n"],
         val_rows: Int[np.ndarray, " val"],
     ) -> Data:
-        """Combine resident rows with the arrays that are the same in all windows."""
+        """Combine resident rows with the arrays that are the same in all windows.
+
+        Args:
+            features: features of the resident rows, on the device.
+            labels: class of each resident row.
+            val_rows: indices of the validation split among the resident rows.
+        """
         task = self.task
         return Data(
             features=features,
@@ -66,11 +76,15 @@ class Prepared:
 
 
 def prepare(task: Task, resident_rows: int | None = None) -> Prepared:
-    """Prepare a task for training.
+    """Prepare a task for training: measure its units, and put its features on the device.
 
     Args:
-        task: the task.
-        resident_rows: rows to put on the device at a time; None puts all features there.
+        task: the task; without `resident_rows`, its features must be in memory.
+        resident_rows: rows that training puts on the device at a time, from features that stay
+            where they are; None puts all features there now.
+
+    Raises:
+        CalibrationError: the norms of the features or of their projections are not finite.
     """
     units = measure_units(task)
     if resident_rows is None:

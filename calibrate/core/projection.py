@@ -17,7 +17,8 @@ def project(
     """Return the projections of features, one in each column, in float32.
 
     With `bfloat16`, the features and the gradient of the projections are rounded to bfloat16, the
-    weight to 16 bits, and products are summed in float32. No gradient reaches the features.
+    weight to 16 significant bits, and products are summed in float32. No gradient reaches the
+    features.
     """
     return weight @ features.T if precision == "float32" else project_rounded(weight, features)
 
@@ -56,13 +57,14 @@ project_rounded.defvjp(project_forward, project_backward)
 def contract_rounded(
     left: Float[Array, "m k"], right: Float[Array, "rows dim"], *, axis: int
 ) -> Float[Array, "m n"]:
-    """Multiply matrices rounded to bfloat16, and sum the products in float32.
+    """Multiply matrices rounded to bfloat16, and sum the products in float32; returns float32.
 
     XLA uses a CPU's bfloat16 instructions only if the contraction runs over the last axis of the
     left operand, and only for a single `dot_general`: it converts a transposed operand to float32.
 
     Args:
-        axis: axis of `right` that is contracted with the last one of `left`.
+        axis: axis of `right` that is contracted with the last one of `left`; the other one is the
+            second axis of the result.
     """
     operands = (each.astype(jnp.bfloat16) for each in (left, right))
     contracted = (((1,), (axis,)), ((), ()))

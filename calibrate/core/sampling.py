@@ -18,13 +18,15 @@ POOL_MULTIPLE = 256
 class Pool(NamedTuple):
     """Rows that each step projects once, and the rows among them that each anchor uses.
 
+    Inside a step, both arrays lack the axis of steps.
+
     Pool and anchors of a step are split into equally many blocks. Anchors use rows of their own
     block only, so that products with the rows of other blocks are not computed.
 
     Attributes:
-        rows: row indices, for each step.
-        indices: for each anchor, indices into the rows of its block; -1 is empty. None if they are
-            only known inside the step.
+        rows: row indices of each step, by block.
+        indices: for each anchor, indices into the rows of its block; -1 is empty. None if each step
+            chooses among the rows by itself.
     """
 
     rows: Int32[np.ndarray, "steps blocks block_rows"]
@@ -34,7 +36,14 @@ class Pool(NamedTuple):
 def draw_minibatches(
     rng: np.random.Generator, rows: Int[np.ndarray, " rows"], steps: int, size: int
 ) -> Int32[np.ndarray, "steps size"]:
-    """Draw one minibatch a step from shuffled passes over the rows."""
+    """Draw one minibatch of `size` rows for each step from shuffled passes over the rows.
+
+    Minibatches are cut from the passes one after the other, so that each row occurs once in a pass.
+    A minibatch holds a row twice only if it spans two passes.
+
+    Args:
+        rows: row indices, at least one.
+    """
     passes = -(-steps * size // len(rows))
     order = rng.permuted(np.tile(rows, (passes, 1)), axis=1)
     return order.reshape(-1)[: steps * size].reshape(steps, size).astype(np.int32)
@@ -53,8 +62,12 @@ def draw_balanced_rows(
     class is drawn in shuffled passes over its rows. If there are more classes than `size`, one
     column is drawn for each class.
 
+    Args:
+        rows: row indices to draw from, at least one.
+        labels: class of each row, by row index.
+
     Returns:
-        The row indices, and the class of each column.
+        The row indices, and the class of each column, the same in all steps.
     """
     present = np.unique(labels[rows])
     size = max(size, len(present))
@@ -76,12 +89,17 @@ def draw_indices(
     *,
     same_class: bool,
 ) -> Int32[np.ndarray, "steps anchors count"]:
-    """Draw `count` distinct pool indices of an anchor's own class, or of all others, padded by -1.
+    """Draw up to `count` distinct pool indices for each anchor, padded by -1.
 
     Distinct indices refer to distinct rows, unless a class has fewer rows than its pool columns.
 
     A pool is in random order already. A window at a random position is therefore a random choice
     without replacement, at one draw for an anchor instead of `count`.
+
+    Args:
+        anchor_labels: class of each anchor.
+        pool_classes: class of each column of the pool, the same in all steps.
+        same_class: whether to draw columns of the anchor's own class, or of all other classes.
     """
     indices = np.full((*anchor_labels.shape, count), EMPTY, np.int32)
     for each in np.unique(anchor_labels):
@@ -103,7 +121,10 @@ def draw_block_indices(
     *,
     same_class: bool,
 ) -> Int32[np.ndarray, "steps blocks block_anchors count"]:
-    """Draw indices as `draw_indices` does, in each of `count_blocks` blocks of pool and anchors."""
+    """Draw indices as `draw_indices` does, in each of `count_blocks` blocks of pool and anchors.
+
+    Blocks are neighbouring columns and neighbouring anchors. Indices count within the block.
+    """
     blocks = count_blocks(pool_classes, anchor_labels.shape[1], count, same_class=same_class)
     classes = np.split(pool_classes, blocks)
     labels = np.split(anchor_labels, blocks, axis=1)
@@ -117,9 +138,15 @@ def draw_block_indices(
 def count_blocks(
     pool_classes: Int[np.ndarray, " pool"], anchors: int, count: int, *, same_class: bool
 ) -> int:
-    """Return the largest number of blocks that leaves each class `count` eligible rows in each.
+    """Return the largest number of blocks in each of which every class has `count` eligible rows.
 
-    It divides both the pool and the anchors. If the whole pool has too few rows, it is 1.
+    Eligible rows of a class are those of the class with `same_class`, else those of all others. The
+    number divides both the pool and the anchors, and blocks have at least `MIN_BLOCK_ROWS` rows of
+    the pool. If no number above 1 is possible, it is 1.
+
+    Args:
+        pool_classes: class of each column of the pool.
+        anchors: number of anchors in a step.
     """
     size, classes = len(pool_classes), np.unique(pool_classes)
     common = gcd(size, anchors)
@@ -140,7 +167,16 @@ def draw_random_negatives(
     pool_size: int,
     count: int,
 ) -> Pool:
-    """Draw class-balanced pools and, for each anchor, `count` rows of other classes in them."""
+    """Draw class-balanced pools and, for each anchor, `count` rows of other classes in them.
+
+    An anchor gets fewer, padded by -1, if the pool has fewer.
+
+    Args:
+        anchors: row indices of the anchors.
+        labels: class of each row, by row index.
+        train_rows: row indices to draw from.
+        pool_size: rows of each pool; raised to the number of classes.
+    """
     steps = len(anchors)
     rows, pool_classes = draw_balanced_rows(rng, train_rows, labels, steps, pool_size)
     indices = draw_block_indices(rng, labels[anchors], pool_classes, count, same_class=False)
@@ -159,6 +195,14 @@ def draw_missing_negatives(
 
     They serve anchors whose training minibatch has fewer than `count` rows of other classes, as
     with a class that has nearly all rows. None if there is no such anchor.
+
+    Args:
+        anchors, training: row indices of the anchors and of the training minibatches.
+        labels: class of each row, by row index.
+        train_rows: row indices to draw from.
+
+    Returns:
+        A pool of one block whose `indices` are None: each step masks by class.
     """
     if not lacks_negatives(labels[anchors], labels[training], count):
         return None
@@ -173,7 +217,12 @@ def lacks_negatives(
     batch_labels: Int[np.ndarray, "steps batch"],
     count: int,
 ) -> bool:
-    """Return whether an anchor has fewer than `count` rows of other classes in its minibatch."""
+    """Return whether, in any step, an anchor has fewer than `count` rows of other classes.
+
+    Args:
+        anchor_labels: class of each anchor.
+        batch_labels: class of each row of the training minibatches.
+    """
     for each in np.unique(anchor_labels):
         others = (batch_labels != each).sum(axis=1)
         if ((anchor_labels == each).any(axis=1) & (others < count)).any():
@@ -191,7 +240,14 @@ def draw_random_positives(
 ) -> Pool:
     """Draw class-balanced pools and, for each anchor, `count` rows of its class in them.
 
-    An index that refers to the anchor itself is replaced by -1.
+    An index that refers to the anchor itself is replaced by -1, and an anchor gets fewer rows,
+    padded by -1, if the pool has fewer. Without eligible rows, all indices are -1.
+
+    Args:
+        anchors: row indices of the anchors.
+        labels: class of each row, by row index.
+        eligible_rows: row indices to draw from; may be empty.
+        pool_size: rows of each pool; raised to the number of classes.
     """
     steps = len(anchors)
     if not len(eligible_rows):
@@ -208,7 +264,11 @@ def draw_random_positives(
 def pool_chosen_rows(chosen: Int[np.ndarray, "steps anchors count"]) -> Pool:
     """Pool the distinct rows chosen for the anchors of each step, in one block; -1 stays -1.
 
-    Pools are padded to a multiple of 256 rows, so that few shapes, and compilations, occur.
+    Pools are padded with repeated rows to a multiple of 256 rows, so that few shapes, and
+    compilations, occur.
+
+    Args:
+        chosen: row indices chosen for each anchor; -1 is empty.
     """
     uniques = [np.unique(step, return_inverse=True) for step in chosen]
     longest = max(len(rows) for rows, _ in uniques)

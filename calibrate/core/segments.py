@@ -18,9 +18,9 @@ class SgdSettings(NamedTuple):
 
     Attributes:
         lr: learning rate.
-        momentum: decay of the velocity.
-        weight_decay: factor of the L2 penalty on the projection.
-        log_scale_factor: factor of the gradient of the log logit scale; 0 freezes it.
+        momentum: decay of the velocity, in [0, 1].
+        weight_decay: factor of the weight and the bias that is added to their gradients.
+        log_scale_factor: factor of the gradient of the log logit scale: 1, or 0 to freeze it.
     """
 
     lr: Float[Array, ""]
@@ -34,12 +34,13 @@ class Stage(NamedTuple):
 
     Attributes:
         head: initial head.
-        loss_state: initial state of the objective.
-        batches: arrays whose first axis runs over the steps.
+        loss_state: initial state of the objective: class centroids, or None.
+        batches: pytree of row indices, and weights, whose first axis runs over the steps; the rows
+            of a `CfrBatch` for CFR, one array (steps, rows) for ERM.
         sgd: hyperparameters of the optimizer.
         hyperparameters: hyperparameters of the objective.
         key: random key; each step folds its index in.
-        first_step: index of the step that `batches` begins with.
+        first_step: index, in the stage, of the step that `batches` begins with.
         patience: when to stop before the last step.
     """
 
@@ -57,8 +58,8 @@ class Segment(NamedTuple):
     """A part of a stage that runs as one call of the compiled program.
 
     Attributes:
-        stage: inputs of the stage, or of the part of it that draws from the same rows.
-        data: arrays of the rows in memory.
+        stage: inputs of the stage, or of the part of it that belongs to one window.
+        data: arrays of the resident rows.
         eval_steps: the step at which the segment starts, then the steps after which it evaluates.
     """
 
@@ -79,23 +80,28 @@ def evaluation_steps(steps: int, evaluations: int) -> Int[np.ndarray, " eval_ste
 def split_eval_steps(
     eval_steps: Int[np.ndarray, " eval_steps"], evaluations: int
 ) -> list[Int[np.ndarray, " _"]]:
-    """Split into parts of `evaluations` evaluations, the last maybe fewer.
+    """Split evaluation steps into parts of `evaluations` evaluations, the last maybe fewer.
 
-    Each part starts with the step at which the part before it ends.
+    Each part starts with the step at which the part before it ends: `[0, 10, 20, 30]` split by 2
+    gives `[0, 10, 20]` and `[20, 30]`.
     """
     bounds = [*range(0, len(eval_steps) - 1, evaluations), len(eval_steps) - 1]
     return [eval_steps[start : stop + 1] for start, stop in pairwise(bounds)]
 
 
 def split_segments(segments: Iterable[Segment], evaluations: int) -> Iterator[Segment]:
-    """Split each segment into segments of `evaluations` evaluations, the last maybe fewer."""
+    """Yield the parts of all segments in order, each segment split as by `split_segment`."""
     for segment in segments:
         yield from split_segment(segment, evaluations)
         del segment  # frees its rows before the next segment loads others
 
 
 def split_segment(segment: Segment, evaluations: int) -> Iterator[Segment]:
-    """Split a segment into segments of `evaluations` evaluations, the last maybe fewer."""
+    """Yield parts of a segment with `evaluations` evaluations each, the last maybe fewer.
+
+    The parts share data and stage, with all its batches; only their `eval_steps` differ. The arrays
+    of the stage are put on the device.
+    """
     # The batches go to the device once, not with each segment.
     segment = segment._replace(stage=jax.device_put(segment.stage))
     for eval_steps in split_eval_steps(segment.eval_steps, evaluations):
@@ -103,10 +109,13 @@ def split_segment(segment: Segment, evaluations: int) -> Iterator[Segment]:
 
 
 def evaluations_per_call(evaluations: int, calls: int) -> int:
-    """Return how many evaluations a segment needs so that a stage takes about `calls` calls.
+    """Return the evaluations of a segment with which a stage takes `calls` calls or somewhat fewer.
 
-    A divisor of `evaluations` is preferred: then all segments have one shape, and one program
-    serves them.
+    That is `evaluations / calls`, rounded up, or preferably the first divisor of `evaluations` from
+    there to below twice that: then all segments have one shape, and one program serves them.
+
+    Args:
+        evaluations: evaluations of the whole stage.
     """
     least = -(-evaluations // calls)
     divisors = (each for each in range(least, 2 * least) if evaluations % each == 0)

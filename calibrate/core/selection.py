@@ -47,7 +47,10 @@ class Best(NamedTuple):
 
 
 def evaluate(head: Head, data: Data) -> tuple[Float[Array, " groups"], Float[Array, " criteria"]]:
-    """Return the accuracy of each group and the criteria on the validation split."""
+    """Return the accuracy of each group and the values of `CRITERIA` on the validation split.
+
+    All lie in [0, 1]; the accuracy of a group without rows is 0.
+    """
     hits, counts = group_hits(head, data), data.val_group_counts
     criteria = criteria_values(hits, counts, data.group_labels, len(data.class_embeddings))
     return accuracies(hits, counts), criteria
@@ -133,7 +136,13 @@ def update_best(
     step: Int[Array, ""],
     patience: Patience,
 ) -> Best:
-    """Replace the best heads whose values the new head exceeds."""
+    """Return the best heads, with those replaced whose values the new head exceeds.
+
+    Args:
+        values: values of `CRITERIA` of the new head.
+        step: steps after which it was evaluated.
+        patience: criteria of which a better value sets `waiting` to 0; otherwise it grows by 1.
+    """
     better = values > best.values
     return Best(
         heads=jax.tree.map(partial(replace_where, better), best.heads, head),
@@ -145,7 +154,7 @@ def update_best(
 
 
 def make_patience(evaluations: int, selection: str) -> Patience:
-    """Return when a stage stops.
+    """Return the patience of a stage, which counts better worst-class and average accuracies.
 
     Worst-group accuracy counts only if it selects the head: otherwise the step at which a stage
     stops would depend on group labels.

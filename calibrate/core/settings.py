@@ -26,7 +26,11 @@ POOL_WORDS = {"negative_pool": ("minibatch",), "nns_pool": ("all", "minibatch")}
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number; `exclusive` excludes the lower bound."""
+    """Bounds of a finite number, both included; `exclusive` excludes the lower bound.
+
+    `value in range` is false for NaN and infinity. As a string: "above 0", "at least 1", or
+    "at least 0 and at most 1".
+    """
 
     low: float = 0
     high: float = float("inf")
@@ -54,8 +58,8 @@ def option(default: Any, text: str, source: str, *, choices=None, within=None) -
         default: default value.
         text: help text.
         source: where the default comes from.
-        choices: allowed words, if the value is a word.
-        within: allowed `Range`, if the value is a number.
+        choices: allowed words, if the value is a word, else None.
+        within: allowed `Range`, if the value is a number, else None.
     """
     metadata = {"help": text, "source": source, "choices": choices, "within": within}
     return field(default=default, metadata=metadata)
@@ -63,7 +67,10 @@ def option(default: Any, text: str, source: str, *, choices=None, within=None) -
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyperparameters of a calibration.
+    """Hyperparameters of a calibration; the help of each field says what it is.
+
+    Values are checked on construction. Afterwards `nns_pool` is a string, also for a number of rows
+    ("256"), and `negative_pool` is an int, or "minibatch".
 
     Raises:
         SettingsError: a value is out of its range or not among its choices.
@@ -301,14 +308,25 @@ class Settings:
 
 
 def value_type(field: Field) -> type:
-    """Return the type that parses a value of a setting from text."""
+    """Return the type that parses a value of a setting from text.
+
+    It is `str` for a pool (a number of rows or a word), `float` for a setting whose default is
+    None, else the annotated type: `bool`, `int`, `float` or `str`.
+    """
     if field.name in POOL_WORDS:
         return str
     return float if field.default is None else field.type
 
 
 def check_value(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
-    """Raise SettingsError if a value is not among its choices or out of its range."""
+    """Raise SettingsError if a value is not among its choices or out of its range.
+
+    A range applies to all values but None. A count is at most `MAX_COUNT`.
+
+    Args:
+        name: name of the setting, for the message.
+        metadata: metadata of its field, as made by `option`.
+    """
     choices, within = metadata["choices"], metadata["within"]
     if choices is not None and value not in choices:
         raise SettingsError(f"{name} is {value!r}, expected one of: {', '.join(choices)}")
@@ -320,7 +338,7 @@ def check_value(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
 
 
 def check_calibration_size(size: float | None) -> None:
-    """Raise SettingsError if the size is neither a fraction nor a number of rows."""
+    """Raise SettingsError if the size lies between 1, the largest fraction, and 2 rows."""
     if size is not None and 1 < size < 2:
         raise SettingsError(
             f"calibration_size is {size:g}, expected a fraction up to 1, or a number of rows from 2"
@@ -333,7 +351,7 @@ def to_number(value: int | str) -> int | str:
 
 
 def pool_rows(settings: Settings, name: str) -> int | None:
-    """Return the number of rows of a pool; None if the setting is a word.
+    """Return the number of rows of a pool; None if the setting is a word such as `minibatch`.
 
     Args:
         name: `negative_pool` or `nns_pool`.
@@ -353,7 +371,7 @@ def pool_rows(settings: Settings, name: str) -> int | None:
 def product_precision(settings: Settings) -> Literal["float32", "bfloat16"]:
     """Return the type that training rounds the operands of large products to.
 
-    `auto` is float32 here; `calibrate.runtime.precision` decides it by the processor.
+    `auto` is float32 here; `calibrate.runtime.precision` replaces it according to the processor.
     """
     return "bfloat16" if settings.precision == "bfloat16" else "float32"
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from clip_cfr.calibrate.core.embeddings import Embeddings
 from clip_cfr.calibrate.core.sampling import EMPTY
 
+# Cosine similarities, and which of them count.
 Similarities = tuple[Float[Array, "anchors chosen"], Bool[Array, "anchors chosen"]]
 
 
@@ -17,7 +18,14 @@ def centroid_similarities(
     labels: Int[Array, " anchors"],
     centroids: Embeddings,
 ) -> Similarities:
-    """Compare each anchor with the centroid of its class; a zero centroid is masked out."""
+    """Return the cosine of each anchor with the centroid of its class, and its mask, (anchors, 1).
+
+    The mask is false for a zero centroid.
+
+    Args:
+        labels: class of each anchor.
+        centroids: centroid of each class, one in each column.
+    """
     own = jax.nn.one_hot(labels, len(centroids.inverse_norms), dtype=bool)
     similarities = jnp.where(own, anchors.cosines(centroids), 0).sum(axis=1, keepdims=True)
     return similarities, (centroids.inverse_norms > 0)[labels][:, None]
@@ -28,11 +36,13 @@ def pool_similarities(
     pool: Embeddings,
     indices: Int[Array, "blocks block_anchors chosen"],
 ) -> Similarities:
-    """Compare each anchor with its chosen rows of a pool; empty entries are masked out.
+    """Return cosines of each anchor with its chosen rows of a pool, and which of them are rows.
 
     Only the products within blocks are computed.
 
     Args:
+        anchors: embeddings of the anchors, block after block.
+        pool: embeddings of the rows of the pool, block after block.
         indices: indices of the chosen rows in the anchor's block of the pool; -1 is empty.
     """
     blocks, chosen = indices.shape[0], indices.shape[-1]
@@ -46,7 +56,7 @@ def pool_similarities(
 def split_blocks(
     blocks: int, array: Float[Array, "*shape rows"]
 ) -> Float[Array, "*shape blocks block_rows"]:
-    """Split the last axis into blocks of neighbouring rows."""
+    """Split the last axis into `blocks` equal blocks of neighbouring rows."""
     return array.reshape(*array.shape[:-1], blocks, -1)
 
 
@@ -57,7 +67,15 @@ def nearest_similarities(
     pool_labels: Int[Array, " pool"],
     count: int,
 ) -> Similarities:
-    """Compare each anchor with the `count` nearest pool rows of other classes, or all there are."""
+    """Return cosines of each anchor with the `count` nearest rows of other classes in the pool.
+
+    They are sorted, highest first. The second axis is the smaller of `count` and the size of the
+    pool; the mask is false for rows of the anchor's own class, which fill up the end if there are
+    too few of others.
+
+    Args:
+        labels, pool_labels: class of each anchor and of each row of the pool.
+    """
     similarities = anchors.cosines(pool)
     others = labels[:, None] != pool_labels[None, :]
     ranked = jnp.where(others, jax.lax.stop_gradient(similarities), -jnp.inf)
@@ -74,7 +92,11 @@ def other_class_similarities(
     candidates: Embeddings,
     candidate_labels: Int[Array, " candidates"],
 ) -> Similarities:
-    """Compare each anchor with all candidates; those of its own class are masked out."""
+    """Return cosines of each anchor with all candidates, and the mask of those of other classes.
+
+    Args:
+        labels, candidate_labels: class of each anchor and of each candidate.
+    """
     return anchors.cosines(candidates), labels[:, None] != candidate_labels[None, :]
 
 
@@ -83,7 +105,7 @@ def add_where_few(
     more: tuple[Float[Array, "anchors more"], Bool[Array, "anchors more"]],
     count: int,
 ) -> tuple[Float[Array, "anchors all"], Bool[Array, "anchors all"]]:
-    """Append similarities; they count for anchors that have fewer than `count` without them."""
+    """Append similarities, masked out for anchors that have `count` or more without them."""
     few = similarities[1].sum(axis=1, keepdims=True) < count
     return (
         jnp.concatenate([similarities[0], more[0]], axis=1),

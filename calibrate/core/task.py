@@ -39,13 +39,15 @@ class Task:
             float32; in memory or in a file.
         valid: whether each row could be read; other rows are ignored.
         labels: class of each row.
-        attributes: spurious attribute of each row; for evaluation and for methods that say that
-            they use group labels.
+        attributes: spurious attribute of each row, an index into `attribute_names`; for evaluation
+            and for methods that say that they use group labels.
         splits: index of each row's split in `SPLITS`.
-        class_names, attribute_names: names by index.
-        projection, bias, logit_scale: CLIP's own head.
+        class_names, attribute_names: names by index; at least one each.
+        projection, bias, logit_scale: CLIP's own head, for features as stored; `bias` is None if
+            the model has none, and `logit_scale` is the factor itself, not its logarithm.
         class_embeddings: unit-length embeddings of the class prompts.
-        subjects: equal for rows that are not independent of each other; None if all are.
+        subjects: number of each row's subject, equal for rows that are not independent of each
+            other (such as images of one patient); None if all rows are independent.
 
     The test split may be empty. Training and selection do not use it.
 
@@ -71,8 +73,12 @@ class Task:
     def from_cache(cls, cache: Any) -> Self:
         """Return the task of a feature cache, as opened by `clip_cfr.cache.open_cache`.
 
+        Features stay in the file if those of the cache do. Without attributes in the cache, the
+        only attribute name is `any`.
+
         Raises:
-            CalibrationError: a split has no rows, or the training split has one class only.
+            CalibrationError: one of the three splits has no readable row, or the training split
+                has one class only.
         """
         rows, texts, head = cache.rows, cache.texts, cache.head
         task = cls(
@@ -102,7 +108,7 @@ class Task:
             )
 
     def require_rows(self, *splits: str) -> None:
-        """Raise CalibrationError if one of the splits has no readable row."""
+        """Raise CalibrationError if one of the splits (names of `SPLITS`) has no readable row."""
         for name in splits:
             if not len(self.rows(name)):
                 raise CalibrationError(
@@ -113,10 +119,12 @@ class Task:
 
     @property
     def num_classes(self) -> int:
+        """Number of class names, including classes without rows."""
         return len(self.class_names)
 
     @property
     def num_groups(self) -> int:
+        """Number of classes times number of attributes, including groups without rows."""
         return self.num_classes * len(self.attribute_names)
 
     @cached_property
@@ -125,14 +133,14 @@ class Task:
         return (self.labels * len(self.attribute_names) + self.attributes).astype(np.int32)
 
     def rows(self, split: str) -> Int32[np.ndarray, " rows"]:
-        """Return the indices of the valid rows of a split, ascending."""
+        """Return the indices of the valid rows of a split (`train`, `val`, `test`), ascending."""
         return np.flatnonzero(self.valid & (self.splits == SPLITS.index(split))).astype(np.int32)
 
     def group_counts(self, split: str) -> Int[np.ndarray, " groups"]:
-        """Count the valid rows of each group in a split."""
+        """Return the number of valid rows of each group in a split; 0 for an empty group."""
         return np.bincount(self.groups[self.rows(split)], minlength=self.num_groups)
 
     def group_name(self, group: int) -> tuple[str, str]:
-        """Return the names of the class and the attribute of a group."""
+        """Return the class name and the attribute name of the group of this index."""
         label, attribute = divmod(int(group), len(self.attribute_names))
         return self.class_names[label], self.attribute_names[attribute]

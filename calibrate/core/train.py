@@ -42,7 +42,11 @@ class Objective(Protocol):
     def loss(
         self, head: Head, loss_state: Any, batch: Any, data: Data, hyperparameters: Any, key: Array
     ) -> tuple[Float[Array, ""], tuple[Any, Logged]]:
-        """Return the loss of one step with the next loss state and the values to log."""
+        """Return the loss of one step, and the pair of next loss state and values to log by name.
+
+        Args:
+            batch: entry of the step in `Stage.batches`.
+        """
 
 
 class TrainState(NamedTuple):
@@ -60,14 +64,14 @@ class TrainState(NamedTuple):
 
 
 class Info(NamedTuple):
-    """Values logged at each evaluation.
+    """Values logged at each evaluation; scalars without the leading axis for a single one.
 
     Attributes:
         step: steps done.
         logged: mean of each logged value over the steps since the previous evaluation.
-        logit_scale: factor of the logits.
+        logit_scale: factor of the cosine similarities in the logits (not its logarithm).
         group_accuracy: accuracy of each group on the validation split; 0 for a group without rows.
-        criteria: validation values of `CRITERIA`.
+        criteria: validation values of `CRITERIA`, in [0, 1].
     """
 
     step: Int[Array, " evaluations"]
@@ -282,7 +286,11 @@ def init_sums(objective: Objective, stage: Stage, data: Data, state: TrainState)
 def step(
     objective: Objective, stage: Stage, data: Data, index: Int[Array, ""], state: TrainState
 ) -> tuple[TrainState, Logged]:
-    """Take one SGD step; return the next state and the values to log."""
+    """Take one SGD step; return the next state and the values to log, with the loss as `loss`.
+
+    Args:
+        index: index of the step in the stage.
+    """
     batch = jax.tree.map(itemgetter(index - stage.first_step), stage.batches)
     key = jax.random.fold_in(stage.key, index)
     (loss, (loss_state, logged)), grads = jax.value_and_grad(objective.loss, has_aux=True)(

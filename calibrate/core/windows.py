@@ -24,8 +24,8 @@ class Window:
     Attributes:
         rows: row indices in the task, ascending; None if all rows are resident.
         size: rows of the resident arrays; those beyond `rows` are zeros.
-        train_rows: indices of training rows among the resident rows.
-        calibration_rows: indices of rows of the calibration set among the resident rows.
+        train_rows: indices, among the resident rows, of the training rows to draw from.
+        calibration_rows: indices, among the resident rows, of rows of the calibration set.
         eval_steps: the step at which the window starts, then the steps after which to evaluate.
         capacity: steps to draw rows for; the same in all windows of a stage.
     """
@@ -39,13 +39,16 @@ class Window:
 
     @property
     def steps(self) -> Int[np.ndarray, " capacity"]:
-        """Indices of the steps to draw rows for."""
+        """Indices, in the stage, of the steps to draw rows for; may go beyond the last one."""
         return self.eval_steps[0] + np.arange(self.capacity)
 
     def take(
         self, values: Shaped[np.ndarray, "n ..."] | RowSource
     ) -> Shaped[np.ndarray, "size ..."]:
-        """Return the resident rows of an array over all rows."""
+        """Return the resident rows of an array over all rows of the task, padded by zeros.
+
+        The result has `size` rows. If all rows are resident, it is `values` itself, not a copy.
+        """
         if self.rows is None:
             return values
         resident = np.zeros((self.size, *values.shape[1:]), values.dtype)
@@ -53,7 +56,7 @@ class Window:
         return resident
 
     def resident_indices(self, rows: Int[np.ndarray, " some"]) -> Int[np.ndarray, " some"]:
-        """Convert row indices in the task to indices among the resident rows."""
+        """Convert indices of resident rows in the task to indices among the resident rows."""
         return rows if self.rows is None else find_indices(self.rows, rows)
 
 
@@ -67,12 +70,13 @@ def make_windows(
 ) -> Iterator[Window]:
     """Yield the windows of a stage; a single one of all rows if `resident_rows` is None.
 
-    Each window holds the validation split, a part of the calibration set and runs of training
-    rows. It lasts for about as many steps as use each of its training rows once.
+    Each window holds the validation split, rows of the calibration set (all, if they fit in a
+    quarter of the remaining room) and runs of training rows. It lasts for about as many steps as
+    use each of its training rows once.
 
     Args:
         rng: shuffles the rows over the windows.
-        resident_rows: rows that fit in memory at a time.
+        resident_rows: rows to keep in memory at a time; None for all.
         eval_steps: 0, then the steps after which the stage evaluates.
         batch_size: training rows per step.
         calibration_rows: row indices of the calibration set in the task; may be empty.
@@ -98,7 +102,13 @@ def make_windows(
 
 
 def check_resident_rows(val_rows: int, resident_rows: int | None, batch_size: int) -> None:
-    """Raise SettingsError if the rows of the validation split and four batches do not fit."""
+    """Raise SettingsError if the rows of the validation split and four batches do not fit.
+
+    Args:
+        val_rows: number of rows of the validation split.
+        resident_rows: rows to keep in memory at a time; None, for all, always passes.
+        batch_size: training rows per step.
+    """
     least = val_rows + MIN_BATCHES * batch_size
     if resident_rows is not None and resident_rows < least:
         raise SettingsError(
@@ -110,7 +120,13 @@ def check_resident_rows(val_rows: int, resident_rows: int | None, batch_size: in
 def window_steps(
     task: Task, resident_rows: int | None, steps: int, evaluations: int, batch_size: int
 ) -> int:
-    """Return about how many steps of a stage are drawn together, before its windows are made."""
+    """Estimate the steps of a window, whose rows are drawn together, before the windows are made.
+
+    Args:
+        resident_rows: rows to keep in memory at a time; None for all, which gives `steps`.
+        steps, evaluations: steps and evaluations of the stage.
+        batch_size: training rows per step.
+    """
     if resident_rows is None:
         return steps
     room, evaluations = resident_rows - len(task.rows("val")), min(steps, evaluations)
@@ -119,37 +135,47 @@ def window_steps(
 
 
 def evaluations_per_window(steps: int, evaluations: int, room: int, batch_size: int) -> int:
-    """Return how many evaluations a window lasts to use each of `room` training rows about once."""
+    """Return the evaluations, at least 1, of a window that uses `room` training rows about once.
+
+    Args:
+        steps, evaluations: steps and evaluations of the stage.
+        room: training rows of a window.
+        batch_size: training rows per step.
+    """
     return max(1, round(room / batch_size / (steps / evaluations)))
 
 
 def split_by_room(
     eval_steps: Int[np.ndarray, " eval_steps"], room: int, batch_size: int
 ) -> list[Int[np.ndarray, " _"]]:
-    """Split a stage into parts that use each of `room` training rows about once."""
+    """Split evaluation steps into parts that use each of `room` training rows about once.
+
+    Each part starts with the step at which the part before it ends; see `split_eval_steps`.
+    """
     steps, evaluations = int(eval_steps[-1]), len(eval_steps) - 1
     per_window = evaluations_per_window(steps, evaluations, room, batch_size)
     return split_eval_steps(eval_steps, per_window)
 
 
 def max_steps(parts: list[Int[np.ndarray, " _"]]) -> int:
-    """Return the steps of the longest part of a stage."""
+    """Return the number of steps of the longest part of a stage."""
     return max(int(part[-1] - part[0]) for part in parts)
 
 
 def find_indices(
     resident: Int[np.ndarray, " resident"], rows: Int[np.ndarray, " some"]
 ) -> Int32[np.ndarray, " some"]:
-    """Return the index of each row among the resident rows, which must contain it."""
+    """Return the index of each row among the resident rows, which ascend and must contain it."""
     return np.searchsorted(resident, rows).astype(np.int32)
 
 
 def cycle_rows(
     rng: np.random.Generator, rows: Int[np.ndarray, " rows"], size: int, run_rows: int
 ) -> Iterator[Int[np.ndarray, " some"]]:
-    """Yield up to `size` distinct rows at a time, ascending, from shuffled passes over the rows.
+    """Yield up to `size` distinct rows at a time, ascending, from shuffled passes; never ends.
 
-    Runs of `run_rows` consecutive rows stay together.
+    A pass shuffles runs of `run_rows` consecutive rows. Fewer than `size` rows are yielded if a
+    row occurs twice among them, in two passes. `rows` may be empty only if `size` is 0.
     """
     bounds = np.arange(0, len(rows) + run_rows, run_rows).clip(max=len(rows))
     runs, queue = [rows[start:stop] for start, stop in pairwise(bounds)], np.zeros(0, rows.dtype)
