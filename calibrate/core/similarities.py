@@ -36,9 +36,9 @@ def pool_similarities(
     pool: Embeddings,
     indices: Int[Array, "blocks block_anchors chosen"],
 ) -> Similarities:
-    """Return cosines of each anchor with its chosen rows of a pool, and which of them are rows.
+    """Return cosines of each anchor with its chosen rows of a pool, (anchors, chosen).
 
-    Only the products within blocks are computed.
+    The mask is false where an index is empty. Only the products within blocks are computed.
 
     Args:
         anchors: embeddings of the anchors, block after block.

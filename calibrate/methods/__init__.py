@@ -60,7 +60,11 @@ def check_task(
 def fit(method: str, experiment: "Experiment") -> "Fitted":
     """Fit a method to an experiment.
 
+    Args:
+        method: one of `METHODS`.
+
     Raises:
         CalibrationError: the method cannot be fitted; the message says what to change.
+        MemoryError: training does not fit in device memory.
     """
     return load_method(method).fit(experiment)

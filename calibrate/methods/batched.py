@@ -23,6 +23,7 @@ MEMORY_FRACTION = 0.5
 # Heads in the state of a stage: three best ones, the last, its velocity, and their next values.
 HEADS_PER_STAGE = 10
 
+# A stage to train: its objective, and the whole stage as one segment.
 Job = tuple[Objective, Segment]
 
 
@@ -31,7 +32,12 @@ def fit_experiments(
 ) -> Iterator[Fitted | CalibrationError]:
     """Yield the fitted method of each experiment, in order, or the error that prevented it.
 
-    If a batch does not fit in device memory, it and all later ones are halved.
+    Only CFR on a GPU is trained in batches, see `batch_size`. If a batch does not fit in device
+    memory, it and all later ones are halved.
+
+    Args:
+        method: one of `METHODS`.
+        experiments: experiments on the same prepared task; the first one gives the batch size.
 
     Raises:
         MemoryError: a single experiment does not fit in device memory.
@@ -51,7 +57,7 @@ def fit_experiments(
 
 
 def fit_one(method: str, experiment: Experiment) -> Fitted | CalibrationError:
-    """Fit a method, and return the error if it cannot be fitted."""
+    """Fit a method; return the result, or the CalibrationError if it cannot be fitted."""
     try:
         return fit(method, experiment)
     except CalibrationError as error:
@@ -61,7 +67,14 @@ def fit_one(method: str, experiment: Experiment) -> Fitted | CalibrationError:
 def fit_batch(experiments: Sequence[Experiment]) -> list[Fitted | CalibrationError]:
     """Fit CFR to all experiments; train stages of equal shapes in one program.
 
-    An experiment that cannot be fitted gives its error and does not affect the others.
+    An experiment that cannot be fitted gives its error and does not affect the others. All rows
+    must be resident.
+
+    Returns:
+        The result or the error of each experiment, in order.
+
+    Raises:
+        MemoryError: a batch of stages does not fit in device memory.
     """
     train_erm_batch(experiments)
     prepared = [prepare_job(experiment) for experiment in experiments]
@@ -74,7 +87,10 @@ def fit_batch(experiments: Sequence[Experiment]) -> list[Fitted | CalibrationErr
 
 
 def prepare_job(experiment: Experiment) -> Job | CalibrationError:
-    """Return the objective and the whole CFR stage, or the error if there is no such stage."""
+    """Return the objective and the whole CFR stage, or the error if it cannot be prepared.
+
+    The ERM stage is trained first if it is not cached. All rows must be resident.
+    """
     try:
         return cfr.make_objective(experiment.settings), next(cfr.make_segments(experiment))
     except CalibrationError as error:
@@ -91,7 +107,10 @@ def finish_job(experiment: Experiment, trained: Trained) -> Fitted | Calibration
 
 
 def train_erm_batch(experiments: Sequence[Experiment]) -> None:
-    """Train the ERM stages that are not cached; `Experiment.erm` raises for one that diverged."""
+    """Train the ERM stages that are not cached, and put them into the experiments' caches.
+
+    Experiments that share a cache share the stage. `Experiment.erm` raises for one that diverged.
+    """
     missing = {id(each.shared): each for each in experiments if each.shared.trained is None}
     jobs = {key: (each.erm_objective(), next(each.erm_segments())) for key, each in missing.items()}
     for key, trained in train_jobs(jobs).items():
@@ -100,7 +119,7 @@ def train_erm_batch(experiments: Sequence[Experiment]) -> None:
 
 
 def train_jobs(jobs: Mapping[int, Job]) -> dict[int, Trained]:
-    """Train all jobs, those of equal shapes in one program."""
+    """Train all jobs, those of equal shapes in one program; return the results by the same keys."""
     batches = defaultdict(list)
     for key, job in jobs.items():
         batches[job_signature(job)].append(key)
@@ -112,7 +131,7 @@ def train_jobs(jobs: Mapping[int, Job]) -> dict[int, Trained]:
 
 
 def train_same_shape(jobs: Sequence[Job]) -> list[Trained]:
-    """Train jobs of equal shapes in one program."""
+    """Train jobs of equal `job_signature` in one program; return the results in order."""
     objective, segments = jobs[0][0], [segment for _, segment in jobs]
     if len(segments) == 1:
         return [train(objective, segments)]
@@ -120,7 +139,10 @@ def train_same_shape(jobs: Sequence[Job]) -> list[Trained]:
 
 
 def job_signature(job: Job) -> tuple:
-    """Return a key that is equal for jobs that one program can train."""
+    """Return a key that is equal for jobs that one program can train together.
+
+    It holds the objective, the structure, shapes and types of the stage, and its evaluation steps.
+    """
     objective, segment = job
     leaves, structure = jax.tree.flatten(segment.stage)
     shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
@@ -128,7 +150,11 @@ def job_signature(job: Job) -> tuple:
 
 
 def batch_size(method: str, experiment: Experiment) -> int:
-    """Return how many stages to train in one program: 1 on a CPU, else as many as memory holds."""
+    """Return the number of stages to train in one program, at least 1.
+
+    It is 1 for methods other than CFR, on a CPU, on a device that does not report its memory, and
+    if not all rows are resident; otherwise as many as fit in half of the free device memory.
+    """
     prepared = experiment.prepared
     device = prepared.class_embeddings.device
     memory = device.memory_stats()
@@ -140,7 +166,7 @@ def batch_size(method: str, experiment: Experiment) -> int:
 
 
 def stage_bytes(prepared: Prepared, settings: Settings) -> int:
-    """Estimate the device memory of a CFR stage besides the features."""
+    """Estimate the device memory of a CFR stage besides the features, in bytes."""
     dim, embedding = prepared.task.projection.shape
     anchors = settings.calibration_batch_size
     rows = anchors + settings.batch_size

@@ -35,7 +35,14 @@ from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise CalibrationError if the ERM or the CFR stage cannot be trained on the task."""
+    """Raise SettingsError if the ERM or the CFR stage cannot be trained with these settings.
+
+    That is so if there are fewer negatives than `num_negatives`, nns cannot search `nns_pool`, or
+    rows do not fit in memory.
+
+    Args:
+        resident_rows: rows in memory at a time; None for all.
+    """
     check_nns_pool(task, settings, resident_rows)
     check_num_negatives(task, settings)
     erm.check(task, settings, resident_rows)
@@ -67,11 +74,12 @@ def fit(experiment: Experiment, callback: SegmentCallback | None = None) -> Fitt
 
     Args:
         experiment: the experiment; its ERM stage is trained first if it is not cached.
-        callback: called about 10 times with the step and the best validation values so far; an
-            exception that it raises ends the stage.
+        callback: called about 10 times, or 20 times if the experiment reports progress, with the
+            step and the best validation values so far; an exception that it raises ends the stage.
 
     Raises:
         CalibrationError: a stage diverged, or the calibration set is too small.
+        MemoryError: a stage does not fit in device memory.
     """
     return fit_variant("cfr", experiment, callback=callback)
 
@@ -105,7 +113,7 @@ def without_holistic(experiment: Experiment) -> Experiment:
 
 
 def fitted_stage(experiment: Experiment, trained: Trained) -> Fitted:
-    """Return the result of a trained CFR stage.
+    """Return the selected heads of a trained CFR stage, and its log.
 
     Raises:
         CalibrationError: the stage diverged.
@@ -127,7 +135,12 @@ def make_objective(settings: Settings, *, contrast: bool = True) -> CfrObjective
 
 
 def negatives_source(settings: Settings) -> str:
-    """Return where a step finds its negatives: `chosen`, `nearest` or `minibatch`."""
+    """Return the source of a step's negatives, as `CfrObjective.negatives` names it.
+
+    `chosen`: rows drawn or searched before training (rns with a pool, nns over all rows).
+    `nearest`: searched in each step (nns in the minibatch or a pool). `minibatch`: all rows of
+    other classes in the training minibatch (rns with `negative_pool` minibatch).
+    """
     if settings.negative == "rns":
         return "minibatch" if settings.negative_pool == "minibatch" else "chosen"
     return "chosen" if settings.nns_pool == "all" else "nearest"
@@ -162,7 +175,11 @@ def make_segments(experiment: Experiment, *, contrast: bool = True) -> Iterator[
 def make_hyperparameters(
     settings: Settings, row_weights: Float[np.ndarray, " resident"]
 ) -> CfrHyperparameters:
-    """Return the hyperparameters of the loss as traced values."""
+    """Return the hyperparameters of the loss as float32 arrays, to be traced.
+
+    Args:
+        row_weights: weight of each resident row in the centroid of its class.
+    """
     return CfrHyperparameters(
         temperature=jnp.float32(settings.temperature),
         holistic_weight=jnp.float32(settings.holistic_weight),
@@ -174,11 +191,11 @@ def make_hyperparameters(
 
 
 def centroid_weights(experiment: Experiment) -> Float[np.ndarray, " n"]:
-    """Return the weight of each row in its class centroid.
+    """Return the weight, in [0, 1], of each row of the task in its class centroid, float32.
 
-    Training rows that the source head classifies correctly have weight 1 (`none`), the
+    Training rows that the head of `dps_source` classifies correctly have weight 1 (`none`), the
     probability of their class (`confidence`), or 1 minus the entropy of the prediction over its
-    maximum (`entropy`). All other rows have weight 0.
+    maximum (`entropy`), by `dps_weighting`. All other rows have weight 0.
     """
     settings, task, rows = experiment.settings, experiment.task, experiment.task.rows("train")
     predicted = np.asarray(jax.nn.softmax(experiment.train_logits(settings.dps_source)))
@@ -197,7 +214,11 @@ def centroid_weights(experiment: Experiment) -> Float[np.ndarray, " n"]:
 def initial_centroids(
     experiment: Experiment, head: Head, row_weights: Float[np.ndarray, " n"]
 ) -> Embeddings:
-    """Return the class centroids over the training split under a head."""
+    """Return the class centroids over the training split under a head, as `compute_centroids` does.
+
+    Args:
+        row_weights: weight of each row of the task in the centroid of its class.
+    """
     task, rows = experiment.task, experiment.task.rows("train")
     return compute_centroids(
         head,

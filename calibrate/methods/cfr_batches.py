@@ -45,7 +45,14 @@ def draw_positives(
     window: Window,
     anchors: Int[np.ndarray, "steps anchors"],
 ) -> Pool | None:
-    """Draw the random positives of every step; None if the positives are centroids."""
+    """Draw the random positives of every step; None if the positives are centroids.
+
+    They are training rows of the window, with `positive_source` `correct` only those that the ERM
+    head classifies correctly. The anchor itself is never one of its positives.
+
+    Args:
+        anchors: indices of the anchors among the resident rows.
+    """
     settings, eligible = experiment.settings, window.train_rows
     if settings.positive == "dps":
         return None
@@ -79,8 +86,16 @@ def draw_negatives(
     """Draw the negatives of every step; None if the training minibatch has them all.
 
     Args:
-        chosen: indices of the anchors in the window's part of the calibration set.
-        training: the training minibatches.
+        chosen: indices of the anchors into `window.calibration_rows`.
+        training: indices of the training minibatches among the resident rows.
+
+    Returns:
+        With rns, a pool with `num_negatives` rows chosen for each anchor, or, with `negative_pool`
+        `minibatch`, a pool for anchors that lack negatives there. With nns, the nearest rows of the
+        training split (`all`), or a random pool in which each step searches.
+
+    Raises:
+        SettingsError: `nns_pool` is `all`, and not all rows are resident.
     """
     settings, labels = experiment.settings, window.take(experiment.task.labels)
     if settings.negative == "rns" and settings.negative_pool == "minibatch":
@@ -113,7 +128,12 @@ def draw_negatives(
 def nearest_negatives(
     experiment: Experiment, window: Window
 ) -> Int32[np.ndarray, "calibration_rows count"]:
-    """Find the nearest rows of other classes to each calibration row under the ERM head.
+    """Find the `num_negatives` nearest training rows of other classes to each calibration row.
+
+    Cosine similarity is computed under the last ERM head.
+
+    Returns:
+        Row indices in the task, nearest first; -1 where there are too few.
 
     Raises:
         SettingsError: not all rows are resident.
@@ -130,7 +150,14 @@ def nearest_negatives(
 
 
 def alphas(settings: Settings, steps: Int[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
-    """Return the weight alpha of each step; the cosine schedule counts evaluations as epochs."""
+    """Return the weight of cross-entropy and contrastive loss in each step, float32.
+
+    The schedule `constant` gives alpha, `cosine` alpha * (1 + cos(2 pi e / E) / 2), where e of E
+    evaluations precede the step: evaluations count as epochs.
+
+    Args:
+        steps: indices of the steps in the stage.
+    """
     if settings.alpha_schedule == "constant":
         return np.full(len(steps), settings.alpha, np.float32)
     eval_steps = evaluation_steps(settings.steps, settings.evaluations)

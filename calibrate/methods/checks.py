@@ -44,10 +44,14 @@ def check_step_memory(
 ) -> None:
     """Raise if the row indices of all steps that are drawn together do not fit in memory.
 
+    The memory is the physical one of this machine; if the system does not report it, nothing is
+    checked.
+
     Args:
-        option: setting with the number of steps.
+        resident_rows: rows in memory at a time; None for all, whose steps are all drawn together.
+        option: name of the setting with the number of steps.
         indices_per_step: row indices that are drawn for each step.
-        remedies: other settings that lower their number.
+        remedies: end of the message, other settings to lower: " or batch_size".
 
     Raises:
         SettingsError: they do not fit.
@@ -64,7 +68,13 @@ def check_step_memory(
 
 
 def check_nns_pool(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if nns cannot search the rows that `nns_pool` asks for."""
+    """Raise SettingsError if nns cannot search the rows that `nns_pool` asks for.
+
+    `all` needs all rows in memory; a number may not exceed the training rows in memory.
+
+    Args:
+        resident_rows: rows in memory at a time; None for all.
+    """
     if settings.negative != "nns" or settings.nns_pool == "minibatch":
         return
     if settings.nns_pool == "all":
@@ -85,7 +95,11 @@ def check_nns_pool(task: Task, settings: Settings, resident_rows: int | None) ->
 
 
 def check_num_negatives(task: Task, settings: Settings) -> None:
-    """Raise SettingsError if no anchor can have `num_negatives` negatives."""
+    """Raise SettingsError if `num_negatives` exceeds the negatives that any anchor can have.
+
+    These are the training rows outside the smallest class, and the rows of other classes in the
+    pool of a step, see `check_pool_size`.
+    """
     counts = np.bincount(task.labels[task.rows("train")])
     counts = counts[counts > 0]
     others = int(counts.sum() - counts.min())
@@ -98,7 +112,11 @@ def check_num_negatives(task: Task, settings: Settings) -> None:
 
 
 def check_pool_size(settings: Settings, num_classes: int) -> None:
-    """Raise SettingsError if the pool of a step is too small for `num_negatives`."""
+    """Raise SettingsError if the pool of a step is too small for `num_negatives`.
+
+    Args:
+        num_classes: number of classes with training rows, at least 2.
+    """
     option = negative_pool_option(settings)
     if option is None:
         return

@@ -19,11 +19,15 @@ HEAD_FORMULA = (
 
 @runtime_checkable
 class Classifier(Protocol):
-    """A classifier of the rows of a task."""
+    """A fitted classifier of the rows of a task; see `HeadClassifier`."""
 
     @property
     def formula(self) -> str:
-        """How to apply the saved arrays, named as in `arrays`, to features as in the cache."""
+        """How to apply the saved arrays, named as in `arrays`, to features as stored in the cache.
+
+        Python-like assignments that end with probabilities: "scores = features @ linear_weight +
+        linear_bias; probabilities = sigmoid(scores) / sum(sigmoid(scores))".
+        """
 
     def logits(
         self, experiment: Experiment, rows: Int[np.ndarray, " rows"]
@@ -31,12 +35,19 @@ class Classifier(Protocol):
         """Return the logits of rows of the experiment's task; their softmax are probabilities."""
 
     def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
-        """Return the arrays to save, for features as stored in the cache."""
+        """Return the arrays to save, by name, which `formula` applies to features as stored."""
 
 
 @dataclass(frozen=True)
 class HeadClassifier:
-    """A head with the class embeddings of the task."""
+    """A head, which classifies by cosine similarity with the class embeddings of the task.
+
+    It saves `projection` (dim, embedding), `bias` (embedding,) if there is one, `logit_scale` ()
+    and `class_embeddings` (classes, embedding), all float32.
+
+    Attributes:
+        head: head in units of training.
+    """
 
     head: Head
 

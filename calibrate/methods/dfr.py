@@ -31,6 +31,7 @@ CHUNK_ROWS = 8192
 MIN_LOG_ODDS = -50.0
 WITHOUT_DFR = "(--method zeroshot --method erm --method cfr)"
 
+# Weight and bias of one classifier for each class against the rest, float64.
 Linear = tuple[Float[np.ndarray, "dim classes"], Float[np.ndarray, " classes"]]
 
 
@@ -38,9 +39,12 @@ Linear = tuple[Float[np.ndarray, "dim classes"], Float[np.ndarray, " classes"]]
 class LinearClassifier:
     """One logistic regression for each class against the rest.
 
+    Probabilities are the logistic functions of the scores, divided by their sum over the classes.
+    The saved arrays are `linear_weight` and `linear_bias`.
+
     Attributes:
-        weight, bias: for features as stored in the cache. The standardization of the features is a
-            linear map too, and is part of them.
+        weight, bias: for features as stored in the cache, float32. The standardization of the
+            features is a linear map too, and is part of them.
     """
 
     weight: Float[np.ndarray, "dim classes"]
@@ -72,7 +76,9 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
 
 
 def fit(experiment: Experiment) -> Fitted:
-    """Fit the averaged classifier.
+    """Fit the classifier, averaged over `dfr_subsamples` group-balanced subsamples.
+
+    The result has one classifier for all selection criteria, and no log.
 
     Raises:
         CalibrationError: a validation group has one row, or only one class has validation rows.
@@ -111,7 +117,7 @@ def check_groups(task: Task) -> None:
 
 
 def fit_scaler(task: Task) -> StandardScaler:
-    """Fit the standardization of the features on the training split, chunk by chunk."""
+    """Fit mean and scale of each feature on the training split, reading `CHUNK_ROWS` at a time."""
     scaler, rows = StandardScaler(), task.rows("train")
     for start in range(0, len(rows), CHUNK_ROWS):
         scaler.partial_fit(task.features[rows[start : start + CHUNK_ROWS]].astype(np.float32))
@@ -120,7 +126,7 @@ def fit_scaler(task: Task) -> StandardScaler:
 
 @dataclass(frozen=True)
 class ValidationSplit:
-    """Standardized features of the validation split, with their labels and groups."""
+    """Standardized features of the validation split, float32, with their labels and groups."""
 
     features: Float[np.ndarray, "rows dim"]
     labels: Int[np.ndarray, " rows"]
@@ -130,7 +136,17 @@ class ValidationSplit:
 
 
 def choose_penalty(rng: np.random.Generator, split: ValidationSplit, seed: int) -> float:
-    """Choose the penalty whose fit on one half has the best worst-group accuracy on the other."""
+    """Choose the penalty whose fit on one half has the best worst-group accuracy on the other.
+
+    The halves have equal shares of each group. Of equal accuracies the weakest penalty wins.
+
+    Args:
+        rng: draws the balanced subsamples.
+        seed: seed of the split into halves.
+
+    Returns:
+        An entry of `PENALTIES`, an inverse strength.
+    """
     half, other = train_test_split(
         np.arange(len(split.groups)), test_size=0.5, stratify=split.groups, random_state=seed
     )
@@ -145,7 +161,12 @@ def score_penalty(
     other: Int[np.ndarray, " other"],
     penalty: float,
 ) -> float:
-    """Fit on a balanced subsample of one half; return worst-group accuracy on the other half."""
+    """Fit on a balanced subsample of one half; return worst-group accuracy on the other half.
+
+    Args:
+        half, other: indices of rows of the split.
+        penalty: inverse strength of the L1 penalty.
+    """
     chosen = half[draw_balanced_subsample(rng, split.groups[half])]
     weight, bias = fit_linear(split, chosen, penalty)
     correct = (split.features[other] @ weight + bias).argmax(axis=1) == split.labels[other]
@@ -155,7 +176,12 @@ def score_penalty(
 def average_fits(
     rng: np.random.Generator, split: ValidationSplit, penalty: float, count: int
 ) -> Linear:
-    """Return the mean weight and bias of fits on `count` balanced subsamples."""
+    """Return mean weight (dim, classes) and bias (classes,) of fits on balanced subsamples.
+
+    Args:
+        penalty: inverse strength of the L1 penalty.
+        count: number of subsamples.
+    """
     draws = (draw_balanced_subsample(rng, split.groups) for _ in range(count))
     weights, biases = zip(*(fit_linear(split, chosen, penalty) for chosen in draws), strict=True)
     return np.mean(weights, axis=0), np.mean(biases, axis=0)
@@ -164,16 +190,24 @@ def average_fits(
 def draw_balanced_subsample(
     rng: np.random.Generator, groups: Int[np.ndarray, " rows"]
 ) -> Int[np.ndarray, " chosen"]:
-    """Draw indices of equally many rows of each group that occurs."""
+    """Draw the same number of rows of each group that occurs: that of the smallest such group.
+
+    Returns:
+        Indices into `groups`, without repetition, group after group.
+    """
     present, counts = np.unique(groups, return_counts=True)
     drawn = [rng.permutation(np.flatnonzero(groups == each))[: counts.min()] for each in present]
     return np.concatenate(drawn)
 
 
 def fit_linear(split: ValidationSplit, rows: Int[np.ndarray, " rows"], penalty: float) -> Linear:
-    """Fit each class against the rest; return weight (dim, classes) and bias (classes,).
+    """Fit each class against the rest; return weight (dim, classes) and bias (classes,), float64.
 
-    A class without rows gets log-odds of -50, so that it is never predicted.
+    A class without rows gets weight 0 and bias -50, so that it is never predicted.
+
+    Args:
+        rows: indices of rows of the split, of at least two classes.
+        penalty: inverse strength of the L1 penalty.
     """
     features, labels = split.features[rows], split.labels[rows]
     weight = np.zeros((features.shape[1], split.num_classes))
@@ -190,7 +224,12 @@ def fit_linear(split: ValidationSplit, rows: Int[np.ndarray, " rows"], penalty: 
 def fit_one_against_rest(
     features: Float[np.ndarray, "rows dim"], targets: Bool[np.ndarray, " rows"], penalty: float
 ) -> LogisticRegression:
-    """Fit L1 logistic regression; `penalty` is the inverse strength, scikit-learn's C."""
+    """Return a logistic regression of `targets` on the features, fitted with an L1 penalty.
+
+    Args:
+        targets: whether a row belongs to the class.
+        penalty: inverse strength of the penalty, scikit-learn's C.
+    """
     # liblinear shuffles coordinates: a fixed seed makes equal inputs give equal bits.
     model = LogisticRegression(C=penalty, l1_ratio=1, solver="liblinear", random_state=0)
     return model.fit(features, targets)

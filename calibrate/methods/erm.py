@@ -9,7 +9,11 @@ from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise CalibrationError if the stage cannot be trained on the task."""
+    """Raise SettingsError if the rows to keep in memory, or those drawn for all steps, do not fit.
+
+    Args:
+        resident_rows: rows in memory at a time; None for all.
+    """
     check_resident_rows(len(task.rows("val")), resident_rows, settings.batch_size)
     check_step_memory(
         task,
@@ -22,9 +26,10 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
 
 
 def fit(experiment: Experiment) -> Fitted:
-    """Fit the heads of the ERM stage.
+    """Return the selected heads of the ERM stage, which is trained if it is not cached.
 
     Raises:
         CalibrationError: the stage diverged.
+        MemoryError: it does not fit in device memory.
     """
     return fitted_heads(experiment.erm)

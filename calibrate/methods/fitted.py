@@ -17,11 +17,12 @@ class Fitted:
     """A fitted method.
 
     Attributes:
-        classifiers: classifier by selection criterion; the same object for all of them if the
-            method evaluates only once.
-        selected_steps: step after which each criterion's classifier was evaluated; empty if the
-            method evaluates only once.
-        history: columns of the log by name, with one entry for each evaluation.
+        classifiers: classifier by selection criterion (each of `SELECTIONS`); the same object for
+            all of them if the method is not trained in steps.
+        selected_steps: steps after which each criterion's classifier was evaluated; empty if the
+            method is not trained in steps.
+        history: columns of the log by name, with one entry for each evaluation, see
+            `make_history`; empty if the method is not trained in steps.
     """
 
     classifiers: dict[str, Classifier]
@@ -30,12 +31,12 @@ class Fitted:
 
 
 def fitted_once(classifier: Classifier) -> Fitted:
-    """Return the result of a method that has one classifier to select."""
+    """Return the result of a method with a single classifier, which every criterion selects."""
     return Fitted(dict.fromkeys(SELECTIONS, classifier))
 
 
 def fitted_heads(trained: Trained) -> Fitted:
-    """Return the result of a training stage."""
+    """Return the result of a training stage: a `HeadClassifier` for each criterion, and the log."""
     steps = np.asarray(trained.info.step)
     selected_steps = (*map(int, trained.best.steps), int(steps[-1]))
     return Fitted(
@@ -46,7 +47,7 @@ def fitted_heads(trained: Trained) -> Fitted:
 
 
 def selected_heads(trained: Trained) -> dict[str, Head]:
-    """Return the head of each selection criterion."""
+    """Return the best head by each of `CRITERIA`, and that of the last step as `last`."""
     best = {
         name: jax.tree.map(itemgetter(index), trained.best.heads)
         for index, name in enumerate(CRITERIA)
@@ -55,7 +56,12 @@ def selected_heads(trained: Trained) -> dict[str, Head]:
 
 
 def make_history(trained: Trained) -> dict[str, np.ndarray]:
-    """Return the log of a training stage as columns."""
+    """Return the log of a training stage as columns by name, one entry for each evaluation.
+
+    The columns are `step`, the logged values of the objective (`loss`, ...), `logit scale`,
+    `val CRITERION` for each of `CRITERIA` (such as `val worst-class`), and `val group INDEX`;
+    accuracies are in [0, 1].
+    """
     info = trained.info
     criteria = {f"val {name}": info.criteria[:, i] for i, name in enumerate(CRITERIA)}
     groups = {f"val group {i}": column for i, column in enumerate(info.group_accuracy.T)}

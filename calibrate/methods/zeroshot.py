@@ -12,5 +12,5 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
 
 
 def fit(experiment: Experiment) -> Fitted:
-    """Return CLIP's own head with its own logit scale; nothing is trained."""
+    """Return CLIP's own head with its own logit scale, for every criterion; nothing is trained."""
     return fitted_once(HeadClassifier(experiment.zeroshot_head()))
