@@ -11,12 +11,17 @@ GIGA = 1e9
 
 
 def training_figures(sizes: Sizes, settings: Settings, repeats: list[Repeat]) -> dict[str, float]:
-    """Return step times, and the rate of CFR relative to a matrix product.
+    """Return step times, rates of matrix products, and the rate of CFR relative to them.
 
-    The fractions count 4 * rows * dim * embedding operations per CFR step: the product of the
-    projected rows with the projection, and its gradient. `gemm_fraction` is timed on the compiled
-    loop alone, `gemm_fraction_stage` on the whole stage, which also draws rows, computes centroids
-    and evaluates every 40 steps.
+    Keys are those of `table.ROWS` from `gemm_gflops` to `validation_fraction`; times are in
+    seconds, rates in GFLOP/s. The fractions count 4 * rows * dim * embedding operations per CFR
+    step: the product of the projected rows with the projection, and its gradient. `gemm_fraction`
+    is timed on the compiled loop alone, `gemm_fraction_stage` on the whole stage, which also draws
+    rows, computes centroids and evaluates every 40 steps.
+
+    Args:
+        settings: settings of the timed stages.
+        repeats: values of `TrainingBenchmark.measure`, one dictionary for each repeat.
     """
     rows = settings.batch_size + settings.calibration_batch_size
     rows += pool_rows(settings, "negative_pool") or 0
@@ -51,7 +56,11 @@ def validation_fraction(sizes: Sizes, values: Repeat) -> float:
     """Return the time of evaluations divided by that of steps, at 1 evaluation in 40 steps.
 
     Two loops with equally many steps are compared: one with an evaluation per segment, one with
-    `many_evaluations`. Their difference is the time of the additional evaluations.
+    `many_evaluations`. Their difference is the time of the additional evaluations; noise can make
+    the result negative.
+
+    Args:
+        values: seconds per step, `loop_step` and `evaluated_step`, of one repeat.
     """
     more = (sizes.many_evaluations - sizes.loop_segments) / sizes.steps
     evaluation = (values["evaluated_step"] - values["loop_step"]) / more
@@ -62,8 +71,12 @@ def validation_fraction(sizes: Sizes, values: Repeat) -> float:
 def pytorch_figures(names: list[str], repeats: list[Repeat]) -> dict[str, float]:
     """Return the step time of each PyTorch loop, and the speed-up of the compiled loop over it.
 
-    No loop is charged for drawing rows: all read indices drawn in advance. The time of the
-    compiled loop includes its evaluations.
+    The keys are `NAME_step_seconds` and `speedup_vs_NAME`. No loop is charged for drawing rows: all
+    read indices drawn in advance. The time of the compiled loop includes its evaluations.
+
+    Args:
+        names: names of the PyTorch loops.
+        repeats: seconds per step of these loops and of the compiled one, `loop_step`.
     """
     return {
         key: value

@@ -26,7 +26,11 @@ NO_GPU = "there is no GPU here; on a CPU the points of a grid are fitted one aft
 def measure_grid(benchmark: TrainingBenchmark, folder: Path) -> dict[str, float]:
     """Return the seconds per point of a grid, and their ratio to those of one CFR stage.
 
-    The time of the grid includes the shared ERM stage, predictions, metrics and the database.
+    The keys are `grid_point_seconds` and `grid_point_ratio`. The time of the grid includes the
+    shared ERM stage, predictions, metrics and the database.
+
+    Args:
+        folder: folder for the database.
     """
     experiment = benchmark.make_experiment()
     fit("cfr", experiment)  # Trains the ERM stage and compiles, so that neither is timed below.
@@ -40,7 +44,11 @@ def measure_grid(benchmark: TrainingBenchmark, folder: Path) -> dict[str, float]
 def measure_gpu_grid(benchmark: TrainingBenchmark, folder: Path) -> dict[str, float]:
     """Return the time of a grid of 64 points divided by that of one point; empty on a CPU.
 
-    Each grid runs twice. The second run is timed, in which all programs are compiled already.
+    The key is `gpu_grid_ratio`. Each grid runs twice. The second run is timed, in which all
+    programs are compiled already.
+
+    Args:
+        folder: folder for the database.
     """
     if jax.default_backend() == "cpu":
         return {}
@@ -51,12 +59,16 @@ def measure_gpu_grid(benchmark: TrainingBenchmark, folder: Path) -> dict[str, fl
 
 
 def time_cfr_stage(experiment: Experiment) -> list[float]:
-    """Return the seconds of two runs of the CFR stage."""
+    """Return the seconds of each of two runs of the CFR stage."""
     return [time_call(lambda: fit("cfr", experiment).history["loss"]) for _ in range(2)]
 
 
 def time_grid(benchmark: TrainingBenchmark, points: int, folder: Path) -> float:
-    """Return the seconds of a grid over `points` learning rates."""
+    """Return the seconds of a grid over `points` learning rates.
+
+    The rates are evenly spaced in logarithm from 1e-4 to 1e-2; a single one is 1e-4. The database
+    is `study.db` in the folder, replaced if there is one.
+    """
     rates = tuple(float(rate) for rate in np.geomspace(1e-4, 1e-2, points))
     plan = Plan("0" * 64, {"lr": Choices(rates)}, benchmark.settings, seeds=(0,))
     study = folder / "study.db"

@@ -3,7 +3,8 @@
 python calibrate/bench/measure_command.py FILE COMMAND...
 
 This small process starts the command on behalf of the benchmark, because Linux includes the memory
-of the parent process in the peak of a child.
+of the parent process in the peak of a child. The file then holds {"seconds": 1.2, "rss_mb": 340.5},
+with 1 MB = 10^6 bytes.
 """
 
 import json
@@ -19,7 +20,7 @@ UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def main() -> int:
-    """Run the command and return its exit code."""
+    """Run the command of the arguments, write the measurements, and return its exit code."""
     file, *command = sys.argv[1:]
     start = perf_counter()
     code = subprocess.call(command)

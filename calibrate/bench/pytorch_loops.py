@@ -37,7 +37,11 @@ class PyTorchLoop:
     steps: int
 
     def run(self, stage: Path, *options: str) -> dict:
-        """Run the script; return its output: the losses, and the seconds per step.
+        """Run the script; return its output: {"losses": [1.2, ...], "seconds": 0.01}, per step.
+
+        Args:
+            stage: .npz file with the inputs of the loop.
+            options: options of the script, `--steps N` among them.
 
         Raises:
             RuntimeError: the script failed; with the last line of its standard error.
@@ -58,7 +62,7 @@ class ComparableLoops:
     """The PyTorch loops that can be compared with the compiled loop.
 
     Attributes:
-        stage: .npz file with the inputs of the loops.
+        stage: .npz file with the inputs of the loops; missing if none can be compared here.
         loops: the comparable loops.
         objections: reason why each other loop is not comparable, by name.
     """
@@ -68,7 +72,11 @@ class ComparableLoops:
     objections: dict[str, str]
 
     def measure(self) -> Repeat:
-        """Return the seconds per step of each loop."""
+        """Return the seconds per step of each comparable loop by name; empty without any.
+
+        Raises:
+            RuntimeError: a script failed.
+        """
         return {
             loop.name: loop.run(self.stage, "--steps", str(loop.steps))["seconds"]
             for loop in self.loops
@@ -78,12 +86,13 @@ class ComparableLoops:
 def find_comparable_loops(
     sizes: Sizes, segment: Segment, losses: np.ndarray, folder: Path
 ) -> ComparableLoops:
-    """Find the PyTorch loops that run here and compute the same losses.
+    """Find the PyTorch loops that run here and compute the same losses; see `find_objection`.
 
     Args:
-        segment: the whole stage.
-        losses: losses of its first steps without dropout.
-        folder: folder for the input file of the loops.
+        sizes: numbers of steps to time.
+        segment: the whole CFR stage, with the default settings.
+        losses: (steps,), losses of its first steps without dropout.
+        folder: folder for the input file of the loops, `stage.npz`.
     """
     stage = folder / "stage.npz"
     loops = [
@@ -100,7 +109,7 @@ def find_comparable_loops(
 
 
 def find_common_objection() -> str | None:
-    """Return why no PyTorch loop can be compared on this machine; None if they can."""
+    """Return why no PyTorch loop can be compared: no PyTorch, or JAX not on a CPU; else None."""
     if find_spec("torch") is None:
         return "PyTorch is not installed: pip install 'clip-cfr[extract]'"
     if jax.default_backend() != "cpu":
@@ -132,6 +141,9 @@ def stage_arrays(segment: Segment) -> dict[str, np.ndarray]:
     """Return the inputs of a stage with the default settings, as arrays by name.
 
     With these settings the positives are centroids, and the negatives are random rows of a pool.
+    The centroids (classes, embedding) have unit length; row indices are `anchors`, `training` and
+    `pool`, (steps, rows); `negatives` (steps, anchors, negatives) are indices into the pool of the
+    step; hyperparameters have shape (), and `alpha` has one value for each step.
     """
     stage, data = segment.stage, segment.data
     batches, hyperparameters = stage.batches, stage.hyperparameters

@@ -33,17 +33,18 @@ from clip_cfr.calibrate.runtime import jax_setup
 def bench_train(
     program: Sequence[str], sizes: Sizes, repeats: int, message: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Measure all figures.
+    """Measure all figures of the benchmark.
 
     Args:
-        program: words that start the command line.
+        program: words that start the command line, before the name of a command.
         sizes: rows, widths and steps.
         repeats: number of repeats to take medians over.
         message: callback receiving the name of the next measurement.
 
     Returns:
-        All figures by name. A figure that cannot be measured here is None, and `not_measured` has
-        the reason.
+        The figures by their names in `table.ROWS`, in that order, and `rows` (train, val, test),
+        `steps`, `repeats` and `not_measured`. A figure that cannot be measured here is None, and
+        the dictionary `not_measured` gives the reason by its name.
 
     Raises:
         CalibrationError: a command failed.
@@ -75,7 +76,11 @@ def bench_train(
 
 
 def check_pytorch_loops(benchmark: TrainingBenchmark, folder: Path) -> ComparableLoops:
-    """Return the PyTorch loops whose losses equal those of the compiled loop."""
+    """Find the PyTorch loops whose first losses, without dropout, are those of the compiled loop.
+
+    Args:
+        folder: folder for the input file of the loops.
+    """
     experiment = benchmark.make_experiment()
     segment = make_cfr_segment(experiment)
     losses = compute_first_losses(experiment, segment, CHECKED_STEPS)
@@ -85,7 +90,10 @@ def check_pytorch_loops(benchmark: TrainingBenchmark, folder: Path) -> Comparabl
 def measure_training(
     benchmark: TrainingBenchmark, comparable: ComparableLoops, repeats: int
 ) -> dict[str, float]:
-    """Return the figures of the training stages and of the PyTorch loops."""
+    """Return the figures of the training stages and of the comparable PyTorch loops.
+
+    See `training_figures` and `pytorch_figures`. One run before the repeats compiles.
+    """
     benchmark.measure()  # Compiles.
     values = measure_interleaved([benchmark.measure, comparable.measure], repeats)
     names = [loop.name for loop in comparable.loops]

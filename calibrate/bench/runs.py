@@ -32,7 +32,7 @@ class Run:
     Attributes:
         output: its output, parsed as JSON.
         seconds: time from start to exit.
-        rss_mb: peak memory.
+        rss_mb: peak resident memory, in MB (10^6 bytes).
     """
 
     output: dict[str, Any]
@@ -45,7 +45,7 @@ class CommandLine:
     """The command line of this program.
 
     Attributes:
-        program: words that start it.
+        program: words that start it, before the name of a command.
         folder: folder for the files that its commands write.
     """
 
@@ -53,10 +53,13 @@ class CommandLine:
     folder: Path
 
     def run(self, *options: str | Path) -> Run:
-        """Run a command with `--json` to its end.
+        """Run a command with `--json` to its end, and measure it.
+
+        Args:
+            options: name of the command and its options.
 
         Raises:
-            CalibrationError: it failed; with the last line of its standard error.
+            CalibrationError: its exit code is not 0; with the last line of its standard error.
         """
         command = [*self.program, *map(str, options), "--json"]
         report = self.folder / "measured.json"
@@ -72,7 +75,15 @@ class CommandLine:
 
     @contextmanager
     def temporary_cache(self, name: str, sizes: Sizes, rows: Splits) -> Iterator[Path]:
-        """Import a synthetic task with the command `import`; remove the cache after the block."""
+        """Import a synthetic task with the command `import`, and yield the path of the cache.
+
+        The cache is removed when the block ends without an error.
+
+        Args:
+            name: name of the file, without `.h5`.
+            sizes: widths of features and embeddings.
+            rows: rows of train, val and test.
+        """
         cache = self.folder / f"{name}.h5"
         task = synthetic_task(rows, sizes.dim, sizes.embedding)
         self.run("import", *write_embeddings(self.folder, task), "--out", cache)
@@ -80,13 +91,17 @@ class CommandLine:
         cache.unlink()
 
     def calibrate(self, cache: Path, *options: str) -> Run:
-        """Run `calibrate` on a cache."""
+        """Run `calibrate` on a cache; the run folder replaces that of the run before."""
         run = self.folder / "run"
         return self.run("calibrate", "--cache", cache, "--out", run, "--overwrite", *options)
 
 
 def write_embeddings(folder: Path, task: Task) -> list[str | Path]:
-    """Write the arrays of a task to files, and return the options of `import` that name them."""
+    """Write a task to files, and return the options of `import` that name them.
+
+    The files are `features.npy`, `projection.npy`, `class-embeddings.npy` and `metadata.csv`, with
+    lines such as "0.jpg,1,0,train"; files of these names are overwritten.
+    """
     arrays = {
         "--features": task.features,
         "--projection": task.projection,
@@ -104,7 +119,11 @@ def write_embeddings(folder: Path, task: Task) -> list[str | Path]:
 
 
 def measure_waterbirds(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
-    """Return time and memory of `calibrate`, and the rate of `grid`, at the size of Waterbirds."""
+    """Return time and memory of `calibrate`, and the rate of `grid`, at the size of Waterbirds.
+
+    The keys are `calibrate_seconds`, `calibrate_rss_mb`, `startup_seconds`, the sum of
+    `startup_import_seconds` and `startup_compile_seconds`, and `grid_points_per_minute`.
+    """
     with command_line.temporary_cache("waterbirds", sizes, sizes.rows) as cache:
         run = repeat_calibrate(command_line, cache, *sizes.run_options)
         rate = measure_grid_rate(command_line, cache, sizes)
@@ -120,7 +139,10 @@ def measure_waterbirds(command_line: CommandLine, sizes: Sizes) -> dict[str, flo
 
 
 def measure_small(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
-    """Return the time of `calibrate` with three seeds, and the rate of `grid`, with few rows."""
+    """Return the time of `calibrate` with three seeds, and the rate of `grid`, with few rows.
+
+    The keys are `small_calibrate_seconds` and `small_grid_points_per_minute`.
+    """
     with command_line.temporary_cache("small", sizes, sizes.small_rows) as cache:
         run = repeat_calibrate(command_line, cache, "--seeds", "3", *sizes.run_options)
         rate = measure_grid_rate(command_line, cache, sizes)
@@ -128,7 +150,10 @@ def measure_small(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
 
 
 def measure_celeba(command_line: CommandLine, sizes: Sizes) -> dict[str, float]:
-    """Return the size of a cache with the rows of CelebA, and the peak memory of a short run."""
+    """Return the size of a cache with the rows of CelebA, and the peak memory of a short run.
+
+    The keys are `celeba_cache_mb` and `celeba_rss_mb`. The run takes 40 steps in each stage.
+    """
     with command_line.temporary_cache("celeba", sizes, sizes.celeba_rows) as cache:
         run = command_line.calibrate(cache, *FEW_STEPS)
         return {"celeba_cache_mb": cache.stat().st_size / MEGA, "celeba_rss_mb": run.rss_mb}
@@ -141,7 +166,7 @@ def repeat_calibrate(command_line: CommandLine, cache: Path, *options: str) -> R
 
 
 def measure_grid_rate(command_line: CommandLine, cache: Path, sizes: Sizes) -> float:
-    """Return the points per minute of a grid over `GRID_RATES`, from start to exit."""
+    """Return the points per minute of the command `grid` over `GRID_RATES`, from start to exit."""
     values = f"lr={','.join(map(str, GRID_RATES))}"
     folder = command_line.folder / "grid"
     options = ("--set", values, "--out", folder, "--overwrite", *sizes.run_options)

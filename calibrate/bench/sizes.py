@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+# Rows of train, val and test.
 Splits = tuple[int, int, int]
 
 
@@ -18,8 +19,8 @@ class Sizes:
         steps: steps of each timed stage, and of each point of the grid.
         loop_segments: segments into which these steps are split when the compiled loop is timed
             alone; each ends with one evaluation.
-        many_evaluations: evaluations of the loop from which their cost is computed.
-        loop_steps, vectorised_steps: steps of the two PyTorch loops.
+        many_evaluations: evaluations, in these steps, of a loop from which their cost is computed.
+        loop_steps, vectorised_steps: steps of the two PyTorch loops, those of the warm-up included.
         run_options: options of the timed `calibrate` runs; empty for the default settings.
         grid_points: number of points of the grid.
     """

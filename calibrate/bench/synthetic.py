@@ -11,7 +11,8 @@ CHUNK = 8192
 def synthetic_task(splits: Splits, dim: int, embedding: int, seed: int = 0) -> Task:
     """Return a task of random float16 features and random labels.
 
-    No head fits random labels, so the calibration set is large.
+    It has two classes and two attributes, all drawn with equal probability, and no bias; features
+    and embeddings are Gaussian. No head fits random labels, so the calibration set is large.
 
     Args:
         splits: rows of train, val and test.

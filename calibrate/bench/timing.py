@@ -18,7 +18,7 @@ def time_call(function: Callable[[], object]) -> float:
 
 
 def measure_interleaved(measures: Iterable[Callable[[], Repeat]], repeats: int) -> list[Repeat]:
-    """Call all measures once per repeat, and merge their values in each repeat.
+    """Call all measures in turn once per repeat; return the merged values of each repeat.
 
     A slowdown of the machine that lasts longer than a repeat affects all values of the repeat
     equally and cancels in their ratios.
@@ -33,5 +33,5 @@ def median_of(repeats: list[Repeat], name: str) -> float:
 
 
 def median_ratio(repeats: list[Repeat], numerator: str, denominator: str) -> float:
-    """Return the median over the repeats of the ratio of two values."""
+    """Return the median over the repeats of `numerator / denominator`, both names of values."""
     return median(values[numerator] / values[denominator] for values in repeats)

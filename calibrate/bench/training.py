@@ -41,9 +41,9 @@ class TimedRun(NamedTuple):
 
     Attributes:
         name: key of the seconds per step.
-        count: number of runs; together they take all steps of the benchmark.
-        run: takes the steps.
-        precision: type of the matrix product that the run is compared with.
+        count: number of calls of `run`; together they take `sizes.steps` steps.
+        run: takes the steps, and returns arrays to wait for.
+        precision: `float32` or `bfloat16`, the type of the matrix product to compare with.
     """
 
     name: str
@@ -58,7 +58,7 @@ class TrainingBenchmark:
 
     Attributes:
         sizes: sizes of the task, and the numbers of steps to time.
-        prepared: the task.
+        prepared: the task, with all rows resident.
         settings: settings of the timed stages.
     """
 
@@ -67,12 +67,14 @@ class TrainingBenchmark:
     settings: Settings
 
     def make_experiment(self) -> Experiment:
-        """Return an experiment whose ERM stage is not trained yet."""
+        """Return an experiment with seed 0 whose ERM stage is not trained yet."""
         return Experiment(self.prepared, self.settings, seed=0)
 
     def measure(self) -> Repeat:
         """Return the seconds per step of both stages and of CFR's loops, and of matrix products.
 
+        The keys are `erm_step` and `cfr_step` for whole stages, those of `LOOPS` and
+        `evaluated_step` for the compiled loop alone, and `NAME_product` for each of them.
         `NAME_product` is the mean time of the products before, between and after the runs of NAME:
         a slowdown of a shared machine then affects steps and products alike.
         """
@@ -86,7 +88,10 @@ class TrainingBenchmark:
         return repeat
 
     def timed_runs(self) -> Iterator[TimedRun]:
-        """Yield the parts of training to time."""
+        """Yield the parts of training to time, which are to run in this order.
+
+        The first one trains the ERM stage that the others use.
+        """
         experiment, sizes = self.make_experiment(), self.sizes
         yield TimedRun("erm_step", 1, lambda: experiment.erm.last, "float32")
         yield TimedRun("cfr_step", 1, lambda: fit("cfr", experiment).history["loss"], "float32")
@@ -101,7 +106,10 @@ class TrainingBenchmark:
 
 
 def make_benchmark(sizes: Sizes) -> TrainingBenchmark:
-    """Return a benchmark of a synthetic task: float32, the default settings, but fewer steps."""
+    """Return a benchmark of a synthetic task, with default settings but for steps and precision.
+
+    Both stages take `sizes.steps` steps in float32, with an evaluation every 40 steps.
+    """
     steps = sizes.steps
     evaluations = max(1, steps // STEPS_PER_EVALUATION)
     settings = Settings(
@@ -112,7 +120,10 @@ def make_benchmark(sizes: Sizes) -> TrainingBenchmark:
 
 
 def make_cfr_segment(experiment: Experiment) -> Segment:
-    """Return the whole CFR stage as one segment, with its drawn rows on the device."""
+    """Return the whole CFR stage as one segment, with its drawn row indices on the device.
+
+    The ERM stage is trained first if it is not cached. All rows must be resident.
+    """
     [segment] = cfr.make_segments(experiment)
     return segment._replace(stage=jax.device_put(segment.stage))
 
@@ -120,7 +131,12 @@ def make_cfr_segment(experiment: Experiment) -> Segment:
 def train_segment(
     experiment: Experiment, segment: Segment, eval_steps: Int[np.ndarray, " eval_steps"]
 ) -> Trained:
-    """Run CFR's compiled loop on a segment with other evaluation steps."""
+    """Run CFR's compiled loop on a segment with other evaluation steps.
+
+    Args:
+        eval_steps: the first step, then the steps after which to evaluate; the last one ends the
+            loop, at the latest that of the segment.
+    """
     objective = cfr.make_objective(experiment.settings)
     return train(objective, [segment._replace(eval_steps=eval_steps)])
 
@@ -128,7 +144,7 @@ def train_segment(
 def compute_first_losses(
     experiment: Experiment, segment: Segment, steps: int
 ) -> Float[np.ndarray, " steps"]:
-    """Return the losses of the first steps of a CFR segment, without dropout."""
+    """Return the loss of each of the first steps of a CFR segment, without dropout, float32."""
     hyperparameters = segment.stage.hyperparameters._replace(dropout_rate=jnp.float32(0))
     segment = segment._replace(stage=segment.stage._replace(hyperparameters=hyperparameters))
     trained = train_segment(experiment, segment, np.arange(steps + 1, dtype=np.int32))

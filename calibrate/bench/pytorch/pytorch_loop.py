@@ -11,7 +11,10 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Anchors(Dataset):
-    """The anchors of all steps in order, each with the features of its negatives."""
+    """The anchors of all steps in order, each with the features of its negatives.
+
+    An item is the features (dim,), the label () and the features of the negatives (negatives, dim).
+    """
 
     def __init__(self, stage):
         self.stage = stage
@@ -28,7 +31,10 @@ class Anchors(Dataset):
 
 
 class Training(Dataset):
-    """The training rows of all steps in order, each with its weight in the centroids."""
+    """The training rows of all steps in order, each with its weight in the centroids.
+
+    An item is the features (dim,), the label () and the weight ().
+    """
 
     def __init__(self, stage):
         self.stage = stage
@@ -43,7 +49,11 @@ class Training(Dataset):
 
 
 class Head(nn.Module):
-    """The projection, whose embeddings have unit length, and the logit scale."""
+    """The projection without a bias, the dropout, and the logit scale.
+
+    Calling it maps features (rows, dim) to unit-length embeddings (rows, embedding); `logits` maps
+    these, after dropout, to (rows, classes).
+    """
 
     def __init__(self, stage, rate):
         super().__init__()
@@ -61,7 +71,13 @@ class Head(nn.Module):
 
 
 def contrastive_loss(anchors, positives, negatives, temperature):
-    """Return the contrastive loss of one positive and several negatives per anchor."""
+    """Return the mean contrastive loss of one positive and several negatives per anchor, a scalar.
+
+    Args:
+        anchors, positives: (anchors, embedding), unit length.
+        negatives: (anchors, negatives, embedding), unit length.
+        temperature: divisor of the cosine similarities.
+    """
     positive = (anchors * positives).sum(dim=1, keepdim=True)
     negative = torch.einsum("ae,ane->an", anchors, negatives)
     similarities = torch.cat([positive, negative], dim=1) / temperature
@@ -70,13 +86,21 @@ def contrastive_loss(anchors, positives, negatives, temperature):
 
 
 def cosine_loss(embeddings, labels):
-    """Return the mean cosine of all pairs, with a minus sign for pairs of one class."""
+    """Return the mean cosine of all ordered pairs, with a minus sign for pairs of one class.
+
+    Pairs of a row with itself count. Embeddings (rows, embedding) have unit length.
+    """
     signs = torch.where(labels[:, None] == labels[None, :], -1.0, 1.0)
     return (signs * (embeddings @ embeddings.T)).mean()
 
 
 def loop(stage, rate):
-    """Train the stage and yield the loss of each step."""
+    """Train the stage and yield the loss of each step, a scalar tensor.
+
+    Args:
+        stage: inputs as returned by `read_stage`; unchanged.
+        rate: dropout rate.
+    """
     head, centroids = Head(stage, rate), stage.centroids
     groups = [
         {"params": head.projection.parameters(), "weight_decay": stage.weight_decay},

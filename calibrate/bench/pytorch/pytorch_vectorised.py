@@ -9,14 +9,20 @@ from torch.nn import functional
 
 
 def contrastive_loss(positive, negative):
-    """Return the contrastive loss from similarities divided by the temperature."""
+    """Return the mean contrastive loss from similarities divided by the temperature, a scalar.
+
+    Args:
+        positive: (anchors,), one positive per anchor.
+        negative: (anchors, negatives).
+    """
     return functional.softplus(negative.logsumexp(dim=1) - positive).mean()
 
 
 def cosine_loss(embeddings, labels, num_classes):
     """Return the mean cosine of all pairs, with a minus sign for pairs of one class.
 
-    The sum over pairs is computed from sums over classes.
+    The pairs are ordered, those of a row with itself included. Their sum is computed from sums over
+    classes. Embeddings (rows, embedding) have unit length.
     """
     sums = functional.one_hot(labels, num_classes).to(embeddings.dtype).T @ embeddings
     total = sums.sum(dim=0)
@@ -24,7 +30,16 @@ def cosine_loss(embeddings, labels, num_classes):
 
 
 def compute_loss(stage, step, weight, log_scale, centroids, rate):
-    """Return the loss of a step, and the updated centroids."""
+    """Return the loss of a step, a scalar, and the updated centroids (classes, embedding).
+
+    Args:
+        stage: inputs as returned by `read_stage`.
+        step: index of the step.
+        weight: (embedding, dim), the projection.
+        log_scale: scalar, natural logarithm of the logit scale.
+        centroids: (classes, embedding), unit length.
+        rate: dropout rate.
+    """
     rows = torch.cat([stage.anchors[step], stage.training[step], stage.pool[step]])
     minibatch = rows[: -stage.pool.shape[1]]
     labels = stage.labels[minibatch]
@@ -49,7 +64,12 @@ def compute_loss(stage, step, weight, log_scale, centroids, rate):
 
 
 def loop(stage, rate):
-    """Train the stage and yield the loss of each step."""
+    """Train the stage and yield the loss of each step, a scalar tensor.
+
+    Args:
+        stage: inputs as returned by `read_stage`; unchanged.
+        rate: dropout rate.
+    """
     weight = stage.weight.clone().requires_grad_()
     log_scale = torch.tensor(stage.log_scale, requires_grad=True)
     groups = [
