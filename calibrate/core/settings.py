@@ -346,7 +346,7 @@ def check_calibration_size(size: float | None) -> None:
 
 
 def to_number(value: int | str) -> int | str:
-    """Return decimal digits as an integer, anything else as it is."""
+    """Return decimal digits, such as "256", as an integer, anything else as it is."""
     return int(value) if str(value).isdecimal() else value
 
 

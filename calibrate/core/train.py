@@ -82,7 +82,13 @@ class Info(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Result of a stage: the best head by each criterion, the last head, and the log."""
+    """Result of a stage.
+
+    Attributes:
+        best: best head by each of `CRITERIA`, with its value and step.
+        last: head after the last step that was taken.
+        info: the log as NumPy arrays, with one entry for each evaluation that was made.
+    """
 
     best: Best
     last: Head
@@ -179,7 +185,15 @@ def init(stage: Stage) -> tuple[TrainState, Best]:
 def run_segment(
     objective: Objective, segment: Segment, state: TrainState, best: Best
 ) -> tuple[TrainState, Best, Info]:
-    """Run the steps of a segment; evaluate and update the best heads at its evaluation steps."""
+    """Run the steps of a segment; evaluate and update the best heads at its evaluation steps.
+
+    Args:
+        state, best: state and best heads before the segment.
+
+    Returns:
+        State and best heads after it, and the log with one entry per evaluation step. Entries after
+        the stage has stopped repeat the step of the last evaluation; see `select_evaluations`.
+    """
     return run_evaluations(objective, segment, state, best)
 
 
@@ -211,7 +225,12 @@ def run_interval(
 ) -> tuple[tuple[TrainState, Best], Info]:
     """Run the steps between two evaluations, then evaluate; nothing if the stage has stopped.
 
-    A stage that has stopped before others that run with it keeps its results.
+    A stage that has stopped before others that run with it keeps its results; the step of its log
+    stays that of its last evaluation.
+
+    Args:
+        axis_name: axis over which stages are mapped; None if there is one stage.
+        bounds: number of steps done before the interval, and at its evaluation.
     """
     stopped = has_stopped(carry[1], stage.patience)
     all_stopped = stopped
@@ -259,7 +278,7 @@ def skip_interval(
     carry: tuple[TrainState, Best],
     bounds: tuple[Int[Array, ""], Int[Array, ""]],
 ) -> tuple[tuple[TrainState, Best], Info]:
-    """Return the same state, and zeros as logged values."""
+    """Return `carry` as it is, and a log entry of zeros in the shapes of `run_steps`."""
     _, info = jax.eval_shape(partial(run_steps, objective, stage, data), carry, bounds)
     return carry, jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), info)
 
@@ -278,7 +297,7 @@ def accumulate_step(
 
 
 def init_sums(objective: Objective, stage: Stage, data: Data, state: TrainState) -> Logged:
-    """Return a zero for each value that a step logs."""
+    """Return a zero, of equal shape and type, for each value that a step logs, by name."""
     _, logged = jax.eval_shape(partial(step, objective), stage, data, stage.first_step, state)
     return jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), logged)
 

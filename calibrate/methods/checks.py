@@ -15,12 +15,16 @@ GIGA = 1e9
 
 
 def erm_indices_per_step(settings: Settings) -> int:
-    """Return how many row indices the ERM stage draws for each step."""
+    """Return the number of row indices that the ERM stage draws for each step."""
     return settings.batch_size
 
 
 def cfr_indices_per_step(settings: Settings) -> int:
-    """Return how many row indices the CFR stage draws for each step, at least."""
+    """Return the number of row indices, at least, that the CFR stage draws for each step.
+
+    Counted are anchors, training rows, the rows of pools, and the positives and negatives chosen
+    for each anchor. Padding, and pools for anchors that lack negatives, come on top.
+    """
     anchors = settings.calibration_batch_size
     count = anchors + settings.batch_size
     if settings.positive == "rps":

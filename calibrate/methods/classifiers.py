@@ -53,6 +53,7 @@ class HeadClassifier:
 
     @property
     def formula(self) -> str:
+        """`HEAD_FORMULA`, which adds `bias` only if the head has one."""
         return HEAD_FORMULA.format("" if self.head.bias is None else BIAS_TERM)
 
     def logits(
@@ -61,5 +62,6 @@ class HeadClassifier:
         return np.asarray(experiment.logits(self.head, rows))
 
     def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
+        """Return the arrays of the head for features as stored, and `class_embeddings`."""
         class_embeddings = experiment.task.class_embeddings
         return {**experiment.head_arrays(self.head), "class_embeddings": class_embeddings}

@@ -52,6 +52,7 @@ class LinearClassifier:
 
     @property
     def formula(self) -> str:
+        """How to apply the saved arrays; see `Classifier.formula`."""
         return (
             "scores = features @ linear_weight + linear_bias; "
             "probabilities = sigmoid(scores) / sum(sigmoid(scores))"
@@ -67,6 +68,7 @@ class LinearClassifier:
         return -np.logaddexp(0, -(scores + self.bias))
 
     def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
+        """Return `linear_weight` (dim, classes) and `linear_bias` (classes,), float32."""
         return {"linear_weight": self.weight, "linear_bias": self.bias}
 
 

@@ -8,7 +8,7 @@ from clip_cfr.calibrate.methods.fitted import Fitted, fitted_once
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Accept every task; nothing is trained."""
+    """Do nothing: every task is accepted, because nothing is trained."""
 
 
 def fit(experiment: Experiment) -> Fitted:

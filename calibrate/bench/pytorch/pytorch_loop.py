@@ -49,11 +49,7 @@ class Training(Dataset):
 
 
 class Head(nn.Module):
-    """The projection without a bias, the dropout, and the logit scale.
-
-    Calling it maps features (rows, dim) to unit-length embeddings (rows, embedding); `logits` maps
-    these, after dropout, to (rows, classes).
-    """
+    """The projection without a bias, the dropout, and the logarithm of the logit scale."""
 
     def __init__(self, stage, rate):
         super().__init__()
@@ -64,9 +60,11 @@ class Head(nn.Module):
         self.class_embeddings = stage.class_embeddings
 
     def forward(self, features):
+        """Return unit-length embeddings (rows, embedding) of features (rows, dim)."""
         return functional.normalize(self.projection(features), dim=-1)
 
     def logits(self, embeddings):
+        """Return logits (rows, classes) of embeddings (rows, embedding), after dropout."""
         return self.log_scale.exp() * self.dropout(embeddings) @ self.class_embeddings.T
 
 
