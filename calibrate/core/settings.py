@@ -89,7 +89,7 @@ class Settings:
     momentum: float = option(0.9, "Momentum of SGD, in both stages", "release", within=FRACTION)
     weight_decay: float = option(
         1e-5,
-        "Weight decay of the projection, in both stages; the logit scale has none",
+        "Weight decay of projection and bias, in both stages; the logit scale has none",
         "release",
         within=Range(),
     )
@@ -191,7 +191,7 @@ class Settings:
     )
     alpha_schedule: str = option(
         "constant",
-        "Schedule of alpha: constant; cosine, alpha times 1 + cos(2 pi e/E)/2 after e of E "
+        "Schedule of alpha: constant; cosine, alpha times (1 + cos(2 pi e/E)/2) after e of E "
         "evaluations",
         "release, where it never ran",
         choices=("constant", "cosine"),
