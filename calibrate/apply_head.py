@@ -19,11 +19,12 @@ def apply_head(
 
     Args:
         arrays: a head as in a run folder (cache/RUNS.md, "Heads"): `projection`, `logit_scale`,
-            `class_embeddings` and optionally `bias`; or `linear_weight` and `linear_bias`.
+            `class_embeddings` and optionally `bias`; or `linear_weight` and `linear_bias`; or
+            `logits_weight`, `logits_bias` and optionally `projection` and `bias`.
         features: pooled features, not normalized, as a cache stores them; there may be no rows.
     """
     starts = range(0, max(len(features), 1), CHUNK)
-    score = linear_scores if "linear_weight" in arrays else cosine_logits
+    score = cosine_logits if "class_embeddings" in arrays else linear_scores
     return np.concatenate(
         [score(arrays, features[start : start + CHUNK].astype(np.float64)) for start in starts]
     )
@@ -34,20 +35,31 @@ def cosine_logits(
 ) -> Float64[np.ndarray, "rows classes"]:
     """Return the logits: `logit_scale` times the cosine of embedding and class embedding.
 
-    The embedding of a row is `features @ projection + bias`, scaled to unit length. The class
-    embeddings in `arrays` must have unit length.
+    The class embeddings in `arrays` must have unit length.
     """
+    return arrays["logit_scale"] * (embed(arrays, features) @ arrays["class_embeddings"].T)
+
+
+def embed(
+    arrays: Arrays, features: Float64[np.ndarray, "rows dim"]
+) -> Float64[np.ndarray, "rows embedding"]:
+    """Return the embeddings of rows: `features @ projection + bias`, scaled to unit length."""
     vectors = features @ arrays["projection"] + arrays.get("bias", 0.0)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    embeddings = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return arrays["logit_scale"] * (embeddings @ arrays["class_embeddings"].T)
+    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
 
 
 def linear_scores(
     arrays: Arrays, features: Float64[np.ndarray, "rows dim"]
 ) -> Float64[np.ndarray, "rows classes"]:
-    """Return the log-odds of each class against the rest: `features @ weight + bias`."""
-    return features @ arrays["linear_weight"] + arrays["linear_bias"]
+    """Return `inputs @ weight + bias`: log-odds of each class against the rest, or logits.
+
+    The inputs are embeddings if there is a projection, else the features.
+    """
+    if "linear_weight" in arrays:
+        return features @ arrays["linear_weight"] + arrays["linear_bias"]
+    inputs = embed(arrays, features) if "projection" in arrays else features
+    return inputs @ arrays["logits_weight"] + arrays["logits_bias"]
 
 
 def to_probabilities(

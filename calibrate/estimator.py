@@ -62,7 +62,8 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
     from elsewhere, or pass `attributes` and select by `selection="worst-group"`.
 
     Args:
-        method: `cfr`, `erm`, `zeroshot`, or `dfr`, which needs attributes of the validation rows.
+        method: a name of `clip_cfr.calibrate.methods.METHODS`, such as `cfr`, `erm` or `zeroshot`;
+            `dfr` needs attributes of the validation rows.
         random_state: seed of all random draws. An int makes `fit` reproducible, and is the seed
             of `calibrate_cache`.
         validation_fraction: share of the rows of each class that `fit` holds out for validation

@@ -1,7 +1,7 @@
 """Metrics of one method: for each seed, selection criterion and split, and their means."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -19,21 +19,24 @@ class Evaluation:
     Attributes:
         step: training step of the head; None for a method without checkpoints to select from.
         val, test: metrics of the head on the two splits.
+        chosen: hyperparameters that the criterion chose on val, by name; empty if there are none.
     """
 
     step: int | None
     val: SplitMetrics
     test: SplitMetrics
+    chosen: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields by name, in JSON types."""
-        return {"step": self.step, "val": self.val.to_json(), "test": self.test.to_json()}
+        splits = {name: getattr(self, name).to_json() for name in REPORTED}
+        return {"step": self.step, "chosen": dict(self.chosen), **splits}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Return the evaluation that `to_json` wrote; raise KeyError if a key is missing."""
         splits = {name: SplitMetrics.from_json(values[name]) for name in REPORTED}
-        return cls(step=values["step"], **splits)
+        return cls(step=values["step"], chosen=values.get("chosen", {}), **splits)
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,9 @@ class MethodResult:
 
     @property
     def is_selected(self) -> bool:
-        """Whether a criterion selects this method's head among checkpoints of training."""
-        return all(each.step is not None for each in self.evaluations(SELECTIONS[0]))
+        """Whether a criterion selects this method's head by step, or by hyperparameters."""
+        evaluations = self.evaluations(SELECTIONS[0])
+        return all(each.step is not None or each.chosen for each in evaluations)
 
     def tidy_rows(self) -> Iterator[dict[str, Any]]:
         """Yield one dict for each metric and group of each seed, selection and split.
@@ -118,7 +122,7 @@ class MethodResult:
         """Return the method's entry in the JSON of a result.
 
         `val` and `test` are means over seeds under `selection`, and `by_selection` those of each
-        criterion; `selected_steps` has a step for each seed, or is None if nothing is selected.
+        criterion; `selected_steps` has a step for each seed, or is None without steps.
         """
         by_selection = {
             each: {split: self.mean(each, split) for split in REPORTED} for each in SELECTIONS
@@ -133,7 +137,7 @@ class MethodResult:
             "val": top["val"],
             "test": {**top["test"], **intervals},
             "by_selection": by_selection,
-            "selected_steps": steps if self.is_selected else None,
+            "selected_steps": None if None in steps else steps,
             "group_labels": self.group_labels,
             "seeds": [each.to_json() for each in self.seeds],
         }

@@ -95,9 +95,13 @@ def summarize_method(
 
 def summarize_seed(outcome: Outcome) -> SeedResult:
     """Collect the metrics of one method with one seed, for each criterion of `SELECTIONS`."""
-    steps = outcome.fitted.selected_steps
+    steps, chosen = outcome.fitted.selected_steps, outcome.fitted.chosen
     evaluations = {
-        selection: Evaluation(step=steps.get(selection), **outcome.metrics[selection])
+        selection: Evaluation(
+            step=steps.get(selection),
+            chosen=chosen.get(selection, {}),
+            **outcome.metrics[selection],
+        )
         for selection in SELECTIONS
     }
     return SeedResult(outcome.experiment.seed, evaluations)

@@ -97,12 +97,13 @@ def interval_cell(interval: tuple[float, float] | None) -> str:
 def group_labels(method: MethodResult, selection: str) -> str:
     """Return the group labels that a method and its selection use, as text.
 
-    This is `val (selection)` if only the selection of the head by worst-group accuracy uses them;
-    otherwise `none`, or the split whose labels the method uses.
+    This is `none`, or the split whose labels the method uses, or `val (selection)` if the selection
+    of the head by worst-group accuracy uses them; `train, val (selection)` if both do.
     """
-    if selection == "worst-group" and method.is_selected and method.group_labels == "none":
-        return "val (selection)"
-    return method.group_labels
+    used = [] if method.group_labels == "none" else [method.group_labels]
+    if selection == "worst-group" and method.is_selected and method.group_labels != "val":
+        used.append("val (selection)")
+    return ", ".join(used) or "none"
 
 
 def groups_table(result: Result) -> Table:

@@ -9,6 +9,8 @@ METHOD_TITLES = {
     "cfr-no-holistic": "CFR without holistic",
     "error-set": "error set",
     "jtt": "JTT",
+    "linear-probe": "linear probe",
+    "linear-probe-embeddings": "linear probe of embeddings",
 }
 # A "zero-shot" head whose class embeddings are class means has seen the training labels.
 CLASS_MEANS_TITLE = "class means"

@@ -45,6 +45,8 @@ METHOD_SETTINGS = {
     "cfr-no-holistic": without(CFR_SETTINGS, *HOLISTIC_SETTINGS),
     "error-set": without(CFR_SETTINGS, *CONTRAST_SETTINGS, *HOLISTIC_SETTINGS),
     "jtt": (*ERM_SETTINGS, *CALIBRATION_SETTINGS, "jtt_upweight"),
+    "linear-probe": (),
+    "linear-probe-embeddings": (),
 }
 
 

@@ -25,6 +25,8 @@ GROUP_LABELS = {
     "cfr-no-holistic": "none",
     "error-set": "none",
     "jtt": "none",
+    "linear-probe": "none",
+    "linear-probe-embeddings": "none",
 }
 METHODS = tuple(GROUP_LABELS)
 # The methods that train on the calibration set, which the ERM stage gives.

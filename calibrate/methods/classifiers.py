@@ -8,13 +8,12 @@ from jaxtyping import Float, Int
 
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import Head
+from clip_cfr.calibrate.methods.inputs import input_chunks
 
-BIAS_TERM = " + bias"
-HEAD_FORMULA = (
-    "embedding = normalize(features @ projection{}); "
-    "logits = logit_scale * embedding @ class_embeddings.T; "
-    "probabilities = softmax(logits)"
-)
+EMBEDDING = "embedding = normalize(features @ projection{}); "
+SOFTMAX = "; probabilities = softmax(logits)"
+HEAD_FORMULA = EMBEDDING + "logits = logit_scale * embedding @ class_embeddings.T" + SOFTMAX
+LOGITS_FORMULA = "logits = {} @ logits_weight + logits_bias" + SOFTMAX
 
 
 @runtime_checkable
@@ -54,7 +53,7 @@ class HeadClassifier:
     @property
     def formula(self) -> str:
         """`HEAD_FORMULA`, which adds `bias` only if the head has one."""
-        return HEAD_FORMULA.format("" if self.head.bias is None else BIAS_TERM)
+        return HEAD_FORMULA.format(bias_term(self.head))
 
     def logits(
         self, experiment: Experiment, rows: Int[np.ndarray, " rows"]
@@ -65,3 +64,44 @@ class HeadClassifier:
         """Return the arrays of the head for features as stored, and `class_embeddings`."""
         class_embeddings = experiment.task.class_embeddings
         return {**experiment.head_arrays(self.head), "class_embeddings": class_embeddings}
+
+
+@dataclass(frozen=True)
+class LogitsClassifier:
+    """A linear map of the features, or of the embeddings of a head, to logits.
+
+    Attributes:
+        weight, bias: the map; the standardization of the inputs, if there was one, is part of it.
+        head: gives the embeddings; None if the inputs are the features as stored in the cache.
+    """
+
+    weight: Float[np.ndarray, "inputs classes"]
+    bias: Float[np.ndarray, " classes"]
+    head: Head | None = None
+
+    @property
+    def formula(self) -> str:
+        """`LOGITS_FORMULA` on the features, or on the embeddings of the head."""
+        if self.head is None:
+            return LOGITS_FORMULA.format("features")
+        return EMBEDDING.format(bias_term(self.head)) + LOGITS_FORMULA.format("embedding")
+
+    def logits(
+        self, experiment: Experiment, rows: Int[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, "rows classes"]:
+        """Return the linear map of the features or embeddings of rows, in float32."""
+        chunks = input_chunks(experiment, self.head, rows)
+        return np.concatenate([chunk @ self.weight + self.bias for chunk in chunks])
+
+    def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
+        """Return `logits_weight` and `logits_bias`; with a head also its projection and bias."""
+        linear = {"logits_weight": self.weight, "logits_bias": self.bias}
+        if self.head is None:
+            return linear
+        arrays = experiment.head_arrays(self.head)
+        return {**{name: arrays[name] for name in arrays if name != "logit_scale"}, **linear}
+
+
+def bias_term(head: Head) -> str:
+    """Return the term of a formula that adds the bias of a head; empty if it has none."""
+    return "" if head.bias is None else " + bias"

@@ -23,10 +23,10 @@ from clip_cfr.calibrate.core.metrics import worst
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_once
+from clip_cfr.calibrate.methods.inputs import input_chunks
 
 # Inverse strengths of the L1 penalty to choose from.
 PENALTIES = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
-CHUNK_ROWS = 8192
 # Log-odds of a class without rows.
 MIN_LOG_ODDS = -50.0
 WITHOUT_DFR = "(--method zeroshot --method erm --method cfr)"
@@ -62,9 +62,8 @@ class LinearClassifier:
         self, experiment: Experiment, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
         """Return the logarithm of the sigmoid of the scores."""
-        features = experiment.task.features
-        chunks = (features[rows[i : i + CHUNK_ROWS]] for i in range(0, len(rows), CHUNK_ROWS))
-        scores = np.concatenate([chunk.astype(np.float32) @ self.weight for chunk in chunks])
+        chunks = input_chunks(experiment, None, rows)
+        scores = np.concatenate([chunk @ self.weight for chunk in chunks])
         return -np.logaddexp(0, -(scores + self.bias))
 
     def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
@@ -87,7 +86,7 @@ def fit(experiment: Experiment) -> Fitted:
     """
     task, rng = experiment.task, experiment.rng("dfr")
     check_groups(task)
-    rows, scaler = task.rows("val"), fit_scaler(task)
+    rows, scaler = task.rows("val"), fit_scaler(experiment)
     split = ValidationSplit(
         features=scaler.transform(task.features[rows].astype(np.float32)),
         labels=task.labels[rows],
@@ -118,11 +117,11 @@ def check_groups(task: Task) -> None:
         )
 
 
-def fit_scaler(task: Task) -> StandardScaler:
-    """Fit mean and scale of each feature on the training split, reading `CHUNK_ROWS` at a time."""
-    scaler, rows = StandardScaler(), task.rows("train")
-    for start in range(0, len(rows), CHUNK_ROWS):
-        scaler.partial_fit(task.features[rows[start : start + CHUNK_ROWS]].astype(np.float32))
+def fit_scaler(experiment: Experiment) -> StandardScaler:
+    """Fit mean and scale of each feature on the training split, reading a chunk at a time."""
+    scaler = StandardScaler()
+    for chunk in input_chunks(experiment, None, experiment.task.rows("train")):
+        scaler.partial_fit(chunk)
     return scaler
 
 

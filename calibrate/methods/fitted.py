@@ -18,15 +18,18 @@ class Fitted:
 
     Attributes:
         classifiers: classifier by selection criterion (each of `SELECTIONS`); the same object for
-            all of them if the method is not trained in steps.
+            all of them if the method has nothing to select.
         selected_steps: steps after which each criterion's classifier was evaluated; empty if the
             method is not trained in steps.
+        chosen: hyperparameters that each criterion chose on the validation split, by name; empty if
+            the method has none to choose.
         history: columns of the log by name, with one entry for each evaluation, see
             `make_history`; empty if the method is not trained in steps.
     """
 
     classifiers: dict[str, Classifier]
     selected_steps: dict[str, int] = field(default_factory=dict)
+    chosen: dict[str, dict[str, float]] = field(default_factory=dict)
     history: dict[str, np.ndarray] = field(default_factory=dict)
 
 

@@ -82,7 +82,7 @@ def run(mixed_task, tmp_path_factory):
     result = calibrate_cache(
         folder / "mixed.h5",
         quick_settings(),
-        methods=("zeroshot", "erm", "cfr", "dfr"),
+        methods=METHODS,
         seeds=[3],
         out=folder / "run",
         reporter=SilentReporter(),
@@ -105,7 +105,7 @@ def fit_on(task: Task, classifier: CFRClassifier) -> CFRClassifier:
     )
 
 
-@pytest.mark.parametrize("method", ["zeroshot", "erm", "cfr", "dfr"])
+@pytest.mark.parametrize("method", METHODS)
 def test_head_equals_that_of_the_run_folder(method, mixed_task, run):
     classifier = fit_on(mixed_task, CFRClassifier(method=method, random_state=3, **QUICK))
     expected = run[1].heads[f"{method}-seed3"]
@@ -125,7 +125,7 @@ def test_calibration_rows_selected_step_and_log_equal_those_of_the_run(mixed_tas
     assert classifier.validation_rows_ is None
 
 
-@pytest.mark.parametrize("method", ["cfr", "dfr"])
+@pytest.mark.parametrize("method", METHODS)
 def test_probabilities_equal_those_of_the_run(method, mixed_task, run):
     result, _ = run
     classifier = fit_on(mixed_task, CFRClassifier(method=method, random_state=3, **QUICK))

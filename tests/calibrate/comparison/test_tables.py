@@ -14,6 +14,7 @@ from clip_cfr.calibrate.comparison.result import CacheSummary, CalibrationSetSum
 from clip_cfr.calibrate.comparison.tables import (
     describe_calibration_set,
     format_recommendation,
+    group_labels,
     groups_table,
     methods_table,
     notes,
@@ -108,6 +109,20 @@ def test_selection_by_worst_group_is_called_an_oracle_that_uses_group_labels():
     used = {title: column(oracle, title)["group labels used"] for title in ("ERM", "DFR")}
     assert used == {"ERM": "val (selection)", "DFR": "val"}
     assert column(oracle, "zero-shot")["group labels used"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("labels", "used"), [("none", "val (selection)"), ("train", "train, val (selection)")]
+)
+def test_a_choice_of_hyperparameters_by_worst_group_uses_group_labels(labels, used):
+    [seed] = method("probe", [0.5], None, labels=labels).seeds
+    chosen = {k: replace(each, chosen={"C": 0.1}) for k, each in seed.by_selection.items()}
+    found = MethodResult("probe", labels, (SeedResult(0, chosen),), (0.25, 0.75))
+    assert group_labels(found, "worst-group") == used
+    assert group_labels(found, "average") == labels
+    written = found.to_json("average")
+    assert written["selected_steps"] is None
+    assert MethodResult.from_json("probe", written) == found
 
 
 def test_class_means_are_not_called_zero_shot():

@@ -46,6 +46,5 @@ def test_names_the_arrays_that_are_saved_and_no_others(trained, method):
     classifier = fit(method, trained).classifiers["last"]
     for name in classifier.arrays(trained):
         assert name in classifier.formula
-    assert ("bias" in classifier.formula.replace("linear_bias", "")) == (
-        method != "dfr" and trained.task.bias is not None
-    )
+    has_bias = "projection" in classifier.formula and trained.task.bias is not None
+    assert ("@ projection + bias)" in classifier.formula) == has_bias

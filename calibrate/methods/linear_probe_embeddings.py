@@ -1,0 +1,17 @@
+"""Linear probe on CLIP's embeddings: the features after its projection, of unit length."""
+
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.methods.fitted import Fitted
+from clip_cfr.calibrate.methods.logistic import check_inputs_in_memory, fit_logistic
+
+
+def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise CalibrationError if not all training rows fit in memory."""
+    check_inputs_in_memory(task, resident_rows, "linear-probe-embeddings", task.projection.shape[1])
+
+
+def fit(experiment: Experiment) -> Fitted:
+    """Fit the classifier whose strength each criterion chooses on the validation split."""
+    return fit_logistic(experiment, experiment.zeroshot_head())
