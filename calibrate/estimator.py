@@ -62,8 +62,8 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
     from elsewhere, or pass `attributes` and select by `selection="worst-group"`.
 
     Args:
-        method: a name of `clip_cfr.calibrate.methods.METHODS`, such as `cfr`, `erm` or `zeroshot`;
-            `dfr` needs attributes of the validation rows.
+        method: a name of `clip_cfr.calibrate.methods.METHODS`. `dfr` needs attributes of the
+            validation rows; `group-dro`, which needs those of the training rows, is refused.
         random_state: seed of all random draws. An int makes `fit` reproducible, and is the seed
             of `calibrate_cache`.
         validation_fraction: share of the rows of each class that `fit` holds out for validation
@@ -258,7 +258,13 @@ def check_attributes(method: str, settings: Settings, examples: Examples) -> Non
     """Raise ValueError if attributes of the validation rows are needed and missing.
 
     They are needed by the selection `worst-group` and by a method that uses group labels of val.
+    A method that uses those of the training rows, which are not read, is refused.
     """
+    if methods.GROUP_LABELS[method] == "train":
+        raise ValueError(
+            f"method={method!r} needs the attributes of the training rows, which the estimator "
+            "does not read: use calibrate_cache on a cache with attributes"
+        )
     if examples.val_attributes is not None:
         return
     if settings.selection == "worst-group":

@@ -40,6 +40,7 @@ SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Other methods": (
         "dfr_subsamples",
         "jtt_upweight",
+        "group_dro_step",
     ),
 }
 

@@ -9,6 +9,7 @@ METHOD_TITLES = {
     "cfr-no-holistic": "CFR without holistic",
     "error-set": "error set",
     "jtt": "JTT",
+    "group-dro": "group DRO",
     "linear-probe": "linear probe",
     "linear-probe-embeddings": "linear probe of embeddings",
 }

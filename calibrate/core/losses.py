@@ -12,9 +12,16 @@ def cross_entropy(
     logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]
 ) -> Float[Array, ""]:
     """Return the mean cross-entropy of logits against integer labels, in nats."""
+    return row_cross_entropies(logits, labels).mean()
+
+
+def row_cross_entropies(
+    logits: Float[Array, "rows classes"], labels: Int[Array, " rows"]
+) -> Float[Array, " rows"]:
+    """Return the cross-entropy of each row's logits against its integer label, in nats."""
     # The gradient of indexing by label is a scatter, which a CPU runs row by row; one-hot is not.
     members = jax.nn.one_hot(labels, logits.shape[1], dtype=logits.dtype)
-    return optax.losses.softmax_cross_entropy(logits, members).mean()
+    return optax.losses.softmax_cross_entropy(logits, members)
 
 
 def contrastive_loss(

@@ -17,6 +17,7 @@ STAGE_STEPS = {
     "cfr-no-holistic": "steps",
     "error-set": "steps",
     "jtt": "erm_steps",
+    "group-dro": "erm_steps",
 }
 # JAX and the drawn row indices count in 32 bits.
 MAX_COUNT = 2**31 - 1
@@ -295,6 +296,14 @@ class Settings:
         "How often JTT counts a training row that the ERM head misclassifies",
         "ours; Liu et al. 2021 tuned it: 100 on Waterbirds, 50 on CelebA, 6 on texts",
         within=COUNT,
+    )
+
+    group_dro_step: float = option(
+        0.01,
+        "Step size of the group weights of group DRO: a weight grows by the factor "
+        "exp(step * loss of the group)",
+        "Sagawa et al. 2020, the authors' code",
+        within=Range(),
     )
 
     def __post_init__(self):

@@ -25,6 +25,7 @@ GROUP_LABELS = {
     "cfr-no-holistic": "none",
     "error-set": "none",
     "jtt": "none",
+    "group-dro": "train",
     "linear-probe": "none",
     "linear-probe-embeddings": "none",
 }

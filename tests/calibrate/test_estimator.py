@@ -164,6 +164,17 @@ def test_missing_attributes_are_an_error(parameters, reader, task):
     )
 
 
+def test_group_labels_of_training_rows_are_refused(task):
+    with pytest.raises(ValueError, match="group-dro") as error:
+        CFRClassifier(method="group-dro").fit(
+            task.features, task.labels, attributes=task.attributes
+        )
+    assert str(error.value) == (
+        "method='group-dro' needs the attributes of the training rows, which the estimator does "
+        "not read: use calibrate_cache on a cache with attributes"
+    )
+
+
 def test_without_validation_rows_a_share_of_each_class_is_held_out(task):
     rows = np.flatnonzero((task.splits == 0) & (np.arange(len(task.splits)) < 650))
     features, labels = task.features[rows], task.labels[rows]

@@ -125,6 +125,13 @@ def test_a_choice_of_hyperparameters_by_worst_group_uses_group_labels(labels, us
     assert MethodResult.from_json("probe", written) == found
 
 
+def test_group_labels_of_training_and_of_the_selection_are_both_named():
+    trained = {"erm": replace(RESULT.methods["erm"], group_labels="train")}
+    for selection, used in (("worst-class", "train"), ("worst-group", "train, val (selection)")):
+        result = replace(RESULT, methods=trained, settings=Settings(selection=selection))
+        assert column(result, "ERM")["group labels used"] == used
+
+
 def test_class_means_are_not_called_zero_shot():
     means = replace(RESULT, cache=replace(RESULT.cache, class_embeddings="class means"))
     assert methods_table(means).header[1] == groups_table(means).header[3] == "class means"

@@ -1,0 +1,75 @@
+"""Group DRO: train for the worst group, with the group labels of the training split.
+
+It shows what labels of the attribute would give, and does not compete with the methods without.
+
+References:
+    Sagawa, Koh, Hashimoto, Liang, ICLR 2020, arXiv 1911.08731. It trains CLIP's projection head
+    here, with the settings of ERM.
+"""
+
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+
+from clip_cfr.calibrate.core.divergence import check_convergence
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.group_dro import (
+    GroupBatch,
+    GroupDroHyperparameters,
+    GroupDroObjective,
+    initial_log_weights,
+)
+from clip_cfr.calibrate.core.sampling import draw_balanced_rows
+from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
+from clip_cfr.calibrate.core.settings import Settings, product_precision
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.core.windows import Window
+from clip_cfr.calibrate.methods import erm
+from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+
+
+def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise CalibrationError if the stage cannot be trained on the task."""
+    erm.check(task, settings, resident_rows)
+
+
+def fit(experiment: Experiment) -> Fitted:
+    """Fit the heads of the stage, which starts from CLIP's own.
+
+    Raises:
+        CalibrationError: the stage diverged.
+    """
+    objective = GroupDroObjective(product_precision(experiment.settings))
+    trained = experiment.train("group-dro", objective, make_segments(experiment))
+    check_convergence(trained, "group DRO", "--erm-lr", experiment.settings.erm_lr)
+    return fitted_heads(trained)
+
+
+def make_segments(experiment: Experiment) -> Iterator[Segment]:
+    """Yield one segment of the stage for each window."""
+    settings, rng = experiment.settings, experiment.rng("group-dro")
+    eval_steps = evaluation_steps(settings.erm_steps, settings.evaluations)
+    for window in experiment.windows(rng, eval_steps, np.zeros(0, np.int32)):
+        stage = Stage(
+            head=experiment.initial_head(),
+            loss_state=initial_log_weights(experiment.task.group_counts("train")),
+            batches=draw_batches(rng, experiment, window),
+            sgd=experiment.sgd_settings(settings.erm_lr),
+            hyperparameters=GroupDroHyperparameters(
+                step_size=jnp.float32(settings.group_dro_step),
+                dropout_rate=jnp.float32(settings.dropout),
+            ),
+            key=experiment.key("group-dro"),
+            first_step=window.eval_steps[0],
+            patience=experiment.patience,
+        )
+        yield Segment(stage, experiment.prepared.resident_data(window), window.eval_steps)
+
+
+def draw_batches(rng: np.random.Generator, experiment: Experiment, window: Window) -> GroupBatch:
+    """Draw the rows of every step of a window, balanced over the groups that it holds."""
+    groups = window.take(experiment.task.groups)
+    size = experiment.settings.batch_size
+    rows, _ = draw_balanced_rows(rng, window.train_rows, groups, window.capacity, size)
+    return GroupBatch(rows, groups[rows])
