@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.calibrate import methods
 from clip_cfr.calibrate.apply_head import apply_head, to_probabilities
 from clip_cfr.calibrate.array_task import (
@@ -191,7 +192,8 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
     def _join(self, X, labels, val: Sequence[ArrayLike], encoder: LabelEncoder) -> Examples:
         """Check the validation rows, and append them to the training rows."""
         if len(val) not in (2, 3):
-            raise ValueError(f"val has {len(val)} entries, expected (X, y) or (X, y, attributes)")
+            found = count_noun(len(val), "entry", "entries")
+            raise ValueError(f"val has {found}, expected (X, y) or (X, y, attributes)")
         X_val = validate_data(self, val[0], reset=False, dtype=FEATURE_TYPES)
         return Examples(
             features=np.concatenate([X, X_val]),
@@ -234,7 +236,8 @@ def as_column(values: ArrayLike, name: str, features: np.ndarray) -> Shaped[np.n
     """
     column = column_or_1d(values)
     if len(column) != len(features):
-        raise ValueError(f"{name} has {len(column)} entries, expected {len(features)}")
+        found = count_noun(len(column), "entry", "entries")
+        raise ValueError(f"{name} has {found}, expected {len(features)}")
     return column
 
 
