@@ -64,7 +64,8 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
 
     Args:
         method: a name of `clip_cfr.calibrate.methods.METHODS`. `dfr` needs attributes of the
-            validation rows; `group-dro`, which needs those of the training rows, is refused.
+            validation rows; `group-dro` and `group-lr`, which need those of the training rows, are
+            refused.
         random_state: seed of all random draws. An int makes `fit` reproducible, and is the seed
             of `calibrate_cache`.
         validation_fraction: share of the rows of each class that `fit` holds out for validation

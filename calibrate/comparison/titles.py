@@ -12,6 +12,7 @@ METHOD_TITLES = {
     "group-dro": "group DRO",
     "linear-probe": "linear probe",
     "linear-probe-embeddings": "linear probe of embeddings",
+    "group-lr": "group-reweighted LR",
 }
 # A "zero-shot" head whose class embeddings are class means has seen the training labels.
 CLASS_MEANS_TITLE = "class means"

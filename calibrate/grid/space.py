@@ -48,6 +48,7 @@ METHOD_SETTINGS = {
     "group-dro": (*ERM_SETTINGS, "group_dro_step"),
     "linear-probe": (),
     "linear-probe-embeddings": (),
+    "group-lr": (),
 }
 
 

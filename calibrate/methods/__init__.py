@@ -28,6 +28,7 @@ GROUP_LABELS = {
     "group-dro": "train",
     "linear-probe": "none",
     "linear-probe-embeddings": "none",
+    "group-lr": "train",
 }
 METHODS = tuple(GROUP_LABELS)
 # The methods that train on the calibration set, which the ERM stage gives.

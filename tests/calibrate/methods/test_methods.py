@@ -33,7 +33,7 @@ def test_every_method_gives_a_classifier_for_every_selection(experiment, task, n
 def test_group_labels_are_named():
     assert set(GROUP_LABELS.values()) <= {"none", "train", "val"}
     used = {name: split for name, split in GROUP_LABELS.items() if split != "none"}
-    assert used == {"dfr": "val", "group-dro": "train"}
+    assert used == {"dfr": "val", "group-dro": "train", "group-lr": "train"}
 
 
 def test_methods_without_group_labels_ignore_attributes(experiment, task):
