@@ -13,6 +13,7 @@ METHOD_TITLES = {
     "linear-probe": "linear probe",
     "linear-probe-embeddings": "linear probe of embeddings",
     "group-lr": "group-reweighted LR",
+    "wise-ft": "WiSE-FT",
 }
 # A "zero-shot" head whose class embeddings are class means has seen the training labels.
 CLASS_MEANS_TITLE = "class means"

@@ -49,6 +49,7 @@ METHOD_SETTINGS = {
     "linear-probe": (),
     "linear-probe-embeddings": (),
     "group-lr": (),
+    "wise-ft": ERM_SETTINGS,
 }
 
 

@@ -29,12 +29,13 @@ GROUP_LABELS = {
     "linear-probe": "none",
     "linear-probe-embeddings": "none",
     "group-lr": "train",
+    "wise-ft": "none",
 }
 METHODS = tuple(GROUP_LABELS)
 # The methods that train on the calibration set, which the ERM stage gives.
 CALIBRATION_SET_METHODS = ("cfr", "cfr-no-contrast", "cfr-no-holistic", "error-set", "jtt")
 # The methods that need the ERM stage.
-ERM_METHODS = ("erm", *CALIBRATION_SET_METHODS)
+ERM_METHODS = ("erm", "wise-ft", *CALIBRATION_SET_METHODS)
 
 
 def load_method(name: str) -> ModuleType:

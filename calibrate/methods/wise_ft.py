@@ -1,0 +1,53 @@
+"""WiSE-FT: interpolate the weights of CLIP's head and of the ERM head.
+
+References:
+    Wortsman et al. 2022, arXiv 2109.01903, equation 1. It interpolates all weights of a fine-tuned
+    model; ERM trains the projection, its bias and the logarithm of the logit scale here.
+"""
+
+import jax
+
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.head import Head
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.methods import erm
+from clip_cfr.calibrate.methods.chosen_on_val import Candidate, choose_each, make_candidate
+from clip_cfr.calibrate.methods.classifiers import HeadClassifier
+from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+
+# Weights of the ERM head to choose from: 0 is zero-shot, 1 is ERM.
+ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise SettingsError if the ERM stage cannot be trained with the settings; see `erm.check`."""
+    erm.check(task, settings, resident_rows)
+
+
+def fit(experiment: Experiment) -> Fitted:
+    """Choose, by each criterion, alpha on the way from CLIP's head to the ERM head that it selects.
+
+    Raises:
+        CalibrationError: the ERM stage diverged.
+    """
+    trained = fitted_heads(experiment.erm)
+    steps = trained.selected_steps
+    ends = {steps[name]: each.head for name, each in trained.classifiers.items()}
+    paths = {step: make_path(experiment, head) for step, head in ends.items()}
+    return choose_each({name: paths[step] for name, step in steps.items()})
+
+
+def make_path(experiment: Experiment, end: Head) -> list[Candidate]:
+    """Return the candidates between CLIP's own head and another, one for each of `ALPHAS`."""
+    start = experiment.zeroshot_head()
+    heads = {alpha: interpolate(start, end, alpha) for alpha in ALPHAS}
+    return [
+        make_candidate(experiment, HeadClassifier(head), alpha=alpha)
+        for alpha, head in heads.items()
+    ]
+
+
+def interpolate(start: Head, end: Head, alpha: float) -> Head:
+    """Return `(1 - alpha) * start + alpha * end`, which is exact at 0 and at 1."""
+    return jax.tree.map(lambda a, b: (1 - alpha) * a + alpha * b, start, end)
