@@ -41,6 +41,7 @@ SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
         "dfr_subsamples",
         "jtt_upweight",
         "group_dro_step",
+        "cnc_weight",
     ),
 }
 

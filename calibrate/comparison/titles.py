@@ -10,6 +10,7 @@ METHOD_TITLES = {
     "error-set": "error set",
     "jtt": "JTT",
     "group-dro": "group DRO",
+    "cnc": "CnC",
     "linear-probe": "linear probe",
     "linear-probe-embeddings": "linear probe of embeddings",
     "group-lr": "group-reweighted LR",

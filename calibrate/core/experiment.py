@@ -36,7 +36,7 @@ PROGRESS_CALLS = 20
 CALLBACK_CALLS = 10
 
 # Index of each stage's random stream.
-STREAMS = {"erm": 0, "calibration set": 1, "cfr": 2, "dfr": 3, "group-dro": 4}
+STREAMS = {"erm": 0, "calibration set": 1, "cfr": 2, "dfr": 3, "group-dro": 4, "cnc": 5}
 # The settings that the ERM stage, and everything computed with its head, depends on.
 ERM_SETTINGS = (
     "erm_lr",

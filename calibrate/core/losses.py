@@ -118,7 +118,53 @@ def supcon_loss(
     """
     itself = jnp.eye(len(labels), dtype=bool)
     positives = (labels[:, None] == labels[None, :]) & ~itself
-    scores = jnp.where(itself, -1e30, embeddings.cosines(embeddings) / temperature)
-    log_probabilities = jax.nn.log_softmax(scores, axis=-1)
-    losses = masked_mean(-log_probabilities, positives, axis=-1)
-    return masked_mean(losses, positives.any(axis=-1))
+    scores = embeddings.cosines(embeddings) / temperature
+    return pair_loss(scores, positives, ~itself, positives.any(axis=-1))
+
+
+def pair_loss(
+    scores: Float[Array, "rows rows"],
+    positives: Bool[Array, "rows rows"],
+    candidates: Bool[Array, "rows rows"],
+    anchors: Bool[Array, " rows"],
+) -> Float[Array, ""]:
+    """Return the mean over anchors of mean_p -log( exp(s_p) / sum_c exp(s_c) ); 0 without anchors.
+
+    Args:
+        scores: score of each row, an anchor, with each row.
+        positives: true for the rows p of an anchor, which are among its candidates.
+        candidates: true for the rows c of an anchor.
+        anchors: true for the rows that count.
+    """
+    log_probabilities = jax.nn.log_softmax(jnp.where(candidates, scores, -1e30), axis=-1)
+    return masked_mean(masked_mean(-log_probabilities, positives, axis=-1), anchors)
+
+
+def cnc_loss(
+    embeddings: Embeddings,
+    labels: Int[Array, " rows"],
+    predicted: Int[Array, " rows"],
+    temperature: Float[Array, ""] | float,
+) -> Float[Array, ""]:
+    """Return the contrastive loss of Correct-n-Contrast over the pairs of a minibatch.
+
+    L_i = mean_p -log( exp(v_i.v_p/t) / (sum_p exp(v_i.v_p/t) + sum_n exp(v_i.v_n/t)) ), where the
+    positives p are of the anchor's class and have another ERM prediction, and the negatives n are
+    of another class and have the same one. The mean is over the rows that have both; 0 without.
+
+    Args:
+        embeddings: minibatch of the training split.
+        labels: class of each row.
+        predicted: ERM prediction of each row.
+        temperature: t, above 0.
+
+    References:
+        Zhang, Sohoni, Zhang, Finn, Re, ICML 2022, arXiv 2203.01517. The paper samples positives
+        and negatives for each anchor; here they are all those in the minibatch.
+    """
+    same_class = labels[:, None] == labels[None, :]
+    same_prediction = predicted[:, None] == predicted[None, :]
+    positives, negatives = same_class & ~same_prediction, ~same_class & same_prediction
+    anchors = positives.any(axis=-1) & negatives.any(axis=-1)
+    scores = embeddings.cosines(embeddings) / temperature
+    return pair_loss(scores, positives, positives | negatives, anchors)

@@ -18,6 +18,7 @@ STAGE_STEPS = {
     "error-set": "steps",
     "jtt": "erm_steps",
     "group-dro": "erm_steps",
+    "cnc": "steps",
 }
 # JAX and the drawn row indices count in 32 bits.
 MAX_COUNT = 2**31 - 1
@@ -82,11 +83,18 @@ class Settings:
     """
 
     lr: float = option(
-        1e-3, "Learning rate of the CFR stage", "measured; release 1e-4", within=POSITIVE
+        1e-3,
+        "Learning rate of the stages of CFR and CnC",
+        "measured; release 1e-4",
+        within=POSITIVE,
     )
-    steps: int = option(4000, "Steps of the CFR stage", "ours; release 3,700", within=COUNT)
-    erm_lr: float = option(1e-4, "Learning rate of the ERM stage", "release", within=POSITIVE)
-    erm_steps: int = option(4000, "Steps of the ERM stage", "ours", within=COUNT)
+    steps: int = option(
+        4000, "Steps of the stages of CFR and CnC", "ours; release 3,700", within=COUNT
+    )
+    erm_lr: float = option(
+        1e-4, "Learning rate of ERM, JTT and group DRO", "release", within=POSITIVE
+    )
+    erm_steps: int = option(4000, "Steps of ERM, JTT and group DRO", "ours", within=COUNT)
     momentum: float = option(0.9, "Momentum of SGD, in both stages", "release", within=FRACTION)
     weight_decay: float = option(
         1e-5,
@@ -169,7 +177,10 @@ class Settings:
         choices=("none", "confidence", "entropy"),
     )
     temperature: float = option(
-        0.1, "Temperature of the contrastive loss", "measured; release 1", within=POSITIVE
+        0.1,
+        "Temperature of the contrastive losses of CFR and CnC",
+        "measured; release 1",
+        within=POSITIVE,
     )
     holistic: str = option(
         "cosine",
@@ -304,6 +315,13 @@ class Settings:
         "exp(step * loss of the group)",
         "Sagawa et al. 2020, the authors' code",
         within=Range(),
+    )
+
+    cnc_weight: float = option(
+        0.75,
+        "Weight of the contrastive loss of CnC; cross-entropy has 1 minus it",
+        "Zhang et al. 2022, the authors' code",
+        within=FRACTION,
     )
 
     def __post_init__(self):

@@ -33,7 +33,7 @@ def without(names: Iterable[str], *left_out: str) -> tuple[str, ...]:
 
 
 # The settings of methods other than CFR.
-OTHER_SETTINGS = ("dfr_subsamples", "jtt_upweight", "group_dro_step")
+OTHER_SETTINGS = ("dfr_subsamples", "jtt_upweight", "group_dro_step", "cnc_weight")
 CFR_SETTINGS = without(FIELDS, "selection", *OTHER_SETTINGS)
 # The settings that can change the result of each method, besides the selection.
 METHOD_SETTINGS = {
@@ -46,6 +46,7 @@ METHOD_SETTINGS = {
     "error-set": without(CFR_SETTINGS, *CONTRAST_SETTINGS, *HOLISTIC_SETTINGS),
     "jtt": (*ERM_SETTINGS, *CALIBRATION_SETTINGS, "jtt_upweight"),
     "group-dro": (*ERM_SETTINGS, "group_dro_step"),
+    "cnc": (*ERM_SETTINGS, "lr", "steps", "temperature", "cnc_weight"),
     "linear-probe": (),
     "linear-probe-embeddings": (),
     "group-lr": (),

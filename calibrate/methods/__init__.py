@@ -26,6 +26,7 @@ GROUP_LABELS = {
     "error-set": "none",
     "jtt": "none",
     "group-dro": "train",
+    "cnc": "none",
     "linear-probe": "none",
     "linear-probe-embeddings": "none",
     "group-lr": "train",
@@ -35,7 +36,7 @@ METHODS = tuple(GROUP_LABELS)
 # The methods that train on the calibration set, which the ERM stage gives.
 CALIBRATION_SET_METHODS = ("cfr", "cfr-no-contrast", "cfr-no-holistic", "error-set", "jtt")
 # The methods that need the ERM stage.
-ERM_METHODS = ("erm", "wise-ft", *CALIBRATION_SET_METHODS)
+ERM_METHODS = ("erm", "cnc", "wise-ft", *CALIBRATION_SET_METHODS)
 
 
 def load_method(name: str) -> ModuleType:

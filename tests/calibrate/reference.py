@@ -71,6 +71,19 @@ def supcon(embeddings, labels, temperature) -> float:
     return sum(losses) / len(losses) if losses else 0.0
 
 
+def cnc(embeddings, labels, predicted, temperature) -> float:
+    """Zhang et al. 2022 over all pairs of a minibatch that have a positive and a negative."""
+    losses, rows = [], range(len(labels))
+    for i in rows:
+        own = [j for j in rows if labels[j] == labels[i] and predicted[j] != predicted[i]]
+        others = [j for j in rows if labels[j] != labels[i] and predicted[j] == predicted[i]]
+        terms = {j: exp(dot(embeddings[i], embeddings[j]) / temperature) for j in [*own, *others]}
+        if own and others:
+            total = sum(terms.values())
+            losses.append(-sum(log(terms[j] / total) for j in own) / len(own))
+    return sum(losses) / len(losses) if losses else 0.0
+
+
 def moved_centroids(centroids, embeddings, labels, weights, momentum):
     """c <- normalize(m c + (1 - m) mean) for each class that the batch weighs."""
     moved = np.array(centroids, float)

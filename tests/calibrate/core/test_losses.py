@@ -21,6 +21,7 @@ cosine_loss = jax.jit(
     lambda vectors, *args: losses.cosine_loss(normalize(vectors.T), *args), static_argnums=2
 )
 supcon_loss = jax.jit(lambda vectors, *args: losses.supcon_loss(normalize(vectors.T), *args))
+cnc_loss = jax.jit(lambda vectors, *args: losses.cnc_loss(normalize(vectors.T), *args))
 
 
 def check_gradients(loss, *args):
@@ -264,3 +265,38 @@ class TestSupcon:
     def test_is_zero_where_no_rows_share_a_class(self, rng, labels):
         vectors = embeddings_of(rng, len(labels))
         assert float(supcon_loss(vectors, np.array(labels), 0.07)) == 0
+
+
+class TestCnc:
+    @pytest.mark.parametrize("classes", [2, 3])
+    @pytest.mark.parametrize("temperature", [0.05, 1.0])
+    def test_is_the_formula(self, rng, classes, temperature):
+        vectors = embeddings_of(rng, 12)
+        labels, predicted = rng.integers(classes, size=(2, 12))
+        expected = reference.cnc(vectors, labels, predicted, temperature)
+        assert expected > 0
+        found = cnc_loss(vectors, labels, predicted, temperature)
+        assert float(found) == pytest.approx(expected, rel=1e-4)
+
+    def test_by_hand(self):
+        """Row 0 has positive 1 and negative 2; row 1 no negative, and row 2 no positive."""
+        vectors = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+        found = cnc_loss(vectors, np.array([0, 0, 1]), np.array([0, 1, 0]), 1.0)
+        assert float(found) == pytest.approx(log(1 + exp(1)), rel=1e-6)
+
+    def test_names_of_classes_do_not_matter(self, rng):
+        vectors, (labels, predicted) = embeddings_of(rng, 10), rng.integers(3, size=(2, 10))
+        expected = float(cnc_loss(vectors, labels, predicted, 0.1))
+        renamed = cnc_loss(vectors, (labels + 1) % 3, (predicted + 1) % 3, 0.1)
+        assert float(renamed) == pytest.approx(expected, rel=1e-5)
+
+    def test_gradients(self, rng):
+        labels, predicted = np.array([0, 1, 1, 0, 0]), np.array([0, 1, 0, 1, 0])
+        vectors = embeddings_of(rng, 5)
+        check_gradients(lambda v: cnc_loss(v, labels, predicted, 0.5), vectors)
+
+    @pytest.mark.parametrize("labels", [[0], [0, 1, 2], [0, 0, 0]])
+    def test_is_zero_where_every_prediction_is_right(self, rng, labels):
+        vectors, labels = embeddings_of(rng, len(labels)), np.array(labels)
+        assert float(cnc_loss(vectors, labels, labels, 0.1)) == 0
+        assert finite(lambda v: cnc_loss(v, labels, labels, 0.1), vectors)

@@ -1,0 +1,112 @@
+"""Correct-n-Contrast (CnC): contrast training rows across the predictions of the ERM head.
+
+References:
+    Zhang, Sohoni, Zhang, Finn, Re, ICML 2022, arXiv 2203.01517. It trains CLIP's projection head
+    here. Minibatches are balanced over classes and over rows that ERM gets right or wrong, instead
+    of rows that are sampled for each anchor.
+"""
+
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from clip_cfr.calibrate.core.cnc import CncBatch, CncHyperparameters, CncObjective
+from clip_cfr.calibrate.core.divergence import check_convergence
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.sampling import draw_balanced_rows
+from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
+from clip_cfr.calibrate.core.settings import Settings, product_precision
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.core.windows import Window
+from clip_cfr.calibrate.methods import erm
+from clip_cfr.calibrate.methods.checks import check_step_memory
+from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+
+
+def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise SettingsError if the ERM or this stage cannot be trained with these settings.
+
+    Args:
+        resident_rows: rows in memory at a time; None for all.
+    """
+    erm.check(task, settings, resident_rows)
+    check_step_memory(
+        task,
+        settings,
+        resident_rows,
+        option="steps",
+        indices_per_step=2 * settings.batch_size,
+        remedies=" or batch_size",
+    )
+
+
+def fit(experiment: Experiment) -> Fitted:
+    """Fit the heads of the stage, which starts from CLIP's own.
+
+    Raises:
+        CalibrationError: a stage diverged, or the ERM head misclassifies no training row.
+    """
+    objective = CncObjective(product_precision(experiment.settings))
+    trained = experiment.train("cnc", objective, make_segments(experiment))
+    check_convergence(trained, "CnC", "--lr", experiment.settings.lr)
+    return fitted_heads(trained)
+
+
+def make_segments(experiment: Experiment) -> Iterator[Segment]:
+    """Yield one segment of the stage for each window."""
+    settings, rng = experiment.settings, experiment.rng("cnc")
+    predicted = predict_rows(experiment)
+    eval_steps = evaluation_steps(settings.steps, settings.evaluations)
+    for window in experiment.windows(rng, eval_steps, np.zeros(0, np.int32)):
+        stage = Stage(
+            head=experiment.initial_head(),
+            loss_state=None,
+            batches=draw_batches(rng, experiment, window, predicted),
+            sgd=experiment.sgd_settings(settings.lr),
+            hyperparameters=CncHyperparameters(
+                weight=jnp.float32(settings.cnc_weight),
+                temperature=jnp.float32(settings.temperature),
+                dropout_rate=jnp.float32(settings.dropout),
+            ),
+            key=experiment.key("cnc"),
+            first_step=window.eval_steps[0],
+            patience=experiment.patience,
+        )
+        yield Segment(stage, experiment.prepared.resident_data(window), window.eval_steps)
+
+
+def predict_rows(experiment: Experiment) -> Int[np.ndarray, " n"]:
+    """Return the class that the ERM head predicts for each training row, -1 for other rows.
+
+    Raises:
+        CalibrationError: all predictions are right, so that there is no pair to contrast.
+    """
+    task, rows = experiment.task, experiment.task.rows("train")
+    predicted = np.full(len(task.labels), -1, np.int32)
+    predicted[rows] = experiment.train_logits("erm").argmax(axis=1)
+    if (predicted[rows] == task.labels[rows]).all():
+        raise CalibrationError(
+            "cnc contrasts training rows that the ERM head misclassifies with others, and it "
+            "misclassifies none: train ERM less (--erm-steps, --erm-lr), or leave the method out"
+        )
+    return predicted
+
+
+def draw_batches(
+    rng: np.random.Generator,
+    experiment: Experiment,
+    window: Window,
+    predicted: Int[np.ndarray, " n"],
+) -> CncBatch:
+    """Draw the rows of every step of a window.
+
+    They are balanced over classes and, within each, over rows that ERM gets right or wrong.
+    """
+    labels, predicted = window.take(experiment.task.labels), window.take(predicted)
+    cells = 2 * labels + (labels == predicted)
+    size = experiment.settings.batch_size
+    rows, _ = draw_balanced_rows(rng, window.train_rows, cells, window.capacity, size)
+    return CncBatch(rows, predicted[rows])
