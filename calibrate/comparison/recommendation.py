@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Int
 
-from clip_cfr.calibrate.comparison.resampling import Tally, criterion, interval, resample
+from clip_cfr.calibrate.comparison.differences import TAIL, Difference, compare_lowest
 from clip_cfr.calibrate.comparison.titles import method_title
-from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods import GROUP_LABELS
 
@@ -20,14 +19,21 @@ REFERENCE = "erm"
 class Recommendation:
     """The method to use.
 
+    All values are those of heads on validation rows that did not select them, see `cross_fit`.
+
     Attributes:
         method: its name.
         criterion: the validation criterion by which methods are compared.
-        margin: value of `method` minus value of `over`, in [-1, 1], the mean over seeds; negative
-            if the reference is recommended although the other method is better within noise.
-        interval: 95 % bootstrap interval of the margin.
+        margin: value of `method` minus value of `over`, in [-1, 1]; negative if the reference is
+            recommended although the other method is better within noise. The accuracy of a class or
+            group is its mean over seeds.
+        interval: 95 % interval of the margin, simultaneous for all methods that are compared with
+            the reference.
         over: the method that it is compared with.
         reason: one sentence, without a final period, that justifies the recommendation.
+        average_margin: average accuracy of `method` minus that of `over`; None if a run of an older
+            version has none.
+        average_interval: 95 % interval of `average_margin`.
     """
 
     method: str
@@ -36,6 +42,25 @@ class Recommendation:
     interval: tuple[float, float]
     over: str
     reason: str
+    average_margin: float | None = None
+    average_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A difference of two methods, with its 95 % interval, in [-1, 1]."""
+
+    margin: float
+    low: float
+    high: float
+
+    @property
+    def is_beyond_noise(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+    def reversed(self) -> "Gain":
+        """Return the difference in the other direction."""
+        return Gain(0.0 - self.margin, 0.0 - self.high, 0.0 - self.low)
 
 
 def list_candidates(methods: Sequence[str]) -> list[str]:
@@ -44,45 +69,92 @@ def list_candidates(methods: Sequence[str]) -> list[str]:
 
 
 def recommend(
-    rng: np.random.Generator,
     task: Task,
-    predictions: Mapping[str, Sequence[Predictions]],
+    correct: Mapping[str, Bool[np.ndarray, "seeds val"]],
     selection: str,
     class_embeddings: str = "prompts",
 ) -> Recommendation | None:
     """Recommend a method, or return None if fewer than two can be compared.
 
-    The reference is ERM, or the first method if ERM is missing. The best other method by the
-    criterion is recommended if the 95 % interval of its gain over the reference is above 0;
-    otherwise the reference is.
+    The reference is ERM, or the first method if ERM is missing. Of the other methods, one is
+    recommended if the interval of its gain over the reference by the criterion is above 0;
+    otherwise the reference is. If all methods are equally good, another one than the reference is
+    recommended with at most 2.5 % probability, whatever their number.
 
     Args:
-        rng: for the bootstrap.
-        task: the task of the predictions.
-        predictions: predictions of each candidate on the validation split, one for each seed; all
-            of the same rows and with equally many seeds.
+        task: the task.
+        correct: whether each candidate is right about each row of the validation split, one head
+            for each seed, judged on rows that did not select it; all with the same seeds.
         selection: the criterion; `last` is judged by worst-class accuracy.
         class_embeddings: source of the class embeddings, which determines the title of zero-shot.
     """
-    if len(predictions) < 2:
+    if len(correct) < 2:
         return None
-    point, samples = criterion_values(rng, task, predictions, selection)
-    reference = REFERENCE if REFERENCE in predictions else next(iter(predictions))
-    best = max((name for name in predictions if name != reference), key=lambda name: point[name])
-    gain = interval(samples[best] - samples[reference])
-    method, over = (best, reference) if gain[0] > 0 else (reference, best)
-    margin = point[method] - point[over]
-    bounds = interval(samples[method] - samples[over])
+    reference = REFERENCE if REFERENCE in correct else next(iter(correct))
     judged_by = "worst-class" if selection == "last" else selection
+    rivals = [name for name in correct if name != reference]
+    gains = {
+        name: measure_gain(task, correct[name], correct[reference], judged_by, TAIL / len(rivals))
+        for name in rivals
+    }
+    best = max(rivals, key=lambda name: (gains[name].low > 0, gains[name].margin))
+    average = measure_gain(task, correct[best], correct[reference], "average", TAIL)
+    gain, won = gains[best], gains[best].low > 0
+    shown, shown_average = (each if won else each.reversed() for each in (gain, average))
     titles = [method_title(name, class_embeddings) for name in (best, reference)]
-    reason = explain(*titles, judged_by, margin if method == best else -margin, bounds)
-    return Recommendation(method, judged_by, margin, bounds, over, reason)
+    reason = explain(*titles, judged_by, gain)
+    if judged_by != "average":
+        reason += explain_average(*titles, average, titles[0] if won else titles[1], won)
+    return Recommendation(
+        method=best if won else reference,
+        criterion=judged_by,
+        margin=shown.margin,
+        interval=(shown.low, shown.high),
+        over=reference if won else best,
+        reason=reason,
+        average_margin=shown_average.margin,
+        average_interval=(shown_average.low, shown_average.high),
+    )
 
 
-def explain(
-    best: str, reference: str, judged_by: str, gain: float, bounds: tuple[float, float]
-) -> str:
-    """Return the sentence that justifies a recommendation, without a final period.
+def measure_gain(
+    task: Task,
+    first: Bool[np.ndarray, "seeds val"],
+    second: Bool[np.ndarray, "seeds val"],
+    criterion: str,
+    tail: float,
+) -> Gain:
+    """Return how much better the first method is than the second on the validation split.
+
+    Args:
+        task: the task.
+        first, second: whether each method is right about each row, for each seed.
+        criterion: `worst-class`, `worst-group` or `average`.
+        tail: probability that each bound of the interval is wrong.
+    """
+    difference = compare_on(task, task.rows("val"), first, second, criterion)
+    return Gain(difference.margin, *difference.interval(tail))
+
+
+def compare_on(
+    task: Task,
+    rows: Int[np.ndarray, " rows"],
+    first: Bool[np.ndarray, "seeds rows"],
+    second: Bool[np.ndarray, "seeds rows"],
+    criterion: str,
+) -> Difference:
+    """Compare two methods by a criterion on rows of a task, with its subjects as units."""
+    cells = {
+        "average": np.zeros(len(rows), int),
+        "worst-class": task.labels[rows],
+        "worst-group": task.groups[rows],
+    }[criterion]
+    subjects = None if task.subjects is None else task.subjects[rows]
+    return compare_lowest(first, second, cells, subjects)
+
+
+def explain(best: str, reference: str, judged_by: str, gain: Gain) -> str:
+    """Return the sentence that compares two methods by the criterion, without a final period.
 
     For example, `CFR is 3.1 points above ERM in validation worst-class accuracy (95 % interval +1.0
     to +5.2), which is beyond noise`. The interval is that of the difference in the sentence.
@@ -90,55 +162,48 @@ def explain(
     Args:
         best, reference: titles of the best other method and of the reference.
         judged_by: the criterion.
-        gain: value of `best` minus value of `reference`, in [-1, 1].
-        bounds: 95 % interval of the recommended method's value minus the other's.
+        gain: value of `best` minus value of `reference`.
     """
     oracle = " (an oracle: it uses the group labels)" if judged_by == "worst-group" else ""
     measure = f"validation {judged_by} accuracy{oracle}"
-    if round(gain, 4) == 0:
+    if round(gain.margin, 4) == 0:
         return f"{best}, the best other method, has the same {measure} as {reference}"
-    beyond = bounds[0] > 0
-    if gain < 0:
+    if gain.margin < 0:
         order = f"{reference} is {{}} points above {best}, the best other method,"
-    elif beyond:
+        gain = gain.reversed()
+    elif gain.low > 0:
         order = f"{best} is {{}} points above {reference}"
     else:
         order = f"{best}, the best other method, is {{}} points above {reference}"
-    low, high = sorted(bounds if (gain < 0 or beyond) else (-bounds[1], -bounds[0]))
-    return (
-        f"{order.format(f'{100 * abs(gain):.1f}')} in {measure} (95 % interval {100 * low:+.1f} "
-        f"to {100 * high:+.1f}), which is {'beyond' if beyond else 'within'} noise"
-    )
+    return f"{order.format(f'{100 * gain.margin:.1f}')} in {measure} {format_noise(gain)}"
 
 
-def criterion_values(
-    rng: np.random.Generator,
-    task: Task,
-    predictions: Mapping[str, Sequence[Predictions]],
-    selection: str,
-) -> tuple[dict[str, float], dict[str, Float[np.ndarray, " samples"]]]:
-    """Return the criterion of each method and its bootstrap samples, both as means over seeds.
+def explain_average(best: str, reference: str, gain: Gain, recommended: str, won: bool) -> str:
+    """Return the end of the sentence, about average accuracy.
 
-    All methods and seeds are evaluated on the same bootstrap samples, so differences are paired.
-    Arguments are those of `recommend`.
+    For example, `; in average accuracy CFR is 2.0 points below ERM (95 % interval -3.1 to -0.9),
+    which is beyond noise: CFR costs average accuracy`.
 
-    Returns:
-        The value in [0, 1] by method, and the values on `SAMPLES` samples by method.
+    Args:
+        best, reference: titles of the best other method and of the reference.
+        gain: average accuracy of `best` minus that of `reference`.
+        recommended: title of the recommended method.
+        won: whether it is `best`.
     """
-    names = list(predictions)
-    columns = [each.correct(task) for name in names for each in predictions[name]]
-    rows = predictions[names[0]][0].rows
-    groups = task.groups[rows]
-    subjects = None if task.subjects is None else task.subjects[rows]
-    sizes = task.num_classes, len(task.attribute_names)
-    tally = resample(rng, np.stack(columns), groups, subjects, task.num_groups)
-    samples = criterion(selection, tally, *sizes).reshape(
-        -1, len(names), len(predictions[names[0]])
-    )
-    hits = np.stack([np.bincount(groups, weights=c, minlength=task.num_groups) for c in columns])
-    counts = np.bincount(groups, minlength=task.num_groups)[None].astype(float)
-    point = criterion(selection, Tally(hits, counts), *sizes).reshape(len(names), -1)
+    if round(gain.margin, 4) == 0:
+        return "; their average accuracy is the same"
+    order = "above" if gain.margin > 0 else "below"
+    size = f"{100 * abs(gain.margin):.1f}"
+    costs = gain.high < 0 if won else gain.low > 0
     return (
-        {name: float(values.mean()) for name, values in zip(names, point, strict=True)},
-        {name: samples[:, i].mean(axis=1) for i, name in enumerate(names)},
+        f"; in average accuracy {best} is {size} points {order} {reference} {format_noise(gain)}"
+        f"{f': {recommended} costs average accuracy' if costs else ''}"
+    )
+
+
+def format_noise(gain: Gain) -> str:
+    """Return the interval in points and whether the difference is beyond noise."""
+    return (
+        f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}), which is "
+        f"{'beyond' if gain.is_beyond_noise else 'within'} noise"
     )

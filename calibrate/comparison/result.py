@@ -175,7 +175,7 @@ class Result:
             "methods": {name: each.to_json(self.selection) for name, each in self.methods.items()},
             "recommendation": None
             if self.recommendation is None
-            else {**asdict(self.recommendation), "interval": list(self.recommendation.interval)},
+            else {name: to_list(value) for name, value in asdict(self.recommendation).items()},
             "recommended_head": None if head is None else {"method": head[0], "seed": head[1]},
             "warnings": list(self.warnings),
             "failures": dict(self.failures),
@@ -219,7 +219,7 @@ class Result:
             ),
             recommendation=None
             if advice is None
-            else Recommendation(**{**advice, "interval": tuple(advice["interval"])}),
+            else Recommendation(**{name: to_tuple(value) for name, value in advice.items()}),
             warnings=tuple(values["warnings"]),
             failures=values["failures"],
             seconds=values["seconds"],
@@ -249,3 +249,13 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, tuple):
         return [jsonable(each) for each in value]
     return int(value) if float(value).is_integer() else float(value)
+
+
+def to_list(value: Any) -> Any:
+    """Return a tuple as a list, as JSON has it, and another value as it is."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def to_tuple(value: Any) -> Any:
+    """Return a list as a tuple, and another value as it is."""
+    return tuple(value) if isinstance(value, list) else value

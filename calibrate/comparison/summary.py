@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from clip_cfr.calibrate.comparison import warning_signs
 from clip_cfr.calibrate.comparison.compare import Comparison, Outcome
+from clip_cfr.calibrate.comparison.cross_fit import cross_fit, draw_halves
 from clip_cfr.calibrate.comparison.intervals import lowest_accuracy_interval, tally_cells
 from clip_cfr.calibrate.comparison.method_result import (
     REPORTED,
@@ -46,7 +47,8 @@ def summarize(
         task: the task that the methods were fitted on.
         settings: all hyperparameters; their `selection` chooses the reported heads.
         comparison: the fitted methods.
-        seeds: the seeds of every method; the first is also that of the recommendation's bootstrap.
+        seeds: the seeds of every method; the first is also that of the halves of val, see
+            `cross_fit`.
         cache: summary of the cache of the task.
         drawn_val: how val was drawn, if the cache has none; adds a warning.
     """
@@ -134,15 +136,29 @@ def recommend_method(
         task: the task of the outcomes.
         outcomes: one for each seed, by method.
         selection: the criterion that selects heads and compares methods.
-        seed: seed of the bootstrap.
+        seed: seed of the halves of val, see `cross_fit`.
         cache: tells the source of the class embeddings.
     """
-    predictions = {
-        name: [each.predictions[selection]["val"] for each in outcomes[name]]
+    rows = task.rows("val")
+    subjects = None if task.subjects is None else task.subjects[rows]
+    second = draw_halves(np.random.default_rng(seed), task.labels[rows], subjects)
+    correct = {
+        name: np.stack([judge(task, each, selection, second) for each in outcomes[name]])
         for name in list_candidates(list(outcomes))
     }
-    rng = np.random.default_rng(seed)
-    return recommend(rng, task, predictions, selection, cache.class_embeddings)
+    return recommend(task, correct, selection, cache.class_embeddings)
+
+
+def judge(
+    task: Task, outcome: Outcome, selection: str, second: Bool[np.ndarray, " val"]
+) -> Bool[np.ndarray, " val"]:
+    """Return whether a method is right about each validation row, on rows that did not select it.
+
+    A method without classifiers to select from is judged as it is.
+    """
+    if outcome.fitted.val_correct is None:
+        return outcome.predictions[selection]["val"].correct(task)
+    return cross_fit(task, outcome.fitted.val_correct, selection, second)
 
 
 def summarize_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSetSummary | None:

@@ -46,20 +46,32 @@ class Best(NamedTuple):
     waiting: Int[Array, ""]
 
 
-def evaluate(head: Head, data: Data) -> tuple[Float[Array, " groups"], Float[Array, " criteria"]]:
-    """Return the accuracy of each group and the values of `CRITERIA` on the validation split.
+class Evaluation(NamedTuple):
+    """Accuracies of a head on the validation split, in [0, 1].
 
-    All lie in [0, 1]; the accuracy of a group without rows is 0.
+    Attributes:
+        correct: whether the prediction of each row is right.
+        group_accuracy: accuracy of each group; 0 for a group without rows.
+        criteria: values of `CRITERIA`.
     """
-    hits, counts = group_hits(head, data), data.val_group_counts
+
+    correct: Bool[Array, " val"]
+    group_accuracy: Float[Array, " groups"]
+    criteria: Float[Array, " criteria"]
+
+
+def evaluate(head: Head, data: Data) -> Evaluation:
+    """Evaluate a head on the validation split."""
+    correct = predict_val(head, data) == data.labels[data.val_rows]
+    hits, counts = group_hits(correct, data), data.val_group_counts
     criteria = criteria_values(hits, counts, data.group_labels, len(data.class_embeddings))
-    return accuracies(hits, counts), criteria
+    return Evaluation(correct, accuracies(hits, counts), criteria)
 
 
-def group_hits(head: Head, data: Data) -> Float[Array, " groups"]:
+def group_hits(correct: Bool[Array, " val"], data: Data) -> Float[Array, " groups"]:
     """Count the correct predictions in each group of the validation split, as whole floats."""
-    correct = (predict_val(head, data) == data.labels[data.val_rows]).astype(jnp.float32)
-    return jnp.bincount(data.val_groups, weights=correct, length=len(data.group_labels))
+    weights = correct.astype(jnp.float32)
+    return jnp.bincount(data.val_groups, weights=weights, length=len(data.group_labels))
 
 
 def predict_val(head: Head, data: Data) -> Int[Array, " val"]:

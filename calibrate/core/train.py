@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from clip_cfr.calibrate.core.features import Data
 from clip_cfr.calibrate.core.head import Head
@@ -72,6 +72,7 @@ class Info(NamedTuple):
         logit_scale: factor of the cosine similarities in the logits (not its logarithm).
         group_accuracy: accuracy of each group on the validation split; 0 for a group without rows.
         criteria: validation values of `CRITERIA`, in [0, 1].
+        val_correct: whether the prediction of each validation row is right.
     """
 
     step: Int[Array, " evaluations"]
@@ -79,6 +80,7 @@ class Info(NamedTuple):
     logit_scale: Float[Array, " evaluations"]
     group_accuracy: Float[Array, "evaluations groups"]
     criteria: Float[Array, "evaluations criteria"]
+    val_correct: Bool[Array, "evaluations val"]
 
 
 class Trained(NamedTuple):
@@ -260,15 +262,16 @@ def run_steps(
     sums = init_sums(objective, stage, data, state)
     state, sums = jax.lax.fori_loop(start, stop, add_step, (state, sums))
     steps = (stop - start).astype(jnp.float32)
-    group_accuracy, criteria = evaluate(state.head, data)
+    found = evaluate(state.head, data)
     info = Info(
         step=stop,
         logged=jax.tree.map(lambda total: total / steps, sums),
         logit_scale=jnp.exp(state.head.log_scale),
-        group_accuracy=group_accuracy,
-        criteria=criteria,
+        group_accuracy=found.group_accuracy,
+        criteria=found.criteria,
+        val_correct=found.correct,
     )
-    return (state, update_best(best, state.head, criteria, stop, stage.patience)), info
+    return (state, update_best(best, state.head, found.criteria, stop, stage.patience)), info
 
 
 def skip_interval(

@@ -176,4 +176,5 @@ def stage_bytes(prepared: Prepared, settings: Settings) -> int:
     heads = 4 * HEADS_PER_STAGE * dim * embedding
     chosen = anchors * (settings.num_negatives + settings.num_positives)
     drawn = 4 * settings.steps * (chosen + rows + pools)
-    return drawn + validation + step + heads
+    logged = settings.evaluations * len(prepared.task.rows("val"))
+    return drawn + validation + step + heads + logged

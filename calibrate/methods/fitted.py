@@ -5,6 +5,7 @@ from operator import itemgetter
 
 import jax
 import numpy as np
+from jaxtyping import Bool
 
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.settings import CRITERIA, SELECTIONS
@@ -25,12 +26,16 @@ class Fitted:
             the method has none to choose.
         history: columns of the log by name, with one entry for each evaluation, see
             `make_history`; empty if the method is not trained in steps.
+        val_correct: whether each classifier that the criteria select from is right about each row
+            of the validation split, in the order of the evaluations (of equal values the first is
+            selected, and the criterion `last` selects the last); None if there is one classifier.
     """
 
     classifiers: dict[str, Classifier]
     selected_steps: dict[str, int] = field(default_factory=dict)
     chosen: dict[str, dict[str, float]] = field(default_factory=dict)
     history: dict[str, np.ndarray] = field(default_factory=dict)
+    val_correct: Bool[np.ndarray, "evaluations val"] | None = None
 
 
 def fitted_once(classifier: Classifier) -> Fitted:
@@ -46,6 +51,7 @@ def fitted_heads(trained: Trained) -> Fitted:
         classifiers={name: HeadClassifier(head) for name, head in selected_heads(trained).items()},
         selected_steps=dict(zip(SELECTIONS, selected_steps, strict=True)),
         history=make_history(trained),
+        val_correct=np.asarray(trained.info.val_correct),
     )
 
 

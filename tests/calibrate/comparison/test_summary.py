@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from clip_cfr.calibrate.comparison.compare import compare
+from clip_cfr.calibrate.comparison.cross_fit import cross_fit, draw_halves
 from clip_cfr.calibrate.comparison.method_result import mean
 from clip_cfr.calibrate.comparison.result import CacheSummary, Result
 from clip_cfr.calibrate.comparison.summary import summarize
@@ -135,6 +136,22 @@ class TestSummary:
         assert best == "dfr"
         assert summary["recommendation"]["method"] == "cfr"
         assert summary["methods"]["dfr"]["group_labels"] == "val"
+
+    def test_compares_heads_on_validation_rows_that_did_not_select_them(
+        self, summary, outcomes, task
+    ):
+        rows = task.rows("val")
+        second = draw_halves(np.random.default_rng(SEEDS[0]), task.labels[rows], None)
+        lowest = {}
+        for name in ("erm", "cfr"):
+            correct = [
+                cross_fit(task, each.fitted.val_correct, "worst-class", second)
+                for each in outcomes[name]
+            ]
+            labels = task.labels[rows]
+            lowest[name] = min(np.mean(correct, axis=0)[labels == each].mean() for each in (0, 1))
+        margin = summary["recommendation"]["margin"]
+        assert margin == pytest.approx(lowest["cfr"] - lowest["erm"])
 
     def test_names_the_seed_of_a_warning(self, summary):
         assert summary["warnings"] == [

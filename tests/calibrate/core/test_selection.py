@@ -92,3 +92,12 @@ def test_the_overlapping_task_tells_the_earliest_best_and_last_head_apart(overla
     values = fit("erm", overlapping).history["val worst-class"]
     assert (values == values.max()).sum() > 1
     assert values.argmax() < len(values) - 1
+
+    def test_the_log_has_the_correct_rows_of_each_evaluation(self, fitted, overlapping):
+        task, rows = overlapping.task, overlapping.task.rows("val")
+        steps = fitted.history["step"].tolist()
+        assert fitted.val_correct.shape == (len(steps), len(rows))
+        for name, step in fitted.selected_steps.items():
+            predicted = fitted.classifiers[name].logits(overlapping, rows).argmax(axis=1)
+            expected = predicted == task.labels[rows]
+            assert fitted.val_correct[steps.index(step)].tolist() == expected.tolist()

@@ -1,0 +1,191 @@
+"""Difference of the lowest accuracies of two methods over cells, with an interval that holds.
+
+Cells are classes or groups, or one cell for average accuracy. Let p(a) and q(b) be the accuracies
+of the first and the second method in the cells a and b. The difference of their minima is
+
+    min p - min q = min over a of max over b of p(a) - q(b),
+
+so it is above d if and only if for every a there is a b with p(a) - q(b) > d. With one-sided bounds
+L(a, b) of p(a) - q(b), each wrong with probability `tail` / cells, a lower bound is therefore
+
+    min over a of max over b of L(a, b).
+
+It is above the difference only if, for the cell a where p is lowest, some L(a, b) is above
+p(a) - q(b), which has at most probability `tail` by the union bound over b. No correction over a is
+needed. A bootstrap of the minima would not hold where cells tie.
+
+The bounds L(a, b) use Student's t on the difference of means, after one row that only the first
+method gets right and one that only the second gets right were added to each cell; this is the
+interval of Agresti and Caffo for different cells, and that of Bonett and Price for the same cell,
+where the methods' answers are paired. Subjects count as units if rows are not independent. The
+accuracy of a cell is the mean over seeds. Several seeds add the variance between them, over their
+number; it is multiplied by S / (S - 1) for S seeds, because an estimate from few is more often too
+low than too high, and its S - 1 degrees of freedom enter by Satterthwaite's formula. One seed says
+nothing about others: the interval is then that of these heads.
+
+References:
+    Agresti, Caffo 2000, The American Statistician 54(4). Bonett, Price 2012, Journal of Educational
+    and Behavioral Statistics 37(4). Satterthwaite 1946, Biometrics Bulletin 2(6).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import stdtr, stdtrit
+
+TAIL = 0.025
+
+
+@dataclass(frozen=True)
+class Units:
+    """The cells of rows and the independent units that rows belong to.
+
+    Attributes:
+        cells: cell of each row, numbered without gaps.
+        units: unit of each row, numbered without gaps: its subject, or itself.
+        counts: number of rows of each cell.
+        sizes: mean number of rows of the units of each cell.
+    """
+
+    cells: Int[np.ndarray, " rows"]
+    units: Int[np.ndarray, " rows"]
+    counts: Float[np.ndarray, " cells"]
+    sizes: Float[np.ndarray, " cells"]
+
+
+def make_units(cells: Int[np.ndarray, " rows"], subjects: Int[np.ndarray, " rows"] | None) -> Units:
+    """Return the units of rows; cells without rows are left out.
+
+    Args:
+        cells: the class or group of each row.
+        subjects: the subject of each row; None if rows are independent.
+    """
+    cells = np.unique(cells, return_inverse=True)[1]
+    rows = np.arange(len(cells))
+    units = rows if subjects is None else np.unique(subjects, return_inverse=True)[1]
+    counts = np.bincount(cells).astype(float)
+    pairs = np.unique(units * len(counts) + cells) % len(counts)
+    return Units(cells, units, counts, counts / np.bincount(pairs))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Estimates of p(a) - q(b) for every pair of cells.
+
+    Attributes:
+        margin: difference of the lowest accuracies, without the added rows.
+        centers: estimate for each cell of the first and of the second method.
+        errors: its standard error.
+        freedom: degrees of freedom of the error.
+    """
+
+    margin: float
+    centers: Float[np.ndarray, "cells cells"]
+    errors: Float[np.ndarray, "cells cells"]
+    freedom: Float[np.ndarray, "cells cells"]
+
+    def interval(self, tail: float = TAIL) -> tuple[float, float]:
+        """Return bounds that are wrong with at most probability `tail` each."""
+        reach = stdtrit(self.freedom, 1 - tail / len(self.centers)) * self.errors
+        low = (self.centers - reach).max(axis=1).min()
+        high = (self.centers + reach).min(axis=0).max()
+        return float(low), float(high)
+
+    def p_value(self) -> float:
+        """Return the two-sided p-value of equal minima: twice the least `tail` that excludes 0."""
+        above = stdtr(self.freedom, -self.centers / self.errors)
+        below = stdtr(self.freedom, self.centers / self.errors)
+        tails = above.min(axis=1).max(), below.min(axis=0).max()
+        return float(min(1, 2 * len(self.centers) * min(tails)))
+
+
+def compare_lowest(
+    first: Bool[np.ndarray, "seeds rows"],
+    second: Bool[np.ndarray, "seeds rows"],
+    cells: Int[np.ndarray, " rows"],
+    subjects: Int[np.ndarray, " rows"] | None,
+) -> Difference:
+    """Compare the lowest accuracies of two methods on the same rows.
+
+    Args:
+        first: whether the first method is right about each row, for each seed.
+        second: the same for the second method, with the same seeds.
+        cells: the class or group of each row.
+        subjects: the subject of each row; None if rows are independent.
+    """
+    units = make_units(cells, subjects)
+    p, q = (accuracies(each, units) for each in (first, second))
+    by_row, row_freedom = row_variance(first, second, units)
+    by_seed, seed_freedom = seed_variance(p, q)
+    variance = by_row + by_seed
+    return Difference(
+        margin=lowest(first, units) - lowest(second, units),
+        centers=p.mean(axis=0)[:, None] - q.mean(axis=0),
+        errors=np.sqrt(variance),
+        freedom=variance**2 / (by_row**2 / row_freedom + by_seed**2 / seed_freedom),
+    )
+
+
+def lowest(correct: Bool[np.ndarray, "seeds rows"], units: Units) -> float:
+    """Return the lowest accuracy over cells, each the mean over seeds."""
+    hits = np.bincount(units.cells, weights=correct.mean(axis=0))
+    return float((hits / units.counts).min())
+
+
+def accuracies(
+    correct: Bool[np.ndarray, "seeds rows"], units: Units
+) -> Float[np.ndarray, "seeds cells"]:
+    """Return the accuracies of cells after a right and a wrong unit were added to each."""
+    hits = [np.bincount(units.cells, weights=each) for each in correct]
+    return (np.stack(hits) + units.sizes) / (units.counts + 2 * units.sizes)
+
+
+def row_variance(
+    first: Bool[np.ndarray, "seeds rows"], second: Bool[np.ndarray, "seeds rows"], units: Units
+) -> tuple[Float[np.ndarray, "cells cells"], Float[np.ndarray, "cells cells"]]:
+    """Return the variance of p(a) - q(b) between units, with p and q as means over seeds.
+
+    Also return its degrees of freedom: one less than the units of the cell with the fewer.
+    """
+    (a, added_a), (b, added_b) = (residuals(each, units) for each in (first, second))
+    # The unit that only the first method gets right, and the one that only the second does.
+    paired = a.T @ b + np.diag((added_a * added_b[:, ::-1]).sum(axis=1))
+    own = [
+        (moved**2).sum(axis=0) + (added**2).sum(axis=1)
+        for moved, added in ((a, added_a), (b, added_b))
+    ]
+    count = units.counts / units.sizes + 2
+    fewest = np.minimum(count[:, None], count)
+    variance = own[0][:, None] + own[1] - 2 * paired
+    return np.maximum(variance, 1e-12) * fewest / (fewest - 1), fewest - 1
+
+
+def residuals(
+    correct: Bool[np.ndarray, "seeds rows"], units: Units
+) -> tuple[Float[np.ndarray, "units cells"], Float[np.ndarray, "cells 2"]]:
+    """Return how much each unit moves each cell's accuracy, and the same of the added two units.
+
+    These are the right and the wrong one.
+    """
+    means = accuracies(correct, units).mean(axis=0)
+    total = units.counts + 2 * units.sizes
+    moved = (correct.mean(axis=0) - means[units.cells]) / total[units.cells]
+    sums = np.zeros((units.units.max() + 1, len(total)))
+    np.add.at(sums, (units.units, units.cells), moved)
+    share = units.sizes / total
+    return sums, np.stack([share * (1 - means), -share * means], axis=1)
+
+
+def seed_variance(
+    p: Float[np.ndarray, "seeds cells"], q: Float[np.ndarray, "seeds cells"]
+) -> tuple[Float[np.ndarray, "cells cells"], int]:
+    """Return the variance of the mean over seeds of p(a) - q(b), and its degrees of freedom.
+
+    The variance is zero with one seed.
+    """
+    seeds, cells = p.shape
+    if seeds == 1:
+        return np.zeros((cells, cells)), 1
+    spread = (p[:, :, None] - q[:, None, :]).var(axis=0, ddof=1)
+    return spread / (seeds - 1), seeds - 1
