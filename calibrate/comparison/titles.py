@@ -15,6 +15,7 @@ METHOD_TITLES = {
     "linear-probe-embeddings": "linear probe of embeddings",
     "group-lr": "group-reweighted LR",
     "wise-ft": "WiSE-FT",
+    "afr": "AFR",
 }
 # A "zero-shot" head whose class embeddings are class means has seen the training labels.
 CLASS_MEANS_TITLE = "class means"

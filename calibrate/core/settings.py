@@ -19,6 +19,7 @@ STAGE_STEPS = {
     "jtt": "erm_steps",
     "group-dro": "erm_steps",
     "cnc": "steps",
+    "afr": "erm_steps",
 }
 # JAX and the drawn row indices count in 32 bits.
 MAX_COUNT = 2**31 - 1

@@ -51,6 +51,7 @@ METHOD_SETTINGS = {
     "linear-probe-embeddings": (),
     "group-lr": (),
     "wise-ft": ERM_SETTINGS,
+    "afr": ERM_SETTINGS,
 }
 
 

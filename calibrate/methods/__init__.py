@@ -31,6 +31,7 @@ GROUP_LABELS = {
     "linear-probe-embeddings": "none",
     "group-lr": "train",
     "wise-ft": "none",
+    "afr": "none",
 }
 METHODS = tuple(GROUP_LABELS)
 # The methods that train on the calibration set, which the ERM stage gives.

@@ -31,16 +31,23 @@ def input_chunks(
 
 
 def load_inputs(
-    experiment: Experiment, head: Head | None, rows: Int[np.ndarray, " rows"]
+    experiment: Experiment,
+    head: Head | None,
+    rows: Int[np.ndarray, " rows"],
+    *,
+    constant: bool = False,
 ) -> Float[np.ndarray, "rows inputs"]:
-    """Return the inputs of rows in float64, the type that scikit-learn's lbfgs solver computes in.
+    """Return the inputs of rows in float64, the type that the solvers compute in.
 
-    Arguments are those of `input_chunks`.
+    Args:
+        experiment, head, rows: as in `input_chunks`.
+        constant: add a last column of ones.
     """
-    inputs = np.empty((len(rows), count_inputs(experiment, head)))
+    count = count_inputs(experiment, head)
+    inputs = np.ones((len(rows), count + constant))
     start = 0
     for chunk in input_chunks(experiment, head, rows):
-        inputs[start : start + len(chunk)] = chunk
+        inputs[start : start + len(chunk), :count] = chunk
         start += len(chunk)
     return inputs
 

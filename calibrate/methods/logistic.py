@@ -46,13 +46,23 @@ def check_inputs_in_memory(
             f"{method} needs the features of all training rows in memory, and only {resident_rows} "
             "rows are (--hold-rows): raise --hold-rows if memory allows, or leave the method out"
         )
-    rows, memory = len(task.rows("train")), physical_memory()
+    check_memory(method, len(task.rows("train")), num_inputs)
+
+
+def check_memory(method: str, rows: int, num_inputs: int) -> None:
+    """Raise CalibrationError if the inputs of rows do not fit in memory in float64."""
+    memory = physical_memory()
     needed = MEMORY_FACTOR * np.dtype(np.float64).itemsize * rows * num_inputs
     if memory is not None and needed > memory:
         raise CalibrationError(
             f"{method} needs about {needed / GIGA:,.0f} GB of memory for {rows} training rows, and "
             f"this machine has {memory / GIGA:,.0f} GB: leave the method out"
         )
+
+
+def blas_threads(inputs: Float[np.ndarray, "rows inputs"]) -> int | None:
+    """Return the number of threads of BLAS for products with the inputs; None for all."""
+    return 1 if inputs.size <= SINGLE_THREAD_SIZE else None
 
 
 def fit_logistic(
@@ -103,10 +113,9 @@ def fit_strengths(
     row_weights: Float[np.ndarray, " rows"] | None,
 ) -> Iterator[Linear]:
     """Yield weight and bias at each of `STRENGTHS`; each fit starts at the one before."""
-    threads = 1 if inputs.size <= SINGLE_THREAD_SIZE else None
     model = LogisticRegression(tol=TOLERANCE, max_iter=MAX_ITERATIONS, warm_start=True)
     for strength in STRENGTHS:
-        with threadpool_limits(threads, user_api="blas"):
+        with threadpool_limits(blas_threads(inputs), user_api="blas"):
             model.set_params(C=strength).fit(inputs, labels, sample_weight=row_weights)
         yield logits_map(model, num_classes)
 
