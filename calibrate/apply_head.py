@@ -19,8 +19,9 @@ def apply_head(
 
     Args:
         arrays: a head as in a run folder (cache/RUNS.md, "Heads"): `projection`, `logit_scale`,
-            `class_embeddings` and optionally `bias`; or `linear_weight` and `linear_bias`; or
-            `logits_weight`, `logits_bias` and optionally `projection` and `bias`.
+            `class_embeddings` and optionally `bias`, `adapter_down` and `adapter_up`; or
+            `linear_weight` and `linear_bias`; or `logits_weight`, `logits_bias` and optionally
+            `projection` and `bias`.
         features: pooled features, not normalized, as a cache stores them; there may be no rows.
     """
     starts = range(0, max(len(features), 1), CHUNK)
@@ -35,16 +36,33 @@ def cosine_logits(
 ) -> Float64[np.ndarray, "rows classes"]:
     """Return the logits: `logit_scale` times the cosine of embedding and class embedding.
 
-    The class embeddings in `arrays` must have unit length.
+    An adapter in `arrays` changes the embeddings. The class embeddings must have unit length.
     """
-    return arrays["logit_scale"] * (embed(arrays, features) @ arrays["class_embeddings"].T)
+    embeddings = embed(arrays, features)
+    if "adapter_down" in arrays:
+        embeddings = adapt(arrays, embeddings)
+    return arrays["logit_scale"] * (embeddings @ arrays["class_embeddings"].T)
 
 
 def embed(
     arrays: Arrays, features: Float64[np.ndarray, "rows dim"]
 ) -> Float64[np.ndarray, "rows embedding"]:
     """Return the embeddings of rows: `features @ projection + bias`, scaled to unit length."""
-    vectors = features @ arrays["projection"] + arrays.get("bias", 0.0)
+    return normalize(features @ arrays["projection"] + arrays.get("bias", 0.0))
+
+
+def adapt(
+    arrays: Arrays, embeddings: Float64[np.ndarray, "rows embedding"]
+) -> Float64[np.ndarray, "rows embedding"]:
+    """Return v + relu(v @ adapter_down) @ adapter_up, scaled to unit length, for each row v."""
+    hidden = np.maximum(embeddings @ arrays["adapter_down"], 0.0)
+    return normalize(embeddings + hidden @ arrays["adapter_up"])
+
+
+def normalize(
+    vectors: Float64[np.ndarray, "rows embedding"],
+) -> Float64[np.ndarray, "rows embedding"]:
+    """Scale rows to unit length; a row of zeros stays."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
 

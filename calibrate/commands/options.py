@@ -42,6 +42,7 @@ SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
         "jtt_upweight",
         "group_dro_step",
         "cnc_weight",
+        "adapter_dim",
     ),
 }
 

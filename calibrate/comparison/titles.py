@@ -11,6 +11,8 @@ METHOD_TITLES = {
     "jtt": "JTT",
     "group-dro": "group DRO",
     "cnc": "CnC",
+    "erm-adapter": "ERM adapter",
+    "contrastive-adapter": "contrastive adapter",
     "linear-probe": "linear probe",
     "linear-probe-embeddings": "linear probe of embeddings",
     "group-lr": "group-reweighted LR",

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from clip_cfr.calibrate.core.calibration_set import CalibrationSet, select_calibration_set
 from clip_cfr.calibrate.core.divergence import check_convergence
-from clip_cfr.calibrate.core.head import Head, compute_logits
+from clip_cfr.calibrate.core.head import AnyHead, Head, compute_logits
 from clip_cfr.calibrate.core.objectives import ErmObjective
 from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.sampling import draw_minibatches
@@ -36,7 +36,16 @@ PROGRESS_CALLS = 20
 CALLBACK_CALLS = 10
 
 # Index of each stage's random stream.
-STREAMS = {"erm": 0, "calibration set": 1, "cfr": 2, "dfr": 3, "group-dro": 4, "cnc": 5}
+STREAMS = {
+    "erm": 0,
+    "calibration set": 1,
+    "cfr": 2,
+    "dfr": 3,
+    "group-dro": 4,
+    "cnc": 5,
+    "erm-adapter": 6,
+    "contrastive-adapter": 7,
+}
 # The settings that the ERM stage, and everything computed with its head, depends on.
 ERM_SETTINGS = (
     "erm_lr",
@@ -141,14 +150,14 @@ class Experiment:
         return make_patience(self.settings.patience, self.settings.selection)
 
     def logits(
-        self, head: Head, rows: Int[np.ndarray, " rows"]
+        self, head: AnyHead, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
         """Return the float32 logits of rows of the task, given by index, under a head."""
         prepared = self.prepared
         return compute_logits(head, prepared.features, prepared.class_embeddings, rows)
 
     def probabilities(
-        self, head: Head, rows: Int[np.ndarray, " rows"]
+        self, head: AnyHead, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
         """Return the float32 class probabilities of rows of the task, given by index, under a head.
 

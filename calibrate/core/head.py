@@ -29,21 +29,59 @@ class Head(NamedTuple):
     log_scale: Float[Array, ""]
 
 
+class AdapterHead(NamedTuple):
+    """A frozen head, and a residual adapter of its embeddings, which is trained.
+
+    Attributes:
+        frozen: gives the embeddings that the adapter changes.
+        down: first layer of the adapter, to its bottleneck, transposed as a projection is.
+        up: second layer, transposed.
+        log_scale: natural logarithm of the logit scale, trained; that of `frozen` is not used.
+    """
+
+    frozen: Head
+    down: Float[Array, "hidden embedding"]
+    up: Float[Array, "embedding hidden"]
+    log_scale: Float[Array, ""]
+
+
+AnyHead = Head | AdapterHead
+
+
 def embed(
-    head: Head, features: Float[Array, "rows dim"], precision: Precision = "float32"
+    head: AnyHead, features: Float[Array, "rows dim"], precision: Precision = "float32"
 ) -> Embeddings:
     """Return the unit-length embeddings of features: project, add the bias, normalize.
+
+    With an adapter these are changed by it. No gradient reaches the frozen head.
 
     Args:
         features: scaled to a mean norm of 1, float32.
         precision: type that the operands of the projection are rounded to.
     """
+    if isinstance(head, AdapterHead):
+        frozen = jax.tree.map(jax.lax.stop_gradient, head.frozen)
+        return adapt(head, embed(frozen, features, precision))
     projected = project(head.weight, features, precision)
     return normalize(projected if head.bias is None else projected + head.bias[:, None])
 
 
+def adapt(head: AdapterHead, embeddings: Embeddings) -> Embeddings:
+    """Return normalize(v + up relu(down v)) for the unit-length embeddings v of the frozen head."""
+    unit = embeddings.vectors * embeddings.inverse_norms[None, :]
+    return normalize(unit + head.up @ jax.nn.relu(head.down @ unit))
+
+
+def decayed_leaves(head: AnyHead) -> AnyHead:
+    """Return a tree of bools: weight decay acts on all trained leaves but the logit scale."""
+    if isinstance(head, AdapterHead):
+        frozen = jax.tree.map(lambda leaf: False, head.frozen)
+        return AdapterHead(frozen=frozen, down=True, up=True, log_scale=False)
+    return Head(weight=True, bias=None if head.bias is None else True, log_scale=False)
+
+
 def logits(
-    head: Head, embeddings: Embeddings, class_embeddings: Float[Array, "classes embedding"]
+    head: AnyHead, embeddings: Embeddings, class_embeddings: Float[Array, "classes embedding"]
 ) -> Float[Array, "rows classes"]:
     """Return the inner products of embeddings and class embeddings, times the logit scale.
 
@@ -53,7 +91,7 @@ def logits(
 
 
 def embed_in_chunks(
-    head: Head, features: Features | StoredFeatures, rows: Int[np.ndarray, " rows"]
+    head: AnyHead, features: Features | StoredFeatures, rows: Int[np.ndarray, " rows"]
 ) -> Iterator[tuple[slice, Float[np.ndarray, "chunk embedding"]]]:
     """Yield slices of `rows` in order, each with the unit-length embeddings of its rows, float32.
 
@@ -66,7 +104,7 @@ def embed_in_chunks(
 
 
 def compute_logits(
-    head: Head,
+    head: AnyHead,
     features: Features | StoredFeatures,
     class_embeddings: Float[Array, "classes embedding"],
     rows: Int[np.ndarray, " rows"],
@@ -86,7 +124,7 @@ def compute_logits(
 
 @jax.jit
 def embed_rows(
-    head: Head, features: Features, rows: Int[Array, " rows"]
+    head: AnyHead, features: Features, rows: Int[Array, " rows"]
 ) -> Float[Array, "rows embedding"]:
     """Return the unit-length embeddings of the rows of `features` at these indices."""
     return embed(head, features.gather(rows)).unit
@@ -94,7 +132,7 @@ def embed_rows(
 
 @jax.jit
 def logits_of_rows(
-    head: Head,
+    head: AnyHead,
     class_embeddings: Float[Array, "classes embedding"],
     features: Features,
     rows: Int[Array, " rows"],

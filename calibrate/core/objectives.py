@@ -13,7 +13,7 @@ from clip_cfr.calibrate.core.centroids import update_centroids
 from clip_cfr.calibrate.core.dropout import dropout
 from clip_cfr.calibrate.core.embeddings import Embeddings
 from clip_cfr.calibrate.core.features import Data
-from clip_cfr.calibrate.core.head import Head, embed, logits
+from clip_cfr.calibrate.core.head import AnyHead, Head, embed, logits
 from clip_cfr.calibrate.core.losses import contrastive_loss, cosine_loss, cross_entropy, supcon_loss
 from clip_cfr.calibrate.core.projection import Precision
 from clip_cfr.calibrate.core.sampling import Pool
@@ -46,7 +46,7 @@ class ErmObjective:
 
     def loss(
         self,
-        head: Head,
+        head: AnyHead,
         loss_state: None,
         batch: Int[Array, " rows"],
         data: Data,

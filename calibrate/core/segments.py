@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from clip_cfr.calibrate.core.features import Data
-from clip_cfr.calibrate.core.head import Head
+from clip_cfr.calibrate.core.head import AnyHead
 from clip_cfr.calibrate.core.selection import Patience
 
 
@@ -44,7 +44,7 @@ class Stage(NamedTuple):
         patience: when to stop before the last step.
     """
 
-    head: Head
+    head: AnyHead
     loss_state: Any
     batches: Any
     sgd: SgdSettings

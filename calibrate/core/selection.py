@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from clip_cfr.calibrate.core.features import CHUNK_ROWS, Data
-from clip_cfr.calibrate.core.head import Head, embed, logits
+from clip_cfr.calibrate.core.head import AnyHead, embed, logits
 from clip_cfr.calibrate.core.settings import CRITERIA
 
 # More evaluations than a stage can have.
@@ -39,7 +39,7 @@ class Best(NamedTuple):
         waiting: evaluations since the last better value that `Patience` counts.
     """
 
-    heads: Head
+    heads: AnyHead
     values: Float[Array, " criteria"]
     steps: Int[Array, " criteria"]
     step: Int[Array, ""]
@@ -60,7 +60,7 @@ class Evaluation(NamedTuple):
     criteria: Float[Array, " criteria"]
 
 
-def evaluate(head: Head, data: Data) -> Evaluation:
+def evaluate(head: AnyHead, data: Data) -> Evaluation:
     """Evaluate a head on the validation split."""
     correct = predict_val(head, data) == data.labels[data.val_rows]
     hits, counts = group_hits(correct, data), data.val_group_counts
@@ -74,7 +74,7 @@ def group_hits(correct: Bool[Array, " val"], data: Data) -> Float[Array, " group
     return jnp.bincount(data.val_groups, weights=weights, length=len(data.group_labels))
 
 
-def predict_val(head: Head, data: Data) -> Int[Array, " val"]:
+def predict_val(head: AnyHead, data: Data) -> Int[Array, " val"]:
     """Return the predicted class of each validation row.
 
     The rows are projected in equal chunks of up to `CHUNK_ROWS`, the last one padded: those of a
@@ -129,7 +129,7 @@ def criteria_values(
     )
 
 
-def init_best(head: Head) -> Best:
+def init_best(head: AnyHead) -> Best:
     """Return best heads of value minus infinity, which any evaluated head replaces."""
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(CRITERIA)), head)
     return Best(
@@ -143,7 +143,7 @@ def init_best(head: Head) -> Best:
 
 def update_best(
     best: Best,
-    head: Head,
+    head: AnyHead,
     values: Float[Array, " criteria"],
     step: Int[Array, ""],
     patience: Patience,

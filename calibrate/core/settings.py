@@ -19,6 +19,8 @@ STAGE_STEPS = {
     "jtt": "erm_steps",
     "group-dro": "erm_steps",
     "cnc": "steps",
+    "erm-adapter": "steps",
+    "contrastive-adapter": "steps",
     "afr": "erm_steps",
 }
 # JAX and the drawn row indices count in 32 bits.
@@ -85,12 +87,12 @@ class Settings:
 
     lr: float = option(
         1e-3,
-        "Learning rate of the stages of CFR and CnC",
+        "Learning rate of CFR, CnC and the adapters",
         "measured; release 1e-4",
         within=POSITIVE,
     )
     steps: int = option(
-        4000, "Steps of the stages of CFR and CnC", "ours; release 3,700", within=COUNT
+        4000, "Steps of CFR, CnC and the adapters", "ours; release 3,700", within=COUNT
     )
     erm_lr: float = option(
         1e-4, "Learning rate of ERM, JTT and group DRO", "release", within=POSITIVE
@@ -179,7 +181,7 @@ class Settings:
     )
     temperature: float = option(
         0.1,
-        "Temperature of the contrastive losses of CFR and CnC",
+        "Temperature of the contrastive loss of CFR, CnC and the contrastive adapter",
         "measured; release 1",
         within=POSITIVE,
     )
@@ -323,6 +325,10 @@ class Settings:
         "Weight of the contrastive loss of CnC; cross-entropy has 1 minus it",
         "Zhang et al. 2022, the authors' code",
         within=FRACTION,
+    )
+
+    adapter_dim: int = option(
+        128, "Dimensions of the bottleneck of an adapter", "Zhang and Re 2022", within=COUNT
     )
 
     def __post_init__(self):

@@ -78,11 +78,28 @@ def nearest_similarities(
     """
     similarities = anchors.cosines(pool)
     others = labels[:, None] != pool_labels[None, :]
-    ranked = jnp.where(others, jax.lax.stop_gradient(similarities), -jnp.inf)
-    _, indices = jax.lax.top_k(ranked, min(count, len(pool_labels)))
+    return take_highest(similarities, similarities, others, count)
+
+
+def take_highest(
+    similarities: Float[Array, "anchors pool"],
+    ranking: Float[Array, "anchors pool"],
+    mask: Bool[Array, "anchors pool"],
+    count: int,
+) -> Similarities:
+    """Return the similarities at the `count` highest values of a ranking, or all there are.
+
+    Args:
+        similarities: similarities of anchors and pool rows.
+        ranking: values to rank by; no gradient flows through them.
+        mask: true for the entries that may be taken; others are masked out of the result.
+        count: entries of each anchor.
+    """
+    ranked = jnp.where(mask, jax.lax.stop_gradient(ranking), -jnp.inf)
+    _, indices = jax.lax.top_k(ranked, min(count, ranked.shape[1]))
     return (
         jnp.take_along_axis(similarities, indices, axis=1),
-        jnp.take_along_axis(others, indices, axis=1),
+        jnp.take_along_axis(mask, indices, axis=1),
     )
 
 

@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from clip_cfr.calibrate.core.features import Data
-from clip_cfr.calibrate.core.head import Head
+from clip_cfr.calibrate.core.head import AnyHead, decayed_leaves
 from clip_cfr.calibrate.core.memory import convert_memory_errors
 from clip_cfr.calibrate.core.segments import Segment, SgdSettings, Stage
 from clip_cfr.calibrate.core.selection import (
@@ -40,7 +40,13 @@ class Objective(Protocol):
     """A loss with a state that it carries from step to step; hashable, as it is static."""
 
     def loss(
-        self, head: Head, loss_state: Any, batch: Any, data: Data, hyperparameters: Any, key: Array
+        self,
+        head: AnyHead,
+        loss_state: Any,
+        batch: Any,
+        data: Data,
+        hyperparameters: Any,
+        key: Array,
     ) -> tuple[Float[Array, ""], tuple[Any, Logged]]:
         """Return the loss of one step, and the pair of next loss state and values to log by name.
 
@@ -58,7 +64,7 @@ class TrainState(NamedTuple):
         loss_state: state of the objective.
     """
 
-    head: Head
+    head: AnyHead
     opt_state: Any
     loss_state: Any
 
@@ -93,7 +99,7 @@ class Trained(NamedTuple):
     """
 
     best: Best
-    last: Head
+    last: AnyHead
     info: Info
 
 
@@ -325,10 +331,9 @@ def step(
     return TrainState(head, opt_state, loss_state), {"loss": loss, **logged}
 
 
-def make_optimizer(sgd: SgdSettings, head: Head) -> optax.GradientTransformation:
+def make_optimizer(sgd: SgdSettings, head: AnyHead) -> optax.GradientTransformation:
     """Return SGD with momentum; weight decay acts on projection and bias, not the logit scale."""
-    decayed = Head(weight=True, bias=None if head.bias is None else True, log_scale=False)
     return optax.chain(
-        optax.add_decayed_weights(sgd.weight_decay, mask=decayed),
+        optax.add_decayed_weights(sgd.weight_decay, mask=decayed_leaves(head)),
         optax.sgd(sgd.lr, sgd.momentum),
     )

@@ -33,8 +33,9 @@ def without(names: Iterable[str], *left_out: str) -> tuple[str, ...]:
 
 
 # The settings of methods other than CFR.
-OTHER_SETTINGS = ("dfr_subsamples", "jtt_upweight", "group_dro_step", "cnc_weight")
+OTHER_SETTINGS = ("dfr_subsamples", "jtt_upweight", "group_dro_step", "cnc_weight", "adapter_dim")
 CFR_SETTINGS = without(FIELDS, "selection", *OTHER_SETTINGS)
+ADAPTER_SETTINGS = (*without(ERM_SETTINGS, "erm_lr", "erm_steps"), "lr", "steps", "adapter_dim")
 # The settings that can change the result of each method, besides the selection.
 METHOD_SETTINGS = {
     "zeroshot": (),
@@ -47,6 +48,11 @@ METHOD_SETTINGS = {
     "jtt": (*ERM_SETTINGS, *CALIBRATION_SETTINGS, "jtt_upweight"),
     "group-dro": (*ERM_SETTINGS, "group_dro_step"),
     "cnc": (*ERM_SETTINGS, "lr", "steps", "temperature", "cnc_weight"),
+    "erm-adapter": ADAPTER_SETTINGS,
+    "contrastive-adapter": (
+        *ADAPTER_SETTINGS,
+        *("calibration_batch_size", "temperature", "num_negatives"),
+    ),
     "linear-probe": (),
     "linear-probe-embeddings": (),
     "group-lr": (),

@@ -27,6 +27,8 @@ GROUP_LABELS = {
     "jtt": "none",
     "group-dro": "train",
     "cnc": "none",
+    "erm-adapter": "none",
+    "contrastive-adapter": "none",
     "linear-probe": "none",
     "linear-probe-embeddings": "none",
     "group-lr": "train",

@@ -7,12 +7,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from clip_cfr.calibrate.core.experiment import Experiment
-from clip_cfr.calibrate.core.head import Head
+from clip_cfr.calibrate.core.head import AdapterHead, Head
 from clip_cfr.calibrate.methods.inputs import input_chunks
 
 EMBEDDING = "embedding = normalize(features @ projection{}); "
 SOFTMAX = "; probabilities = softmax(logits)"
 HEAD_FORMULA = EMBEDDING + "logits = logit_scale * embedding @ class_embeddings.T" + SOFTMAX
+ADAPTER_FORMULA = (
+    EMBEDDING
+    + "adapted = normalize(embedding + relu(embedding @ adapter_down) @ adapter_up); "
+    + "logits = logit_scale * adapted @ class_embeddings.T"
+    + SOFTMAX
+)
 LOGITS_FORMULA = "logits = {} @ logits_weight + logits_bias" + SOFTMAX
 
 
@@ -64,6 +70,40 @@ class HeadClassifier:
         """Return the arrays of the head for features as stored, and `class_embeddings`."""
         class_embeddings = experiment.task.class_embeddings
         return {**experiment.head_arrays(self.head), "class_embeddings": class_embeddings}
+
+
+@dataclass(frozen=True)
+class AdapterClassifier:
+    """CLIP's head with an adapter, which classifies by cosine similarity as a head does.
+
+    It saves the arrays of `HeadClassifier`, and `adapter_down` (embedding, hidden) and `adapter_up`
+    (hidden, embedding), both float32.
+
+    Attributes:
+        head: frozen head and adapter in units of training.
+    """
+
+    head: AdapterHead
+
+    @property
+    def formula(self) -> str:
+        """`ADAPTER_FORMULA`, which adds `bias` only if the frozen head has one."""
+        return ADAPTER_FORMULA.format(bias_term(self.head.frozen))
+
+    def logits(
+        self, experiment: Experiment, rows: Int[np.ndarray, " rows"]
+    ) -> Float[np.ndarray, "rows classes"]:
+        return np.asarray(experiment.logits(self.head, rows))
+
+    def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:
+        """Return the arrays of head and adapter for features as stored, and `class_embeddings`."""
+        head = self.head
+        return {
+            **experiment.head_arrays(head.frozen._replace(log_scale=head.log_scale)),
+            "adapter_down": np.asarray(head.down).T,
+            "adapter_up": np.asarray(head.up).T,
+            "class_embeddings": experiment.task.class_embeddings,
+        }
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The result of fitting a method: one classifier for each selection criterion, and the log."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -7,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool
 
-from clip_cfr.calibrate.core.head import Head
+from clip_cfr.calibrate.core.head import AnyHead
 from clip_cfr.calibrate.core.settings import CRITERIA, SELECTIONS
 from clip_cfr.calibrate.core.train import Trained
 from clip_cfr.calibrate.methods.classifiers import Classifier, HeadClassifier
@@ -43,19 +44,26 @@ def fitted_once(classifier: Classifier) -> Fitted:
     return Fitted(dict.fromkeys(SELECTIONS, classifier))
 
 
-def fitted_heads(trained: Trained) -> Fitted:
-    """Return the result of a training stage: a `HeadClassifier` for each criterion, and the log."""
+def fitted_heads(
+    trained: Trained, classify: Callable[[AnyHead], Classifier] = HeadClassifier
+) -> Fitted:
+    """Return the result of a training stage: a classifier for each criterion, and the log.
+
+    Args:
+        trained: the stage.
+        classify: makes the classifier of a head.
+    """
     steps = np.asarray(trained.info.step)
     selected_steps = (*map(int, trained.best.steps), int(steps[-1]))
     return Fitted(
-        classifiers={name: HeadClassifier(head) for name, head in selected_heads(trained).items()},
+        classifiers={name: classify(head) for name, head in selected_heads(trained).items()},
         selected_steps=dict(zip(SELECTIONS, selected_steps, strict=True)),
         history=make_history(trained),
         val_correct=np.asarray(trained.info.val_correct),
     )
 
 
-def selected_heads(trained: Trained) -> dict[str, Head]:
+def selected_heads(trained: Trained) -> dict[str, AnyHead]:
     """Return the best head by each of `CRITERIA`, and that of the last step as `last`."""
     best = {
         name: jax.tree.map(itemgetter(index), trained.best.heads)

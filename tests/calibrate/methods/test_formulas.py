@@ -13,6 +13,7 @@ FUNCTIONS = {
     "normalize": unit,
     "softmax": lambda scores: softmax(scores, axis=1),
     "sigmoid": expit,
+    "relu": lambda values: np.maximum(values, 0),
     "sum": lambda values: values.sum(axis=1, keepdims=True),
 }
 

@@ -1,0 +1,107 @@
+"""Contrastive adapter: a residual adapter of CLIP's embeddings, trained with hard examples.
+
+References:
+    Zhang, Re, NeurIPS 2022, arXiv 2207.07180. Anchors are the training rows that CLIP's own head
+    misclassifies; see `ContrastiveAdapterObjective` for their positives and negatives.
+"""
+
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool
+
+from clip_cfr.calibrate.core.contrastive_adapter import (
+    AdapterBatch,
+    AdapterHyperparameters,
+    ContrastiveAdapterObjective,
+)
+from clip_cfr.calibrate.core.divergence import check_convergence
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.sampling import draw_minibatches
+from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
+from clip_cfr.calibrate.core.settings import Settings, product_precision
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.core.windows import Window
+from clip_cfr.calibrate.methods.classifiers import AdapterClassifier
+from clip_cfr.calibrate.methods.erm_adapter import check_memory, initial_adapter
+from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+
+
+def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise SettingsError if the stage cannot be trained with these settings.
+
+    Args:
+        resident_rows: rows in memory at a time; None for all.
+    """
+    indices = settings.calibration_batch_size + settings.batch_size
+    remedies = ", calibration_batch_size or batch_size"
+    check_memory(task, settings, resident_rows, indices, remedies)
+
+
+def fit(experiment: Experiment) -> Fitted:
+    """Fit the adapters of the stage, on CLIP's own frozen head.
+
+    Raises:
+        CalibrationError: the stage diverged, or CLIP's own head misclassifies no training row.
+    """
+    settings = experiment.settings
+    objective = ContrastiveAdapterObjective(settings.num_negatives, product_precision(settings))
+    trained = experiment.train("contrastive-adapter", objective, make_segments(experiment))
+    check_convergence(trained, "contrastive adapter", "--lr", settings.lr)
+    return fitted_heads(trained, AdapterClassifier)
+
+
+def make_segments(experiment: Experiment) -> Iterator[Segment]:
+    """Yield one segment of the stage for each window."""
+    settings, rng = experiment.settings, experiment.rng("contrastive-adapter")
+    head, correct = initial_adapter(rng, experiment), zeroshot_correct(experiment)
+    train = experiment.task.rows("train")
+    anchors = train[~correct[train]]
+    eval_steps = evaluation_steps(settings.steps, settings.evaluations)
+    for window in experiment.windows(rng, eval_steps, anchors):
+        stage = Stage(
+            head=head,
+            loss_state=None,
+            batches=draw_batches(rng, settings, window),
+            sgd=experiment.sgd_settings(settings.lr),
+            hyperparameters=AdapterHyperparameters(
+                temperature=jnp.float32(settings.temperature),
+                dropout_rate=jnp.float32(settings.dropout),
+                correct=jnp.asarray(window.take(correct)),
+            ),
+            key=experiment.key("contrastive-adapter"),
+            first_step=window.eval_steps[0],
+            patience=experiment.patience,
+        )
+        yield Segment(stage, experiment.prepared.resident_data(window), window.eval_steps)
+
+
+def zeroshot_correct(experiment: Experiment) -> Bool[np.ndarray, " n"]:
+    """Return whether CLIP's own head classifies each training row correctly; False for others.
+
+    Raises:
+        CalibrationError: it classifies all of them correctly, so that there is no anchor.
+    """
+    task, rows = experiment.task, experiment.task.rows("train")
+    correct = np.zeros(len(task.labels), bool)
+    correct[rows] = experiment.train_logits("zeroshot").argmax(axis=1) == task.labels[rows]
+    if correct[rows].all():
+        raise CalibrationError(
+            "contrastive-adapter needs training rows that CLIP's own head misclassifies, and there "
+            "are none: leave the method out"
+        )
+    return correct
+
+
+def draw_batches(rng: np.random.Generator, settings: Settings, window: Window) -> AdapterBatch:
+    """Draw anchors and a training minibatch for every step of a window."""
+    anchors, training = (
+        draw_minibatches(rng, rows, window.capacity, size)
+        for rows, size in (
+            (window.calibration_rows, settings.calibration_batch_size),
+            (window.train_rows, settings.batch_size),
+        )
+    )
+    return AdapterBatch(anchors, training)

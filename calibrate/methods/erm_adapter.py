@@ -1,0 +1,101 @@
+"""ERM adapter: a residual adapter of CLIP's embeddings, trained by cross-entropy.
+
+References:
+    Zhang, Re, NeurIPS 2022, arXiv 2207.07180; Gao et al. 2021, arXiv 2110.04544. Two layers with a
+    bottleneck and a ReLU. Here they have neither biases nor batch normalization, the adapter starts
+    as the identity, and the logit scale is trained as in the other methods.
+"""
+
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+
+from clip_cfr.calibrate.core.divergence import check_convergence
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.head import AdapterHead
+from clip_cfr.calibrate.core.sampling import draw_minibatches
+from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.core.windows import check_resident_rows
+from clip_cfr.calibrate.methods.checks import check_step_memory
+from clip_cfr.calibrate.methods.classifiers import AdapterClassifier
+from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+
+
+def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
+    """Raise SettingsError if the stage cannot be trained with these settings.
+
+    Args:
+        resident_rows: rows in memory at a time; None for all.
+    """
+    check_memory(task, settings, resident_rows, settings.batch_size, " or batch_size")
+
+
+def check_memory(
+    task: Task, settings: Settings, resident_rows: int | None, indices_per_step: int, remedies: str
+) -> None:
+    """Raise SettingsError if too few rows fit in memory, or the row indices of all steps do not.
+
+    Args:
+        indices_per_step: row indices that are drawn for each step.
+        remedies: settings besides `steps` that lower their number.
+    """
+    check_resident_rows(len(task.rows("val")), resident_rows, settings.batch_size)
+    check_step_memory(
+        task,
+        settings,
+        resident_rows,
+        option="steps",
+        indices_per_step=indices_per_step,
+        remedies=remedies,
+    )
+
+
+def fit(experiment: Experiment) -> Fitted:
+    """Fit the adapters of the stage, on CLIP's own frozen head.
+
+    Raises:
+        CalibrationError: the stage diverged.
+    """
+    objective, segments = experiment.erm_objective(), make_segments(experiment)
+    trained = experiment.train("erm-adapter", objective, segments)
+    check_convergence(trained, "ERM adapter", "--lr", experiment.settings.lr)
+    return fitted_heads(trained, AdapterClassifier)
+
+
+def make_segments(experiment: Experiment) -> Iterator[Segment]:
+    """Yield one segment of the stage for each window."""
+    settings, rng = experiment.settings, experiment.rng("erm-adapter")
+    head = initial_adapter(rng, experiment)
+    eval_steps = evaluation_steps(settings.steps, settings.evaluations)
+    for window in experiment.windows(rng, eval_steps, np.zeros(0, np.int32)):
+        rows, steps = window.train_rows, window.capacity
+        stage = Stage(
+            head=head,
+            loss_state=None,
+            batches=draw_minibatches(rng, rows, steps, settings.batch_size),
+            sgd=experiment.sgd_settings(settings.lr),
+            hyperparameters=jnp.float32(settings.dropout),
+            key=experiment.key("erm-adapter"),
+            first_step=window.eval_steps[0],
+            patience=experiment.patience,
+        )
+        yield Segment(stage, experiment.prepared.resident_data(window), window.eval_steps)
+
+
+def initial_adapter(rng: np.random.Generator, experiment: Experiment) -> AdapterHead:
+    """Return an adapter that leaves CLIP's embeddings as they are: its second layer is zero.
+
+    The first layer gives unit-length embeddings activations of unit length on average.
+    """
+    frozen, hidden = experiment.initial_head(), experiment.settings.adapter_dim
+    embedding = frozen.weight.shape[0]
+    down = rng.normal(scale=np.sqrt(2 / hidden), size=(hidden, embedding))
+    return AdapterHead(
+        frozen=frozen,
+        down=jnp.asarray(down, jnp.float32),
+        up=jnp.zeros((embedding, hidden), jnp.float32),
+        log_scale=frozen.log_scale,
+    )
