@@ -108,13 +108,15 @@ def test_the_interval_contains_the_difference(rival, erm):
     assert np.mean((low <= truth) & (truth <= high)) >= 0.95 - 3 * np.sqrt(0.0475 / SIMULATIONS)
 
 
-def test_correlated_subjects_do_not_make_a_gain():
-    """60 subjects of 10 rows, each with its own accuracy under each method."""
+@pytest.mark.parametrize("count", [12, 60])
+def test_correlated_subjects_do_not_make_a_gain(count):
+    """Subjects of 10 rows, each with its own accuracy under each method."""
     rng, above = np.random.default_rng(0), {"rows": 0, "subjects": 0}
-    subjects = np.repeat(np.arange(60), 10)
+    subjects = np.repeat(np.arange(count), 10)
     for _ in range(SIMULATIONS):
-        cells = np.repeat(rng.integers(2, size=60), 10)
-        drawn = [(rng.random(600) < np.repeat(rng.beta(2, 1, 60), 10))[None] for _ in range(2)]
+        cells = np.repeat(rng.permutation(count) % 2, 10)
+        accuracies = (np.repeat(rng.beta(2, 1, count), 10) for _ in range(2))
+        drawn = [(rng.random(10 * count) < each)[None] for each in accuracies]
         for name, each in (("rows", None), ("subjects", subjects)):
             above[name] += compare_lowest(*drawn, cells, each).interval()[0] > 0
     assert above["rows"] / SIMULATIONS > TAIL + MONTE_CARLO_ERROR
@@ -131,8 +133,8 @@ class TestOneCell:
         found = compare_lowest(self.first, self.second, np.zeros(10, int), None)
         only_first, only_second, rows = 4 + 1, 1 + 1, 12
         center = (only_first - only_second) / rows
-        error = np.sqrt(((only_first + only_second) / rows - center**2) / (rows - 1))
-        reach = student.ppf(0.975, 11) * error
+        error = np.sqrt(((only_first + only_second) / rows - center**2) / rows * 10 / 9)
+        reach = student.ppf(0.975, 9) * error
         assert found.interval() == pytest.approx((center - reach, center + reach))
         assert found.margin == pytest.approx(0.3)
 
@@ -182,7 +184,13 @@ class TestSeveralCells:
         found = compare_lowest(self.first, self.second, self.cells, None)
         repeated = [np.repeat(each, 4, axis=-1) for each in (self.first, self.second, self.cells)]
         by_subject = compare_lowest(*repeated, np.repeat(np.arange(300), 4))
-        assert by_subject.interval() == pytest.approx(found.interval())
+        assert by_subject.interval() == pytest.approx(found.interval(), abs=0.01)
+
+    @pytest.mark.parametrize("subjects", [1, 2])
+    def test_one_or_two_subjects_show_no_gain(self, subjects):
+        units = np.arange(300) * subjects // 300
+        low, high = compare_lowest(self.first, self.second, self.cells, units).interval()
+        assert -1 <= low < 0 < high <= 1
 
 
 def test_equal_predictions_are_no_difference():
