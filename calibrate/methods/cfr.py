@@ -57,7 +57,7 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
 
 
 def check_without_contrast(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise CalibrationError if the ERM stage, or CFR without contrast, cannot be trained."""
+    """Raise SettingsError if the ERM stage, or CFR without contrast, cannot be trained."""
     erm.check(task, settings, resident_rows)
     check_step_memory(
         task,

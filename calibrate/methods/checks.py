@@ -5,7 +5,7 @@ import numpy as np
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings, pool_rows
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.core.windows import window_steps
+from clip_cfr.calibrate.core.windows import check_resident_rows, window_steps
 from clip_cfr.calibrate.runtime.memory import physical_memory
 
 INDEX_BYTES = 4
@@ -35,6 +35,33 @@ def cfr_indices_per_step(settings: Settings) -> int:
     if settings.nns_pool == "all":
         return count + anchors * settings.num_negatives
     return count + (pool_rows(settings, "nns_pool") or 0)
+
+
+def check_stage_memory(
+    task: Task,
+    settings: Settings,
+    resident_rows: int | None,
+    *,
+    option: str,
+    indices_per_step: int,
+    remedies: str,
+) -> None:
+    """Raise if the rows to keep in memory, or those drawn for all steps of a stage, do not fit.
+
+    Arguments are those of `check_step_memory`.
+
+    Raises:
+        SettingsError: they do not fit.
+    """
+    check_resident_rows(len(task.rows("val")), resident_rows, settings.batch_size)
+    check_step_memory(
+        task,
+        settings,
+        resident_rows,
+        option=option,
+        indices_per_step=indices_per_step,
+        remedies=remedies,
+    )
 
 
 def check_step_memory(

@@ -24,8 +24,9 @@ from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
 from clip_cfr.calibrate.core.settings import Settings, product_precision
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.windows import Window
+from clip_cfr.calibrate.methods.checks import check_stage_memory
 from clip_cfr.calibrate.methods.classifiers import AdapterClassifier
-from clip_cfr.calibrate.methods.erm_adapter import check_memory, initial_adapter
+from clip_cfr.calibrate.methods.erm_adapter import initial_adapter
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 
 
@@ -35,9 +36,14 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
     Args:
         resident_rows: rows in memory at a time; None for all.
     """
-    indices = settings.calibration_batch_size + settings.batch_size
-    remedies = ", calibration_batch_size or batch_size"
-    check_memory(task, settings, resident_rows, indices, remedies)
+    check_stage_memory(
+        task,
+        settings,
+        resident_rows,
+        option="steps",
+        indices_per_step=settings.calibration_batch_size + settings.batch_size,
+        remedies=", calibration_batch_size or batch_size",
+    )
 
 
 def fit(experiment: Experiment) -> Fitted:

@@ -3,8 +3,7 @@
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.core.windows import check_resident_rows
-from clip_cfr.calibrate.methods.checks import check_step_memory, erm_indices_per_step
+from clip_cfr.calibrate.methods.checks import check_stage_memory, erm_indices_per_step
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 
 
@@ -14,8 +13,7 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
     Args:
         resident_rows: rows in memory at a time; None for all.
     """
-    check_resident_rows(len(task.rows("val")), resident_rows, settings.batch_size)
-    check_step_memory(
+    check_stage_memory(
         task,
         settings,
         resident_rows,

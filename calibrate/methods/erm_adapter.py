@@ -18,8 +18,7 @@ from clip_cfr.calibrate.core.sampling import draw_minibatches
 from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.core.windows import check_resident_rows
-from clip_cfr.calibrate.methods.checks import check_step_memory
+from clip_cfr.calibrate.methods.checks import check_stage_memory
 from clip_cfr.calibrate.methods.classifiers import AdapterClassifier
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 
@@ -30,26 +29,13 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
     Args:
         resident_rows: rows in memory at a time; None for all.
     """
-    check_memory(task, settings, resident_rows, settings.batch_size, " or batch_size")
-
-
-def check_memory(
-    task: Task, settings: Settings, resident_rows: int | None, indices_per_step: int, remedies: str
-) -> None:
-    """Raise SettingsError if too few rows fit in memory, or the row indices of all steps do not.
-
-    Args:
-        indices_per_step: row indices that are drawn for each step.
-        remedies: settings besides `steps` that lower their number.
-    """
-    check_resident_rows(len(task.rows("val")), resident_rows, settings.batch_size)
-    check_step_memory(
+    check_stage_memory(
         task,
         settings,
         resident_rows,
         option="steps",
-        indices_per_step=indices_per_step,
-        remedies=remedies,
+        indices_per_step=settings.batch_size,
+        remedies=" or batch_size",
     )
 
 

@@ -11,7 +11,7 @@ from clip_cfr.calibrate.methods.fitted import Fitted
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise CalibrationError if the ERM or this stage cannot be trained on the task."""
+    """Raise SettingsError if the ERM or this stage cannot be trained with these settings."""
     cfr.check_without_contrast(task, settings, resident_rows)
 
 

@@ -25,13 +25,24 @@ from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
 from clip_cfr.calibrate.core.settings import Settings, product_precision
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.windows import Window
-from clip_cfr.calibrate.methods import erm
+from clip_cfr.calibrate.methods.checks import check_stage_memory
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise CalibrationError if the stage cannot be trained on the task."""
-    erm.check(task, settings, resident_rows)
+    """Raise SettingsError if the stage cannot be trained with these settings.
+
+    Args:
+        resident_rows: rows in memory at a time; None for all.
+    """
+    check_stage_memory(
+        task,
+        settings,
+        resident_rows,
+        option="erm_steps",
+        indices_per_step=2 * settings.batch_size,
+        remedies=" or batch_size",
+    )
 
 
 def fit(experiment: Experiment) -> Fitted:

@@ -17,7 +17,7 @@ from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise CalibrationError if the ERM stage cannot be trained on the task."""
+    """Raise SettingsError if the ERM stage cannot be trained with these settings."""
     erm.check(task, settings, resident_rows)
 
 

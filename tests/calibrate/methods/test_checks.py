@@ -138,6 +138,37 @@ class TestStepMemory:
             "memory, and this machine has 17 GB; lower erm_steps or batch_size"
         )
 
+    @pytest.mark.parametrize(
+        ("method", "option", "gigabytes", "remedies"),
+        [
+            ("cfr-no-contrast", "steps", 45, ", calibration_batch_size or batch_size"),
+            (
+                "cfr-no-holistic",
+                "steps",
+                326,
+                ", calibration_batch_size, num_negatives or the pools",
+            ),
+            ("error-set", "steps", 45, ", calibration_batch_size or batch_size"),
+            ("jtt", "erm_steps", 26, " or batch_size"),
+            ("group-dro", "erm_steps", 51, " or batch_size"),
+            ("cnc", "steps", 51, " or batch_size"),
+            ("cnc", "erm_steps", 26, " or batch_size"),
+            ("erm-adapter", "steps", 26, " or batch_size"),
+            ("contrastive-adapter", "steps", 45, ", calibration_batch_size or batch_size"),
+        ],
+    )
+    def test_the_rows_of_every_method_have_to_fit(self, task, method, option, gigabytes, remedies):
+        assert refusal(task, method, **{option: 10**8}) == (
+            f"{option} is 100000000: drawing the rows of 100000000 steps needs about {gigabytes} "
+            f"GB of memory, and this machine has 17 GB; lower {option}{remedies}"
+        )
+
+    @pytest.mark.parametrize("method", ["group-dro", "cnc", "erm-adapter", "contrastive-adapter"])
+    def test_the_validation_split_and_four_batches_have_to_fit(self, task, method):
+        assert refusal(task, method, resident_rows=300).startswith(
+            "--hold-rows 300: expected at least 368"
+        )
+
     @pytest.mark.parametrize("option", ["steps", "erm_steps"])
     def test_windows_draw_the_rows_of_fewer_steps(self, task, option):
         changes = {option: 10**8, "evaluations": 10**5}
