@@ -14,6 +14,7 @@ from clip_cfr.calibrate.comparison.result import (
     class_embeddings_source,
 )
 from clip_cfr.calibrate.comparison.summary import summarize
+from clip_cfr.calibrate.comparison.versus import check_versus
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import Settings
@@ -35,6 +36,7 @@ def calibrate_cache(
     device: str = "auto",
     hold_rows: int | None = None,
     val_fraction: float | None = None,
+    versus: str | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     reporter: ProgressReporter | None = None,
@@ -52,6 +54,7 @@ def calibrate_cache(
         device: `auto`, `cpu` or `gpu`.
         hold_rows: rows of features in memory at a time; by default all that fit.
         val_fraction: fraction of the training rows to draw as val, if the cache has none.
+        versus: one of `methods`, to compare the others with on the test split.
         out: the run folder to write; None writes none.
         overwrite: replace a finished run in `out`.
         reporter: receives progress; by default lines on standard error.
@@ -62,7 +65,8 @@ def calibrate_cache(
         OutputError: `out` is the cache.
         CacheError: the cache cannot be read, or `out` cannot be written or holds something else. If
             writing fails after training, it is `RunNotWritten`, which has the result.
-        SettingsError: a setting does not suit the task, or there is no seed.
+        SettingsError: a setting does not suit the task, there is no seed, or `versus` is not one of
+            `methods`.
         CalibrationError: the task cannot be trained on, or no method could be fitted.
     """
     started = perf_counter() if started is None else started
@@ -71,6 +75,7 @@ def calibrate_cache(
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not seeds:
         raise SettingsError("seeds is empty, expected at least one")
+    check_versus(versus, methods)
     with ExitStack() as stack:
         if out is not None:
             target = stack.enter_context(reserve_run_folder(Path(out), overwrite, [path]))
@@ -89,7 +94,7 @@ def calibrate_cache(
         trained = perf_counter()
         summary = summarize_cache(path, opened.cache)
         result = summarize(
-            opened.task, settings, comparison, seeds, summary, opened.drawn_val
+            opened.task, settings, comparison, seeds, summary, opened.drawn_val, versus
         ).with_seconds(
             {
                 "import": imported - started,

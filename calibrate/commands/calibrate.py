@@ -40,6 +40,12 @@ INTERRUPTED = (
         default=("zeroshot", "erm", "cfr"),
         help="A method to compare, or all of them; may be given several times.",
     ),
+    optgroup.option(
+        "--versus",
+        type=click.Choice(METHODS),
+        help="A method to compare the others with on the test split: which differences are beyond "
+        "noise.",
+    ),
     optgroup.option("--out", type=PATH, help="The run folder; by default runs/NAME-TIME."),
     optgroup.option("--overwrite", is_flag=True, help="Replace a finished run."),
     format_option(optgroup.option),
@@ -52,6 +58,7 @@ def calibrate(
     hold_rows,
     val_fraction,
     methods,
+    versus,
     out,
     overwrite,
     form,
@@ -70,6 +77,7 @@ def calibrate(
     Example:
       clip-cfr calibrate --cache celeba.h5
       clip-cfr calibrate --cache celeba.h5 --method erm --method cfr --seeds 5 --lr 1e-4
+      clip-cfr calibrate --cache celeba.h5 --method all --seeds 5 --versus erm
     """
     started = perf_counter()
     settings = make_settings(ctx, preset, values)
@@ -92,6 +100,7 @@ def calibrate(
                 device=device,
                 hold_rows=hold_rows,
                 val_fraction=val_fraction,
+                versus=versus,
                 out=out,
                 overwrite=overwrite,
                 reporter=reporter,

@@ -37,6 +37,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import stdtr, stdtrit
 
+from clip_cfr.calibrate.core.task import Task
+
 TAIL = 0.025
 
 
@@ -101,6 +103,30 @@ class Difference:
         below = stdtr(self.freedom, self.centers / self.errors)
         tails = above.min(axis=1).max(), below.min(axis=0).max()
         return float(min(1, 2 * len(self.centers) * min(tails)))
+
+
+def compare_on(
+    task: Task,
+    rows: Int[np.ndarray, " rows"],
+    first: Bool[np.ndarray, "seeds rows"],
+    second: Bool[np.ndarray, "seeds rows"],
+    criterion: str,
+) -> Difference:
+    """Compare two methods by a criterion on rows of a task, with its subjects as units.
+
+    Args:
+        task: the task.
+        rows: row indices of the task.
+        first, second: whether each method is right about each row, for each seed.
+        criterion: `worst-class`, `worst-group` or `average`.
+    """
+    cells = {
+        "average": np.zeros(len(rows), int),
+        "worst-class": task.labels[rows],
+        "worst-group": task.groups[rows],
+    }[criterion]
+    subjects = None if task.subjects is None else task.subjects[rows]
+    return compare_lowest(first, second, cells, subjects)
 
 
 def compare_lowest(

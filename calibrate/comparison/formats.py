@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from io import StringIO
 
 from clip_cfr.calibrate.comparison.result import Result
-from clip_cfr.calibrate.comparison.tables import Table, groups_table, methods_table, notes
+from clip_cfr.calibrate.comparison.tables import Table, make_tables, notes
 
 PADDING = 2  # columns of the terminal between two cells
 LATEX = {
@@ -25,7 +25,7 @@ def render(result: Result, form: str = "table"):
     """
     if form == "csv":
         return tidy_csv(result)
-    tables = [methods_table(result), groups_table(result)]
+    tables = make_tables(result)
     if form == "table":
         return for_terminal(tables, notes(result))
     return "\n\n".join([{"markdown": markdown, "latex": latex}[form](each) for each in tables])

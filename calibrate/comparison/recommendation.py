@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
-from clip_cfr.calibrate.comparison.differences import TAIL, Difference, compare_lowest
+from clip_cfr.calibrate.comparison.differences import TAIL, compare_on
 from clip_cfr.calibrate.comparison.titles import method_title
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods import GROUP_LABELS
@@ -134,23 +134,6 @@ def measure_gain(
     """
     difference = compare_on(task, task.rows("val"), first, second, criterion)
     return Gain(difference.margin, *difference.interval(tail))
-
-
-def compare_on(
-    task: Task,
-    rows: Int[np.ndarray, " rows"],
-    first: Bool[np.ndarray, "seeds rows"],
-    second: Bool[np.ndarray, "seeds rows"],
-    criterion: str,
-) -> Difference:
-    """Compare two methods by a criterion on rows of a task, with its subjects as units."""
-    cells = {
-        "average": np.zeros(len(rows), int),
-        "worst-class": task.labels[rows],
-        "worst-group": task.groups[rows],
-    }[criterion]
-    subjects = None if task.subjects is None else task.subjects[rows]
-    return compare_lowest(first, second, cells, subjects)
 
 
 def explain(best: str, reference: str, judged_by: str, gain: Gain) -> str:

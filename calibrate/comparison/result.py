@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from clip_cfr.calibrate.comparison.method_result import MethodResult, metric_of
 from clip_cfr.calibrate.comparison.recommendation import Recommendation
+from clip_cfr.calibrate.comparison.versus import Versus
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.settings import Settings
@@ -109,6 +110,8 @@ class Result:
         failures: the reason why a method could not be fitted, by name.
         seconds: duration of each phase in seconds, by name.
         drawn_val: how val was drawn, if the cache has none.
+        versus: differences of all methods from one of them on the test split; None if not asked
+            for.
         artifacts: heads, predictions and logs; None for a result read from JSON.
     """
 
@@ -122,6 +125,7 @@ class Result:
     failures: Mapping[str, str]
     seconds: Mapping[str, float]
     drawn_val: DrawnVal | None = None
+    versus: Versus | None = None
     artifacts: Artifacts | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -181,6 +185,7 @@ class Result:
             "failures": dict(self.failures),
             "seconds": dict(self.seconds),
             "drawn_val": None if self.drawn_val is None else self.drawn_val.to_json(),
+            "versus": None if self.versus is None else self.versus.to_json(),
         }
 
     @classmethod
@@ -224,6 +229,7 @@ class Result:
             failures=values["failures"],
             seconds=values["seconds"],
             drawn_val=None if values.get("drawn_val") is None else DrawnVal(**values["drawn_val"]),
+            versus=None if values.get("versus") is None else Versus.from_json(values["versus"]),
         )
 
     def to_frame(self):

@@ -22,6 +22,7 @@ from clip_cfr.calibrate.comparison.result import (
     CalibrationSetSummary,
     Result,
 )
+from clip_cfr.calibrate.comparison.versus import Versus, compare_with
 from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
 from clip_cfr.calibrate.core.task import Task
@@ -38,6 +39,7 @@ def summarize(
     seeds: Sequence[int],
     cache: CacheSummary,
     drawn_val: DrawnVal | None = None,
+    versus: str | None = None,
 ) -> Result:
     """Return the result of a calibration with metrics, recommendation, warnings and artifacts.
 
@@ -51,6 +53,8 @@ def summarize(
             `cross_fit`.
         cache: summary of the cache of the task.
         drawn_val: how val was drawn, if the cache has none; adds a warning.
+        versus: the method to compare the others with on the test split; None compares none. If it
+            could not be fitted, there is a warning.
     """
     outcomes = comparison.outcomes
     return Result(
@@ -65,9 +69,11 @@ def summarize(
         recommendation=recommend_method(task, outcomes, settings.selection, seeds[0], cache),
         warnings=(
             *(() if drawn_val is None else (drawn_val.describe(),)),
+            *warn_of_missing(outcomes, versus),
             *collect_warnings(task, outcomes, settings.selection),
         ),
         drawn_val=drawn_val,
+        versus=compare_test(task, outcomes, settings.selection, versus),
         failures=comparison.failures,
         seconds={},
         artifacts=collect_artifacts(outcomes, settings.selection),
@@ -147,6 +153,31 @@ def recommend_method(
         for name in list_candidates(list(outcomes))
     }
     return recommend(task, correct, selection, cache.class_embeddings)
+
+
+def compare_test(
+    task: Task, outcomes: Outcomes, selection: str, versus: str | None
+) -> Versus | None:
+    """Compare every method with `versus` on the test split.
+
+    Return None if it is None or could not be fitted, or if there is no other method.
+    """
+    if versus not in outcomes or len(outcomes) < 2:
+        return None
+    correct = {
+        name: np.stack([each.predictions[selection]["test"].correct(task) for each in found])
+        for name, found in outcomes.items()
+    }
+    return compare_with(task, correct, versus)
+
+
+def warn_of_missing(outcomes: Outcomes, versus: str | None) -> list[str]:
+    """Return a warning if the method to compare with was not fitted, or is the only one."""
+    if versus is None or (versus in outcomes and len(outcomes) > 1):
+        return []
+    if versus in outcomes:
+        return [f"no other method was fitted: nothing is compared with {versus}"]
+    return [f"{versus} could not be fitted: no method is compared with it"]
 
 
 def judge(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from clip_cfr.calibrate.comparison.method_result import MethodResult
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
 from clip_cfr.calibrate.comparison.titles import METHOD_TITLES, format_per_cent, method_title
+from clip_cfr.calibrate.comparison.versus import COMPARED, LEVEL, MetricDifference, Versus
 from clip_cfr.calibrate.core.settings import STAGE_STEPS
 
 AVERAGES = {
@@ -14,6 +15,7 @@ AVERAGES = {
     "group_mean": "mean over groups",
     "worst_class": "worst class",
 }
+METRIC_TITLES = {"worst_group": "worst group", **AVERAGES}
 FEW_ROWS = 20
 FEW_ROWS_NOTE = f"* fewer than {FEW_ROWS} images: the accuracy of this group is uncertain."
 ORACLE = "oracle: the head with the best validation worst-group accuracy, which needs group labels."
@@ -40,6 +42,12 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     text_columns: int = 1
     notes: tuple[str, ...] = ()
+
+
+def make_tables(result: Result) -> list[Table]:
+    """Return the tables of a result: methods, differences if there are any, and groups."""
+    compared = [] if result.versus is None else [versus_table(result, result.versus)]
+    return [methods_table(result), *compared, groups_table(result)]
 
 
 def titles(result: Result) -> list[str]:
@@ -92,6 +100,33 @@ def interval_cell(interval: tuple[float, float] | None) -> str:
         return "-"
     low, high = interval
     return f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def versus_table(result: Result, versus: Versus) -> Table:
+    """Return the differences from one method in points, with one column for each other method.
+
+    A cell has the difference and its interval, `+12.3 [+1.2, +23.0]`, with a star if it is beyond
+    noise.
+    """
+    columns = list(versus.differences.items())
+    other = method_title(versus.method, result.cache.class_embeddings)
+    rows = (
+        (METRIC_TITLES[metric], *(difference_cell(each[metric]) for _, each in columns))
+        for metric in COMPARED
+    )
+    header = ("", *(method_title(name, result.cache.class_embeddings) for name, _ in columns))
+    title = (f"difference from {other} on the test split, in points, with 95 % interval",)
+    many = f" after Holm's correction for {len(columns)} methods" if len(columns) > 1 else ""
+    units = "images" if len(result.seeds) == 1 else "images and seeds"
+    note = f"* beyond the noise of {units}: p < {LEVEL}{many}."
+    return Table(title, header, tuple(rows), notes=(note,))
+
+
+def difference_cell(found: MetricDifference) -> str:
+    """Return a difference in points with its interval, and a star if it is beyond noise."""
+    low, high = (f"{100 * bound:+.1f}" for bound in found.interval)
+    mark = "*" if found.is_beyond_noise else ""
+    return f"{100 * found.difference:+.1f} [{low}, {high}]{mark}"
 
 
 def group_labels(method: MethodResult, selection: str) -> str:

@@ -214,6 +214,19 @@ def test_a_method_that_cannot_be_fitted_is_named_and_the_others_are_kept(tmp_pat
     assert set(read_run(tmp_path / "run").metrics["methods"]) == {"erm", "zeroshot"}
 
 
+def test_versus_compares_the_methods_with_one_on_test(cache_file, tmp_path):
+    arguments = ["--cache", cache_file, "--out", tmp_path / "run", *QUICK, "--versus", "erm"]
+    found = json.loads(invoke(*arguments, "--json").stdout)["versus"]
+    assert (found["method"], list(found["methods"])) == ("erm", ["zeroshot", "cfr"])
+    cfr = found["methods"]["cfr"]["worst_group"]
+    methods = read_run(tmp_path / "run").metrics["methods"]
+    expected = (methods[each]["test"]["worst_group"] for each in ("cfr", "erm"))
+    assert cfr["difference"] == pytest.approx(np.subtract(*expected))
+    assert cfr["beyond_noise"] is (cfr["adjusted_p_value"] < 0.05)
+    printed = CliRunner().invoke(main, ["show", str(tmp_path / "run")]).stdout
+    assert "difference from ERM on the test split, in points" in printed
+
+
 def test_a_finished_run_is_not_replaced_unasked(cache_file, tmp_path):
     arguments = ["--cache", cache_file, "--out", tmp_path / "run", *QUICK, "--method", "zeroshot"]
     invoke(*arguments)
@@ -233,6 +246,8 @@ def test_a_finished_run_is_not_replaced_unasked(cache_file, tmp_path):
         (["--seed", "4294967296"], "Invalid value for '--seed'"),
         (["--num-negatives", "100000"], "Error: num_negatives is 100000, expected at most"),
         (["--steps", "99999999999999"], "Error: steps is 99999999999999"),
+        (["--versus", "resnet"], "Invalid value for '--versus'"),
+        (["--versus", "dfr"], "are zeroshot, erm, cfr; add --method dfr"),
     ],
 )
 def test_wrong_values_are_usage_errors(cache_file, tmp_path, arguments, message):

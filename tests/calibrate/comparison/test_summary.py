@@ -153,6 +153,32 @@ class TestSummary:
         margin = summary["recommendation"]["margin"]
         assert margin == pytest.approx(lowest["cfr"] - lowest["erm"])
 
+    def test_compares_with_one_method_on_test_if_asked(self, task, comparison, outcomes):
+        settings = quick_settings()
+        found = summarize(task, settings, comparison, SEEDS, cache_of(task), versus="erm")
+        assert list(found.versus.differences) == ["zeroshot", "cfr", "dfr"]
+        averages = [
+            np.mean([each.metrics["worst-class"]["test"].average for each in outcomes[name]])
+            for name in ("cfr", "erm")
+        ]
+        difference = found.versus.differences["cfr"]["average"]
+        assert difference.difference == pytest.approx(averages[0] - averages[1])
+        assert difference.is_beyond_noise
+        assert Result.from_json(json.loads(json.dumps(found.to_json()))).versus == found.versus
+
+    @pytest.mark.parametrize(
+        ("fitted", "warning"),
+        [
+            (("cfr", "zeroshot"), "erm could not be fitted: no method is compared with it"),
+            (("erm",), "no other method was fitted: nothing is compared with erm"),
+        ],
+    )
+    def test_warns_if_there_is_nothing_to_compare(self, task, comparison, fitted, warning):
+        few = replace(comparison, outcomes={name: comparison.outcomes[name] for name in fitted})
+        found = summarize(task, quick_settings(), few, SEEDS, cache_of(task), versus="erm")
+        assert found.versus is None
+        assert warning in found.warnings
+
     def test_names_the_seed_of_a_warning(self, summary):
         assert summary["warnings"] == [
             "seeds 3, 4: the calibration set is nearly empty (20 rows): CFR relies on few images"

@@ -16,9 +16,11 @@ from clip_cfr.calibrate.comparison.tables import (
     format_recommendation,
     group_labels,
     groups_table,
+    make_tables,
     methods_table,
     notes,
 )
+from clip_cfr.calibrate.comparison.versus import COMPARED, MetricDifference, Versus
 from clip_cfr.calibrate.core.metrics import GroupAccuracy, SplitMetrics
 from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
 
@@ -240,3 +242,37 @@ def test_a_run_without_an_interval_of_the_worst_class_shows_none():
         del each["test"]["worst_class_interval"]
     found = Result.from_json(old)
     assert column(found, "CFR")["worst class, 95 % interval"] == "-"
+
+
+class TestVersus:
+    better = MetricDifference(0.123, (0.012, 0.23), 0.01, 0.03)
+    same = MetricDifference(-0.01, (-0.05, 0.03), 0.6, 0.6)
+    versus = Versus(
+        "erm", {"zeroshot": dict.fromkeys(COMPARED, same), "cfr": dict.fromkeys(COMPARED, better)}
+    )
+    compared = replace(RESULT, versus=versus)
+
+    def test_shows_differences_in_points_and_marks_those_beyond_noise(self):
+        table = make_tables(self.compared)[1]
+        assert table.title == (
+            "difference from ERM on the test split, in points, with 95 % interval",
+        )
+        assert table.header == ("", "zero-shot", "CFR")
+        assert table.rows == tuple(
+            (name, "-1.0 [-5.0, +3.0]", "+12.3 [+1.2, +23.0]*")
+            for name in ("worst group", "worst class", "average")
+        )
+
+    def test_the_note_says_what_the_mark_means(self):
+        note = (
+            "* beyond the noise of images and seeds: p < 0.05 after Holm's correction for 2 "
+            "methods."
+        )
+        assert make_tables(self.compared)[1].notes == (note,)
+        assert note in text_of(self.compared)
+        only = Versus("erm", {"cfr": self.versus.differences["cfr"]})
+        one = replace(self.compared, seeds=(0,), versus=only)
+        assert make_tables(one)[1].notes == ("* beyond the noise of images: p < 0.05.",)
+
+    def test_without_it_there_are_two_tables(self):
+        assert len(make_tables(RESULT)) == 2
