@@ -15,6 +15,8 @@ from clip_cfr.calibrate.methods import (
     METHODS,
     fit,
 )
+from clip_cfr.calibrate.progress import count_steps
+from tests.calibrate.synthetic import quick_settings
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -28,6 +30,19 @@ def test_every_method_gives_a_classifier_for_every_selection(experiment, task, n
         assert all(np.isfinite(array).all() for array in each.arrays(experiment).values())
     lengths = {len(column) for column in fitted.history.values()}
     assert lengths <= {6}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_reports_the_steps_that_are_counted_for_it(prepared, name):
+    done = {}
+
+    def report(stage, step, steps):
+        assert step <= steps
+        done[stage] = step
+
+    settings = quick_settings()
+    fit(name, Experiment(prepared, settings, 0, progress=report))
+    assert done == count_steps(settings, [name], 1)
 
 
 def test_group_labels_are_named():
