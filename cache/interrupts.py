@@ -40,11 +40,14 @@ def exit_on_interrupt(message: str) -> Iterator[None]:
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Call `main`; if it exits with code 130, end the process without running destructors.
+    """Call `main`, and see that a process that exits with code 130 runs no destructors.
 
-    An interrupted compilation leaves XLA in a state in which its destructors crash. All handlers
-    of `atexit` run first, and the standard streams are flushed. Exceptions of `main`, SystemExit
+    An interrupted compilation leaves XLA in a state in which its destructors crash. If `main` exits
+    with code 130, the last handler of `atexit` flushes the standard streams and ends the process
+    with this code. This function itself does not end the process: exceptions of `main`, SystemExit
     included, propagate. After `main` has ended, SIGINT is ignored.
+
+    SIGINT raises KeyboardInterrupt in `main` also where Python left it at its default action.
     """
     interrupted: list[int] = []
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:

@@ -14,6 +14,7 @@ class AutoOrInteger(click.ParamType):
         self.range = click.IntRange(min, max)
 
     def convert(self, value, param, ctx):
+        """Return `auto` unchanged, else an int; other text or a number out of range is an error."""
         if value == "auto":
             return value
         try:
@@ -28,6 +29,7 @@ class NameList(click.ParamType):
     name = "A,B,.."
 
     def convert(self, value, param, ctx):
+        """Return the values of a text as a tuple; anything but text is returned unchanged."""
         if not isinstance(value, str):
             return value
         return tuple(each.strip() for each in value.split(","))
@@ -42,6 +44,11 @@ class ClassNames(click.ParamType):
     name = "A,B,..|FILE"
 
     def convert(self, value, param, ctx):
+        """Return a text as `parse_class_names` does; anything but text is returned unchanged.
+
+        Raises:
+            ExtractError: the names or their file are not valid.
+        """
         from clip_cfr.extract.datasets.common.overrides import parse_class_names
 
         return parse_class_names(value) if isinstance(value, str) else value
@@ -50,12 +57,17 @@ class ClassNames(click.ParamType):
 class Columns(click.ParamType):
     """Option type: columns of a list by their role, such as `filename=img,label=dx`, as a dict.
 
-    The column may be empty.
+    The roles are those of `ROLES`. The column may be empty.
     """
 
     name = "ROLE=COLUMN,.."
 
     def convert(self, value, param, ctx):
+        """Return the columns of a text by role; anything but text is returned unchanged.
+
+        White space around roles and columns is removed. An unknown role or a part without `=` is a
+        usage error. Of several columns of one role the last counts.
+        """
         if not isinstance(value, str):
             return value
         pairs = [each.partition("=") for each in value.split(",")]

@@ -87,11 +87,12 @@ def parse_axis(text: AxisText, fixed: Settings) -> Axis:
     Only a setting that is a number has intervals.
 
     Args:
-        text: a setting and its values.
+        text: a field of `Settings` and its values.
         fixed: settings that each value must be valid with.
 
     Raises:
-        SettingsError: a value is invalid; the message starts with the origin of the text.
+        SettingsError: a value is invalid, missing or given twice, an interval is empty, or it is
+            listed with other values; the message starts with the origin of the text.
     """
     try:
         bounds = [each for each in text.texts if is_interval(text.name, each)]
@@ -112,13 +113,17 @@ def parse_axis(text: AxisText, fixed: Settings) -> Axis:
 def convert_axis(name: str, values: Any, fixed: Settings) -> Axis:
     """Return the axis of values given from Python, converted to the type of the setting.
 
+    An `Interval` gives an `Interval`, everything else `Choices` in the given order.
+
     Args:
-        name: the setting.
+        name: a field of `Settings`.
         values: an `Interval`, `Choices` or an iterable of values, but not a string.
         fixed: settings that each value must be valid with.
 
     Raises:
-        SettingsError: a value is invalid; the message starts with `space['NAME']: `.
+        SettingsError: `values` has another type or no value; a value is invalid or occurs twice;
+            or an interval is empty, or the setting is not a number. The message starts with
+            `space['NAME']: `.
     """
     try:
         if isinstance(values, Interval):
@@ -197,6 +202,11 @@ def parse_value(name: str, text: str, fixed: Settings) -> Value:
 def validate_value(name: str, value: Value, fixed: Settings) -> Value:
     """Return a value as `Settings` stores it.
 
+    Args:
+        name: a field of `Settings`.
+        value: a value of the field's type.
+        fixed: the other settings; its own value of the field is ignored.
+
     Raises:
         SettingsError: the value is out of range, or does not suit the other settings in `fixed`.
     """
@@ -206,10 +216,16 @@ def validate_value(name: str, value: Value, fixed: Settings) -> Value:
 def convert_value(name: str, value: Any, fixed: Settings) -> Value:
     """Return a value given from Python in the type of its setting.
 
-    An int is converted to float for a setting of this type, and numpy numbers to Python's.
+    An int is converted to float for a setting of this type, and numpy numbers to Python's. None is
+    valid for a setting whose default is None.
+
+    Args:
+        name: a field of `Settings`.
+        value: the value.
+        fixed: settings that the value must be valid with.
 
     Raises:
-        SettingsError: the value has another type or is out of range.
+        SettingsError: the value has another type, is out of range, or does not suit `fixed`.
     """
     value = value.item() if isinstance(value, np.generic) else value
     expected = value_type(FIELDS[name])

@@ -164,7 +164,11 @@ def score_penalty(
 ) -> float:
     """Fit on a balanced subsample of one half; return worst-group accuracy on the other half.
 
+    The accuracy is in [0, 1].
+
     Args:
+        rng: draws the subsample.
+        split: the validation split.
         half, other: indices of rows of the split.
         penalty: inverse strength of the L1 penalty.
     """
@@ -180,6 +184,8 @@ def average_fits(
     """Return mean weight (dim, classes) and bias (classes,) of fits on balanced subsamples.
 
     Args:
+        rng: draws the subsamples.
+        split: the validation split.
         penalty: inverse strength of the L1 penalty.
         count: number of subsamples.
     """
@@ -202,13 +208,20 @@ def draw_balanced_subsample(
 
 
 def fit_linear(split: ValidationSplit, rows: Int[np.ndarray, " rows"], penalty: float) -> Linear:
-    """Fit each class against the rest; return weight (dim, classes) and bias (classes,), float64.
+    """Fit a logistic regression of each class against the rest, with an L1 penalty.
 
-    A class without rows gets weight 0 and bias -50, so that it is never predicted.
+    If the rows are of two classes only, the weight and the bias of one are the negatives of the
+    other's. A class without rows gets weight 0 and bias -50, so that it is never predicted. The fit
+    is deterministic.
 
     Args:
+        split: standardized features and labels.
         rows: indices of rows of the split, of at least two classes.
-        penalty: inverse strength of the L1 penalty.
+        penalty: inverse strength of the L1 penalty, scikit-learn's C.
+
+    Returns:
+        The weight (dim, classes) and the bias (classes,) of the log-odds
+        `features @ weight + bias`, float64.
     """
     features, labels = split.features[rows], split.labels[rows]
     weight = np.zeros((features.shape[1], split.num_classes))

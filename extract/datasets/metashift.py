@@ -156,12 +156,14 @@ def scan_rows(folder: Path, seed: int) -> Rows:
 def list_images(folder: Path, name: str) -> list[str]:
     """Return the paths of the images in one of the four folders, relative to `folder`, unsorted.
 
+    Subfolders are not searched.
+
     Args:
         folder: folder of the data set.
-        name: a key of GROUPS.
+        name: a key of GROUPS, the path of the folder relative to `folder`.
 
     Raises:
-        ExtractError: there are none.
+        ExtractError: the folder is missing, cannot be listed, or has no images.
     """
     paths = [f"{name}/{each}" for each in list_folder(folder / name) if is_image_name(each)]
     if not paths:

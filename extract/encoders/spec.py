@@ -33,14 +33,20 @@ class EncoderSpec:
 
 
 def fill_from_job(spec: EncoderSpec, job: dict[str, Any]) -> EncoderSpec:
-    """Return the spec with its open settings (`auto` or None) as in an unfinished job.
+    """Return the spec with its open compute settings as in an unfinished job.
 
+    These are `device`, `dtype`, `compile` and `channels_last` if they are `auto` or None;
+    `revision` is never changed. A `dtype` of the job that is not in `COMPUTE_TYPES` is ignored.
     Only a job of the same model counts: otherwise, and without a job, the spec is returned
     unchanged.
 
     Args:
         spec: the settings that the user gave.
-        job: the job in the journal; empty if there is no unfinished job.
+        job: the job in the journal; empty if there is no unfinished job. Its `device` starts with
+            `cpu` or `cuda`, such as `cpu (AVX512)`.
+
+    Raises:
+        KeyError: a job of the same model has no `device`, and that of the spec is `auto`.
     """
     if job.get("model") != spec.model:
         return spec

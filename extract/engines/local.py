@@ -60,7 +60,7 @@ class LocalEngine:
 def decode_workers(device: torch.device, reader: PixelReader, request: EncodingRequest) -> int:
     """Return the number of worker processes: as requested, else by device and decoding time.
 
-    For the latter, a sample of the images is decoded.
+    For the latter, a sample of the images is decoded. 0 means that this process decodes.
     """
     if request.workers is not None:
         return request.workers
@@ -69,7 +69,14 @@ def decode_workers(device: torch.device, reader: PixelReader, request: EncodingR
 
 
 def limit_workers(workers: int, message: Callable[[str], None]) -> int:
-    """Return how many of `workers` processes can start; send a warning if those are fewer."""
+    """Return how many of `workers` processes the limit of open files allows, at most `workers`.
+
+    It is 0 if the limit allows none: decode in this process then.
+
+    Args:
+        workers: number of worker processes wanted.
+        message: callback receiving a warning if fewer are allowed.
+    """
     fitting = count_workers_that_fit(workers)
     if fitting < workers:
         instead = f"starting {fitting}" if fitting else "decoding in this process"

@@ -112,8 +112,9 @@ def apply_window(
 ) -> tuple[Shaped[np.ndarray, "height width"], float, float, list[Note]]:
     """Return grey values after windowing, the values of black and white, and notes.
 
-    The file's table comes first, then its first window. Without either the values are unchanged,
-    and their range is that of black and white, which a note says.
+    The file's table comes first, then its first window, if its width is large enough. Without
+    either, black and white are the smallest and the largest value (`value_range`), the values are
+    unchanged, and the notes hold `NO_WINDOW`; otherwise there are no notes.
     """
     from pydicom.pixels import apply_voi, apply_windowing
 
@@ -151,6 +152,11 @@ def to_uint8(
 
 
 def first_number(value: object) -> float | None:
-    """Return a number, or the first one of several, as a float; None if there is none."""
+    """Return a number, or the first one of several, as a float; None if there is none.
+
+    Args:
+        value: a number, a sequence of numbers as pydicom returns for several values, or None or an
+            empty value. A text is not converted: it would be taken for a sequence.
+    """
     values = [value] if isinstance(value, int | float) else list(value or ())
     return float(values[0]) if values else None

@@ -64,7 +64,14 @@ class Head(nn.Module):
         return functional.normalize(self.projection(features), dim=-1)
 
     def logits(self, embeddings):
-        """Return logits (rows, classes) of embeddings (rows, embedding), after dropout."""
+        """Return logits (rows, classes): the logit scale times the cosine similarities.
+
+        In training mode dropout is applied to the embeddings first, but not to those of the
+        classes.
+
+        Args:
+            embeddings: (rows, embedding), unit length, as `forward` returns them.
+        """
         return self.log_scale.exp() * self.dropout(embeddings) @ self.class_embeddings.T
 
 

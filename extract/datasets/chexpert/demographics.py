@@ -18,9 +18,13 @@ RACE_PREFIXES = ("White", "Black")
 
 
 def find_demographics(folders: Iterable[Path]) -> Path | None:
-    """Return the path of the first file in some folders that is called CHEXPERT DEMO, or None.
+    """Return the path of the first file in some folders whose name begins with CHEXPERT DEMO.
 
-    Its ending, and case and punctuation of its name, do not matter.
+    Case, blanks and punctuation of the name do not matter. Subfolders are not searched. Within a
+    folder, names are tried in sorted order. None if no folder has such a file.
+
+    Args:
+        folders: folders in the order in which to search them; missing ones are skipped.
     """
     return next(
         (
@@ -36,11 +40,16 @@ def find_demographics(folders: Iterable[Path]) -> Path | None:
 def read_races(path: Path) -> dict[int, int]:
     """Read the race of each patient by number: 0 white, 1 black, 2 any other or unknown.
 
-    For example `{1: 0, 2: 2}` for `patient00001` and `patient00002`.
+    For example `{1: 0, 2: 2}` for `patient00001` and `patient00002`. Rows without a patient are
+    skipped.
+
+    Args:
+        path: a workbook (.xlsx), or a text file that `read_table` reads, such as .csv.
 
     Raises:
-        ExtractError: the file is not valid, has no columns PATIENT and PRIMARY_RACE, a patient has
-            two races, or openpyxl, which reads workbooks, is not installed.
+        ExtractError: the file is not valid or lacks the columns PATIENT and PRIMARY_RACE, a name
+            has another form, a patient has two races, or openpyxl, which reads workbooks, is not
+            installed.
     """
     is_workbook = path.suffix.lower() == ".xlsx"
     table = read_workbook_table(path) if is_workbook else read_table(path)

@@ -80,6 +80,12 @@ def find_list(root: Path, columns: Mapping[str, str] | None) -> FoundList | None
 def find_list_below(root: Path, columns: Mapping[str, str] | None) -> FoundList | None:
     """Return the only list in the folders directly below a root, or None if there is none.
 
+    Its name does not matter; see `find_list_among`.
+
+    Args:
+        root: an existing folder.
+        columns: column by role, as for `read_table`.
+
     Raises:
         ExtractError: several files are lists and are not one for each split.
     """
@@ -92,13 +98,20 @@ def find_list_among(
 ) -> FoundList | None:
     """Return the only one of some files that is a list, with a warning that names it.
 
-    Several lists that are called like different splits become one (see `concatenate_lists`).
+    A list can be read and has columns of image names and labels; other files are skipped without a
+    message. Several lists that are called like different splits become one (see
+    `concatenate_lists`).
+
+    Args:
+        root: root folder of the data set; messages give paths relative to it.
+        paths: files below the root.
+        columns: column by role, as for `read_table`.
 
     Returns:
-        The list with its warning; None if no file has columns of image names and labels.
+        The list with its warning; None if no file is a list.
 
     Raises:
-        ExtractError: several other files are lists.
+        ExtractError: several files are lists and are not one for each split.
     """
     lists = [table for path in paths if (table := try_to_read(path, columns)) is not None]
     if not lists:

@@ -19,13 +19,19 @@ Kept = tuple[Int64[np.ndarray, " kept"], tuple[str, ...]]
 
 
 def drop_ignored_splits(table: Table, options: DatasetOptions) -> Kept:
-    """Return the indices of the entries that are in no ignored split, and a warning.
+    """Return the ascending indices of the entries that are in no ignored split, and a warning.
 
-    All indices and no warning if `options.ignore_splits` is not set.
+    All indices and no warning if `options.ignore_splits` is not set. Values match as in
+    `is_ignored`: `val` also ignores `Validation`.
+
+    Args:
+        table: the list.
+        options: `ignore_splits` is used.
 
     Raises:
         OptionError: there is no column of splits, an ignored value does not occur in it, or no
             entry is left.
+        ExtractError: several columns may be that of the splits.
     """
     if not options.ignore_splits:
         return np.arange(len(table)), ()
@@ -67,7 +73,9 @@ def is_ignored(value: str, ignored: Sequence[str]) -> bool:
 
 
 def drop_missing_values(table: Table, options: DatasetOptions) -> Kept:
-    """Return the indices of the entries without missing values, and a warning if some have any.
+    """Return the ascending indices of the entries without missing values, and a warning.
+
+    All indices and no warning if no value is missing.
 
     The columns of all roles are checked. Names that the user gives to classes are not missing
     values, even `none`.
@@ -77,7 +85,8 @@ def drop_missing_values(table: Table, options: DatasetOptions) -> Kept:
         options: `drop_missing` and `class_names` are used.
 
     Raises:
-        ExtractError: a value is missing and `drop_missing` is not set, or no entry is left.
+        ExtractError: a value is missing and `drop_missing` is not set, no entry is left, or several
+            columns may have a role.
     """
     missing = {
         role.name: find_missing_values(table, role, options.class_names)
@@ -113,6 +122,9 @@ def find_missing_values(
         table: the list.
         role: role of the column.
         class_names: names of classes that count as values, for the role `label` only.
+
+    Raises:
+        ExtractError: several columns may have the role.
     """
     name = table.find_column(role)
     if name is None:

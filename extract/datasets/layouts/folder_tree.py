@@ -53,10 +53,14 @@ class FolderTree:
             yield self.known[depth]
 
     def list_next_level(self) -> list[Listing]:
-        """Return the contents of the folders in those of the last known level.
+        """List the level below the deepest known one: the subfolders of all of its folders.
 
-        Folders with more than MAX_SUBFOLDERS subfolders are not entered, and at most MAX_FOLDERS
-        folders are known in all. Does not change `known`.
+        Subfolders come in the order of their parents, then by name. Those of a folder that has more
+        than MAX_SUBFOLDERS are left out, and so are those that would make the tree larger than
+        MAX_FOLDERS. MAX_DEPTH is not checked here. Does not change `known`.
+
+        Returns:
+            The contents of each subfolder; empty if there are none.
         """
         num_left = MAX_FOLDERS - sum(map(len, self.known))
         paths = [

@@ -49,7 +49,14 @@ class Table:
         return len(self.row_numbers)
 
     def location(self, index: int) -> str:
-        """Return the file and row of an entry for messages, such as `metadata.csv, row 3`."""
+        """Return the path of the file and the row of an entry, such as `data/list.csv, row 3`.
+
+        The row is that of `row_numbers`. If the table is made of several files, the path is that of
+        the entry's own file.
+
+        Args:
+            index: index of the entry, from 0.
+        """
         path = self.sources[index] if self.sources else self.path
         return f"{path}, row {self.row_numbers[index]}"
 

@@ -99,7 +99,11 @@ def find_states(content: Any) -> list[Any]:
 
 
 def only_tensors(state: Any) -> Tensors:
-    """Return the tensors among the values of a dict; empty unless more than half are tensors."""
+    """Return the items of a dict whose values are tensors.
+
+    Empty unless these are more than half of its items, and for anything but a dict with names as
+    keys.
+    """
     if not is_dict(state):
         return {}
     found = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
@@ -112,7 +116,13 @@ def is_dict(content: Any) -> bool:
 
 
 def describe_damage(model: str, path: Path, error: Exception) -> str:
-    """Return the message about a weights file that cannot be read."""
+    """Return the message about a damaged weights file, with the first line of the error.
+
+    Args:
+        model: the model's name.
+        path: the file.
+        error: the error that reading it raised.
+    """
     first_line = (str(error).splitlines() or [""])[0]
     return (
         f"model {model}: the weights in {path} are damaged or incomplete "
@@ -124,6 +134,11 @@ def describe_pickled_code(model: str, path: Path, error: Exception) -> str:
     """Return the message about a file with pickled objects, and a command that extracts weights.
 
     The command writes `NAME-weights.pt` beside the file `NAME.pt`.
+
+    Args:
+        model: the model's name.
+        path: the file.
+        error: the error of torch.load, from which the message takes the name of an object's class.
     """
     plain = path.with_name(f"{path.stem}-weights.pt")
     program = (

@@ -42,7 +42,11 @@ def describe_mismatch(error: Exception) -> str:
 
 
 def open_clip_versions() -> dict[str, str]:
-    """Return the versions of open_clip_torch, torchvision and timm by their names."""
+    """Return the installed versions of open_clip_torch, torchvision and timm by these names.
+
+    Raises:
+        PackageNotFoundError: one of them is not installed.
+    """
     return library_versions("open_clip_torch", "torchvision", "timm")
 
 

@@ -65,7 +65,10 @@ def explain_adapter(folder: Path) -> str:
     """Describe a folder of PEFT, with the command that merges it into its base model.
 
     The text begins with a verb. `BASE_MODEL` stands for a base model that the adapter does not
-    name.
+    name, or if its adapter_config.json is not valid.
+
+    Args:
+        folder: a folder with an adapter_config.json.
     """
     try:
         adapter = load_json((folder / "adapter_config.json").read_text(encoding="utf-8"))
@@ -115,7 +118,8 @@ def explain_type(folder: Path, configuration: dict[str, Any], supported: Sequenc
 def explain_tower(folder: Path, configuration: dict[str, Any]) -> str:
     """Describe a folder of a single tower, with the command that adds the other tower.
 
-    The text begins with a verb.
+    The text begins with a verb. `BASE_MODEL` stands for a base model that is not known: no
+    published CLIP has the sizes of the configuration.
 
     Args:
         folder: the folder of the tower.
@@ -149,10 +153,12 @@ def find_base_hub_id(configuration: dict[str, Any]) -> str:
 
 
 def processor_command(folder: Path, configuration: dict[str, Any]) -> str:
-    """Return the command that saves the base model's image processor and tokenizer in a folder.
+    """Return the shell command that saves the base model's image processor and tokenizer.
+
+    It names `BASE_MODEL` if no published CLIP has the sizes of the configuration.
 
     Args:
-        folder: the folder.
+        folder: folder to save them in.
         configuration: the model's configuration, whose sizes tell the base model.
     """
     base = find_base_hub_id(configuration)

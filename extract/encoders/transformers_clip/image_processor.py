@@ -54,6 +54,10 @@ def check_processor_name(files: ModelFiles, folder: Path) -> None:
     """Raise ExtractError if transformers does not know the class that an image processor names.
 
     No class, or code of its own (`auto_map`), is no error here.
+
+    Args:
+        files: the model, for the message.
+        folder: folder of the image processor's configuration, see `read_processor`.
     """
     settings = read_processor(folder)
     name = settings.get("image_processor_type")
@@ -68,9 +72,17 @@ def check_processor_name(files: ModelFiles, folder: Path) -> None:
 
 
 def old_processor_class(folder: Path) -> Any:
-    """Return the current class for an old name, such as CLIPFeatureExtractor.
+    """Return the current class of an image processor whose file has the old name of its class.
 
-    None for a name that is not old, and for an old one that transformers has no such class for.
+    An old name ends with FeatureExtractor: `CLIPImageProcessorPil` of transformers is returned for
+    CLIPFeatureExtractor. None if the file names no class or one with another ending, or if
+    transformers has no current class of that name.
+
+    Args:
+        folder: folder of the image processor's configuration, see `read_processor`.
+
+    Raises:
+        ValueError: the configuration is not a JSON object.
     """
     name = read_processor(folder).get("image_processor_type")
     if not isinstance(name, str) or not name.endswith(OLD_ENDING):
@@ -79,7 +91,11 @@ def old_processor_class(folder: Path) -> Any:
 
 
 def names_class(folder: Path) -> bool:
-    """Return whether the configuration of an image processor names its class, or own code."""
+    """Return whether the configuration of an image processor names its class, or own code.
+
+    Raises:
+        ValueError: the configuration is not a JSON object.
+    """
     keys = ("image_processor_type", "feature_extractor_type", "auto_map")
     return any(key in read_processor(folder) for key in keys)
 
@@ -87,9 +103,11 @@ def names_class(folder: Path) -> bool:
 def read_processor(folder: Path) -> dict[str, Any]:
     """Return the configuration of the image processor in a folder, as it lies in its file.
 
-    That is preprocessor_config.json, or else the part `image_processor` of processor_config.json.
+    That is preprocessor_config.json, or else the part `image_processor` of processor_config.json,
+    which is an empty dict if the file lacks it.
 
     Raises:
+        FileNotFoundError: the folder has neither file.
         ValueError: it is not a JSON object.
     """
     path = folder / "preprocessor_config.json"

@@ -180,7 +180,15 @@ def open_vectors(path: Path, field: "pa.Field", num_rows: int, batches: Batches)
 
 
 def iterate_vectors(path: Path, name: str, width: int, batches: Batches) -> Iterator[np.ndarray]:
-    """Yield the vectors of a column (rows, width), NaN for null ones and null numbers.
+    """Yield the vectors of a column, one array (rows, width) for each batch.
+
+    The type is that of the numbers in the file. Null vectors and null numbers become NaN.
+
+    Args:
+        path: the file, for messages.
+        name: a column of lists of floating-point numbers.
+        width: length of each list.
+        batches: reads columns.
 
     Raises:
         ExtractError: a list does not have `width` numbers; names the first such row.
@@ -205,7 +213,10 @@ def iterate_vectors(path: Path, name: str, width: int, batches: Batches) -> Iter
 
 
 def iterate_numbers(names: Sequence[str], batches: Batches) -> Iterator[np.ndarray]:
-    """Yield the numbers of some columns (rows, columns) float32, NaN for null ones."""
+    """Yield the numbers of some columns, one float32 array (rows, columns) for each batch.
+
+    Null numbers become NaN, and numbers too large for float32 infinity.
+    """
     for batch in batches(names):
         columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in names]
         with np.errstate(over="ignore"):
