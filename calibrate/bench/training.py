@@ -113,7 +113,12 @@ def make_benchmark(sizes: Sizes) -> TrainingBenchmark:
     steps = sizes.steps
     evaluations = max(1, steps // STEPS_PER_EVALUATION)
     settings = Settings(
-        steps=steps, erm_steps=steps, evaluations=evaluations, patience=0, precision="float32"
+        steps=steps,
+        erm_steps=steps,
+        evaluations=evaluations,
+        negative_pool=256,
+        patience=0,
+        precision="float32",
     )
     task = synthetic_task(sizes.rows, sizes.dim, sizes.embedding)
     return TrainingBenchmark(sizes, prepare(task), settings)

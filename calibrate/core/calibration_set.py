@@ -142,7 +142,7 @@ def too_few_errors_message(
         "zeroshot": "use the errors of another head (--calibration-source erm), ",
     }[settings.calibration_source]
     return (
-        f"the {settings.calibration_source} head misclassifies {len(error_labels)} training rows "
-        f"({each}), expected at least {settings.calibration_minimum} for a calibration set: "
+        f"the {settings.calibration_source} head misclassifies {len(error_labels)} training "
+        f"{'row' if len(error_labels) == 1 else 'rows'} ({each}), expected at least {settings.calibration_minimum} for a calibration set: "
         f"{remedies}or use the rows of smallest margin (--calibration-fallback margin)"
     )

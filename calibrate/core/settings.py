@@ -149,11 +149,11 @@ class Settings:
         within=COUNT,
     )
     negative_pool: int | str = option(
-        256,
-        "Rows that the rns negatives come from: a number of training rows drawn in each step, of "
-        "which an anchor takes num-negatives; or minibatch, all rows of other classes in the "
-        "training minibatch, weighted to count as num-negatives, which is faster",
-        "ours",
+        "minibatch",
+        "Rows that the rns negatives come from: minibatch, all rows of other classes in the "
+        "training minibatch, weighted to count as num-negatives; or a number of training rows "
+        "drawn in each step, of which an anchor takes num-negatives, which is slower",
+        "ours, measured",
     )
     nns_pool: int | str = option(
         "all",

@@ -9,6 +9,7 @@ from clip_cfr.calibrate.core.settings import Settings
 
 PRODUCT_FLOPS = 2 * 4096 * 1024 * 768
 STEP_FLOPS = 4 * (128 + 128 + 256) * 1024 * 768
+SETTINGS = Settings(steps=400, evaluations=10, negative_pool=256)
 # In each repeat the machine is half as fast as in the previous one.
 REPEATS = [
     {
@@ -53,7 +54,7 @@ def test_one_call_is_timed():
 
 
 def test_fractions_do_not_depend_on_the_speed_of_the_machine():
-    found = training_figures(FULL, Settings(steps=400, evaluations=10), REPEATS)
+    found = training_figures(FULL, SETTINGS, REPEATS)
     rate = PRODUCT_FLOPS / 0.01
     assert found["gemm_gflops"] == pytest.approx(rate / 2 / 1e9)
     assert found["bfloat16_gemm_gflops"] == pytest.approx(2.5 * rate / 2 / 1e9)
@@ -69,7 +70,7 @@ def test_fractions_do_not_depend_on_the_speed_of_the_machine():
 
 def test_the_time_of_evaluations_is_separated_from_that_of_steps():
     """196 more evaluations take 0.196 s more, so one takes 1 ms, and a step 2 s - 4 ms over 400."""
-    found = training_figures(FULL, Settings(steps=400, evaluations=10), REPEATS)
+    found = training_figures(FULL, SETTINGS, REPEATS)
     assert found["validation_fraction"] == pytest.approx(1e-3 / (40 * 1.996 / 400))
 
 
