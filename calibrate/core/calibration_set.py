@@ -141,8 +141,9 @@ def too_few_errors_message(
         "(--calibration-source zeroshot), ",
         "zeroshot": "use the errors of another head (--calibration-source erm), ",
     }[settings.calibration_source]
+    rows = "row" if len(error_labels) == 1 else "rows"
     return (
-        f"the {settings.calibration_source} head misclassifies {len(error_labels)} training "
-        f"{'row' if len(error_labels) == 1 else 'rows'} ({each}), expected at least {settings.calibration_minimum} for a calibration set: "
+        f"the {settings.calibration_source} head misclassifies {len(error_labels)} training {rows} "
+        f"({each}), expected at least {settings.calibration_minimum} for a calibration set: "
         f"{remedies}or use the rows of smallest margin (--calibration-fallback margin)"
     )
