@@ -129,6 +129,7 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
             SettingsError: a parameter is out of its range.
             CalibrationError: training is impossible or diverged, for example because the ERM head
                 misclassifies no training row.
+            MemoryError: training does not fit in device memory.
         """
         settings, seed = resolve_precision(self._settings()), seed_of(self.random_state)
         examples = self._examples(X, y, val, attributes, seed)
@@ -157,12 +158,18 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict_proba(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
-        """Return the probability of each class in the order of `classes_`; rows sum to 1."""
+        """Return the probability of each class in the order of `classes_`; rows sum to 1.
+
+        Argument and errors are those of `decision_function`.
+        """
         scores = self._scores(X)
         return to_probabilities(self.head_, scores)
 
     def predict(self, X: ArrayLike) -> Shaped[np.ndarray, " n"]:
-        """Return the label of the most probable class of each row, from `classes_`."""
+        """Return the label of the most probable class of each row, from `classes_`.
+
+        Argument and errors are those of `decision_function`.
+        """
         best = self._scores(X).argmax(axis=1)
         return self.classes_[best]
 

@@ -68,6 +68,7 @@ def calibrate_cache(
         SettingsError: a setting does not suit the task, there is no seed, or `versus` is not one of
             `methods`.
         CalibrationError: the task cannot be trained on, or no method could be fitted.
+        MemoryError: training does not fit in device memory; `hold_rows` bounds the features in it.
     """
     started = perf_counter() if started is None else started
     path, reporter = Path(cache), reporter or LineReporter()

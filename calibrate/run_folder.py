@@ -35,7 +35,8 @@ def write_result(
         overwrite: whether to replace a run in the folder.
 
     Raises:
-        RunNotWritten: the disk is full, or the folder cannot be written.
+        RunNotWritten: the disk is full, the folder cannot be written, another program has written
+            to it in the meantime, or a value such as NaN cannot be stored.
         CacheError: the cache file cannot be read again for its digest.
     """
     artifacts, head = result.artifacts, result.recommended_head

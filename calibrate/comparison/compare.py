@@ -88,6 +88,7 @@ def compare(
 
     Raises:
         SettingsError: a setting does not suit the task; nothing was trained.
+        MemoryError: training does not fit in device memory; all outcomes are lost.
     """
     experiments = [
         Experiment(prepared, settings, seed, progress=reporter.on_steps) for seed in seeds
@@ -132,6 +133,7 @@ def fit_method(
 
     Raises:
         CalibrationError: the method cannot be fitted in one of them.
+        MemoryError: training does not fit in device memory.
     """
     fits = fit_experiments(name, experiments)
     outcomes = []

@@ -88,7 +88,7 @@ def tally_cells(
 
     Args:
         correct: whether each prediction is right.
-        cells: the class or group of each row.
+        cells: index of the class or group of each row.
         subjects: the subject of each row; None if rows are independent.
         num_cells: number of cells, also those without rows.
     """
@@ -105,7 +105,14 @@ def tally_cells(
 def lowest_accuracy_interval(
     evidence: Evidence,
 ) -> tuple[Float[np.ndarray, "*samples"], Float[np.ndarray, "*samples"]]:
-    """Return the 95 % interval of the lowest accuracy over the cells with rows; see the module."""
+    """Return the 95 % interval of the lowest accuracy over the cells with rows; see the module.
+
+    Args:
+        evidence: accuracies of the cells, of which at least one has rows.
+
+    Returns:
+        Lower and upper end, in [0, 1].
+    """
     present = evidence.rows > 0
     cells = present.sum(axis=-1, keepdims=True)
     low, high = lower_bound(evidence, TAIL), upper_bound(evidence, TAIL / cells)
@@ -114,7 +121,17 @@ def lowest_accuracy_interval(
 
 
 def lower_bound(evidence: Evidence, tail) -> Float[np.ndarray, "*samples cells"]:
-    """Return the Clopper-Pearson bound that is above the true accuracy with probability `tail`."""
+    """Return the Clopper-Pearson bound that is above the true accuracy with probability `tail`.
+
+    It is 0 for a cell without correct rows or without any rows.
+
+    Args:
+        evidence: accuracies of the cells.
+        tail: probability, a scalar or an array that broadcasts to (*samples, cells).
+
+    Returns:
+        Lower bound of the accuracy of each cell, in [0, 1].
+    """
     rows = effective_rows(evidence, tail)
     hits = evidence.accuracy * rows
     bound = betaincinv(np.maximum(hits, 1e-9), rows - hits + 1, tail)
@@ -122,12 +139,16 @@ def lower_bound(evidence: Evidence, tail) -> Float[np.ndarray, "*samples cells"]
 
 
 def upper_bound(evidence: Evidence, tail) -> Float[np.ndarray, "*samples cells"]:
-    """Return the Clopper-Pearson bound that is below the true accuracy with probability `tail`."""
+    """Return the Clopper-Pearson bound that is below the true accuracy with probability `tail`.
+
+    It is 1 for a cell without wrong rows or without any rows. Arguments and result are as for
+    `lower_bound`.
+    """
     return 1 - lower_bound(evidence._replace(accuracy=1 - evidence.accuracy), tail)
 
 
 def effective_rows(evidence: Evidence, tail) -> Float[np.ndarray, "*samples cells"]:
-    """Return the effective number of rows, less for few subjects.
+    """Return the effective number of rows, less for few subjects; `tail` as for `lower_bound`.
 
     The factor is the squared ratio of the quantiles of Student's t for rows and for subjects (Korn
     and Graubard); it is 1 if every subject has one row.

@@ -137,8 +137,10 @@ class Result:
     def recommended_head(self) -> tuple[str, int] | None:
         """Method and seed of the head to use: the best seed on val of the recommended method.
 
-        Without a recommendation, the method is the only one that uses no group labels. None if no
-        method or several methods use none. Of equal seeds it is the first.
+        The best seed is the one whose head, selected by `selection`, has the highest value of the
+        metric of that criterion on val; of equal seeds it is the first. Without a recommendation,
+        the method is the only one that uses no group labels. None if no method or several methods
+        use none.
         """
         if self.recommendation is not None:
             name = self.recommendation.method

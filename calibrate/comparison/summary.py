@@ -210,7 +210,10 @@ def summarize_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSet
 
 
 def calibrated_outcomes(outcomes: Outcomes) -> Sequence[Outcome]:
-    """Return the outcomes of the first method that uses the calibration set, one for each seed."""
+    """Return the outcomes of the first method that uses the calibration set, one for each seed.
+
+    The first is that of `CALIBRATION_SET_METHODS`. Empty if no fitted method uses the set.
+    """
     names = [name for name in CALIBRATION_SET_METHODS if name in outcomes]
     return outcomes[names[0]] if names else ()
 
@@ -252,7 +255,7 @@ def seed_warnings(task: Task, cfr: Outcome, erm: Outcome | None, selection: str)
 
 
 def name_seeds(seeds: Sequence[int]) -> str:
-    """Return `seed 0` or `seeds 0, 2`."""
+    """Return the seeds, at least one, as text: `seed 0` or `seeds 0, 2`."""
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 

@@ -29,7 +29,7 @@ class Fit:
     Attributes:
         settings: the settings of the point.
         seed: the seed.
-        callback: called during training; may raise TrialPruned to stop it early. None for no call.
+        callback: called while CFR trains; may raise TrialPruned to stop it early. None for no call.
     """
 
     settings: Settings
@@ -73,10 +73,11 @@ def fit_points(
     Args:
         experiments: the task, and the ERM stages of earlier fits.
         method: the method to fit.
-        fits: the fits; only `cfr` takes a callback.
+        fits: the fits. A fit with a callback fits CFR, regardless of `method`.
 
     Returns:
-        Accuracies on val and test, or a CalibrationError, TrialPruned or MemoryError.
+        For each fit its accuracies on val and test, or the CalibrationError, TrialPruned or
+        MemoryError that ended it. Other exceptions are raised.
     """
     chosen = [experiments.get_experiment(each.settings, each.seed) for each in fits]
     outcomes = run_fits(method, chosen, fits)
@@ -90,6 +91,8 @@ def run_fits(
     method: str, experiments: Sequence[Experiment], fits: Sequence[Fit]
 ) -> Iterable[Fitted | Exception]:
     """Fit a method in each experiment, all together if no fit has a callback.
+
+    A fit with a callback fits CFR, regardless of `method`, see `run_fit`.
 
     Returns:
         Iterator over the fitted method, or the error that ended the fit, of each experiment.

@@ -71,7 +71,7 @@ def assigned_trials(search: Search) -> dict[int, FrozenTrial]:
     Of several trials it is the one with the lowest number; abandoned trials do not count.
 
     Raises:
-        DamagedValueError: a stored value cannot be decoded; also in the functions that call this.
+        DamagedValueError: a stored value cannot be decoded.
     """
     trials: dict[int, FrozenTrial] = {}
     with report_damage():
@@ -86,6 +86,9 @@ def finished_trials(search: Search) -> dict[int, FrozenTrial]:
     """Return the trial of each finished point, by ascending index of the point.
 
     Finished are complete, pruned and failed ones, but not abandoned ones.
+
+    Raises:
+        DamagedValueError: a stored value cannot be decoded.
     """
     trials = assigned_trials(search)
     return {point: trial for point, trial in trials.items() if trial.state.is_finished()}
@@ -119,7 +122,13 @@ def point_result(plan: Plan, point: int, trial: FrozenTrial) -> PointResult:
 
 
 def point_results(search: Search) -> list[PointResult]:
-    """Return the results of the finished points, in the order of their indices."""
+    """Return the results of the finished points, in the order of their indices.
+
+    Finished are complete, pruned and failed points.
+
+    Raises:
+        DamagedValueError: a stored value is missing or cannot be decoded.
+    """
     trials = finished_trials(search)
     return [point_result(search.plan, point, trial) for point, trial in trials.items()]
 
@@ -129,6 +138,9 @@ def claim_trial(search: Search) -> Trial | None:
 
     No other process runs the trial: if two claim one point, the trial with the lower number keeps
     it, and the other process claims the next one.
+
+    Raises:
+        DamagedValueError: a stored value cannot be decoded.
     """
     plan, study = search.plan, search.study
     while True:
@@ -153,6 +165,9 @@ def owns_its_point(search: Search, trial: Trial) -> bool:
     """Return whether a trial is the one that counts for its point, see `assigned_trials`.
 
     False if the plan has no such point.
+
+    Raises:
+        DamagedValueError: a stored value cannot be decoded.
     """
     point = point_of_trial(search.plan, trial)
     return point is not None and assigned_trials(search)[point].number == trial.number
@@ -174,7 +189,11 @@ def first_free_point(assigned: dict[int, FrozenTrial], num_points: int) -> int |
 
 
 def release_dead_trials(study: Study) -> None:
-    """Abandon running trials of dead processes (`is_dead`), so that their points are free again."""
+    """Abandon running trials of dead processes (`is_dead`), so that their points are free again.
+
+    Raises:
+        DamagedValueError: a stored value cannot be decoded.
+    """
     with report_damage():
         trials = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         dead = [trial for trial in trials if is_dead(trial)]
@@ -197,6 +216,9 @@ def copy_duplicate(search: Search, trial: Trial) -> bool:
 
     Returns:
         Whether there is such a point; if not, the trial is unchanged.
+
+    Raises:
+        DamagedValueError: a stored value cannot be decoded.
     """
     for other in finished_trials(search).values():
         if other.state == TrialState.COMPLETE and trial_settings(other) == trial_settings(trial):

@@ -42,6 +42,9 @@ def convert_load_errors(model: str, part: str, folder: Path, remedy: str) -> Ite
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, cut after 200 characters with ` ...`."""
+    """Return the first line of an error's text, cut after 200 characters with ` ...`.
+
+    Empty if the error has no text.
+    """
     line = (str(error).splitlines() or [""])[0]
     return line if len(line) <= MAX_LENGTH else f"{line[:MAX_LENGTH]} ..."

@@ -66,7 +66,8 @@ def find_in_folder(root: Path, endings: Sequence[str], example: str) -> Archives
     In the second case a warning names the folders. Numbers in the paths are ordered by value.
 
     Raises:
-        ExtractError: there is none, or a folder cannot be listed.
+        ExtractError: there is none, or the root cannot be listed. A folder below it that cannot be
+            listed is skipped.
     """
     paths = list_archives(root, endings)
     if paths:
@@ -85,9 +86,10 @@ def find_in_folder(root: Path, endings: Sequence[str], example: str) -> Archives
 
 
 def walk_folders(root: Path) -> Iterator[Path]:
-    """Yield a folder and all folders below it, parents before children.
+    """Yield a folder and all folders below it, parents before children, siblings in any order.
 
-    Hidden folders and leftovers of a system are left out.
+    Below the root, hidden folders, leftovers of a system (`LEFTOVERS`), links to folders, and
+    folders that cannot be listed are left out.
     """
     for folder, folders, _ in os.walk(root):
         folders[:] = [name for name in folders if not LEFTOVERS.match(name)]

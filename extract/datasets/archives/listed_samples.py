@@ -72,7 +72,8 @@ def index_ids(samples: Samples) -> dict[str, int]:
     """Return the index of each sample by its id and by its other names.
 
     Other names are the id without the ending of an image, and with the archive's name and a slash
-    in front. A name that is the id of one sample and another name of a second one means the first.
+    in front. If samples share a name, an id has precedence over an id without ending, and that over
+    an id with the archive's name; among equals the last sample is taken.
     """
     names = samples.archives.names
     pairs = zip(samples.ids, samples.archive_of.tolist(), strict=True)

@@ -167,7 +167,12 @@ def find_renamings(table: Table, role: Role, column: str | None) -> list[str]:
 def describe_numbers(table: Table, role: Role, numbers: Sequence[int], names: Sequence[str]) -> str:
     """Return the message for numbers that do not fit the names, with the first such row.
 
-    At least one number is negative or not less than the number of names.
+    Args:
+        table: the list.
+        role: role of the column.
+        numbers: the distinct numbers in the column, ascending; at least one is negative or not less
+            than the number of names.
+        names: the names of the numbers 0, 1 ...
     """
     column = table.find_column(role)
     out = next(number for number in numbers if not 0 <= number < len(names))

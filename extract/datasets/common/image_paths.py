@@ -105,9 +105,13 @@ def find_missing(folders: Folders, paths: Sequence[str]) -> list[int]:
 
 
 def is_outside(path: str) -> bool:
-    """Return whether a normalized path is empty, absolute, or leads out of its folder.
+    """Return whether a normalized path is not below its folder.
 
+    That is the case if it is the folder itself (empty or `.`), absolute, or leads out of it (`..`).
     Drives and hosts of Windows count as absolute.
+
+    Args:
+        path: a path with slashes, as `posixpath.normpath` returns it.
     """
     return path in ("", ".", "..") or path.startswith(("/", "../")) or has_drive(path)
 

@@ -82,7 +82,7 @@ def old_processor_class(folder: Path) -> Any:
         folder: folder of the image processor's configuration, see `read_processor`.
 
     Raises:
-        ValueError: the configuration is not a JSON object.
+        FileNotFoundError, ValueError, AttributeError: as for `read_processor`.
     """
     name = read_processor(folder).get("image_processor_type")
     if not isinstance(name, str) or not name.endswith(OLD_ENDING):
@@ -94,21 +94,22 @@ def names_class(folder: Path) -> bool:
     """Return whether the configuration of an image processor names its class, or own code.
 
     Raises:
-        ValueError: the configuration is not a JSON object.
+        FileNotFoundError, ValueError, AttributeError: as for `read_processor`.
     """
     keys = ("image_processor_type", "feature_extractor_type", "auto_map")
     return any(key in read_processor(folder) for key in keys)
 
 
 def read_processor(folder: Path) -> dict[str, Any]:
-    """Return the configuration of the image processor in a folder, as it lies in its file.
+    """Return the configuration of the image processor in a folder, as stored in its file.
 
     That is preprocessor_config.json, or else the part `image_processor` of processor_config.json,
     which is an empty dict if the file lacks it.
 
     Raises:
         FileNotFoundError: the folder has neither file.
-        ValueError: it is not a JSON object.
+        ValueError: the file is not valid JSON, or the configuration is not an object.
+        AttributeError: processor_config.json is not an object.
     """
     path = folder / "preprocessor_config.json"
     if path.is_file():

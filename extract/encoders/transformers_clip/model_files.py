@@ -250,12 +250,18 @@ def explain_missing_weights(folder: Path) -> str:
 
 
 def missing_shards(folder: Path, weights: tuple[Path, ...]) -> list[str]:
-    """Return the sorted names of shards that the index beside them lists, but that are not there.
+    """Return the sorted names of shards that the index lists, but that are not among `weights`.
 
-    Empty without an index (`model.safetensors.index.json`), or if the weights are one whole file.
+    The index is `model.safetensors.index.json` if the first weights file is safetensors, otherwise
+    `pytorch_model.bin.index.json`. The result is empty without an index, or if the weights are one
+    whole file.
+
+    Args:
+        folder: folder of the index.
+        weights: the weights files that were found, at least one.
 
     Raises:
-        ExtractError: the index is damaged.
+        ExtractError: the index is not a JSON object with `weight_map`.
     """
     base = "model.safetensors" if weights[0].suffix == ".safetensors" else "pytorch_model.bin"
     index = folder / f"{base}.index.json"

@@ -45,6 +45,8 @@ class EncoderInfo:
 class EncodingActor:
     """An encoder that is loaded by the first call that needs it.
 
+    Every method may be that call, and then raises ExtractError if the model cannot be loaded.
+
     Args:
         spec: the model and its compute settings.
         working_folder: the driver's working folder.
@@ -94,19 +96,28 @@ class EncodingActor:
         )
 
     def choose_batch_size(self) -> int:
-        """Return a batch size that fits the memory of this encoder's device."""
+        """Return a batch size that fits the memory of this encoder's device.
+
+        Raises:
+            ExtractError: the model cannot be loaded.
+        """
         return choose_batch_size(self.encoder)
 
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "n embedding"]:
         """Return the unit-length embeddings of sentences, in their order.
 
         Raises:
-            ExtractError: a sentence has more tokens than the text tower takes.
+            ExtractError: a sentence has more tokens than the text tower takes, or the model cannot
+                be loaded.
         """
         return self.encoder.embed_texts(sentences)
 
     def find_bad_weight(self) -> str | None:
-        """Return the name of a weight that holds NaN or infinity; None if there is none."""
+        """Return the name of a weight that holds NaN or infinity; None if there is none.
+
+        Raises:
+            ExtractError: the model cannot be loaded.
+        """
         return self.encoder.find_bad_weight()
 
     def encode(
@@ -127,8 +138,8 @@ class EncodingActor:
             The features, the micro-batch size that they were encoded in, and messages for the user.
 
         Raises:
-            ExtractError: the encoder has another provenance, or memory does not hold a single
-                image.
+            ExtractError: the encoder cannot be loaded or has another provenance, or memory does
+                not hold a single image.
         """
         check_provenance(expected, self.provenance, socket.gethostname())
         messages: list[str] = []
