@@ -82,7 +82,7 @@ def old_processor_class(folder: Path) -> Any:
         folder: folder of the image processor's configuration, see `read_processor`.
 
     Raises:
-        FileNotFoundError, ValueError, AttributeError: as for `read_processor`.
+        FileNotFoundError, ValueError: as for `read_processor`.
     """
     name = read_processor(folder).get("image_processor_type")
     if not isinstance(name, str) or not name.endswith(OLD_ENDING):
@@ -94,7 +94,7 @@ def names_class(folder: Path) -> bool:
     """Return whether the configuration of an image processor names its class, or own code.
 
     Raises:
-        FileNotFoundError, ValueError, AttributeError: as for `read_processor`.
+        FileNotFoundError, ValueError: as for `read_processor`.
     """
     keys = ("image_processor_type", "feature_extractor_type", "auto_map")
     return any(key in read_processor(folder) for key in keys)
@@ -108,15 +108,27 @@ def read_processor(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the folder has neither file.
-        ValueError: the file is not valid JSON, or the configuration is not an object.
-        AttributeError: processor_config.json is not an object.
+        ValueError: the file is not valid JSON, or it or the configuration is not an object.
     """
     path = folder / "preprocessor_config.json"
     if path.is_file():
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    else:
-        whole = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
-        settings = whole.get("image_processor", {})
-    if not isinstance(settings, dict):
-        raise ValueError(f"expected a JSON object, found {type(settings).__name__}")
-    return settings
+        return read_object(path)
+    settings = read_object(folder / "processor_config.json").get("image_processor", {})
+    return check_object(settings)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not valid JSON, or not an object.
+    """
+    return check_object(json.loads(path.read_text(encoding="utf-8")))
+
+
+def check_object(value: Any) -> dict[str, Any]:
+    """Return a JSON value that is an object; raise ValueError for any other."""
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, found {type(value).__name__}")
+    return value
