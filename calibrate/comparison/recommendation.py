@@ -77,9 +77,10 @@ def recommend(
     """Recommend a method, or return None if fewer than two can be compared.
 
     The reference is ERM, or the first method if ERM is missing. Of the other methods, one is
-    recommended if the interval of its gain over the reference by the criterion is above 0;
-    otherwise the reference is. If all methods are equally good, another one than the reference is
-    recommended with at most 2.5 % probability, whatever their number.
+    recommended if the interval of its gain over the reference is above 0: by the criterion, or in
+    average accuracy while it is not below the reference by the criterion. Otherwise the reference
+    is. If all methods are equally good, another one than the reference is recommended with at most
+    2.5 % probability, whatever their number.
 
     Args:
         task: the task.
@@ -93,16 +94,21 @@ def recommend(
     reference = REFERENCE if REFERENCE in correct else next(iter(correct))
     judged_by = "worst-class" if selection == "last" else selection
     rivals = [name for name in correct if name != reference]
-    gains = {
-        name: measure_gain(task, correct[name], correct[reference], judged_by, TAIL / len(rivals))
-        for name in rivals
-    }
-    best = max(rivals, key=lambda name: (gains[name].low > 0, gains[name].margin))
-    average = measure_gain(task, correct[best], correct[reference], "average", TAIL)
-    gain, won = gains[best], gains[best].low > 0
+    # A rival wins by either of two differences, or by one if the criterion is the average.
+    tail = TAIL / len(rivals) / (1 if judged_by == "average" else 2)
+    gains, averages = (
+        {
+            name: measure_gain(task, correct[name], correct[reference], measure, tail)
+            for name in rivals
+        }
+        for measure in (judged_by, "average")
+    )
+    best = max(rivals, key=lambda name: (wins(gains[name], averages[name]), gains[name].margin))
+    gain, average = gains[best], averages[best]
+    won = wins(gain, average)
     shown, shown_average = (each if won else each.reversed() for each in (gain, average))
     titles = [method_title(name, class_embeddings) for name in (best, reference)]
-    reason = explain(*titles, judged_by, gain)
+    reason = explain(*titles, judged_by, gain, won)
     if judged_by != "average":
         reason += explain_average(*titles, average, titles[0] if won else titles[1], won)
     return Recommendation(
@@ -115,6 +121,16 @@ def recommend(
         average_margin=shown_average.margin,
         average_interval=(shown_average.low, shown_average.high),
     )
+
+
+def wins(gain: Gain, average: Gain) -> bool:
+    """Return whether a method is better than the reference beyond noise.
+
+    Args:
+        gain: its gain by the criterion.
+        average: its gain in average accuracy, which counts if the criterion does not contradict.
+    """
+    return gain.low > 0 or (average.low > 0 and gain.margin >= 0)
 
 
 def measure_gain(
@@ -146,6 +162,7 @@ def explain(best: str, reference: str, judged_by: str, gain: Gain) -> str:
         best, reference: titles of the best other method and of the reference.
         judged_by: the criterion.
         gain: value of `best` minus value of `reference`.
+        won: whether `best` is recommended.
     """
     oracle = " (an oracle: it uses the group labels)" if judged_by == "worst-group" else ""
     measure = f"validation {judged_by} accuracy{oracle}"
@@ -154,7 +171,7 @@ def explain(best: str, reference: str, judged_by: str, gain: Gain) -> str:
     if gain.margin < 0:
         order = f"{reference} is {{}} points above {best}, the best other method,"
         gain = gain.reversed()
-    elif gain.low > 0:
+    elif won:
         order = f"{best} is {{}} points above {reference}"
     else:
         order = f"{best}, the best other method, is {{}} points above {reference}"
