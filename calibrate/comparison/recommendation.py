@@ -152,7 +152,7 @@ def measure_gain(
     return Gain(difference.margin, *difference.interval(tail))
 
 
-def explain(best: str, reference: str, judged_by: str, gain: Gain) -> str:
+def explain(best: str, reference: str, judged_by: str, gain: Gain, won: bool) -> str:
     """Return the sentence that compares two methods by the criterion, without a final period.
 
     For example, `CFR is 3.1 points above ERM in validation worst-class accuracy (95 % interval +1.0
