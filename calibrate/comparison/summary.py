@@ -187,9 +187,12 @@ def judge(
 
     A method without classifiers to select from is judged as it is.
     """
-    if outcome.fitted.val_correct is None:
+    fitted = outcome.fitted
+    if fitted.val_correct is None:
         return outcome.predictions[selection]["val"].correct(task)
-    return cross_fit(task, outcome.fitted.val_correct, selection, second)
+    # Hyperparameters have no last value: they are chosen by worst class then, see `chosen_on_val`.
+    by = "worst-class" if fitted.chosen and selection == "last" else selection
+    return cross_fit(task, fitted.val_correct, by, second)
 
 
 def summarize_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSetSummary | None:

@@ -167,15 +167,15 @@ def groups_table(result: Result) -> Table:
 def notes(result: Result) -> list[str]:
     """Return the lines below the tables; the recommendation is the last.
 
-    Before it come, where they apply, notes on the oracle, class means, the calibration set, prompts
-    and durations.
+    Before it come, where they apply, notes on the oracle, class means, the calibration set, chosen
+    hyperparameters, prompts and durations.
     """
     lines = [ORACLE]
     if result.cache.class_embeddings == CLASS_MEANS and "zeroshot" in result.methods:
         lines.append(CLASS_MEANS_NOTE)
     if result.calibration_set is not None:
         lines.append(describe_calibration_set(result))
-    lines += describe_stops(result)
+    lines += describe_stops(result) + describe_choices(result)
     lines += describe_prompts(result)
     if result.seconds:
         seconds = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items())
@@ -220,6 +220,23 @@ def describe_stops(result: Result) -> list[str]:
         for name, steps in stages.items()
         if min(found := [each.step for each in result.methods[name].evaluations("last")]) < steps
     ]
+
+
+def describe_choices(result: Result) -> list[str]:
+    """Return a line with the hyperparameters of each method that the selection chose on val.
+
+    For example, `Chosen on val: WiSE-FT alpha 0.5; AFR gamma 8, penalty 1 / gamma 4, penalty 1.`,
+    with the different choices of the seeds in their order; no line if no method chooses.
+    """
+    parts = []
+    for name, method in result.methods.items():
+        chosen = [
+            ", ".join(f"{key} {value:g}" for key, value in each.chosen.items())
+            for each in method.evaluations(result.selection)
+        ]
+        if any(chosen):
+            parts.append(f"{METHOD_TITLES[name]} {' / '.join(dict.fromkeys(chosen))}")
+    return [f"Chosen on val: {'; '.join(parts)}."] if parts else []
 
 
 def number(value: float) -> str:

@@ -61,7 +61,7 @@ def fit(experiment: Experiment) -> Fitted:
     trained = train_first_stage(experiment, held_out)
     step = int(trained.info.step[-1])
     return replace(
-        choose(make_candidates(experiment, trained.last, held_out)),
+        choose(experiment.task, make_candidates(experiment, trained.last, held_out)),
         selected_steps=dict.fromkeys(SELECTIONS, step),
         history=make_history(trained),
     )

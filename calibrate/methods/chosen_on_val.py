@@ -1,6 +1,6 @@
 """Choose among classifiers that differ in hyperparameters, by each criterion on the val split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,52 +20,47 @@ class Candidate(NamedTuple):
     Attributes:
         classifier: the classifier.
         hyperparameters: values that tell it from the others, by name.
-        values: its accuracy in [0, 1] on the validation split, by criterion.
+        val_correct: whether it is right about each row of the validation split.
     """
 
     classifier: Classifier
     hyperparameters: dict[str, float]
-    values: dict[str, float]
+    val_correct: Bool[np.ndarray, " val"]
 
 
 def make_candidate(
     experiment: Experiment, classifier: Classifier, **hyperparameters: float
 ) -> Candidate:
-    """Return a classifier with its hyperparameters and its accuracies on the validation split."""
+    """Return a classifier with its hyperparameters, evaluated on the validation split."""
     task, rows = experiment.task, experiment.task.rows("val")
     predicted = classifier.logits(experiment, rows).argmax(axis=1)
-    values = measure_criteria(task, predicted == task.labels[rows])
-    return Candidate(classifier, hyperparameters, values)
+    return Candidate(classifier, hyperparameters, predicted == task.labels[rows])
 
 
-def measure_criteria(task: Task, correct: Bool[np.ndarray, " val"]) -> dict[str, float]:
+def choose(task: Task, candidates: Sequence[Candidate]) -> Fitted:
+    """Return the candidate of the best value by each criterion; of equal ones the first."""
+    values = [measure_criteria(task, each.val_correct) for each in candidates]
+    best = {
+        name: candidates[int(np.argmax([each[name] for each in values]))] for name in SELECTIONS
+    }
+    return Fitted(
+        classifiers={name: each.classifier for name, each in best.items()},
+        chosen={name: each.hyperparameters for name, each in best.items()},
+        val_correct=np.stack([each.val_correct for each in candidates]),
+    )
+
+
+def measure_criteria(task: Task, val_correct: Bool[np.ndarray, " val"]) -> dict[str, float]:
     """Return the value of each criterion in [0, 1] from the correct predictions on val.
 
     `last` needs steps of training to have a meaning; here it is worst-class accuracy, by which
     methods are compared under `last` as well.
     """
     rows = task.rows("val")
-    worst_class = worst(correct, task.labels[rows], task.num_classes)
+    worst_class = worst(val_correct, task.labels[rows], task.num_classes)
     return {
         "worst-class": worst_class,
-        "average": float(correct.mean()),
-        "worst-group": worst(correct, task.groups[rows], task.num_groups),
+        "average": float(val_correct.mean()),
+        "worst-group": worst(val_correct, task.groups[rows], task.num_groups),
         "last": worst_class,
     }
-
-
-def choose(candidates: Sequence[Candidate]) -> Fitted:
-    """Return the candidate of the best value by each criterion; of equal ones the first."""
-    return choose_each(dict.fromkeys(SELECTIONS, candidates))
-
-
-def choose_each(candidates: Mapping[str, Sequence[Candidate]]) -> Fitted:
-    """Return, for each criterion, the best of its own candidates; of equal ones the first."""
-    best = {
-        name: max(candidates[name], key=lambda each, name=name: each.values[name])
-        for name in SELECTIONS
-    }
-    return Fitted(
-        classifiers={name: each.classifier for name, each in best.items()},
-        chosen={name: each.hyperparameters for name, each in best.items()},
-    )

@@ -29,7 +29,8 @@ class Fitted:
             `make_history`; empty if the method is not trained in steps.
         val_correct: whether each classifier that the criteria select from is right about each row
             of the validation split, in the order of the evaluations (of equal values the first is
-            selected, and the criterion `last` selects the last); None if there is one classifier.
+            selected; the criterion `last` selects the last, or, of classifiers that differ in the
+            hyperparameters `chosen`, by worst class); None if there is one classifier.
     """
 
     classifiers: dict[str, Classifier]

@@ -82,10 +82,11 @@ def fit_logistic(
     scaler = standardize(inputs)
     fits = fit_strengths(inputs, task.labels[rows], task.num_classes, row_weights)
     return choose(
+        task,
         [
             make_candidate(experiment, make_classifier(scaler, linear, head), C=strength)
             for strength, linear in zip(STRENGTHS, fits, strict=True)
-        ]
+        ],
     )
 
 

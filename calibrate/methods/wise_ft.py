@@ -12,11 +12,11 @@ from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods import erm
-from clip_cfr.calibrate.methods.chosen_on_val import Candidate, choose_each, make_candidate
+from clip_cfr.calibrate.methods.chosen_on_val import choose, make_candidate
 from clip_cfr.calibrate.methods.classifiers import HeadClassifier
-from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+from clip_cfr.calibrate.methods.fitted import Fitted
 
-# Weights of the ERM head to choose from: 0 is zero-shot, 1 is ERM.
+# Weights of the ERM head to choose from: 0 is zero-shot, 1 is the last ERM head.
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
@@ -26,26 +26,18 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
 
 
 def fit(experiment: Experiment) -> Fitted:
-    """Choose, by each criterion, alpha on the way from CLIP's head to the ERM head that it selects.
+    """Choose alpha, by each criterion, on the way from CLIP's head to the last ERM head.
 
     Raises:
         CalibrationError: the ERM stage diverged.
     """
-    trained = fitted_heads(experiment.erm)
-    steps = trained.selected_steps
-    ends = {steps[name]: each.head for name, each in trained.classifiers.items()}
-    paths = {step: make_path(experiment, head) for step, head in ends.items()}
-    return choose_each({name: paths[step] for name, step in steps.items()})
-
-
-def make_path(experiment: Experiment, end: Head) -> list[Candidate]:
-    """Return the candidates between CLIP's own head and another, one for each of `ALPHAS`."""
-    start = experiment.zeroshot_head()
+    start, end = experiment.zeroshot_head(), experiment.erm.last
     heads = {alpha: interpolate(start, end, alpha) for alpha in ALPHAS}
-    return [
+    candidates = [
         make_candidate(experiment, HeadClassifier(head), alpha=alpha)
         for alpha, head in heads.items()
     ]
+    return choose(experiment.task, candidates)
 
 
 def interpolate(start: Head, end: Head, alpha: float) -> Head:

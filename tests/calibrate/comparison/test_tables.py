@@ -13,6 +13,7 @@ from clip_cfr.calibrate.comparison.recommendation import Recommendation
 from clip_cfr.calibrate.comparison.result import CacheSummary, CalibrationSetSummary, Result
 from clip_cfr.calibrate.comparison.tables import (
     describe_calibration_set,
+    describe_choices,
     format_recommendation,
     group_labels,
     groups_table,
@@ -125,6 +126,35 @@ def test_a_choice_of_hyperparameters_by_worst_group_uses_group_labels(labels, us
     written = found.to_json("average")
     assert written["selected_steps"] is None
     assert MethodResult.from_json("probe", written) == found
+
+
+def choosing(name: str, *chosen: dict) -> MethodResult:
+    """A method with one seed for each choice of hyperparameters."""
+    seeds = method(name, [0.5] * len(chosen), None).seeds
+    choices = (
+        replace(
+            seed,
+            by_selection={
+                selection: replace(each, chosen=values if selection == "worst-class" else {"no": 0})
+                for selection, each in seed.by_selection.items()
+            },
+        )
+        for seed, values in zip(seeds, chosen, strict=True)
+    )
+    return MethodResult(name, "none", tuple(choices), (0.25, 0.75))
+
+
+def test_chosen_hyperparameters_are_named_once_for_equal_seeds():
+    added = {
+        "wise-ft": choosing("wise-ft", {"alpha": 0.5}, {"alpha": 0.5}),
+        "group-lr": choosing("group-lr", {"C": 0.1, "d": 1e-4}, {"C": 10.0, "d": 1e-4}),
+    }
+    result = replace(RESULT, methods={**RESULT.methods, **added})
+    assert describe_choices(result) == [
+        "Chosen on val: WiSE-FT alpha 0.5; group-reweighted LR C 0.1, d 0.0001 / C 10, d 0.0001."
+    ]
+    assert describe_choices(result)[0] in notes(result)
+    assert describe_choices(RESULT) == []
 
 
 def test_group_labels_of_training_and_of_the_selection_are_both_named():

@@ -11,6 +11,7 @@ from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import SELECTIONS
 from clip_cfr.calibrate.methods import afr, check_task, fit, logistic
+from clip_cfr.calibrate.methods.chosen_on_val import measure_criteria
 from clip_cfr.calibrate.methods.last_layer import last_layer_loss
 from tests.calibrate.outcomes import fit_and_evaluate
 from tests.calibrate.synthetic import make_task, quick_settings, unit
@@ -149,12 +150,12 @@ def test_the_last_layer_is_the_optimum_of_the_weighted_loss(overlapping, monkeyp
 
 
 def test_each_criterion_chooses_its_own_gamma_and_penalty(overlapping):
-    fitted = fit("afr", overlapping)
+    fitted, task = fit("afr", overlapping), overlapping.task
     held_out, _, head = first_stage(overlapping)
     candidates = afr.make_candidates(overlapping, head, held_out)
     assert len(candidates) == len(afr.GAMMAS) * len(afr.PENALTIES)
     for selection in SELECTIONS:
-        values = [each.values[selection] for each in candidates]
+        values = [measure_criteria(task, each.val_correct)[selection] for each in candidates]
         best = candidates[int(np.argmax(values))]
         assert fitted.chosen[selection] == best.hyperparameters
     assert set(fitted.selected_steps.values()) == {60}
