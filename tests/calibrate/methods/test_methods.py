@@ -17,6 +17,7 @@ from clip_cfr.calibrate.methods import (
 )
 from clip_cfr.calibrate.progress import count_steps
 from tests.calibrate.synthetic import quick_settings
+from tests.calibrate.traces import assert_max_traces
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -43,6 +44,28 @@ def test_every_method_reports_the_steps_that_are_counted_for_it(prepared, name):
     settings = quick_settings()
     fit(name, Experiment(prepared, settings, 0, progress=report))
     assert done == count_steps(settings, [name], 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("cfr-no-contrast", {"holistic_weight": 0.3, "alpha": 0.7}),
+        ("cfr-no-holistic", {"temperature": 0.3, "lr": 1e-2}),
+        ("error-set", {"dropout": 0.3, "lr": 1e-2}),
+        ("jtt", {"jtt_upweight": 3}),
+        ("group-dro", {"group_dro_step": 0.3, "dropout": 0.3}),
+        ("cnc", {"cnc_weight": 0.3, "temperature": 0.3, "lr": 1e-2}),
+        ("erm-adapter", {"lr": 1e-2, "dropout": 0.3}),
+        ("contrastive-adapter", {"temperature": 0.3, "lr": 1e-2, "dropout": 0.3}),
+    ],
+)
+def test_other_values_of_a_method_s_numbers_compile_nothing(experiment, name, changes):
+    changed = experiment.with_settings(quick_settings(**changes))
+    fit("erm", changed)
+    fitted = fit(name, experiment)
+    with assert_max_traces("run_segment", 0):
+        other = fit(name, changed)
+    assert (other.history["loss"] != fitted.history["loss"]).any()
 
 
 def test_group_labels_are_named():
