@@ -65,6 +65,7 @@ def select(
     """Return the index of the first of the best classifiers by a criterion on the chosen rows."""
     groups = task.groups[task.rows("val")[chosen]]
     counts = np.bincount(groups, minlength=task.num_groups)[None].astype(float)
-    hits = val_correct[:, chosen] @ np.eye(task.num_groups)[groups]
-    values = criterion(selection, Tally(hits, counts), task.num_classes, len(task.attribute_names))
+    hits = [np.bincount(groups, each, task.num_groups) for each in val_correct[:, chosen]]
+    tally = Tally(np.stack(hits), counts)
+    values = criterion(selection, tally, task.num_classes, len(task.attribute_names))
     return int(values.argmax())

@@ -35,6 +35,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import csr_array
 from scipy.special import stdtr, stdtrit
 
 from clip_cfr.calibrate.core.task import Task
@@ -191,9 +192,9 @@ def row_variance(
     """
     (a, added_a), (b, added_b) = (residuals(each, units) for each in (first, second))
     # The row that only the first method gets right, and the one that only the second does.
-    paired = a.T @ b + np.diag((added_a * added_b[:, ::-1]).sum(axis=1))
+    paired = (a.T @ b).toarray() + np.diag((added_a * added_b[:, ::-1]).sum(axis=1))
     own = [
-        (moved**2).sum(axis=0) + (added**2).sum(axis=1)
+        moved.power(2).sum(axis=0) + (added**2).sum(axis=1)
         for moved, added in ((a, added_a), (b, added_b))
     ]
     variance = own[0][:, None] + own[1] - 2 * paired
@@ -205,16 +206,15 @@ def row_variance(
 
 def residuals(
     correct: Bool[np.ndarray, "seeds rows"], units: Units
-) -> tuple[Float[np.ndarray, "units cells"], Float[np.ndarray, "cells 2"]]:
+) -> tuple[csr_array, Float[np.ndarray, "cells 2"]]:
     """Return how much each unit moves each cell's accuracy, and the same of the added two rows.
 
-    These are the right and the wrong one.
+    The first is sparse, of shape (units, cells); the rows are the right and the wrong one.
     """
     means = accuracies(correct, units).mean(axis=0)
     total = units.counts + 2
     moved = (correct.mean(axis=0) - means[units.cells]) / total[units.cells]
-    sums = np.zeros((units.units.max() + 1, len(total)))
-    np.add.at(sums, (units.units, units.cells), moved)
+    sums = csr_array((moved, (units.units, units.cells)))  # adds the rows of a unit in a cell
     return sums, np.stack([(1 - means) / total, -means / total], axis=1)
 
 

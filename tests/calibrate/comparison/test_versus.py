@@ -53,10 +53,10 @@ def test_a_worse_method_is_beyond_noise_too(rng):
 @pytest.mark.parametrize("others", [1, 5])
 def test_equal_methods_are_marked_at_most_at_the_stated_rate_however_many(others):
     rng, marked = np.random.default_rng(0), dict.fromkeys(COMPARED, 0)
-    for _ in range(300):
+    for _ in range(200):
         correct = {str(number): draw(rng, 0.8) for number in range(others + 1)}
         found = compare_with(TASK, correct, "0").differences.values()
         for metric in COMPARED:
             marked[metric] += any(each[metric].is_beyond_noise for each in found)
     for metric, count in marked.items():
-        assert count / 300 <= LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / 300), metric
+        assert count / 200 <= LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / 200), metric
