@@ -11,6 +11,12 @@ from PIL import Image
 PUBLISHED_FILES = Path(__file__).parents[2].parent / "shared" / "data"
 
 
+@pytest.fixture(autouse=True)
+def same_pixel_limit(monkeypatch):
+    """Restore Pillow's limit, which decoding sets to that of its settings in the whole process."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+
+
 @pytest.fixture(scope="session")
 def encoder(small_clip: Path):
     """The encoder of the small CLIP, on the CPU."""
