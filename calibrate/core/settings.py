@@ -427,10 +427,9 @@ PRESETS = {
     }
 }
 NOT_REPRODUCED = {
-    "release": "not reproduced from the release: its learning rates and weight decay act on features and"
-    " projections as CLIP gives them, here on ones of mean norm 1; it also trains the text "
-    "projection, the token embeddings and, for CLIP-ResNet50, the whole attention pool; "
-    "dropout acts in evaluation too; its supcon has targets (weight 0.2) and a queue of 1,280"
-    " embeddings; its negatives are rows of the anchor's own class, here they are of other "
-    "classes"
+    "release": "not reproduced from the release: its learning rates and weight decay act on "
+    "features and projections as CLIP gives them, here on ones of mean norm 1; it also trains the "
+    "text projection, the token embeddings and, for CLIP-ResNet50, the whole attention pool; "
+    "dropout acts in evaluation too; its supcon has targets (weight 0.2) and a queue of 1,280 "
+    "embeddings; its negatives are rows of the anchor's own class, here they are of other classes"
 }
