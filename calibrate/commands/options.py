@@ -149,8 +149,3 @@ def given_settings(ctx: click.Context) -> set[str]:
     """Return the field names of the settings given on the command line, not by default."""
     given = click.core.ParameterSource.COMMANDLINE
     return {name for name in FIELDS if ctx.get_parameter_source(name) == given}
-
-
-def training_options(command: Callable) -> Callable:
-    """Add to a command the options of data, run and settings, without any of its own."""
-    return data_options()(run_options()(setting_options(command)))
