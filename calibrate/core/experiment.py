@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,12 @@ from clip_cfr.calibrate.core.segments import (
     split_segments,
 )
 from clip_cfr.calibrate.core.selection import Patience, make_patience
-from clip_cfr.calibrate.core.settings import STAGE_STEPS, Settings, product_precision
+from clip_cfr.calibrate.core.settings import (
+    STAGE_RATES,
+    STAGE_STEPS,
+    Settings,
+    product_precision,
+)
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.train import Objective, SegmentCallback, Trained, train
 from clip_cfr.calibrate.core.units import clip_head, head_arrays
@@ -183,30 +189,56 @@ class Experiment:
         """Convert a head to arrays for features as stored; see `units.head_arrays`."""
         return head_arrays(head, self.prepared.units)
 
-    def windows(
+    def segments(
         self,
+        stage: str,
         rng: np.random.Generator,
-        eval_steps: Int[np.ndarray, " eval_steps"],
-        calibration_rows: Int[np.ndarray, " calibration_rows"],
-    ) -> Iterator[Window]:
-        """Yield the windows of a stage; see `make_windows`.
+        head: AnyHead,
+        draw_batches: Callable[[Window], Any],
+        hyperparameters: Callable[[Window], Any],
+        *,
+        loss_state: Any = None,
+        calibration_rows: Int[np.ndarray, " calibration_rows"] | None = None,
+    ) -> Iterator[Segment]:
+        """Yield one segment of a stage for each window; the whole stage if all rows are resident.
+
+        Rows are drawn, and put on the device, when a segment is requested.
 
         Args:
-            rng: shuffles the rows over the windows.
-            eval_steps: 0, then the steps after which the stage evaluates.
-            calibration_rows: row indices of the calibration set; empty for the ERM stage.
+            stage: one of `STAGE_STEPS`; gives the steps, the learning rate and the key.
+            rng: shuffles the rows over the windows; `draw_batches` may draw from it too.
+            head: initial head.
+            draw_batches: returns the batches of the steps of a window.
+            hyperparameters: returns those of the objective in a window.
+            loss_state: initial state of the objective.
+            calibration_rows: row indices to have in the windows besides training rows; by default
+                none.
 
         Raises:
             SettingsError: `prepared.resident_rows` is too small.
         """
-        return make_windows(
+        settings, prepared = self.settings, self.prepared
+        lr = getattr(settings, STAGE_RATES[STAGE_STEPS[stage]])
+        windows = make_windows(
             rng,
             self.task,
-            self.prepared.resident_rows,
-            eval_steps,
-            self.settings.batch_size,
-            calibration_rows,
+            prepared.resident_rows,
+            evaluation_steps(self.stage_steps(stage), settings.evaluations),
+            settings.batch_size,
+            np.zeros(0, np.int32) if calibration_rows is None else calibration_rows,
         )
+        for window in windows:
+            inputs = Stage(
+                head=head,
+                loss_state=loss_state,
+                batches=draw_batches(window),
+                sgd=self.sgd_settings(lr),
+                hyperparameters=hyperparameters(window),
+                key=self.key(stage),
+                first_step=window.eval_steps[0],
+                patience=self.patience,
+            )
+            yield Segment(inputs, prepared.resident_data(window), window.eval_steps)
 
     @property
     def erm(self) -> Trained:
@@ -226,28 +258,26 @@ class Experiment:
         return ErmObjective(product_precision(self.settings))
 
     def erm_segments(self, repeats: Int[np.ndarray, " n"] | None = None) -> Iterator[Segment]:
-        """Yield one segment of the ERM stage for each window.
+        """Return the segments of the ERM stage; see `segments`.
 
         Args:
             repeats: how often each row of the task counts as a training row; by default once.
         """
         settings, rng = self.settings, self.rng("erm")
-        eval_steps = evaluation_steps(settings.erm_steps, settings.evaluations)
-        for window in self.windows(rng, eval_steps, np.zeros(0, np.int32)):
+
+        def draw_batches(window: Window) -> Int[np.ndarray, "steps batch"]:
             rows = window.train_rows
             if repeats is not None:
                 rows = np.repeat(rows, window.take(repeats)[rows])
-            stage = Stage(
-                head=self.initial_head(),
-                loss_state=None,
-                batches=draw_minibatches(rng, rows, window.capacity, settings.batch_size),
-                sgd=self.sgd_settings(settings.erm_lr),
-                hyperparameters=jnp.float32(settings.dropout),
-                key=self.key("erm"),
-                first_step=window.eval_steps[0],
-                patience=self.patience,
-            )
-            yield Segment(stage, self.prepared.resident_data(window), window.eval_steps)
+            return draw_minibatches(rng, rows, window.capacity, settings.batch_size)
+
+        return self.segments(
+            "erm",
+            rng,
+            self.initial_head(),
+            draw_batches,
+            hyperparameters=lambda _: jnp.float32(settings.dropout),
+        )
 
     def train(
         self,

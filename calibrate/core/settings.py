@@ -23,6 +23,8 @@ STAGE_STEPS = {
     "contrastive-adapter": "steps",
     "afr": "erm_steps",
 }
+# The setting that holds the learning rate of a stage, by that with its steps.
+STAGE_RATES = {"erm_steps": "erm_lr", "steps": "lr"}
 # JAX and the drawn row indices count in 32 bits.
 MAX_COUNT = 2**31 - 1
 # Settings that are a number of rows or one of these words.

@@ -7,6 +7,7 @@ References:
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from clip_cfr.calibrate.core.embeddings import Embeddings
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.objectives import CfrHyperparameters, CfrObjective
-from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
+from clip_cfr.calibrate.core.segments import Segment
 from clip_cfr.calibrate.core.settings import Settings, product_precision
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.train import SegmentCallback, Trained
@@ -29,7 +30,7 @@ from clip_cfr.calibrate.methods.checks import (
     cfr_indices_per_step,
     check_nns_pool,
     check_num_negatives,
-    check_step_memory,
+    check_stage_memory,
 )
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 
@@ -46,7 +47,7 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
     check_nns_pool(task, settings, resident_rows)
     check_num_negatives(task, settings)
     erm.check(task, settings, resident_rows)
-    check_step_memory(
+    check_stage_memory(
         task,
         settings,
         resident_rows,
@@ -59,7 +60,7 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
 def check_without_contrast(task: Task, settings: Settings, resident_rows: int | None) -> None:
     """Raise SettingsError if the ERM stage, or CFR without contrast, cannot be trained."""
     erm.check(task, settings, resident_rows)
-    check_step_memory(
+    check_stage_memory(
         task,
         settings,
         resident_rows,
@@ -147,7 +148,7 @@ def negatives_source(settings: Settings) -> str:
 
 
 def make_segments(experiment: Experiment, *, contrast: bool = True) -> Iterator[Segment]:
-    """Yield one segment of the CFR stage for each window.
+    """Return the segments of the CFR stage; see `Experiment.segments`.
 
     Without `contrast`, there are no positives, negatives and centroids.
     """
@@ -157,19 +158,15 @@ def make_segments(experiment: Experiment, *, contrast: bool = True) -> Iterator[
     if contrast and settings.positive == "dps":
         row_weights = centroid_weights(experiment)
         centroids = initial_centroids(experiment, head, row_weights)
-    eval_steps = evaluation_steps(settings.steps, settings.evaluations)
-    for window in experiment.windows(rng, eval_steps, experiment.calibration_set.rows):
-        stage = Stage(
-            head=head,
-            loss_state=centroids,
-            batches=draw_batches(rng, experiment, window, contrast=contrast),
-            sgd=experiment.sgd_settings(settings.lr),
-            hyperparameters=make_hyperparameters(settings, window.take(row_weights)),
-            key=experiment.key("cfr"),
-            first_step=window.eval_steps[0],
-            patience=experiment.patience,
-        )
-        yield Segment(stage, experiment.prepared.resident_data(window), window.eval_steps)
+    return experiment.segments(
+        "cfr",
+        rng,
+        head,
+        partial(draw_batches, rng, experiment, contrast=contrast),
+        hyperparameters=lambda window: make_hyperparameters(settings, window.take(row_weights)),
+        loss_state=centroids,
+        calibration_rows=experiment.calibration_set.rows,
+    )
 
 
 def make_hyperparameters(

@@ -48,35 +48,8 @@ def check_stage_memory(
 ) -> None:
     """Raise if the rows to keep in memory, or those drawn for all steps of a stage, do not fit.
 
-    Arguments are those of `check_step_memory`.
-
-    Raises:
-        SettingsError: they do not fit.
-    """
-    check_resident_rows(len(task.rows("val")), resident_rows, settings.batch_size)
-    check_step_memory(
-        task,
-        settings,
-        resident_rows,
-        option=option,
-        indices_per_step=indices_per_step,
-        remedies=remedies,
-    )
-
-
-def check_step_memory(
-    task: Task,
-    settings: Settings,
-    resident_rows: int | None,
-    *,
-    option: str,
-    indices_per_step: int,
-    remedies: str,
-) -> None:
-    """Raise if the row indices of all steps that are drawn together do not fit in memory.
-
-    The memory is the physical one of this machine; if the system does not report it, nothing is
-    checked.
+    The memory for the drawn row indices is the physical one of this machine; if the system does not
+    report it, they are not checked.
 
     Args:
         resident_rows: rows in memory at a time; None for all, whose steps are all drawn together.
@@ -87,6 +60,7 @@ def check_step_memory(
     Raises:
         SettingsError: they do not fit.
     """
+    check_resident_rows(len(task.rows("val")), resident_rows, settings.batch_size)
     steps, memory = getattr(settings, option), physical_memory()
     drawn = window_steps(task, resident_rows, steps, settings.evaluations, settings.batch_size)
     needed = DRAWING_FACTOR * INDEX_BYTES * drawn * indices_per_step

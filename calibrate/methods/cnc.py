@@ -7,6 +7,7 @@ References:
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,12 +18,12 @@ from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.sampling import draw_balanced_rows
-from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
+from clip_cfr.calibrate.core.segments import Segment
 from clip_cfr.calibrate.core.settings import Settings, product_precision
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.windows import Window
 from clip_cfr.calibrate.methods import erm
-from clip_cfr.calibrate.methods.checks import check_step_memory
+from clip_cfr.calibrate.methods.checks import check_stage_memory
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 
 
@@ -33,7 +34,7 @@ def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
         resident_rows: rows in memory at a time; None for all.
     """
     erm.check(task, settings, resident_rows)
-    check_step_memory(
+    check_stage_memory(
         task,
         settings,
         resident_rows,
@@ -56,26 +57,20 @@ def fit(experiment: Experiment) -> Fitted:
 
 
 def make_segments(experiment: Experiment) -> Iterator[Segment]:
-    """Yield one segment of the stage for each window."""
+    """Return the segments of the stage; see `Experiment.segments`."""
     settings, rng = experiment.settings, experiment.rng("cnc")
-    predicted = predict_rows(experiment)
-    eval_steps = evaluation_steps(settings.steps, settings.evaluations)
-    for window in experiment.windows(rng, eval_steps, np.zeros(0, np.int32)):
-        stage = Stage(
-            head=experiment.initial_head(),
-            loss_state=None,
-            batches=draw_batches(rng, experiment, window, predicted),
-            sgd=experiment.sgd_settings(settings.lr),
-            hyperparameters=CncHyperparameters(
-                weight=jnp.float32(settings.cnc_weight),
-                temperature=jnp.float32(settings.temperature),
-                dropout_rate=jnp.float32(settings.dropout),
-            ),
-            key=experiment.key("cnc"),
-            first_step=window.eval_steps[0],
-            patience=experiment.patience,
-        )
-        yield Segment(stage, experiment.prepared.resident_data(window), window.eval_steps)
+    hyperparameters = CncHyperparameters(
+        weight=jnp.float32(settings.cnc_weight),
+        temperature=jnp.float32(settings.temperature),
+        dropout_rate=jnp.float32(settings.dropout),
+    )
+    return experiment.segments(
+        "cnc",
+        rng,
+        experiment.initial_head(),
+        partial(draw_batches, rng, experiment, predicted=predict_rows(experiment)),
+        hyperparameters=lambda _: hyperparameters,
+    )
 
 
 def predict_rows(experiment: Experiment) -> Int[np.ndarray, " n"]:

@@ -6,6 +6,7 @@ References:
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +21,7 @@ from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.sampling import draw_minibatches
-from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
+from clip_cfr.calibrate.core.segments import Segment
 from clip_cfr.calibrate.core.settings import Settings, product_precision
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.windows import Window
@@ -60,28 +61,22 @@ def fit(experiment: Experiment) -> Fitted:
 
 
 def make_segments(experiment: Experiment) -> Iterator[Segment]:
-    """Yield one segment of the stage for each window."""
+    """Return the segments of the stage; see `Experiment.segments`."""
     settings, rng = experiment.settings, experiment.rng("contrastive-adapter")
     head, correct = initial_adapter(rng, experiment), zeroshot_correct(experiment)
     train = experiment.task.rows("train")
-    anchors = train[~correct[train]]
-    eval_steps = evaluation_steps(settings.steps, settings.evaluations)
-    for window in experiment.windows(rng, eval_steps, anchors):
-        stage = Stage(
-            head=head,
-            loss_state=None,
-            batches=draw_batches(rng, settings, window),
-            sgd=experiment.sgd_settings(settings.lr),
-            hyperparameters=AdapterHyperparameters(
-                temperature=jnp.float32(settings.temperature),
-                dropout_rate=jnp.float32(settings.dropout),
-                correct=jnp.asarray(window.take(correct)),
-            ),
-            key=experiment.key("contrastive-adapter"),
-            first_step=window.eval_steps[0],
-            patience=experiment.patience,
-        )
-        yield Segment(stage, experiment.prepared.resident_data(window), window.eval_steps)
+    return experiment.segments(
+        "contrastive-adapter",
+        rng,
+        head,
+        partial(draw_batches, rng, settings),
+        hyperparameters=lambda window: AdapterHyperparameters(
+            temperature=jnp.float32(settings.temperature),
+            dropout_rate=jnp.float32(settings.dropout),
+            correct=jnp.asarray(window.take(correct)),
+        ),
+        calibration_rows=train[~correct[train]],
+    )
 
 
 def zeroshot_correct(experiment: Experiment) -> Bool[np.ndarray, " n"]:

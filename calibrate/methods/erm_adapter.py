@@ -15,7 +15,7 @@ from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import AdapterHead
 from clip_cfr.calibrate.core.sampling import draw_minibatches
-from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
+from clip_cfr.calibrate.core.segments import Segment
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods.checks import check_stage_memory
@@ -52,23 +52,17 @@ def fit(experiment: Experiment) -> Fitted:
 
 
 def make_segments(experiment: Experiment) -> Iterator[Segment]:
-    """Yield one segment of the stage for each window."""
+    """Return the segments of the stage; see `Experiment.segments`."""
     settings, rng = experiment.settings, experiment.rng("erm-adapter")
-    head = initial_adapter(rng, experiment)
-    eval_steps = evaluation_steps(settings.steps, settings.evaluations)
-    for window in experiment.windows(rng, eval_steps, np.zeros(0, np.int32)):
-        rows, steps = window.train_rows, window.capacity
-        stage = Stage(
-            head=head,
-            loss_state=None,
-            batches=draw_minibatches(rng, rows, steps, settings.batch_size),
-            sgd=experiment.sgd_settings(settings.lr),
-            hyperparameters=jnp.float32(settings.dropout),
-            key=experiment.key("erm-adapter"),
-            first_step=window.eval_steps[0],
-            patience=experiment.patience,
-        )
-        yield Segment(stage, experiment.prepared.resident_data(window), window.eval_steps)
+    return experiment.segments(
+        "erm-adapter",
+        rng,
+        initial_adapter(rng, experiment),
+        lambda window: draw_minibatches(
+            rng, window.train_rows, window.capacity, settings.batch_size
+        ),
+        hyperparameters=lambda _: jnp.float32(settings.dropout),
+    )
 
 
 def initial_adapter(rng: np.random.Generator, experiment: Experiment) -> AdapterHead:

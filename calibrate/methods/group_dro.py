@@ -8,6 +8,7 @@ References:
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +22,7 @@ from clip_cfr.calibrate.core.group_dro import (
     initial_log_weights,
 )
 from clip_cfr.calibrate.core.sampling import draw_balanced_rows
-from clip_cfr.calibrate.core.segments import Segment, Stage, evaluation_steps
+from clip_cfr.calibrate.core.segments import Segment
 from clip_cfr.calibrate.core.settings import Settings, product_precision
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.windows import Window
@@ -58,24 +59,20 @@ def fit(experiment: Experiment) -> Fitted:
 
 
 def make_segments(experiment: Experiment) -> Iterator[Segment]:
-    """Yield one segment of the stage for each window."""
+    """Return the segments of the stage; see `Experiment.segments`."""
     settings, rng = experiment.settings, experiment.rng("group-dro")
-    eval_steps = evaluation_steps(settings.erm_steps, settings.evaluations)
-    for window in experiment.windows(rng, eval_steps, np.zeros(0, np.int32)):
-        stage = Stage(
-            head=experiment.initial_head(),
-            loss_state=initial_log_weights(experiment.task.group_counts("train")),
-            batches=draw_batches(rng, experiment, window),
-            sgd=experiment.sgd_settings(settings.erm_lr),
-            hyperparameters=GroupDroHyperparameters(
-                step_size=jnp.float32(settings.group_dro_step),
-                dropout_rate=jnp.float32(settings.dropout),
-            ),
-            key=experiment.key("group-dro"),
-            first_step=window.eval_steps[0],
-            patience=experiment.patience,
-        )
-        yield Segment(stage, experiment.prepared.resident_data(window), window.eval_steps)
+    hyperparameters = GroupDroHyperparameters(
+        step_size=jnp.float32(settings.group_dro_step),
+        dropout_rate=jnp.float32(settings.dropout),
+    )
+    return experiment.segments(
+        "group-dro",
+        rng,
+        experiment.initial_head(),
+        partial(draw_batches, rng, experiment),
+        hyperparameters=lambda _: hyperparameters,
+        loss_state=initial_log_weights(experiment.task.group_counts("train")),
+    )
 
 
 def draw_batches(rng: np.random.Generator, experiment: Experiment, window: Window) -> GroupBatch:
