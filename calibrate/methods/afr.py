@@ -25,7 +25,7 @@ from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.train import Trained
 from clip_cfr.calibrate.drawn_val import draw_subjects
 from clip_cfr.calibrate.methods import erm
-from clip_cfr.calibrate.methods.chosen_on_val import Candidate, choose, make_candidate
+from clip_cfr.calibrate.methods.chosen_on_val import Candidate, choose, make_linear_candidates
 from clip_cfr.calibrate.methods.classifiers import LogitsClassifier
 from clip_cfr.calibrate.methods.fitted import Fitted, make_history
 from clip_cfr.calibrate.methods.inputs import load_inputs
@@ -116,13 +116,13 @@ def make_candidates(
     inputs[:, :-1] *= scale
     start = np.pad(task.class_embeddings.astype(np.float64), ((0, 0), (0, 1)))
     labels, probabilities = task.labels[held_out], experiment.probabilities(head, held_out)
-    candidates = []
+    classifiers = []
     for gamma, penalty in product(GAMMAS, PENALTIES):
         row_weights = weigh_rows(probabilities, labels, gamma)
         layer = fit_last_layer(inputs, labels, row_weights, start, penalty)
-        classifier = make_classifier(head, scale, layer)
-        candidates.append(make_candidate(experiment, classifier, gamma=gamma, penalty=penalty))
-    return candidates
+        hyperparameters = {"gamma": gamma, "penalty": penalty}
+        classifiers.append((make_classifier(head, scale, layer), hyperparameters))
+    return make_linear_candidates(experiment, head, classifiers)
 
 
 def make_classifier(

@@ -1,17 +1,19 @@
 """Choose among classifiers that differ in hyperparameters, by each criterion on the val split."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.metrics import worst
 from clip_cfr.calibrate.core.settings import SELECTIONS
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.methods.classifiers import Classifier
+from clip_cfr.calibrate.methods.classifiers import Classifier, LogitsClassifier
 from clip_cfr.calibrate.methods.fitted import Fitted
+from clip_cfr.calibrate.methods.inputs import input_chunks
 
 
 class Candidate(NamedTuple):
@@ -29,12 +31,34 @@ class Candidate(NamedTuple):
 
 
 def make_candidate(
-    experiment: Experiment, classifier: Classifier, **hyperparameters: float
+    task: Task,
+    classifier: Classifier,
+    val_logits: Float[np.ndarray, "val classes"],
+    **hyperparameters: float,
 ) -> Candidate:
-    """Return a classifier with its hyperparameters, evaluated on the validation split."""
-    task, rows = experiment.task, experiment.task.rows("val")
-    predicted = classifier.logits(experiment, rows).argmax(axis=1)
-    return Candidate(classifier, hyperparameters, predicted == task.labels[rows])
+    """Return a classifier with its hyperparameters, and where it is right on the val split."""
+    correct = val_logits.argmax(axis=1) == task.labels[task.rows("val")]
+    return Candidate(classifier, hyperparameters, correct)
+
+
+def make_linear_candidates(
+    experiment: Experiment,
+    head: Head | None,
+    classifiers: Iterable[tuple[LogitsClassifier, dict[str, float]]],
+) -> list[Candidate]:
+    """Return candidates whose inputs are the same; those of the val split are read once.
+
+    Args:
+        experiment: gives the task.
+        head: gives the embeddings that are the inputs; None for features.
+        classifiers: classifiers, each with its hyperparameters.
+    """
+    task = experiment.task
+    val_inputs = list(input_chunks(experiment, head, task.rows("val")))
+    return [
+        make_candidate(task, classifier, classifier.apply(val_inputs), **hyperparameters)
+        for classifier, hyperparameters in classifiers
+    ]
 
 
 def choose(task: Task, candidates: Sequence[Candidate]) -> Fitted:

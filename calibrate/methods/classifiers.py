@@ -1,5 +1,6 @@
 """Classifiers: how a fitted method gives logits, and which arrays of it are saved."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -130,7 +131,12 @@ class LogitsClassifier:
         self, experiment: Experiment, rows: Int[np.ndarray, " rows"]
     ) -> Float[np.ndarray, "rows classes"]:
         """Return the linear map of the features or embeddings of rows, in float32."""
-        chunks = input_chunks(experiment, self.head, rows)
+        return self.apply(input_chunks(experiment, self.head, rows))
+
+    def apply(
+        self, chunks: Iterable[Float[np.ndarray, "chunk inputs"]]
+    ) -> Float[np.ndarray, "rows classes"]:
+        """Return the logits of inputs that `input_chunks` has read."""
         return np.concatenate([chunk @ self.weight + self.bias for chunk in chunks])
 
     def arrays(self, experiment: Experiment) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.methods.chosen_on_val import choose, make_candidate
+from clip_cfr.calibrate.methods.chosen_on_val import choose, make_linear_candidates
 from clip_cfr.calibrate.methods.classifiers import LogitsClassifier
 from clip_cfr.calibrate.methods.fitted import Fitted
 from clip_cfr.calibrate.methods.inputs import CHUNK_ROWS, load_inputs
@@ -81,13 +81,11 @@ def fit_logistic(
     inputs = load_inputs(experiment, head, rows)
     scaler = standardize(inputs)
     fits = fit_strengths(inputs, task.labels[rows], task.num_classes, row_weights)
-    return choose(
-        task,
-        [
-            make_candidate(experiment, make_classifier(scaler, linear, head), C=strength)
-            for strength, linear in zip(STRENGTHS, fits, strict=True)
-        ],
+    classifiers = (
+        (make_classifier(scaler, linear, head), {"C": strength})
+        for strength, linear in zip(STRENGTHS, fits, strict=True)
     )
+    return choose(task, make_linear_candidates(experiment, head, classifiers))
 
 
 def standardize(inputs: Float[np.ndarray, "rows inputs"]) -> StandardScaler:

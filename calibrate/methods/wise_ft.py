@@ -32,12 +32,12 @@ def fit(experiment: Experiment) -> Fitted:
         CalibrationError: the ERM stage diverged.
     """
     start, end = experiment.zeroshot_head(), experiment.erm.last
-    heads = {alpha: interpolate(start, end, alpha) for alpha in ALPHAS}
-    candidates = [
-        make_candidate(experiment, HeadClassifier(head), alpha=alpha)
-        for alpha, head in heads.items()
-    ]
-    return choose(experiment.task, candidates)
+    task, candidates = experiment.task, []
+    for alpha in ALPHAS:
+        classifier = HeadClassifier(interpolate(start, end, alpha))
+        val_logits = classifier.logits(experiment, task.rows("val"))
+        candidates.append(make_candidate(task, classifier, val_logits, alpha=alpha))
+    return choose(task, candidates)
 
 
 def interpolate(start: Head, end: Head, alpha: float) -> Head:
