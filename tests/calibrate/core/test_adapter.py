@@ -12,9 +12,9 @@ from clip_cfr.calibrate.core.contrastive_adapter import (
     AdapterHyperparameters,
     ContrastiveAdapterObjective,
 )
-from clip_cfr.calibrate.core.features import Data, Features
 from clip_cfr.calibrate.core.head import AdapterHead, Head, decayed_leaves, embed
 from tests.calibrate import reference
+from tests.calibrate.core.train_data import make_train_data
 from tests.calibrate.synthetic import unit
 
 CLASSES, DIM, EMBEDDING, HIDDEN, ROWS = 3, 5, 4, 6, 16
@@ -26,17 +26,9 @@ TEMPERATURE, NEGATIVES = 0.3, 3
 
 @pytest.fixture(scope="module")
 def data():
-    rng, nothing = np.random.default_rng(3), jnp.zeros(0, jnp.int32)
-    features = jnp.asarray(rng.normal(size=(ROWS, DIM)), jnp.float32)
-    return Data(
-        features=Features(features, jnp.float32(1)),
-        labels=jnp.asarray(LABELS),
-        class_embeddings=jnp.asarray(unit(rng.normal(size=(CLASSES, EMBEDDING))), jnp.float32),
-        val_rows=nothing,
-        val_groups=nothing,
-        val_group_counts=jnp.zeros(0, jnp.float32),
-        group_labels=nothing,
-    )
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(ROWS, DIM))
+    return make_train_data(features, LABELS, unit(rng.normal(size=(CLASSES, EMBEDDING))))
 
 
 @pytest.fixture(scope="module")

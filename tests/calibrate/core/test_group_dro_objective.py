@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.core.features import Data, Features
 from clip_cfr.calibrate.core.group_dro import (
     GroupBatch,
     GroupDroHyperparameters,
@@ -18,6 +17,7 @@ from clip_cfr.calibrate.core.group_dro import (
 )
 from clip_cfr.calibrate.core.head import Head
 from tests.calibrate import reference
+from tests.calibrate.core.train_data import make_train_data
 from tests.calibrate.synthetic import unit
 
 CLASSES, ATTRIBUTES, DIM, EMBEDDING, ROWS = 3, 2, 5, 4, 14
@@ -31,16 +31,8 @@ STEP = 0.7
 @pytest.fixture(scope="module")
 def data():
     rng = np.random.default_rng(3)
-    nothing = jnp.zeros(0, jnp.int32)
-    return Data(
-        features=Features(jnp.asarray(rng.normal(size=(ROWS, DIM)), jnp.float32), jnp.float32(1)),
-        labels=jnp.asarray(LABELS),
-        class_embeddings=jnp.asarray(unit(rng.normal(size=(CLASSES, EMBEDDING))), jnp.float32),
-        val_rows=nothing,
-        val_groups=nothing,
-        val_group_counts=jnp.zeros(0, jnp.float32),
-        group_labels=nothing,
-    )
+    features = rng.normal(size=(ROWS, DIM))
+    return make_train_data(features, LABELS, unit(rng.normal(size=(CLASSES, EMBEDDING))))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import pytest
 from jax.test_util import check_grads
 
 from clip_cfr.calibrate.core.embeddings import normalize
-from clip_cfr.calibrate.core.features import Data, Features
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.objectives import (
     CfrBatch,
@@ -19,6 +18,7 @@ from clip_cfr.calibrate.core.objectives import (
 )
 from clip_cfr.calibrate.core.sampling import EMPTY, Pool
 from tests.calibrate import reference
+from tests.calibrate.core.train_data import make_train_data
 from tests.calibrate.synthetic import unit
 
 CLASSES, DIM, EMBEDDING, ROWS = 3, 5, 4, 24
@@ -60,17 +60,8 @@ of_every_variant = pytest.mark.parametrize(
 @pytest.fixture(scope="module")
 def data():
     rng = np.random.default_rng(3)
-    features = jnp.asarray(rng.normal(size=(ROWS, DIM)) / SCALE, jnp.float32)
-    nothing = jnp.zeros(0, jnp.int32)
-    return Data(
-        features=Features(features, jnp.float32(SCALE)),
-        labels=jnp.asarray(LABELS),
-        class_embeddings=jnp.asarray(unit(rng.normal(size=(CLASSES, EMBEDDING))), jnp.float32),
-        val_rows=nothing,
-        val_groups=nothing,
-        val_group_counts=jnp.zeros(0, jnp.float32),
-        group_labels=nothing,
-    )
+    features = rng.normal(size=(ROWS, DIM))
+    return make_train_data(features, LABELS, unit(rng.normal(size=(CLASSES, EMBEDDING))), SCALE)
 
 
 @pytest.fixture(scope="module")
