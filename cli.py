@@ -85,7 +85,7 @@ class LazyGroup(click.Group):
         return [*self.lazy, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import and return a command; None if there is none of this name.
+        """Import and return a command; None if no command has this name.
 
         Raises:
             ModuleNotFoundError: a package that the command needs is not installed.

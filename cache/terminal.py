@@ -76,7 +76,7 @@ def substitute(error: UnicodeError) -> tuple[str, int]:
     backslash escapes (`é` becomes `\\xe9`).
 
     Returns:
-        The ASCII replacement, and the index at which encoding goes on.
+        The ASCII replacement, and the index of the next character to encode.
 
     Raises:
         UnicodeError: the given error, if it is not a UnicodeEncodeError.

@@ -28,7 +28,7 @@ def increase_file_limit() -> None:
 def free_descriptors() -> int | None:
     """Return the number of files that this process can still open.
 
-    None if there is no limit, or if the system does not tell how many are open.
+    None if there is no limit, or if the system does not report the open ones.
     """
     if resource is None or not os.path.isdir(OPEN_FILES):
         return None

@@ -132,7 +132,7 @@ def find_datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
 
 def find_dataset(file: h5py.File, name: str) -> h5py.Dataset | None:
-    """Return an HDF5 dataset of the file, or None if there is none of this name.
+    """Return an HDF5 dataset of the file, or None if the file has none with this name.
 
     Args:
         file: the open file.

@@ -73,7 +73,7 @@ def check_replaceable(path: Path, overwrite: bool) -> None:
 
     Raises:
         CacheError: it is not a cache, or is one and `overwrite` is false. In the second case the
-            message also tells of an unfinished job beside it.
+            message also names an unfinished job beside it.
     """
     if stat_regular_file(path) is None:
         return

@@ -67,7 +67,7 @@ def run_processes(
 
 
 def check_open_files(workers: int) -> None:
-    """Raise CalibrationError if the limit of open files is too low for so many worker processes."""
+    """Raise CalibrationError if the limit of open files is too low for the worker processes."""
     free, needed = free_descriptors(), RESERVED_DESCRIPTORS + WORKER_DESCRIPTORS * workers
     if free is not None and free < needed:
         raise CalibrationError(

@@ -10,9 +10,9 @@ METADATA = (
     "filename,label[,attribute][,split]. By default the one in the root, or folders of classes."
 )
 COLUMNS = (
-    "Columns of the list, or fields of samples in archives, whose names do not tell that they are "
-    "filename, label, attribute, split or subject, such as filename=img,label=dx. split= draws the "
-    "splits in spite of a column."
+    "Columns of the list, or fields of samples in archives, that are filename, label, attribute, "
+    "split or subject under another name, such as filename=img,label=dx. split= draws the splits "
+    "in spite of a column."
 )
 DROP_MISSING = "Leave out the rows of the list that lack a value, instead of stopping."
 IGNORE_SPLITS = "Leave out the rows of the list in these splits."

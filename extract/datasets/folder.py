@@ -57,7 +57,7 @@ def read_list(root: Path, options: DatasetOptions) -> FoundList:
     below.
 
     Raises:
-        ExtractError: there is none of these, or a list is not valid.
+        ExtractError: no such list exists, or a list is not valid.
     """
     if options.metadata is not None:
         return FoundList(read_given_list(root, options.metadata, options.columns))

@@ -252,7 +252,7 @@ def encode_words(
         names: names in the order of their codes.
 
     Raises:
-        ExtractError: a value is none of the names; the message gives its first row.
+        ExtractError: a value is not one of the names; the message gives its first row.
     """
     distinct = tuple(dict.fromkeys(cleaned.values()))
     matches = {text: find_by_spelling(text, names) for text in distinct}
@@ -302,7 +302,7 @@ def encode_splits(table: Table) -> Int8[np.ndarray, " n"]:
     """Return the split code of each entry: 0 train, 1 val, 2 test. See `parse_split`.
 
     Raises:
-        ExtractError: there is no column of splits, or a value is none of the usual names.
+        ExtractError: there is no column of splits, or a value is not one of the usual names.
     """
     values = table.column(SPLIT)
     codes = {value: parse_split(clean_text(value)) for value in dict.fromkeys(values)}

@@ -27,7 +27,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
             has no column.
 
     Raises:
-        ExtractError: the file cannot be read, its form is none of these, it has no rows, or a role
+        ExtractError: the file cannot be read, has another form or no rows, or a role
             or column of `columns` does not exist.
     """
     return assign_columns(read_any(path), columns or {})
