@@ -15,8 +15,8 @@ from clip_cfr.cache.files.atomic import (
     write_and_sync,
 )
 from clip_cfr.cache.files.folder_lock import reserve_folder
+from clip_cfr.cache.files.indexed_folder import check_writable
 from clip_cfr.cache.runs.encoding import csv_bytes, json_bytes, parse_json
-from clip_cfr.cache.runs.folder import check_writable
 from clip_cfr.cache.runs.grid_contents import (
     LEADERBOARD,
     RESULT,
