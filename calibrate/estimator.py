@@ -14,9 +14,9 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from clip_cfr.cache.runs.apply_head import apply_head, to_probabilities
 from clip_cfr.cache.wording import count_noun
 from clip_cfr.calibrate import methods
-from clip_cfr.calibrate.apply_head import apply_head, to_probabilities
 from clip_cfr.calibrate.array_task import (
     CLIP_LOGIT_SCALE,
     TRAIN,

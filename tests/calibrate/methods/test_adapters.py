@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.apply_head import apply_head
+from clip_cfr.cache.runs.apply_head import apply_head
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import ErmCache, Experiment
 from clip_cfr.calibrate.core.prepared import prepare

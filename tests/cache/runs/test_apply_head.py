@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.apply_head import CHUNK, apply_head, to_probabilities
+from clip_cfr.cache.runs.apply_head import CHUNK, apply_head, to_probabilities
 
 COSINE = {
     "projection": np.array([[2.0, 0.0], [0.0, 1.0]], np.float32),
@@ -45,8 +45,8 @@ def test_probabilities_of_log_odds_are_shares_of_the_logistic_function():
 
 @pytest.mark.parametrize("arrays", [COSINE, LINEAR], ids=["cosine", "linear"])
 @pytest.mark.parametrize("count", [0, CHUNK + 1])
-def test_rows_are_scored_chunk_by_chunk(arrays, count, rng):
-    features = rng.normal(size=(count, 2)).astype(np.float32)
+def test_rows_are_scored_chunk_by_chunk(arrays, count):
+    features = np.random.default_rng(0).normal(size=(count, 2)).astype(np.float32)
     scores = apply_head(arrays, features)
     assert scores.shape == (count, 2)
     if count:
