@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "open_cache": "clip_cfr.cache",
         "read_cache": "clip_cfr.cache",
         "read_info": "clip_cfr.cache",
+        "read_head": "clip_cfr.cache",
         "read_run": "clip_cfr.cache",
         "verify_cache": "clip_cfr.cache",
         "write_cache": "clip_cfr.cache",

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "open_cache": "clip_cfr.cache.read.reader",
         "read_cache": "clip_cfr.cache.read.reader",
         "read_info": "clip_cfr.cache.read.info",
+        "read_head": "clip_cfr.cache.runs.heads",
         "read_run": "clip_cfr.cache.runs.run",
         "verify_cache": "clip_cfr.cache.read.reader",
         "write_cache": "clip_cfr.cache.write.writer",

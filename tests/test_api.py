@@ -15,8 +15,8 @@ EXTRACT = {
     *("import_embeddings",),
 }
 CACHE = {
-    *("CacheError", "merge_shards", "open_cache", "read_cache", "read_info", "read_run"),
-    *("verify_cache", "write_cache"),
+    *("CacheError", "merge_shards", "open_cache", "read_cache", "read_head", "read_info"),
+    *("read_run", "verify_cache", "write_cache"),
 }
 CALIBRATE = {
     *("CFRClassifier", "CalibrationError", "GridResult", "Interval", "Result", "Settings", "Task"),
