@@ -36,6 +36,7 @@ SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
         *("calibration_source", "calibration_size", "calibration_subset"),
         *("calibration_minimum", "calibration_fallback"),
     ),
+    "Training rows": ("resample",),
     "Numerics": ("precision",),
     "Other methods": (
         "dfr_subsamples",

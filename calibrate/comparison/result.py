@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from clip_cfr.calibrate.comparison.method_result import MethodResult, metric_of
 from clip_cfr.calibrate.comparison.recommendation import Recommendation
+from clip_cfr.calibrate.comparison.titles import TRAINING_ROWS
 from clip_cfr.calibrate.comparison.versus import Versus
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.metrics import Predictions
@@ -173,6 +174,7 @@ class Result:
             "groups": [{"label": label, "attribute": a} for label, a in self.cache.groups],
             "seed": self.seeds[0],
             "seeds": list(self.seeds),
+            "training_rows": TRAINING_ROWS[self.settings.resample],
             "selection": self.selection,
             "settings": asdict(self.settings),
             "calibration_set": None

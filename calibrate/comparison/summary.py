@@ -237,7 +237,7 @@ def collect_warnings(task: Task, outcomes: Outcomes, selection: str) -> list[str
     erm = outcomes.get("erm")
     seeds: dict[str, list[int]] = {}
     for index, outcome in enumerate(cfr):
-        for warning in seed_warnings(task, outcome, erm and erm[index], selection):
+        for warning in seed_warnings(outcome, erm and erm[index], selection):
             seeds.setdefault(warning, []).append(outcome.experiment.seed)
     prefixed = [
         (f"{name_seeds(of)}: " if len(cfr) > 1 else "") + warning for warning, of in seeds.items()
@@ -245,12 +245,13 @@ def collect_warnings(task: Task, outcomes: Outcomes, selection: str) -> list[str
     return warning_signs.task_warnings(task) + prefixed
 
 
-def seed_warnings(task: Task, cfr: Outcome, erm: Outcome | None, selection: str) -> list[str]:
+def seed_warnings(cfr: Outcome, erm: Outcome | None, selection: str) -> list[str]:
     """Return the warnings about CFR with one seed, compared with ERM if it was fitted.
 
     Without `erm` they are about the calibration set only.
     """
-    found = warning_signs.calibration_set_warnings(task, cfr.experiment.calibration_set)
+    trained = cfr.experiment
+    found = warning_signs.calibration_set_warnings(trained.task, trained.calibration_set)
     if erm is None:
         return found
     ours, theirs = (each.metrics[selection]["val"] for each in (cfr, erm))

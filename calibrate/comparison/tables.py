@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 from clip_cfr.calibrate.comparison.method_result import MethodResult
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
-from clip_cfr.calibrate.comparison.titles import METHOD_TITLES, format_per_cent, method_title
+from clip_cfr.calibrate.comparison.titles import (
+    METHOD_TITLES,
+    format_per_cent,
+    method_title,
+    seeds_title,
+)
 from clip_cfr.calibrate.comparison.versus import COMPARED, LEVEL, MetricDifference, Versus
 from clip_cfr.calibrate.core.settings import STAGE_STEPS
 
@@ -66,9 +71,8 @@ def methods_table(result: Result) -> Table:
     title = [
         f"{result.cache.dataset}: accuracy on the test split, in per cent",
         f"heads selected by validation {result.selection}{oracle}",
+        *seeds_title(len(result.seeds), result.settings.resample),
     ]
-    if len(result.seeds) > 1:
-        title.append(f"mean ± standard deviation over {len(result.seeds)} seeds")
     cells: dict[str, Callable[[MethodResult], str]] = {
         "group labels used": lambda method: group_labels(method, result.selection),
         "worst group": lambda method: mean_cell(method, result.selection, "worst_group"),
@@ -200,7 +204,8 @@ def describe_calibration_set(result: Result) -> str:
         inside = f" ({', '.join(groups)})" if len(groups) > 1 else ""
         parts.append(f"{number(found.per_class[index])} of '{name}'{inside}")
     source = {"erm": "the ERM head", "zeroshot": "CLIP"}[result.settings.calibration_source]
-    over = ", mean over seeds" if len(result.seeds) > 1 else ""
+    over = ", counted as often as they were drawn" if result.settings.resample else ""
+    over += ", mean over seeds" if len(result.seeds) > 1 else ""
     return (
         f"Calibration set: {number(found.size)} training images that {source} misclassifies{over}: "
         f"{', '.join(parts)}."

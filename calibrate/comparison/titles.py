@@ -19,6 +19,8 @@ METHOD_TITLES = {
     "wise-ft": "WiSE-FT",
     "afr": "AFR",
 }
+# Which training rows the seeds have, without and with the setting `resample`.
+TRAINING_ROWS = {False: "the same for all seeds", True: "drawn anew for each seed"}
 # A "zero-shot" head whose class embeddings are class means has seen the training labels.
 CLASS_MEANS_TITLE = "class means"
 
@@ -35,6 +37,20 @@ def method_title(name: str, class_embeddings: str) -> str:
     if name == "zeroshot" and class_embeddings == CLASS_MEANS_TITLE:
         return CLASS_MEANS_TITLE
     return METHOD_TITLES.get(name, name)
+
+
+def seeds_title(count: int, resample: bool) -> list[str]:
+    """Return the line of a table's title on its seeds; none for one seed without `resample`.
+
+    For example, `mean ± standard deviation over 5 seeds; training rows drawn anew for each seed`.
+
+    Args:
+        count: number of seeds.
+        resample: the setting.
+    """
+    over = [f"mean ± standard deviation over {count} seeds"] if count > 1 else []
+    rows = [f"training rows {TRAINING_ROWS[resample]}"] if resample else []
+    return ["; ".join(over + rows)] if over + rows else []
 
 
 def format_per_cent(value: float | None, std: float | None = None) -> str:

@@ -14,7 +14,8 @@ class CalibrationSet:
     """Rows that CFR recalibrates on.
 
     Attributes:
-        rows: row indices in the task, ascending.
+        rows: row indices in the task, ascending; a row that the training split repeats may occur
+            several times.
         fallback: whether too few rows are misclassified, and rows of small margin are used instead.
     """
 

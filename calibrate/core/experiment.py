@@ -15,6 +15,7 @@ from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.head import AnyHead, Head, compute_logits
 from clip_cfr.calibrate.core.objectives import ErmObjective
 from clip_cfr.calibrate.core.prepared import Prepared
+from clip_cfr.calibrate.core.resample import resample_train
 from clip_cfr.calibrate.core.sampling import draw_minibatches
 from clip_cfr.calibrate.core.segments import (
     Segment,
@@ -51,6 +52,7 @@ STREAMS = {
     "cnc": 5,
     "erm-adapter": 6,
     "contrastive-adapter": 7,
+    "training rows": 8,
 }
 # The settings that the ERM stage, and everything computed with its head, depends on.
 ERM_SETTINGS = (
@@ -65,6 +67,7 @@ ERM_SETTINGS = (
     "evaluations",
     "patience",
     "precision",
+    "resample",
 )
 
 
@@ -100,10 +103,17 @@ class Experiment:
     progress: ProgressCallback | None = field(default=None, repr=False, compare=False)
     shared: ErmCache = field(default_factory=ErmCache, repr=False, compare=False)
 
-    @property
+    @cached_property
     def task(self) -> Task:
-        """The task to train on."""
-        return self.prepared.task
+        """The task to train on; with the setting `resample`, its training rows are drawn anew.
+
+        The draw depends on the seed alone: all methods of a seed have the same training rows.
+
+        Raises:
+            CalibrationError: no draw has rows of every class.
+        """
+        task = self.prepared.task
+        return resample_train(self.rng("training rows"), task) if self.settings.resample else task
 
     def with_settings(self, settings: Settings) -> "Experiment":
         """Return a new experiment with other settings.

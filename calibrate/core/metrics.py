@@ -174,7 +174,8 @@ class SplitMetrics:
 def evaluate(task: Task, predictions: Predictions) -> SplitMetrics:
     """Return all metrics of a classifier on one split, which must have rows.
 
-    The training split of the task gives the weights of `train_weighted_average`.
+    The training split of the task gives the weights of `train_weighted_average`, the same for all
+    draws of `train_rows`.
     """
     rows, correct = predictions.rows, predictions.correct(task)
     labels, groups = task.labels[rows], task.groups[rows]
@@ -184,7 +185,7 @@ def evaluate(task: Task, predictions: Predictions) -> SplitMetrics:
     return SplitMetrics(
         worst_group=float(np.nanmin(by_group)),
         average=float(correct.mean()),
-        train_weighted_average=train_weighted_average(by_group, task.group_counts("train")),
+        train_weighted_average=train_weighted_average(by_group, task.split_group_counts("train")),
         group_mean=float(np.nanmean(by_group)),
         worst_class=float(np.nanmin(by_class)),
         balanced_accuracy=float(np.nanmean(by_class)),

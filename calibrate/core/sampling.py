@@ -39,10 +39,10 @@ def draw_minibatches(
     """Draw one minibatch of `size` rows for each step from shuffled passes over the rows.
 
     Minibatches are cut from the passes one after the other, so that each row occurs once in a pass.
-    A minibatch holds a row twice only if it spans two passes.
+    A minibatch holds a row twice only if it spans two passes, or if `rows` repeats the row.
 
     Args:
-        rows: row indices, at least one.
+        rows: row indices, at least one; a repeated one occurs as often in a pass.
     """
     passes = -(-steps * size // len(rows))
     order = rng.permuted(np.tile(rows, (passes, 1)), axis=1)

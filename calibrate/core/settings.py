@@ -329,6 +329,12 @@ class Settings:
         within=FRACTION,
     )
 
+    resample: bool = option(
+        False,
+        "Draw the training rows, or subjects, with replacement within each class, anew for each "
+        "seed: seeds then differ in the training rows, too",
+        "ours",
+    )
     adapter_dim: int = option(
         128, "Dimensions of the bottleneck of an adapter", "Zhang and Re 2022", within=COUNT
     )

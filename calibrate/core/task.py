@@ -48,6 +48,8 @@ class Task:
         class_embeddings: unit-length embeddings of the class prompts.
         subjects: number of each row's subject, equal for rows that are not independent of each
             other (such as images of one patient); None if all rows are independent.
+        train_rows: indices of the rows to train on, ascending, each as often as it counts; None
+            for the training split.
 
     The test split may be empty. Training and selection do not use it.
 
@@ -68,6 +70,7 @@ class Task:
     logit_scale: float
     class_embeddings: Float32[np.ndarray, "classes embedding"]
     subjects: Int32[np.ndarray, " n"] | None = None
+    train_rows: Int32[np.ndarray, " rows"] | None = None
 
     @classmethod
     def from_cache(cls, cache: Any) -> Self:
@@ -133,12 +136,25 @@ class Task:
         return (self.labels * len(self.attribute_names) + self.attributes).astype(np.int32)
 
     def rows(self, split: str) -> Int32[np.ndarray, " rows"]:
-        """Return the indices of the valid rows of a split (`train`, `val`, `test`), ascending."""
+        """Return the indices of the valid rows to use of a split (`train`, `val`, `test`).
+
+        They ascend. With `train_rows`, a training row may occur several times, or not at all.
+        """
+        if split == "train" and self.train_rows is not None:
+            return self.train_rows[self.valid[self.train_rows]]
+        return self.split_rows(split)
+
+    def split_rows(self, split: str) -> Int32[np.ndarray, " rows"]:
+        """Return the indices of all valid rows of a split, ascending, each once."""
         return np.flatnonzero(self.valid & (self.splits == SPLITS.index(split))).astype(np.int32)
 
     def group_counts(self, split: str) -> Int[np.ndarray, " groups"]:
-        """Return the number of valid rows of each group in a split; 0 for an empty group."""
+        """Return the number of each group among `rows`; 0 for an empty group."""
         return np.bincount(self.groups[self.rows(split)], minlength=self.num_groups)
+
+    def split_group_counts(self, split: str) -> Int[np.ndarray, " groups"]:
+        """Return the number of each group among `split_rows`; 0 for an empty group."""
+        return np.bincount(self.groups[self.split_rows(split)], minlength=self.num_groups)
 
     def group_name(self, group: int) -> tuple[str, str]:
         """Return the class name and the attribute name of the group of this index."""

@@ -172,16 +172,18 @@ def find_indices(
 def cycle_rows(
     rng: np.random.Generator, rows: Int[np.ndarray, " rows"], size: int, run_rows: int
 ) -> Iterator[Int[np.ndarray, " some"]]:
-    """Yield up to `size` distinct rows at a time, ascending, from shuffled passes; never ends.
+    """Yield up to `size` entries of `rows` at a time from shuffled passes; never ends.
 
-    A pass shuffles runs of `run_rows` consecutive rows. Fewer than `size` rows are yielded if a
-    row occurs twice among them, in two passes. `rows` may be empty only if `size` is 0.
+    `rows` ascends, and so does each yield. A pass shuffles runs of `run_rows` consecutive entries.
+    Fewer than `size` are yielded if an entry occurs twice among them, in two passes; a row that
+    `rows` repeats has several entries. `rows` may be empty only if `size` is 0.
     """
     bounds = np.arange(0, len(rows) + run_rows, run_rows).clip(max=len(rows))
-    runs, queue = [rows[start:stop] for start, stop in pairwise(bounds)], np.zeros(0, rows.dtype)
+    entries, queue = np.arange(len(rows)), np.zeros(0, int)
+    runs = [entries[start:stop] for start, stop in pairwise(bounds)]
     while True:
         while len(queue) < size:
             order = rng.permutation(len(runs))
             queue = np.concatenate([queue, *(runs[index] for index in order)])
-        yield np.unique(queue[:size])
+        yield rows[np.unique(queue[:size])]
         queue = queue[size:]

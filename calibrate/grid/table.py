@@ -7,7 +7,12 @@ from typing import Any
 
 from clip_cfr.calibrate.comparison.formats import for_terminal, latex, markdown
 from clip_cfr.calibrate.comparison.tables import Table
-from clip_cfr.calibrate.comparison.titles import METHOD_TITLES, format_per_cent, method_title
+from clip_cfr.calibrate.comparison.titles import (
+    METHOD_TITLES,
+    format_per_cent,
+    method_title,
+    seeds_title,
+)
 from clip_cfr.calibrate.grid.axes import format_settings, format_value
 from clip_cfr.calibrate.grid.point_result import Accuracies, PointResult
 from clip_cfr.calibrate.grid.result import GridResult
@@ -48,9 +53,10 @@ def leaderboard_table(result: GridResult) -> Table:
     """
     names = [name for name, axis in result.space.items() if len(axis) > 1]
     titles = ", ".join(METHOD_TITLES[each] for each in result.methods)
-    title = [f"{result.dataset}: {titles}, accuracy in per cent"]
-    if len(result.seeds) > 1:
-        title.append(f"mean ± standard deviation over {len(result.seeds)} seeds")
+    title = [
+        f"{result.dataset}: {titles}, accuracy in per cent",
+        *seeds_title(len(result.seeds), result.settings.get("resample", False)),
+    ]
     points = [point for point in result.points if point.state == "complete"]
     references = [point for point in result.references if point.state == "complete"]
     rows = [

@@ -70,14 +70,14 @@ def fit(experiment: Experiment) -> Fitted:
 def hold_out(task: Task, seed: int) -> Int[np.ndarray, " held_out"]:
     """Return the training rows to hold out, ascending: a fraction of each class.
 
-    Rows of one subject stay together.
+    Rows of one subject stay together, and so do the copies of a row that was drawn several times.
 
     Raises:
         CalibrationError: a class has a single training row or subject.
     """
     rows = task.rows("train")
     labels = task.labels[rows]
-    subjects = np.arange(len(rows)) if task.subjects is None else task.subjects[rows]
+    subjects = rows if task.subjects is None else task.subjects[rows]
     held_out = rows[draw_subjects(subjects, labels, HELD_OUT_FRACTION, seed)]
     missing = np.setdiff1d(labels, task.labels[held_out])
     if len(missing):
@@ -98,7 +98,9 @@ def train_first_stage(experiment: Experiment, held_out: Int[np.ndarray, " held_o
     valid = experiment.task.valid.copy()
     valid[held_out] = False
     prepared = replace(experiment.prepared, task=replace(experiment.task, valid=valid))
-    part = replace(experiment, prepared=prepared, shared=ErmCache())
+    # The task has the training rows of the seed already.
+    settings = replace(experiment.settings, resample=False)
+    part = replace(experiment, prepared=prepared, settings=settings, shared=ErmCache())
     trained = part.train("afr", part.erm_objective(), part.erm_segments())
     check_convergence(trained, "AFR's first stage", "--erm-lr", experiment.settings.erm_lr)
     return trained

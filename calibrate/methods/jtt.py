@@ -34,7 +34,10 @@ def fit(experiment: Experiment) -> Fitted:
 
 
 def count_repeats(experiment: Experiment) -> Int[np.ndarray, " n"]:
-    """Return how often each row of the task counts: `jtt_upweight` times in the calibration set."""
+    """Return how often each row of the task counts: `jtt_upweight` times in the calibration set.
+
+    A row that the training split repeats counts as often for each of its copies.
+    """
     repeats = np.ones(len(experiment.task.labels), np.int32)
     repeats[experiment.calibration_set.rows] = experiment.settings.jtt_upweight
     return repeats

@@ -105,6 +105,25 @@ def test_a_cache_with_val_needs_none(cache_file, tmp_path):
     assert "this one has 400 rows in val" in invoke(*arguments, code=1).stderr
 
 
+@pytest.mark.parametrize("hold_rows", [(), ("--hold-rows", 1200)])
+def test_training_rows_are_drawn_anew_for_each_seed(cache_file, tmp_path, hold_rows):
+    run = tmp_path / "run"
+    methods = [word for name in ("zeroshot", "erm", "jtt") for word in ("--method", name)]
+    arguments = ["--cache", cache_file, "--out", run, *QUICK, *methods, *hold_rows]
+    done = invoke(*arguments, "--seeds", 2, "--resample")
+    line = "mean ± standard deviation over 2 seeds; training rows drawn anew for each seed\n"
+    assert line in done.stdout
+    result = read_run(run).metrics
+    assert result["training_rows"] == "drawn anew for each seed"
+    assert result["settings"]["resample"]
+    assert result["methods"]["zeroshot"]["test"]["average_std"] == 0
+    assert result["methods"]["erm"]["test"]["average_std"] > 0
+    rows = pandas.read_csv(run / "calibration_rows.csv")
+    assert set(rows["split"]) == {"train"}
+    assert (rows["id"] == "images/" + rows["row"].astype(str) + ".png").all()
+    assert rows.duplicated(["seed", "row"]).any()
+
+
 def test_swapped_class_embeddings_are_warned_of(tmp_path):
     cache = make_cache()
     texts = replace(

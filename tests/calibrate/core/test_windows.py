@@ -59,6 +59,12 @@ class TestCycleRows:
         first = np.concatenate(draws[:whole])
         assert len(np.unique(first)) == len(first) or whole > 7
 
+    def test_a_repeated_row_comes_as_often_in_a_pass(self, rng):
+        rows = np.array([0, 0, 0, 3, 4, 4, 7, 9])
+        first, second = islice(cycle_rows(rng, rows, 4, 2), 2)
+        assert sorted([*first, *second]) == rows.tolist()
+        assert all((np.diff(each) >= 0).all() for each in (first, second))
+
     def test_no_rows_give_empty_draws(self, rng):
         draws = cycle_rows(rng, np.zeros(0, int), 0, 5)
         assert [len(each) for each in islice(draws, 3)] == [0, 0, 0]
