@@ -216,7 +216,7 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         self.head_ = fitted.classifiers[selection].arrays(experiment)
         self.selected_step_ = fitted.selected_steps.get(selection)
         self.history_ = fitted.history
-        uses_set = self.method in methods.CALIBRATION_SET_METHODS
+        uses_set = methods.load_method(self.method).uses_calibration_set
         self.calibration_rows_ = experiment.calibration_set.rows if uses_set else None
 
     def _scores(self, X: ArrayLike) -> Float[np.ndarray, "n classes"]:
@@ -271,7 +271,7 @@ def check_attributes(method: str, settings: Settings, examples: Examples) -> Non
     They are needed by the selection `worst-group` and by a method that uses group labels of val.
     A method that uses those of the training rows, which are not read, is refused.
     """
-    if methods.GROUP_LABELS[method] == "train":
+    if methods.load_method(method).group_labels == "train":
         raise ValueError(
             f"method={method!r} needs the attributes of the training rows, which the estimator "
             "does not read: use calibrate_cache on a cache with attributes"
@@ -280,7 +280,7 @@ def check_attributes(method: str, settings: Settings, examples: Examples) -> Non
         return
     if settings.selection == "worst-group":
         reader = "selection='worst-group'"
-    elif methods.GROUP_LABELS[method] == "val":
+    elif methods.load_method(method).group_labels == "val":
         reader = f"method={method!r}"
     else:
         return

@@ -6,11 +6,8 @@ from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from clip_cfr.cache.console import echo, escape_controls
-from clip_cfr.calibrate.core.settings import STAGE_STEPS, Settings
-from clip_cfr.calibrate.methods import ERM_METHODS
-
-# Rows that a step of each stage projects, over those of ERM; 1 for a stage that is not named.
-COSTS = {"cfr": 4, "cfr-no-holistic": 4, "cfr-no-contrast": 2, "error-set": 2}
+from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.methods import load_method
 
 
 @runtime_checkable
@@ -64,7 +61,7 @@ class LineReporter(SilentReporter):
 class BarReporter(SilentReporter):
     """Progress reporter with one bar over the training stages of all methods and seeds.
 
-    A step counts as much as `COSTS` says. Messages appear above the bar.
+    A step counts as much as the `cost` of its stage says. Messages appear above the bar.
     """
 
     def __init__(self, bars, stages: Mapping[str, int]):
@@ -75,7 +72,7 @@ class BarReporter(SilentReporter):
             stages: training steps over all seeds by stage name, as `count_steps` returns them.
         """
         self.bars = bars
-        total = sum(COSTS.get(name, 1) * steps for name, steps in stages.items())
+        total = sum(step_cost(name) * steps for name, steps in stages.items())
         self.task = bars.add_task("starting", total=total)
         self.finished = 0
         self.on_steps = self.advance
@@ -92,9 +89,9 @@ class BarReporter(SilentReporter):
             step: number of steps done.
             steps: all steps of the stage.
         """
-        self.bars.update(self.task, completed=self.finished + COSTS.get(stage, 1) * step)
+        self.bars.update(self.task, completed=self.finished + step_cost(stage) * step)
         if step == steps:
-            self.finished += COSTS.get(stage, 1) * steps
+            self.finished += step_cost(stage) * steps
 
     def message(self, line: str) -> None:
         """Print the line above the bar, with control characters escaped."""
@@ -110,15 +107,15 @@ class BarReporter(SilentReporter):
 def count_steps(settings: Settings, methods: Collection[str], num_seeds: int) -> dict[str, int]:
     """Return the training steps of a calibration over all seeds, by stage (`erm`, `cfr` and so on).
 
-    Many methods need the ERM stage, too. A stage that no method needs is left out.
+    A stage that several methods need, such as that of ERM, is counted once.
     """
-    needs_erm = not set(ERM_METHODS).isdisjoint(methods)
-    stages = dict.fromkeys([*(["erm"] if needs_erm else []), *methods])
-    return {
-        each: num_seeds * getattr(settings, STAGE_STEPS[each])
-        for each in stages
-        if each in STAGE_STEPS
-    }
+    stages = [stage for name in methods for stage in load_method(name).stages]
+    return {stage.name: num_seeds * stage.num_steps(settings) for stage in stages}
+
+
+def step_cost(stage: str) -> int:
+    """Return the cost of a step of a stage, which has the name of its method."""
+    return load_method(stage).stage.cost
 
 
 @contextmanager

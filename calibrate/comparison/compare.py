@@ -10,8 +10,8 @@ from clip_cfr.calibrate.core.experiment import Experiment, ProgressCallback
 from clip_cfr.calibrate.core.metrics import Predictions, SplitMetrics, evaluate
 from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.methods import check_task
 from clip_cfr.calibrate.methods.batched import fit_experiments
+from clip_cfr.calibrate.methods.checks import check_task
 from clip_cfr.calibrate.methods.classifiers import Classifier
 from clip_cfr.calibrate.methods.fitted import Fitted
 

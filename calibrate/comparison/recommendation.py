@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from clip_cfr.calibrate.comparison.differences import TAIL, compare_on
 from clip_cfr.calibrate.comparison.titles import method_title
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.methods import GROUP_LABELS
+from clip_cfr.calibrate.methods import load_method
 
 # Another method must beat this one by more than noise to be recommended.
 REFERENCE = "erm"
@@ -65,7 +65,7 @@ class Gain:
 
 def list_candidates(methods: Sequence[str]) -> list[str]:
     """Return the methods that use no group labels, in their order; only these are recommended."""
-    return [name for name in methods if GROUP_LABELS[name] == "none"]
+    return [name for name in methods if load_method(name).group_labels == "none"]
 
 
 def recommend(

@@ -27,7 +27,7 @@ from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.drawn_val import DrawnVal
-from clip_cfr.calibrate.methods import CALIBRATION_SET_METHODS, GROUP_LABELS
+from clip_cfr.calibrate.methods import load_method
 
 Outcomes = Mapping[str, Sequence[Outcome]]
 
@@ -94,7 +94,7 @@ def summarize_method(
     first = outcomes[0].predictions[selection]["test"]
     return MethodResult(
         name=name,
-        group_labels=GROUP_LABELS[name],
+        group_labels=load_method(name).group_labels,
         seeds=tuple(map(summarize_seed, outcomes)),
         worst_group_interval=worst_interval(task, first, task.groups, task.num_groups),
         worst_class_interval=worst_interval(task, first, task.labels, task.num_classes),
@@ -215,10 +215,10 @@ def summarize_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSet
 def calibrated_outcomes(outcomes: Outcomes) -> Sequence[Outcome]:
     """Return the outcomes of the first method that uses the calibration set, one for each seed.
 
-    The first is that of `CALIBRATION_SET_METHODS`. Empty if no fitted method uses the set.
+    Empty if no fitted method uses the set.
     """
-    names = [name for name in CALIBRATION_SET_METHODS if name in outcomes]
-    return outcomes[names[0]] if names else ()
+    users = (found for name, found in outcomes.items() if load_method(name).uses_calibration_set)
+    return next(users, ())
 
 
 def mean_counts(cells: Sequence[np.ndarray], num_cells: int) -> tuple[float, ...]:

@@ -5,14 +5,9 @@ from dataclasses import dataclass
 
 from clip_cfr.calibrate.comparison.method_result import MethodResult
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
-from clip_cfr.calibrate.comparison.titles import (
-    METHOD_TITLES,
-    format_per_cent,
-    method_title,
-    seeds_title,
-)
+from clip_cfr.calibrate.comparison.titles import format_per_cent, method_title, seeds_title
 from clip_cfr.calibrate.comparison.versus import COMPARED, LEVEL, MetricDifference, Versus
-from clip_cfr.calibrate.core.settings import STAGE_STEPS
+from clip_cfr.calibrate.methods import METHOD_TITLES, load_method
 
 AVERAGES = {
     "average": "average",
@@ -214,10 +209,12 @@ def describe_calibration_set(result: Result) -> str:
 
 def describe_stops(result: Result) -> list[str]:
     """Return a sentence about each stage that stopped before its last step."""
+    if not result.settings.patience:
+        return []
     stages = {
-        name: getattr(result.settings, STAGE_STEPS[name])
+        name: stage.num_steps(result.settings)
         for name in result.methods
-        if name in STAGE_STEPS
+        if (stage := load_method(name).stage) is not None
     }
     return [
         f"{METHOD_TITLES[name]} stopped after {' and '.join(f'{step:,}' for step in found)} of "

@@ -1,24 +1,7 @@
 """Display names of methods and metrics, and accuracies as text in per cent."""
 
-METHOD_TITLES = {
-    "zeroshot": "zero-shot",
-    "erm": "ERM",
-    "cfr": "CFR",
-    "dfr": "DFR",
-    "cfr-no-contrast": "CFR without contrast",
-    "cfr-no-holistic": "CFR without holistic",
-    "error-set": "error set",
-    "jtt": "JTT",
-    "group-dro": "group DRO",
-    "cnc": "CnC",
-    "erm-adapter": "ERM adapter",
-    "contrastive-adapter": "contrastive adapter",
-    "linear-probe": "linear probe",
-    "linear-probe-embeddings": "linear probe of embeddings",
-    "group-lr": "group-reweighted LR",
-    "wise-ft": "WiSE-FT",
-    "afr": "AFR",
-}
+from clip_cfr.calibrate.methods import METHOD_TITLES
+
 # Which training rows the seeds have, without and with the setting `resample`.
 TRAINING_ROWS = {False: "the same for all seeds", True: "drawn anew for each seed"}
 # A "zero-shot" head whose class embeddings are class means has seen the training labels.

@@ -26,12 +26,8 @@ from clip_cfr.calibrate.core.segments import (
     split_segments,
 )
 from clip_cfr.calibrate.core.selection import Patience, make_patience
-from clip_cfr.calibrate.core.settings import (
-    STAGE_RATES,
-    STAGE_STEPS,
-    Settings,
-    product_precision,
-)
+from clip_cfr.calibrate.core.settings import Settings, product_precision
+from clip_cfr.calibrate.core.stage_spec import ERM_SETTINGS, ERM_STAGE, StageSpec
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.train import Objective, SegmentCallback, Trained, train
 from clip_cfr.calibrate.core.units import clip_head, head_arrays
@@ -42,33 +38,10 @@ ProgressCallback = Callable[[str, int, int], None]
 PROGRESS_CALLS = 20
 CALLBACK_CALLS = 10
 
-# Index of each stage's random stream.
-STREAMS = {
-    "erm": 0,
-    "calibration set": 1,
-    "cfr": 2,
-    "dfr": 3,
-    "group-dro": 4,
-    "cnc": 5,
-    "erm-adapter": 6,
-    "contrastive-adapter": 7,
-    "training rows": 8,
-}
-# The settings that the ERM stage, and everything computed with its head, depends on.
-ERM_SETTINGS = (
-    "erm_lr",
-    "erm_steps",
-    "batch_size",
-    "momentum",
-    "weight_decay",
-    "dropout",
-    "logit_scale",
-    "freeze_logit_scale",
-    "evaluations",
-    "patience",
-    "precision",
-    "resample",
-)
+# Indices of the random numbers that draw the calibration set and, with the setting `resample`, the
+# training rows; see `StageSpec.stream`.
+CALIBRATION_SET_STREAM = 1
+TRAINING_ROWS_STREAM = 8
 
 
 @dataclass
@@ -113,7 +86,9 @@ class Experiment:
             CalibrationError: no draw has rows of every class.
         """
         task = self.prepared.task
-        return resample_train(self.rng("training rows"), task) if self.settings.resample else task
+        return (
+            resample_train(self.rng(TRAINING_ROWS_STREAM), task) if self.settings.resample else task
+        )
 
     def with_settings(self, settings: Settings) -> "Experiment":
         """Return a new experiment with other settings.
@@ -123,16 +98,16 @@ class Experiment:
         same = erm_settings(settings) == erm_settings(self.settings)
         return replace(self, settings=settings, shared=self.shared if same else ErmCache())
 
-    def rng(self, stage: str) -> np.random.Generator:
-        """Return a new generator for a stage (a key of `STREAMS`).
+    def rng(self, stream: int) -> np.random.Generator:
+        """Return a new generator of a random stream, such as `StageSpec.stream`.
 
-        It depends on the seed and the stage only: each call returns the same stream from its start.
+        It depends on the seed and the stream only: each call returns it from its start.
         """
-        return np.random.default_rng([self.seed, STREAMS[stage]])
+        return np.random.default_rng([self.seed, stream])
 
-    def key(self, stage: str) -> jax.Array:
-        """Return the JAX key of a stage (a key of `STREAMS`); depends on seed and stage only."""
-        return jax.random.fold_in(jax.random.key(self.seed), STREAMS[stage])
+    def key(self, stream: int) -> jax.Array:
+        """Return the JAX key of a random stream; depends on the seed and the stream only."""
+        return jax.random.fold_in(jax.random.key(self.seed), stream)
 
     def initial_head(self) -> Head:
         """Return CLIP's own head, in units of training, with the logit scale of the settings."""
@@ -201,7 +176,7 @@ class Experiment:
 
     def segments(
         self,
-        stage: str,
+        stage: StageSpec,
         rng: np.random.Generator,
         head: AnyHead,
         draw_batches: Callable[[Window], Any],
@@ -215,7 +190,7 @@ class Experiment:
         Rows are drawn, and put on the device, when a segment is requested.
 
         Args:
-            stage: one of `STAGE_STEPS`; gives the steps, the learning rate and the key.
+            stage: the stage; gives the steps, the learning rate and the key.
             rng: shuffles the rows over the windows; `draw_batches` may draw from it too.
             head: initial head.
             draw_batches: returns the batches of the steps of a window.
@@ -228,12 +203,11 @@ class Experiment:
             SettingsError: `prepared.resident_rows` is too small.
         """
         settings, prepared = self.settings, self.prepared
-        lr = getattr(settings, STAGE_RATES[STAGE_STEPS[stage]])
         windows = make_windows(
             rng,
             self.task,
             prepared.resident_rows,
-            evaluation_steps(self.stage_steps(stage), settings.evaluations),
+            evaluation_steps(stage.num_steps(settings), settings.evaluations),
             settings.batch_size,
             np.zeros(0, np.int32) if calibration_rows is None else calibration_rows,
         )
@@ -242,9 +216,9 @@ class Experiment:
                 head=head,
                 loss_state=loss_state,
                 batches=draw_batches(window),
-                sgd=self.sgd_settings(lr),
+                sgd=self.sgd_settings(stage.learning_rate(settings)),
                 hyperparameters=hyperparameters(window),
-                key=self.key(stage),
+                key=self.key(stage.stream),
                 first_step=window.eval_steps[0],
                 patience=self.patience,
             )
@@ -259,8 +233,8 @@ class Experiment:
             MemoryError: it does not fit in device memory.
         """
         if self.shared.trained is None:
-            self.shared.trained = self.train("erm", self.erm_objective(), self.erm_segments())
-        check_convergence(self.shared.trained, "ERM", "--erm-lr", self.settings.erm_lr)
+            self.shared.trained = self.run(ERM_STAGE, self.erm_objective(), self.erm_segments())
+        check_convergence(self.shared.trained, ERM_STAGE, self.settings)
         return self.shared.trained
 
     def erm_objective(self) -> ErmObjective:
@@ -273,7 +247,7 @@ class Experiment:
         Args:
             repeats: how often each row of the task counts as a training row; by default once.
         """
-        settings, rng = self.settings, self.rng("erm")
+        settings, rng = self.settings, self.rng(ERM_STAGE.stream)
 
         def draw_batches(window: Window) -> Int[np.ndarray, "steps batch"]:
             rows = window.train_rows
@@ -282,7 +256,7 @@ class Experiment:
             return draw_minibatches(rng, rows, window.capacity, settings.batch_size)
 
         return self.segments(
-            "erm",
+            ERM_STAGE,
             rng,
             self.initial_head(),
             draw_batches,
@@ -291,7 +265,24 @@ class Experiment:
 
     def train(
         self,
-        stage: str,
+        stage: StageSpec,
+        objective: Objective,
+        segments: Iterable[Segment],
+        callback: SegmentCallback | None = None,
+    ) -> Trained:
+        """Train a stage and check that it converged; see `run`.
+
+        Raises:
+            CalibrationError: the stage diverged.
+            MemoryError: a segment does not fit in device memory.
+        """
+        trained = self.run(stage, objective, segments, callback)
+        check_convergence(trained, stage, self.settings)
+        return trained
+
+    def run(
+        self,
+        stage: StageSpec,
         objective: Objective,
         segments: Iterable[Segment],
         callback: SegmentCallback | None = None,
@@ -299,7 +290,7 @@ class Experiment:
         """Train a stage; if there is a callback, split its segments to call it in between.
 
         Args:
-            stage: name of the stage, one of `STAGE_STEPS`.
+            stage: the stage.
             objective: loss of the stage.
             segments: segments of the stage, one for each window.
             callback: called about 10 times, or about 20 times, as the progress callback is, if
@@ -310,26 +301,23 @@ class Experiment:
         """
         if self.progress is None and callback is None:
             return train(objective, segments)
-        steps = self.stage_steps(stage)
+        steps = stage.num_steps(self.settings)
         calls = CALLBACK_CALLS if self.progress is None else PROGRESS_CALLS
         evaluations = evaluations_per_call(min(steps, self.settings.evaluations), calls)
-        notify = partial(notify_callbacks, stage, steps, self.progress, callback)
+        notify = partial(notify_callbacks, stage.name, steps, self.progress, callback)
         trained = train(objective, split_segments(segments, evaluations), notify)
         if trained.info.step[-1] < steps:
             self.report_done(stage)
         return trained
 
-    def stage_steps(self, stage: str) -> int:
-        """Return the number of steps of a stage, one of `STAGE_STEPS`."""
-        return getattr(self.settings, STAGE_STEPS[stage])
-
-    def report_done(self, stage: str) -> None:
+    def report_done(self, stage: StageSpec) -> None:
         """Report all steps of a stage as done, also if it stopped before its last step.
 
         Does nothing without a progress callback.
         """
         if self.progress is not None:
-            self.progress(stage, self.stage_steps(stage), self.stage_steps(stage))
+            steps = stage.num_steps(self.settings)
+            self.progress(stage.name, steps, steps)
 
     @cached_property
     def calibration_set(self) -> CalibrationSet:
@@ -340,7 +328,7 @@ class Experiment:
         """
         rows = self.task.rows("train")
         return select_calibration_set(
-            self.rng("calibration set"),
+            self.rng(CALIBRATION_SET_STREAM),
             self.train_logits(self.settings.calibration_source),
             self.task.labels[rows],
             rows,

@@ -9,22 +9,6 @@ from clip_cfr.calibrate.core.errors import SettingsError
 
 CRITERIA = ("worst-class", "average", "worst-group")
 SELECTIONS = (*CRITERIA, "last")
-# The setting that holds the number of steps of each stage. A stage has the name of its method.
-STAGE_STEPS = {
-    "erm": "erm_steps",
-    "cfr": "steps",
-    "cfr-no-contrast": "steps",
-    "cfr-no-holistic": "steps",
-    "error-set": "steps",
-    "jtt": "erm_steps",
-    "group-dro": "erm_steps",
-    "cnc": "steps",
-    "erm-adapter": "steps",
-    "contrastive-adapter": "steps",
-    "afr": "erm_steps",
-}
-# The setting that holds the learning rate of a stage, by that with its steps.
-STAGE_RATES = {"erm_steps": "erm_lr", "steps": "lr"}
 # JAX and the drawn row indices count in 32 bits.
 MAX_COUNT = 2**31 - 1
 # Settings that are a number of rows or one of these words.

@@ -15,7 +15,8 @@ from clip_cfr.calibrate.comparison.method_result import metric_of
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.axes import Choices, Interval, Value
-from clip_cfr.calibrate.grid.space import METHOD_SETTINGS, Space
+from clip_cfr.calibrate.grid.space import Space
+from clip_cfr.calibrate.methods import load_method
 from clip_cfr.calibrate.runtime.precision import resolve_precision
 
 SAMPLERS = ("grid", "tpe", "random")
@@ -169,7 +170,8 @@ class Plan:
         fixed = {k: v for k, v in asdict(self.fixed).items() if k not in self.space}
         if not self.is_reference:
             return fixed
-        return {k: v for k, v in fixed.items() if k in (*METHOD_SETTINGS[self.method], "selection")}
+        used = (*load_method(self.method).used_settings, "selection")
+        return {name: value for name, value in fixed.items() if name in used}
 
     @property
     def digest(self) -> str:

@@ -14,7 +14,7 @@ from clip_cfr.calibrate.frame import make_frame
 from clip_cfr.calibrate.grid.axes import Value
 from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
 from clip_cfr.calibrate.grid.point_result import STATES, PointResult, accuracy_rows
-from clip_cfr.calibrate.methods import GROUP_LABELS
+from clip_cfr.calibrate.methods import load_method
 
 
 @dataclass(frozen=True)
@@ -255,4 +255,6 @@ def rankable_methods(methods: Sequence[str]) -> tuple[str, ...]:
 
     Those that train on the validation split are left out; if all do, all are returned.
     """
-    return tuple(each for each in methods if GROUP_LABELS[each] != "val") or tuple(methods)
+    return tuple(each for each in methods if load_method(each).group_labels != "val") or tuple(
+        methods
+    )

@@ -15,8 +15,8 @@ from clip_cfr.calibrate.grid.job import GridJob, prepare_grid
 from clip_cfr.calibrate.grid.leaderboard import leaderboard_columns, sort_points
 from clip_cfr.calibrate.grid.point_result import PointResult
 from clip_cfr.calibrate.grid.result import GridResult
-from clip_cfr.calibrate.grid.space import METHOD_SETTINGS
 from clip_cfr.calibrate.grid.storage import display_url
+from clip_cfr.calibrate.methods import load_method
 from clip_cfr.calibrate.open_task import load_prepared
 
 
@@ -138,6 +138,6 @@ def make_result(job: GridJob, finished: FinishedPoints) -> GridResult:
 
 def with_settings(reference: PointResult, job: GridJob) -> PointResult:
     """Return a reference with the fixed values of the varied settings that it depends on."""
-    used = METHOD_SETTINGS[reference.method]
+    used = load_method(reference.method).used_settings
     values = {name: getattr(job.fixed, name) for name in job.space if name in used}
     return replace(reference, settings=values)

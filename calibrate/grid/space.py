@@ -7,58 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from clip_cfr.calibrate.core.errors import SettingsError
-from clip_cfr.calibrate.core.experiment import ERM_SETTINGS
 from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.stage_spec import ERM_SETTINGS
 from clip_cfr.calibrate.grid.axes import FIELDS, Axis, AxisText, convert_axis, parse_axis
 from clip_cfr.calibrate.grid.settings_file import read_settings_file
+from clip_cfr.calibrate.methods import METHODS, load_method
 
 # The axis of each varied setting, in the order of `sort_settings`.
 Space = dict[str, Axis]
-
-CALIBRATION_SETTINGS = (
-    *("calibration_source", "calibration_size", "calibration_subset"),
-    *("calibration_minimum", "calibration_fallback", "calibration_batch_size"),
-)
-HOLISTIC_SETTINGS = ("holistic", "holistic_weight", "supcon_temperature")
-CONTRAST_SETTINGS = (
-    *("temperature", "positive", "negative", "num_positives", "num_negatives"),
-    *("positive_source", "positive_pool", "negative_pool", "nns_pool"),
-    *("dps_source", "dps_momentum", "dps_weighting"),
-)
-
-
-def without(names: Iterable[str], *left_out: str) -> tuple[str, ...]:
-    """Return the names that are not among `left_out`."""
-    return tuple(name for name in names if name not in left_out)
-
-
-# The settings of methods other than CFR.
-OTHER_SETTINGS = ("dfr_subsamples", "jtt_upweight", "group_dro_step", "cnc_weight", "adapter_dim")
-CFR_SETTINGS = without(FIELDS, "selection", *OTHER_SETTINGS)
-ADAPTER_SETTINGS = (*without(ERM_SETTINGS, "erm_lr", "erm_steps"), "lr", "steps", "adapter_dim")
-# The settings that can change the result of each method, besides the selection.
-METHOD_SETTINGS = {
-    "zeroshot": (),
-    "erm": ERM_SETTINGS,
-    "cfr": CFR_SETTINGS,
-    "dfr": ("dfr_subsamples", "resample"),
-    "cfr-no-contrast": without(CFR_SETTINGS, *CONTRAST_SETTINGS),
-    "cfr-no-holistic": without(CFR_SETTINGS, *HOLISTIC_SETTINGS),
-    "error-set": without(CFR_SETTINGS, *CONTRAST_SETTINGS, *HOLISTIC_SETTINGS),
-    "jtt": (*ERM_SETTINGS, *CALIBRATION_SETTINGS, "jtt_upweight"),
-    "group-dro": (*ERM_SETTINGS, "group_dro_step"),
-    "cnc": (*ERM_SETTINGS, "lr", "steps", "temperature", "cnc_weight"),
-    "erm-adapter": ADAPTER_SETTINGS,
-    "contrastive-adapter": (
-        *ADAPTER_SETTINGS,
-        *("calibration_batch_size", "temperature", "num_negatives"),
-    ),
-    "linear-probe": ("resample",),
-    "linear-probe-embeddings": ("resample",),
-    "group-lr": ("resample",),
-    "wise-ft": ERM_SETTINGS,
-    "afr": ERM_SETTINGS,
-}
 
 
 def read_space(
@@ -156,11 +112,11 @@ def resolve_name(text: AxisText) -> AxisText:
 
 def check_methods(methods: Sequence[str]) -> None:
     """Raise SettingsError if there is no method, one is unknown, or `methods` is a string."""
-    known = ", ".join(METHOD_SETTINGS)
+    known = ", ".join(METHODS)
     if isinstance(methods, str) or not methods:
         raise SettingsError(f"methods is {methods!r}, expected a list of: {known}")
     for method in methods:
-        if method not in METHOD_SETTINGS:
+        if method not in METHODS:
             raise SettingsError(f"there is no method {method!r}, expected one of: {known}")
 
 
@@ -172,13 +128,13 @@ def check_setting_used(name: str, methods: Sequence[str], origin: str) -> None:
         methods: the methods to fit.
         origin: start of the message, such as the option.
     """
-    if any(name in METHOD_SETTINGS[method] for method in methods):
+    if any(name in load_method(method).used_settings for method in methods):
         return
     if len(methods) > 1:
         raise SettingsError(
             f"{origin}: none of {', '.join(methods)} depends on {name}; leave it out"
         )
-    used = ", ".join(METHOD_SETTINGS[methods[0]]) or "no setting at all"
+    used = ", ".join(load_method(methods[0]).used_settings) or "no setting at all"
     raise SettingsError(
         f"{origin}: {methods[0]} does not depend on {name}, only on {used}; leave it out"
     )
@@ -186,7 +142,7 @@ def check_setting_used(name: str, methods: Sequence[str], origin: str) -> None:
 
 def restrict_space(space: Space, method: str) -> Space:
     """Return the axes of the settings that a method depends on, in their order; may be empty."""
-    return {name: axis for name, axis in space.items() if name in METHOD_SETTINGS[method]}
+    return {name: axis for name, axis in space.items() if name in load_method(method).used_settings}
 
 
 def sort_settings(names: Collection[str]) -> list[str]:

@@ -7,15 +7,11 @@ from typing import Any
 
 from clip_cfr.calibrate.comparison.formats import for_terminal, latex, markdown
 from clip_cfr.calibrate.comparison.tables import Table
-from clip_cfr.calibrate.comparison.titles import (
-    METHOD_TITLES,
-    format_per_cent,
-    method_title,
-    seeds_title,
-)
+from clip_cfr.calibrate.comparison.titles import format_per_cent, method_title, seeds_title
 from clip_cfr.calibrate.grid.axes import format_settings, format_value
 from clip_cfr.calibrate.grid.point_result import Accuracies, PointResult
 from clip_cfr.calibrate.grid.result import GridResult
+from clip_cfr.calibrate.methods import METHOD_TITLES
 
 MAX_ROWS = 20
 REFERENCE_NOTE = "ref: a reference at the fixed settings with the same seeds; not ranked."

@@ -16,21 +16,23 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float, Int
 
-from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import ErmCache, Experiment
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
+from clip_cfr.calibrate.core.stage_spec import ERM_STAGE
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.train import Trained
 from clip_cfr.calibrate.drawn_val import draw_subjects
-from clip_cfr.calibrate.methods import erm
 from clip_cfr.calibrate.methods.chosen_on_val import Candidate, choose, make_linear_candidates
 from clip_cfr.calibrate.methods.classifiers import LogitsClassifier
 from clip_cfr.calibrate.methods.fitted import Fitted, make_history
 from clip_cfr.calibrate.methods.inputs import load_inputs
 from clip_cfr.calibrate.methods.last_layer import fit_last_layer
 from clip_cfr.calibrate.methods.logistic import check_memory
+from clip_cfr.calibrate.methods.method import Method
+
+METHOD = Method(stage=replace(ERM_STAGE, name="afr"))
 
 # Fraction of the training rows of each class that the last layer is fitted on.
 HELD_OUT_FRACTION = 0.2
@@ -41,13 +43,7 @@ PENALTIES = (100.0, 10.0, 1.0, 0.1)
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise if no rows of a class can be held out, or memory does not suffice.
-
-    Raises:
-        CalibrationError: no rows of a class can be held out, or the held-out ones do not fit.
-        SettingsError: the first stage cannot be trained with the settings; see `erm.check`.
-    """
-    erm.check(task, settings, resident_rows)
+    """Raise CalibrationError if no rows of a class can be held out, or memory is too small."""
     check_memory("afr", len(hold_out(task, seed=0)), task.projection.shape[1])
 
 
@@ -101,9 +97,7 @@ def train_first_stage(experiment: Experiment, held_out: Int[np.ndarray, " held_o
     # The task has the training rows of the seed already.
     settings = replace(experiment.settings, resample=False)
     part = replace(experiment, prepared=prepared, settings=settings, shared=ErmCache())
-    trained = part.train("afr", part.erm_objective(), part.erm_segments())
-    check_convergence(trained, "AFR's first stage", "--erm-lr", experiment.settings.erm_lr)
-    return trained
+    return part.train(METHOD.stage, part.erm_objective(), part.erm_segments())
 
 
 def make_candidates(

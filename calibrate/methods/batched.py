@@ -9,14 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 
+from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.segments import Segment
 from clip_cfr.calibrate.core.settings import Settings, pool_rows
+from clip_cfr.calibrate.core.stage_spec import ERM_STAGE
 from clip_cfr.calibrate.core.train import Objective, Trained, train, train_together
 from clip_cfr.calibrate.methods import cfr, fit
-from clip_cfr.calibrate.methods.fitted import Fitted
+from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 
 # Fraction of the free device memory for batched stages; XLA needs the rest for temporaries.
 MEMORY_FRACTION = 0.5
@@ -99,9 +101,11 @@ def prepare_job(experiment: Experiment) -> Job | CalibrationError:
 
 def finish_job(experiment: Experiment, trained: Trained) -> Fitted | CalibrationError:
     """Report a trained CFR stage as done; return its heads, or the error if it diverged."""
-    experiment.report_done("cfr")
+    stage = cfr.METHOD.stage
+    experiment.report_done(stage)
     try:
-        return cfr.fitted_stage(experiment, trained)
+        check_convergence(trained, stage, experiment.settings)
+        return fitted_heads(trained)
     except CalibrationError as error:
         return error
 
@@ -115,7 +119,7 @@ def train_erm_batch(experiments: Sequence[Experiment]) -> None:
     jobs = {key: (each.erm_objective(), next(each.erm_segments())) for key, each in missing.items()}
     for key, trained in train_jobs(jobs).items():
         missing[key].shared.trained = trained
-        missing[key].report_done("erm")
+        missing[key].report_done(ERM_STAGE)
 
 
 def train_jobs(jobs: Mapping[int, Job]) -> dict[int, Trained]:

@@ -15,59 +15,61 @@ import numpy as np
 from jaxtyping import Float
 
 from clip_cfr.calibrate.core.centroids import compute_centroids
-from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.embeddings import Embeddings
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.objectives import CfrHyperparameters, CfrObjective
 from clip_cfr.calibrate.core.segments import Segment
 from clip_cfr.calibrate.core.settings import Settings, product_precision
+from clip_cfr.calibrate.core.stage_spec import StageSpec
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.core.train import SegmentCallback, Trained
-from clip_cfr.calibrate.methods import erm
-from clip_cfr.calibrate.methods.cfr_batches import draw_batches
-from clip_cfr.calibrate.methods.checks import (
-    cfr_indices_per_step,
-    check_nns_pool,
-    check_num_negatives,
-    check_stage_memory,
-)
+from clip_cfr.calibrate.core.train import SegmentCallback
+from clip_cfr.calibrate.methods.cfr_batches import draw_batches, rows_per_step
+from clip_cfr.calibrate.methods.checks import check_nns_pool, check_num_negatives
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+from clip_cfr.calibrate.methods.method import Method
+
+HOLISTIC_SETTINGS = ("holistic", "holistic_weight", "supcon_temperature")
+CONTRAST_SETTINGS = (
+    *("temperature", "positive", "negative", "num_positives", "num_negatives"),
+    *("positive_source", "positive_pool", "negative_pool", "nns_pool"),
+    *("dps_source", "dps_momentum", "dps_weighting"),
+)
+# The settings of CFR without contrast and without holistic.
+ERROR_SET_SETTINGS = (
+    *("calibration_batch_size", "cross_entropy", "init"),
+    *("alpha", "alpha_schedule"),
+)
+METHOD = Method(
+    uses_calibration_set=True,
+    stage=StageSpec(
+        name="cfr",
+        stream=2,
+        rows_per_step=rows_per_step,
+        memory_settings=("calibration_batch_size", "num_negatives", "the pools"),
+        cost=4,
+    ),
+    settings=(*ERROR_SET_SETTINGS, *CONTRAST_SETTINGS, *HOLISTIC_SETTINGS),
+)
+# The stage without the contrastive loss; methods that use it give it their name.
+STAGE_WITHOUT_CONTRAST = replace(
+    METHOD.stage,
+    rows_per_step=lambda settings: settings.calibration_batch_size + settings.batch_size,
+    memory_settings=("calibration_batch_size", "batch_size"),
+    cost=2,
+)
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if the ERM or the CFR stage cannot be trained with these settings.
+    """Raise SettingsError if there are fewer negatives than `num_negatives`, or nns lacks rows.
 
-    That is so if there are fewer negatives than `num_negatives`, nns cannot search `nns_pool`, or
-    rows do not fit in memory.
+    See `check_num_negatives` and `check_nns_pool`.
 
     Args:
         resident_rows: rows in memory at a time; None for all.
     """
     check_nns_pool(task, settings, resident_rows)
     check_num_negatives(task, settings)
-    erm.check(task, settings, resident_rows)
-    check_stage_memory(
-        task,
-        settings,
-        resident_rows,
-        option="steps",
-        indices_per_step=cfr_indices_per_step(settings),
-        remedies=", calibration_batch_size, num_negatives or the pools",
-    )
-
-
-def check_without_contrast(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if the ERM stage, or CFR without contrast, cannot be trained."""
-    erm.check(task, settings, resident_rows)
-    check_stage_memory(
-        task,
-        settings,
-        resident_rows,
-        option="steps",
-        indices_per_step=settings.calibration_batch_size + settings.batch_size,
-        remedies=", calibration_batch_size or batch_size",
-    )
 
 
 def fit(experiment: Experiment, callback: SegmentCallback | None = None) -> Fitted:
@@ -82,11 +84,11 @@ def fit(experiment: Experiment, callback: SegmentCallback | None = None) -> Fitt
         CalibrationError: a stage diverged, or the calibration set is too small.
         MemoryError: a stage does not fit in device memory.
     """
-    return fit_variant("cfr", experiment, callback=callback)
+    return fit_variant(METHOD.stage, experiment, callback=callback)
 
 
 def fit_variant(
-    name: str,
+    stage: StageSpec,
     experiment: Experiment,
     *,
     contrast: bool = True,
@@ -95,7 +97,7 @@ def fit_variant(
     """Fit the heads of CFR, or of a method that leaves out a term of its loss.
 
     Args:
-        name: the method; its stage has the same name.
+        stage: the stage of the method.
         experiment: as in `fit`; its setting `holistic` is `none` to leave out the holistic term.
         contrast: whether the contrastive loss is part of the objective.
         callback: as in `fit`.
@@ -105,22 +107,12 @@ def fit_variant(
     """
     objective = make_objective(experiment.settings, contrast=contrast)
     segments = make_segments(experiment, contrast=contrast)
-    return fitted_stage(experiment, experiment.train(name, objective, segments, callback))
+    return fitted_heads(experiment.train(stage, objective, segments, callback))
 
 
 def without_holistic(experiment: Experiment) -> Experiment:
     """Return the experiment with the holistic term left out."""
     return experiment.with_settings(replace(experiment.settings, holistic="none"))
-
-
-def fitted_stage(experiment: Experiment, trained: Trained) -> Fitted:
-    """Return the selected heads of a trained CFR stage, and its log.
-
-    Raises:
-        CalibrationError: the stage diverged.
-    """
-    check_convergence(trained, "CFR", "--lr", experiment.settings.lr)
-    return fitted_heads(trained)
 
 
 def make_objective(settings: Settings, *, contrast: bool = True) -> CfrObjective:
@@ -152,14 +144,14 @@ def make_segments(experiment: Experiment, *, contrast: bool = True) -> Iterator[
 
     Without `contrast`, there are no positives, negatives and centroids.
     """
-    settings, rng = experiment.settings, experiment.rng("cfr")
+    settings, rng = experiment.settings, experiment.rng(METHOD.stage.stream)
     head = experiment.erm.last if settings.init == "erm" else experiment.initial_head()
     row_weights, centroids = np.zeros(len(experiment.task.labels), np.float32), None
     if contrast and settings.positive == "dps":
         row_weights = centroid_weights(experiment)
         centroids = initial_centroids(experiment, head, row_weights)
     return experiment.segments(
-        "cfr",
+        METHOD.stage,
         rng,
         head,
         partial(draw_batches, rng, experiment, contrast=contrast),

@@ -21,6 +21,24 @@ from clip_cfr.calibrate.core.windows import Window
 from clip_cfr.calibrate.methods.checks import check_nns_pool
 
 
+def rows_per_step(settings: Settings) -> int:
+    """Return the number of row indices, at least, that the CFR stage draws for each step.
+
+    Counted are anchors, training rows, the rows of pools, and the positives and negatives chosen
+    for each anchor. Padding, and pools for anchors that lack negatives, come on top.
+    """
+    anchors = settings.calibration_batch_size
+    count = anchors + settings.batch_size
+    if settings.positive == "rps":
+        count += settings.positive_pool + anchors * settings.num_positives
+    if settings.negative == "rns":
+        drawn = pool_rows(settings, "negative_pool")
+        return count if drawn is None else count + drawn + anchors * settings.num_negatives
+    if settings.nns_pool == "all":
+        return count + anchors * settings.num_negatives
+    return count + (pool_rows(settings, "nns_pool") or 0)
+
+
 def draw_batches(
     rng: np.random.Generator, experiment: Experiment, window: Window, *, contrast: bool = True
 ) -> CfrBatch:

@@ -3,16 +3,18 @@
 With the same seed and centroids as positives, its minibatches are those of CFR.
 """
 
+from dataclasses import replace
+
 from clip_cfr.calibrate.core.experiment import Experiment
-from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods import cfr
 from clip_cfr.calibrate.methods.fitted import Fitted
+from clip_cfr.calibrate.methods.method import Method
 
-
-def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if the ERM or this stage cannot be trained with these settings."""
-    cfr.check_without_contrast(task, settings, resident_rows)
+METHOD = Method(
+    uses_calibration_set=True,
+    stage=replace(cfr.STAGE_WITHOUT_CONTRAST, name="cfr-no-contrast"),
+    settings=(*cfr.ERROR_SET_SETTINGS, *cfr.HOLISTIC_SETTINGS),
+)
 
 
 def fit(experiment: Experiment) -> Fitted:
@@ -21,4 +23,4 @@ def fit(experiment: Experiment) -> Fitted:
     Raises:
         CalibrationError: a stage diverged, or the calibration set is too small.
     """
-    return cfr.fit_variant("cfr-no-contrast", experiment, contrast=False)
+    return cfr.fit_variant(METHOD.stage, experiment, contrast=False)

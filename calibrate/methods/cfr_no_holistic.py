@@ -1,14 +1,23 @@
 """CFR without its holistic term: cross-entropy and contrastive term."""
 
+from dataclasses import replace
+
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods import cfr
 from clip_cfr.calibrate.methods.fitted import Fitted
+from clip_cfr.calibrate.methods.method import Method
+
+METHOD = Method(
+    uses_calibration_set=True,
+    stage=replace(cfr.METHOD.stage, name="cfr-no-holistic"),
+    settings=(*cfr.ERROR_SET_SETTINGS, *cfr.CONTRAST_SETTINGS),
+)
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if the ERM or this stage cannot be trained with these settings."""
+    """Raise SettingsError if rows are missing to sample from; see `cfr.check`."""
     cfr.check(task, settings, resident_rows)
 
 
@@ -18,4 +27,4 @@ def fit(experiment: Experiment) -> Fitted:
     Raises:
         CalibrationError: a stage diverged, or the calibration set is too small.
     """
-    return cfr.fit_variant("cfr-no-holistic", cfr.without_holistic(experiment))
+    return cfr.fit_variant(METHOD.stage, cfr.without_holistic(experiment))

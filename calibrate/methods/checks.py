@@ -1,11 +1,16 @@
 """Checks of settings against a task, made before anything is trained."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
+from clip_cfr.cache.wording import join_or
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings, pool_rows
+from clip_cfr.calibrate.core.stage_spec import StageSpec
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.windows import check_resident_rows, window_steps
+from clip_cfr.calibrate.methods import load_module
 from clip_cfr.calibrate.runtime.memory import physical_memory
 
 INDEX_BYTES = 4
@@ -14,37 +19,32 @@ DRAWING_FACTOR = 2
 GIGA = 1e9
 
 
-def erm_indices_per_step(settings: Settings) -> int:
-    """Return the number of row indices that the ERM stage draws for each step."""
-    return settings.batch_size
+def check_task(
+    task: Task, settings: Settings, methods: Iterable[str], resident_rows: int | None = None
+) -> None:
+    """Raise if it is known before training that one of the methods cannot be fitted.
 
+    Each method is checked by its own `check`, if it has one, and the memory of its stages.
 
-def cfr_indices_per_step(settings: Settings) -> int:
-    """Return the number of row indices, at least, that the CFR stage draws for each step.
+    Args:
+        task: task to train on.
+        settings: hyperparameters.
+        methods: names of the methods.
+        resident_rows: rows in memory at a time; None for all.
 
-    Counted are anchors, training rows, the rows of pools, and the positives and negatives chosen
-    for each anchor. Padding, and pools for anchors that lack negatives, come on top.
+    Raises:
+        CalibrationError: the task lacks what a method needs.
+        SettingsError: a setting does not suit the task or this machine; says what to change.
     """
-    anchors = settings.calibration_batch_size
-    count = anchors + settings.batch_size
-    if settings.positive == "rps":
-        count += settings.positive_pool + anchors * settings.num_positives
-    if settings.negative == "rns":
-        drawn = pool_rows(settings, "negative_pool")
-        return count if drawn is None else count + drawn + anchors * settings.num_negatives
-    if settings.nns_pool == "all":
-        return count + anchors * settings.num_negatives
-    return count + (pool_rows(settings, "nns_pool") or 0)
+    for module in map(load_module, methods):
+        if hasattr(module, "check"):
+            module.check(task, settings, resident_rows)
+        for stage in module.METHOD.stages:
+            check_stage_memory(task, settings, resident_rows, stage)
 
 
 def check_stage_memory(
-    task: Task,
-    settings: Settings,
-    resident_rows: int | None,
-    *,
-    option: str,
-    indices_per_step: int,
-    remedies: str,
+    task: Task, settings: Settings, resident_rows: int | None, stage: StageSpec
 ) -> None:
     """Raise if the rows to keep in memory, or those drawn for all steps of a stage, do not fit.
 
@@ -53,22 +53,19 @@ def check_stage_memory(
 
     Args:
         resident_rows: rows in memory at a time; None for all, whose steps are all drawn together.
-        option: name of the setting with the number of steps.
-        indices_per_step: row indices that are drawn for each step.
-        remedies: end of the message, other settings to lower: " or batch_size".
 
     Raises:
         SettingsError: they do not fit.
     """
     check_resident_rows(len(task.rows("val")), resident_rows, settings.batch_size)
-    steps, memory = getattr(settings, option), physical_memory()
+    steps, memory = stage.num_steps(settings), physical_memory()
     drawn = window_steps(task, resident_rows, steps, settings.evaluations, settings.batch_size)
-    needed = DRAWING_FACTOR * INDEX_BYTES * drawn * indices_per_step
+    needed = DRAWING_FACTOR * INDEX_BYTES * drawn * stage.rows_per_step(settings)
     if memory is not None and needed > memory:
         raise SettingsError(
-            f"{option} is {steps}: drawing the rows of {drawn} steps needs about "
+            f"{stage.steps} is {steps}: drawing the rows of {drawn} steps needs about "
             f"{needed / GIGA:,.0f} GB of memory, and this machine has {memory / GIGA:,.0f} GB; "
-            f"lower {option}{remedies}"
+            f"lower {join_or((stage.steps, *stage.memory_settings))}"
         )
 
 

@@ -14,34 +14,21 @@ import numpy as np
 from jaxtyping import Int
 
 from clip_cfr.calibrate.core.cnc import CncBatch, CncHyperparameters, CncObjective
-from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.sampling import draw_balanced_rows
 from clip_cfr.calibrate.core.segments import Segment
-from clip_cfr.calibrate.core.settings import Settings, product_precision
-from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.core.settings import product_precision
+from clip_cfr.calibrate.core.stage_spec import StageSpec
 from clip_cfr.calibrate.core.windows import Window
-from clip_cfr.calibrate.methods import erm
-from clip_cfr.calibrate.methods.checks import check_stage_memory
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+from clip_cfr.calibrate.methods.method import Method
 
-
-def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if the ERM or this stage cannot be trained with these settings.
-
-    Args:
-        resident_rows: rows in memory at a time; None for all.
-    """
-    erm.check(task, settings, resident_rows)
-    check_stage_memory(
-        task,
-        settings,
-        resident_rows,
-        option="steps",
-        indices_per_step=2 * settings.batch_size,
-        remedies=" or batch_size",
-    )
+METHOD = Method(
+    uses_erm=True,
+    stage=StageSpec(name="cnc", stream=5, rows_per_step=lambda settings: 2 * settings.batch_size),
+    settings=("temperature", "cnc_weight"),
+)
 
 
 def fit(experiment: Experiment) -> Fitted:
@@ -51,21 +38,19 @@ def fit(experiment: Experiment) -> Fitted:
         CalibrationError: a stage diverged, or the ERM head misclassifies no training row.
     """
     objective = CncObjective(product_precision(experiment.settings))
-    trained = experiment.train("cnc", objective, make_segments(experiment))
-    check_convergence(trained, "CnC", "--lr", experiment.settings.lr)
-    return fitted_heads(trained)
+    return fitted_heads(experiment.train(METHOD.stage, objective, make_segments(experiment)))
 
 
 def make_segments(experiment: Experiment) -> Iterator[Segment]:
     """Return the segments of the stage; see `Experiment.segments`."""
-    settings, rng = experiment.settings, experiment.rng("cnc")
+    settings, rng = experiment.settings, experiment.rng(METHOD.stage.stream)
     hyperparameters = CncHyperparameters(
         weight=jnp.float32(settings.cnc_weight),
         temperature=jnp.float32(settings.temperature),
         dropout_rate=jnp.float32(settings.dropout),
     )
     return experiment.segments(
-        "cnc",
+        METHOD.stage,
         rng,
         experiment.initial_head(),
         partial(draw_batches, rng, experiment, predicted=predict_rows(experiment)),

@@ -17,34 +17,27 @@ from clip_cfr.calibrate.core.contrastive_adapter import (
     AdapterHyperparameters,
     ContrastiveAdapterObjective,
 )
-from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.sampling import draw_minibatches
 from clip_cfr.calibrate.core.segments import Segment
 from clip_cfr.calibrate.core.settings import Settings, product_precision
-from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.core.stage_spec import StageSpec
 from clip_cfr.calibrate.core.windows import Window
-from clip_cfr.calibrate.methods.checks import check_stage_memory
 from clip_cfr.calibrate.methods.classifiers import AdapterClassifier
 from clip_cfr.calibrate.methods.erm_adapter import initial_adapter
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+from clip_cfr.calibrate.methods.method import Method
 
-
-def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if the stage cannot be trained with these settings.
-
-    Args:
-        resident_rows: rows in memory at a time; None for all.
-    """
-    check_stage_memory(
-        task,
-        settings,
-        resident_rows,
-        option="steps",
-        indices_per_step=settings.calibration_batch_size + settings.batch_size,
-        remedies=", calibration_batch_size or batch_size",
-    )
+METHOD = Method(
+    stage=StageSpec(
+        name="contrastive-adapter",
+        stream=7,
+        rows_per_step=lambda settings: settings.calibration_batch_size + settings.batch_size,
+        memory_settings=("calibration_batch_size", "batch_size"),
+    ),
+    settings=("adapter_dim", "calibration_batch_size", "temperature", "num_negatives"),
+)
 
 
 def fit(experiment: Experiment) -> Fitted:
@@ -55,18 +48,17 @@ def fit(experiment: Experiment) -> Fitted:
     """
     settings = experiment.settings
     objective = ContrastiveAdapterObjective(settings.num_negatives, product_precision(settings))
-    trained = experiment.train("contrastive-adapter", objective, make_segments(experiment))
-    check_convergence(trained, "contrastive adapter", "--lr", settings.lr)
+    trained = experiment.train(METHOD.stage, objective, make_segments(experiment))
     return fitted_heads(trained, AdapterClassifier)
 
 
 def make_segments(experiment: Experiment) -> Iterator[Segment]:
     """Return the segments of the stage; see `Experiment.segments`."""
-    settings, rng = experiment.settings, experiment.rng("contrastive-adapter")
+    settings, rng = experiment.settings, experiment.rng(METHOD.stage.stream)
     head, correct = initial_adapter(rng, experiment), zeroshot_correct(experiment)
     train = experiment.task.rows("train")
     return experiment.segments(
-        "contrastive-adapter",
+        METHOD.stage,
         rng,
         head,
         partial(draw_batches, rng, settings),

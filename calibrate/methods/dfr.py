@@ -24,6 +24,9 @@ from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_once
 from clip_cfr.calibrate.methods.inputs import input_chunks
+from clip_cfr.calibrate.methods.method import Method
+
+METHOD = Method(group_labels="val", stream=3, settings=("dfr_subsamples", "resample"))
 
 # Inverse strengths of the L1 penalty to choose from.
 PENALTIES = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
@@ -84,7 +87,7 @@ def fit(experiment: Experiment) -> Fitted:
     Raises:
         CalibrationError: a validation group has one row, or only one class has validation rows.
     """
-    task, rng = experiment.task, experiment.rng("dfr")
+    task, rng = experiment.task, experiment.rng(METHOD.stream)
     check_groups(task)
     rows, scaler = task.rows("val"), fit_scaler(experiment)
     split = ValidationSplit(

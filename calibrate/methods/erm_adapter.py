@@ -11,32 +11,16 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 import numpy as np
 
-from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import AdapterHead
 from clip_cfr.calibrate.core.sampling import draw_minibatches
 from clip_cfr.calibrate.core.segments import Segment
-from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.methods.checks import check_stage_memory
+from clip_cfr.calibrate.core.stage_spec import StageSpec
 from clip_cfr.calibrate.methods.classifiers import AdapterClassifier
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+from clip_cfr.calibrate.methods.method import Method
 
-
-def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if the stage cannot be trained with these settings.
-
-    Args:
-        resident_rows: rows in memory at a time; None for all.
-    """
-    check_stage_memory(
-        task,
-        settings,
-        resident_rows,
-        option="steps",
-        indices_per_step=settings.batch_size,
-        remedies=" or batch_size",
-    )
+METHOD = Method(stage=StageSpec(name="erm-adapter", stream=6), settings=("adapter_dim",))
 
 
 def fit(experiment: Experiment) -> Fitted:
@@ -46,16 +30,15 @@ def fit(experiment: Experiment) -> Fitted:
         CalibrationError: the stage diverged.
     """
     objective, segments = experiment.erm_objective(), make_segments(experiment)
-    trained = experiment.train("erm-adapter", objective, segments)
-    check_convergence(trained, "ERM adapter", "--lr", experiment.settings.lr)
+    trained = experiment.train(METHOD.stage, objective, segments)
     return fitted_heads(trained, AdapterClassifier)
 
 
 def make_segments(experiment: Experiment) -> Iterator[Segment]:
     """Return the segments of the stage; see `Experiment.segments`."""
-    settings, rng = experiment.settings, experiment.rng("erm-adapter")
+    settings, rng = experiment.settings, experiment.rng(METHOD.stage.stream)
     return experiment.segments(
-        "erm-adapter",
+        METHOD.stage,
         rng,
         initial_adapter(rng, experiment),
         lambda window: draw_minibatches(

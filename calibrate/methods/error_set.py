@@ -3,16 +3,18 @@
 It shows what the calibration set does alone. It is close to JTT, which draws both from one list.
 """
 
+from dataclasses import replace
+
 from clip_cfr.calibrate.core.experiment import Experiment
-from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods import cfr
 from clip_cfr.calibrate.methods.fitted import Fitted
+from clip_cfr.calibrate.methods.method import Method
 
-
-def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if the ERM or this stage cannot be trained with these settings."""
-    cfr.check_without_contrast(task, settings, resident_rows)
+METHOD = Method(
+    uses_calibration_set=True,
+    stage=replace(cfr.STAGE_WITHOUT_CONTRAST, name="error-set"),
+    settings=cfr.ERROR_SET_SETTINGS,
+)
 
 
 def fit(experiment: Experiment) -> Fitted:
@@ -21,4 +23,4 @@ def fit(experiment: Experiment) -> Fitted:
     Raises:
         CalibrationError: a stage diverged, or the calibration set is too small.
     """
-    return cfr.fit_variant("error-set", cfr.without_holistic(experiment), contrast=False)
+    return cfr.fit_variant(METHOD.stage, cfr.without_holistic(experiment), contrast=False)

@@ -8,12 +8,12 @@ References:
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
 
-from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.group_dro import (
     GroupBatch,
@@ -23,27 +23,22 @@ from clip_cfr.calibrate.core.group_dro import (
 )
 from clip_cfr.calibrate.core.sampling import draw_balanced_rows
 from clip_cfr.calibrate.core.segments import Segment
-from clip_cfr.calibrate.core.settings import Settings, product_precision
-from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.core.settings import product_precision
+from clip_cfr.calibrate.core.stage_spec import ERM_STAGE
 from clip_cfr.calibrate.core.windows import Window
-from clip_cfr.calibrate.methods.checks import check_stage_memory
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+from clip_cfr.calibrate.methods.method import Method
 
-
-def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if the stage cannot be trained with these settings.
-
-    Args:
-        resident_rows: rows in memory at a time; None for all.
-    """
-    check_stage_memory(
-        task,
-        settings,
-        resident_rows,
-        option="erm_steps",
-        indices_per_step=2 * settings.batch_size,
-        remedies=" or batch_size",
-    )
+METHOD = Method(
+    group_labels="train",
+    stage=replace(
+        ERM_STAGE,
+        name="group-dro",
+        stream=4,
+        rows_per_step=lambda settings: 2 * settings.batch_size,
+    ),
+    settings=("group_dro_step",),
+)
 
 
 def fit(experiment: Experiment) -> Fitted:
@@ -53,20 +48,18 @@ def fit(experiment: Experiment) -> Fitted:
         CalibrationError: the stage diverged.
     """
     objective = GroupDroObjective(product_precision(experiment.settings))
-    trained = experiment.train("group-dro", objective, make_segments(experiment))
-    check_convergence(trained, "group DRO", "--erm-lr", experiment.settings.erm_lr)
-    return fitted_heads(trained)
+    return fitted_heads(experiment.train(METHOD.stage, objective, make_segments(experiment)))
 
 
 def make_segments(experiment: Experiment) -> Iterator[Segment]:
     """Return the segments of the stage; see `Experiment.segments`."""
-    settings, rng = experiment.settings, experiment.rng("group-dro")
+    settings, rng = experiment.settings, experiment.rng(METHOD.stage.stream)
     hyperparameters = GroupDroHyperparameters(
         step_size=jnp.float32(settings.group_dro_step),
         dropout_rate=jnp.float32(settings.dropout),
     )
     return experiment.segments(
-        "group-dro",
+        METHOD.stage,
         rng,
         experiment.initial_head(),
         partial(draw_batches, rng, experiment),

@@ -5,20 +5,21 @@ References:
     stages train CLIP's projection head here, with the settings of ERM.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Int
 
-from clip_cfr.calibrate.core.divergence import check_convergence
 from clip_cfr.calibrate.core.experiment import Experiment
-from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.methods import erm
+from clip_cfr.calibrate.core.stage_spec import ERM_STAGE
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
+from clip_cfr.calibrate.methods.method import Method
 
-
-def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if the ERM stage cannot be trained with these settings."""
-    erm.check(task, settings, resident_rows)
+METHOD = Method(
+    uses_calibration_set=True,
+    stage=replace(ERM_STAGE, name="jtt"),
+    settings=("jtt_upweight",),
+)
 
 
 def fit(experiment: Experiment) -> Fitted:
@@ -28,9 +29,7 @@ def fit(experiment: Experiment) -> Fitted:
         CalibrationError: a stage diverged, or the calibration set is too small.
     """
     segments = experiment.erm_segments(count_repeats(experiment))
-    trained = experiment.train("jtt", experiment.erm_objective(), segments)
-    check_convergence(trained, "JTT", "--erm-lr", experiment.settings.erm_lr)
-    return fitted_heads(trained)
+    return fitted_heads(experiment.train(METHOD.stage, experiment.erm_objective(), segments))
 
 
 def count_repeats(experiment: Experiment) -> Int[np.ndarray, " n"]:

@@ -5,6 +5,9 @@ from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods.fitted import Fitted
 from clip_cfr.calibrate.methods.logistic import check_inputs_in_memory, fit_logistic
+from clip_cfr.calibrate.methods.method import Method
+
+METHOD = Method(settings=("resample",))
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:

@@ -9,20 +9,15 @@ import jax
 
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import Head
-from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.methods import erm
 from clip_cfr.calibrate.methods.chosen_on_val import choose, make_candidate
 from clip_cfr.calibrate.methods.classifiers import HeadClassifier
 from clip_cfr.calibrate.methods.fitted import Fitted
+from clip_cfr.calibrate.methods.method import Method
+
+METHOD = Method(uses_erm=True)
 
 # Weights of the ERM head to choose from: 0 is zero-shot, 1 is the last ERM head.
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-
-
-def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if the ERM stage cannot be trained with the settings; see `erm.check`."""
-    erm.check(task, settings, resident_rows)
 
 
 def fit(experiment: Experiment) -> Fitted:

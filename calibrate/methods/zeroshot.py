@@ -1,14 +1,11 @@
 """Zero-shot classification: CLIP as it is."""
 
 from clip_cfr.calibrate.core.experiment import Experiment
-from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods.classifiers import HeadClassifier
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_once
+from clip_cfr.calibrate.methods.method import Method
 
-
-def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Do nothing: every task is accepted, because nothing is trained."""
+METHOD = Method()
 
 
 def fit(experiment: Experiment) -> Fitted:

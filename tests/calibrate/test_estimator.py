@@ -17,13 +17,13 @@ from clip_cfr.cache import read_run, write_cache
 from clip_cfr.calibrate import CFRClassifier, Settings, calibrate_cache
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.methods import GROUP_LABELS, METHODS
+from clip_cfr.calibrate.methods import METHODS, load_method
 from clip_cfr.calibrate.progress import SilentReporter
 from tests.calibrate.synthetic import cache_of, make_task, quick_settings, unit
 
 QUICK = asdict(quick_settings())
 # The methods that the estimator fits: those without group labels of training rows.
-FITTED = [name for name, split in GROUP_LABELS.items() if split != "train"]
+FITTED = [name for name in METHODS if load_method(name).group_labels != "train"]
 # Of scikit-learn's data the ERM head misclassifies nothing: without the fallback CFR is an error.
 FEW_STEPS = {
     **QUICK,

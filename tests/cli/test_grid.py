@@ -305,15 +305,15 @@ class TestFailures:
             tmp_path / "grid",
         ]
         result = invoke(*arguments)
-        assert "Failed: lr 1e+30: CFR diverged at step" in result.stdout
-        assert "1 of 2: lr 1e+30: failed: CFR diverged" in result.stderr
+        assert "Failed: lr 1e+30: cfr diverged at step" in result.stdout
+        assert "1 of 2: lr 1e+30: failed: cfr diverged" in result.stderr
         assert json.loads((tmp_path / "grid" / "grid.json").read_text())["counts"]["failed"] == 1
 
     def test_of_all_points_are_an_error_and_are_kept(self, cache_file, tmp_path):
         arguments = ["--cache", cache_file, "--set", "lr=1e30", *QUICK, "--out", tmp_path / "grid"]
         for _ in range(2):
             error = invoke(*arguments, code=1).stderr.splitlines()[-1]
-            assert error.startswith("Error: no point could be fitted: CFR diverged at step")
+            assert error.startswith("Error: no point could be fitted: cfr diverged at step")
         assert json.loads((tmp_path / "grid" / "grid.json").read_text())["best"] is None
 
     def test_of_the_device_come_before_any_point(self, cache_file, tmp_path):

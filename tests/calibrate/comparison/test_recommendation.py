@@ -7,7 +7,7 @@ import pytest
 
 from clip_cfr.calibrate.comparison.differences import TAIL
 from clip_cfr.calibrate.comparison.recommendation import list_candidates, recommend
-from clip_cfr.calibrate.methods import GROUP_LABELS
+from clip_cfr.calibrate.methods import METHODS, load_method
 from tests.calibrate.synthetic import make_task
 
 TASK = make_task(sizes=(50, 800, 10))
@@ -191,7 +191,7 @@ def test_rows_of_one_subject_make_no_win():
 @pytest.mark.parametrize("rivals", [1, 4])
 def test_equal_methods_are_named_at_most_at_the_stated_rate(rivals, accuracies):
     rng, named = np.random.default_rng(0), 0
-    names = ("zeroshot", "cfr", *sorted(set(GROUP_LABELS) - {"zeroshot", "cfr", "erm"}))[:rivals]
+    names = ("zeroshot", "cfr", *sorted(set(METHODS) - {"zeroshot", "cfr", "erm"}))[:rivals]
     for _ in range(300):
         correct = {
             name: (rng.random(800) < np.array(accuracies)[LABELS])[None] for name in ("erm", *names)
@@ -204,7 +204,7 @@ def test_equal_methods_are_named_at_most_at_the_stated_rate(rivals, accuracies):
 def test_a_tied_worst_class_is_called_better_at_most_at_the_stated_rate(rivals):
     """The rivals are better in the other class, and may be named for their average."""
     rng, better = np.random.default_rng(0), 0
-    names = ("zeroshot", "cfr", *sorted(set(GROUP_LABELS) - {"zeroshot", "cfr", "erm"}))[:rivals]
+    names = ("zeroshot", "cfr", *sorted(set(METHODS) - {"zeroshot", "cfr", "erm"}))[:rivals]
     for _ in range(300):
         correct = {"erm": (rng.random(800) < 0.7)[None]}
         for name in names:
@@ -215,6 +215,6 @@ def test_a_tied_worst_class_is_called_better_at_most_at_the_stated_rate(rivals):
 
 
 def test_methods_with_group_labels_are_never_candidates():
-    assert set(list_candidates(list(GROUP_LABELS))).isdisjoint({"dfr"})
-    assert all(GROUP_LABELS[name] == "none" for name in list_candidates(list(GROUP_LABELS)))
+    assert set(list_candidates(METHODS)).isdisjoint({"dfr"})
+    assert all(load_method(name).group_labels == "none" for name in list_candidates(METHODS))
     assert list_candidates(["dfr"]) == []

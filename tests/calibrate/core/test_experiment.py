@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.core.experiment import ERM_SETTINGS, Experiment
+from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.stage_spec import ERM_SETTINGS
 from tests.calibrate.synthetic import quick_settings
 
 VARIED = {

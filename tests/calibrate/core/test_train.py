@@ -7,6 +7,7 @@ import pytest
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.sampling import draw_minibatches
+from clip_cfr.calibrate.core.stage_spec import ERM_STAGE
 from clip_cfr.calibrate.methods import cfr
 from tests.calibrate.synthetic import make_task, quick_settings
 from tests.calibrate.traces import assert_max_traces
@@ -17,7 +18,7 @@ def erm_by_hand(experiment):
     """SGD on the cross-entropy in float64, with the gradient written out; weight and log scale."""
     chosen, task = experiment.settings, experiment.task
     batches = draw_minibatches(
-        experiment.rng("erm"), task.rows("train"), chosen.erm_steps, chosen.batch_size
+        experiment.rng(ERM_STAGE.stream), task.rows("train"), chosen.erm_steps, chosen.batch_size
     )
     units, texts = experiment.prepared.units, task.class_embeddings.astype(float)
     features = task.features.astype(float) / units.features
@@ -119,7 +120,9 @@ class TestDeterminism:
         short, long = (
             Experiment(prepared, quick_settings(erm_steps=steps), 0) for steps in (10, 60)
         )
-        first, second = (each.rng("cfr").integers(10**9, size=5) for each in (short, long))
+        first, second = (
+            each.rng(cfr.METHOD.stage.stream).integers(10**9, size=5) for each in (short, long)
+        )
         assert (first == second).all()
 
 

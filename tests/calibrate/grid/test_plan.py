@@ -8,8 +8,8 @@ import pytest
 from optuna.samplers import RandomSampler, TPESampler
 
 from clip_cfr.calibrate.core.errors import SettingsError
-from clip_cfr.calibrate.core.experiment import ERM_SETTINGS
 from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.stage_spec import ERM_SETTINGS
 from clip_cfr.calibrate.grid.axes import Choices, Interval
 from clip_cfr.calibrate.grid.grid_plan import make_grid_plan
 from clip_cfr.calibrate.grid.plan import Plan

@@ -74,7 +74,7 @@ class TestErrors:
     def test_include_divergence(self, experiments):
         (found,) = fit_points(experiments, "cfr", [Fit(quick_settings(lr=1e30), 0)])
         assert isinstance(found, CalibrationError)
-        assert str(found).startswith("CFR diverged at step ")
+        assert str(found).startswith("cfr diverged at step ")
 
     def test_include_those_of_a_callback(self, experiments):
         calls = []

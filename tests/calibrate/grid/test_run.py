@@ -70,7 +70,7 @@ def test_samples_from_an_interval(cache_file, tmp_path):
 def test_returns_a_result_if_every_point_failed(cache_file, tmp_path):
     result = search_grid(cache_file, {"lr": [1e30]}, SETTINGS, out=tmp_path / "grid")
     assert result.best is None
-    with pytest.raises(CalibrationError, match="no point could be fitted: CFR diverged"):
+    with pytest.raises(CalibrationError, match="no point could be fitted: cfr diverged"):
         result.check_any_complete()
 
 

@@ -186,7 +186,7 @@ class TestErrors:
         plan = quick_plan(space={"lr": Choices((1e30, 1e-3))})
         first, second = run_plan(url, plan, prepared)
         assert (first.state, second.state) == ("failed", "complete")
-        assert first.reason.startswith("seed 0: CFR diverged at step ")
+        assert first.reason.startswith("seed 0: cfr diverged at step ")
 
     def test_of_a_single_seed_do_not_name_it(self, url, prepared):
         plan = quick_plan(space={"calibration_minimum": Choices((10_000,))}, seeds=(5,))

@@ -10,7 +10,8 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import SELECTIONS
-from clip_cfr.calibrate.methods import afr, check_task, fit, logistic
+from clip_cfr.calibrate.methods import afr, fit, logistic
+from clip_cfr.calibrate.methods.checks import check_task
 from clip_cfr.calibrate.methods.chosen_on_val import measure_criteria
 from clip_cfr.calibrate.methods.last_layer import last_layer_loss
 from tests.calibrate.outcomes import fit_and_evaluate
@@ -203,5 +204,5 @@ class TestRefusals:
 
     def test_of_a_first_stage_that_diverged(self, task):
         diverging = Experiment(prepare(task), quick_settings(erm_lr=1e30), 0)
-        with pytest.raises(CalibrationError, match="AFR's first stage diverged"):
+        with pytest.raises(CalibrationError, match="afr diverged"):
             fit("afr", diverging)

@@ -9,7 +9,8 @@ from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.methods import METHODS, cfr, check_task, checks
+from clip_cfr.calibrate.methods import METHODS, cfr, checks
+from clip_cfr.calibrate.methods.checks import check_task
 from tests.calibrate.synthetic import make_task, quick_settings
 
 GIB = 2**30
@@ -201,7 +202,7 @@ class TestStepMemory:
         for pool in (batches.positives, batches.negatives):
             arrays += [] if pool is None else [each for each in pool if each is not None]
         drawn = sum(array.size for array in arrays)
-        assert 0.5 * drawn <= settings.steps * checks.cfr_indices_per_step(settings) <= drawn
+        assert 0.5 * drawn <= settings.steps * cfr.METHOD.stage.rows_per_step(settings) <= drawn
 
 
 class TestDfr:

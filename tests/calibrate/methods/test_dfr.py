@@ -43,7 +43,7 @@ def best_strength(rng, features, labels, groups, seed):
 
 def by_scikit_learn(experiment, rows):
     """Mean decision function for class 1 of the models that the experiment's seed draws."""
-    task, rng, val = experiment.task, experiment.rng("dfr"), experiment.task.rows("val")
+    task, rng, val = experiment.task, experiment.rng(dfr.METHOD.stream), experiment.task.rows("val")
     scaler = StandardScaler().fit(task.features[task.rows("train")])
     features, labels, groups = (
         scaler.transform(task.features[val]),

@@ -11,7 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
-from clip_cfr.calibrate.methods import check_task, fit
+from clip_cfr.calibrate.methods import fit
+from clip_cfr.calibrate.methods.checks import check_task
 from clip_cfr.calibrate.methods.group_lr import weigh_groups
 from tests.calibrate.outcomes import fit_and_evaluate
 from tests.calibrate.synthetic import make_task, quick_settings

@@ -12,7 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
-from clip_cfr.calibrate.methods import check_task, fit, logistic
+from clip_cfr.calibrate.methods import fit, logistic
+from clip_cfr.calibrate.methods.checks import check_task
 from tests.calibrate.synthetic import make_task, quick_settings, unit
 
 PROBES = ("linear-probe", "linear-probe-embeddings")

@@ -7,7 +7,8 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import SELECTIONS
-from clip_cfr.calibrate.methods import check_task, fit, wise_ft
+from clip_cfr.calibrate.methods import fit, wise_ft
+from clip_cfr.calibrate.methods.checks import check_task
 from tests.calibrate.outcomes import fit_and_evaluate
 from tests.calibrate.synthetic import make_task, quick_settings, unit
 
@@ -85,7 +86,7 @@ def test_no_end_is_better_on_val(trained):
 
 
 def test_an_erm_stage_that_diverged_is_named(task):
-    with pytest.raises(CalibrationError, match="ERM diverged"):
+    with pytest.raises(CalibrationError, match="erm diverged"):
         fit("wise-ft", Experiment(prepare(task), quick_settings(erm_lr=1e30), 0))
 
 
