@@ -8,7 +8,8 @@ from click_option_group import optgroup
 
 from clip_cfr.cache.console import PATH
 from clip_cfr.cache.device_option import DeviceName
-from clip_cfr.calibrate.core.settings import NOT_REPRODUCED, PRESETS, Settings, value_type
+from clip_cfr.calibrate.core.presets import NOT_REPRODUCED, PRESETS
+from clip_cfr.calibrate.core.settings import Settings, value_type
 
 Decorator = Callable[[Callable], Callable]
 

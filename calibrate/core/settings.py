@@ -1,59 +1,23 @@
 """The hyperparameters, each with its default, range, help text and the source of the default."""
 
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
-from math import isfinite
-from typing import Any, Literal
+from dataclasses import Field, dataclass, fields
+from typing import Literal
 
 from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.options import (
+    COUNT,
+    FRACTION,
+    MAX_COUNT,
+    POSITIVE,
+    Range,
+    check_value,
+    option,
+)
 
 CRITERIA = ("worst-class", "average", "worst-group")
 SELECTIONS = (*CRITERIA, "last")
-# JAX and the drawn row indices count in 32 bits.
-MAX_COUNT = 2**31 - 1
 # Settings that are a number of rows or one of these words.
 POOL_WORDS = {"negative_pool": ("minibatch",), "nns_pool": ("all", "minibatch")}
-
-
-@dataclass(frozen=True)
-class Range:
-    """Bounds of a finite number, both included; `exclusive` excludes the lower bound.
-
-    `value in range` is false for NaN and infinity. As a string: "above 0", "at least 1", or
-    "at least 0 and at most 1".
-    """
-
-    low: float = 0
-    high: float = float("inf")
-    exclusive: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        above = self.low < value if self.exclusive else self.low <= value
-        return above and value <= self.high and isfinite(value)
-
-    def __str__(self) -> str:
-        above = "above" if self.exclusive else "at least"
-        top = "" if self.high == float("inf") else f" and at most {self.high:g}"
-        return f"{above} {self.low:g}{top}"
-
-
-POSITIVE = Range(exclusive=True)
-COUNT = Range(low=1)
-FRACTION = Range(high=1)
-
-
-def option(default: Any, text: str, source: str, *, choices=None, within=None) -> Any:
-    """Return a field of `Settings` with the metadata that the command line shows.
-
-    Args:
-        default: default value.
-        text: help text.
-        source: where the default comes from.
-        choices: allowed words, if the value is a word, else None.
-        within: allowed `Range`, if the value is a number, else None.
-    """
-    metadata = {"help": text, "source": source, "choices": choices, "within": within}
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -344,25 +308,6 @@ def value_type(field: Field) -> type:
     return float if field.default is None else field.type
 
 
-def check_value(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
-    """Raise SettingsError if a value is not among its choices or out of its range.
-
-    A range applies to all values but None. A count is at most `MAX_COUNT`.
-
-    Args:
-        name: name of the setting, for the message.
-        metadata: metadata of its field, as made by `option`.
-    """
-    choices, within = metadata["choices"], metadata["within"]
-    if choices is not None and value not in choices:
-        raise SettingsError(f"{name} is {value!r}, expected one of: {', '.join(choices)}")
-    if within is not None and value is not None and value not in within:
-        finite = "" if isfinite(value) else "a finite number "
-        raise SettingsError(f"{name} is {value}, expected {finite}{within}")
-    if within is COUNT and value > MAX_COUNT:
-        raise SettingsError(f"{name} is {value}, expected at most {MAX_COUNT}")
-
-
 def check_calibration_size(size: float | None) -> None:
     """Raise SettingsError if the size lies between 1, the largest fraction, and 2 rows."""
     if size is not None and 1 < size < 2:
@@ -400,28 +345,3 @@ def product_precision(settings: Settings) -> Literal["float32", "bfloat16"]:
     `auto` is float32 here; `calibrate.runtime.precision` replaces it according to the processor.
     """
     return "bfloat16" if settings.precision == "bfloat16" else "float32"
-
-
-# Values of the authors' release for the settings that exist here, and what is not reproduced.
-PRESETS = {
-    "release": {
-        "lr": 1e-4,
-        "steps": 3700,
-        "erm_lr": 1e-4,
-        "positive": "rps",
-        "negative": "nns",
-        "temperature": 1.0,
-        "holistic": "supcon",
-        "alpha": 1.5,
-        "cross_entropy": "calibration",
-        "init": "clip",
-        "selection": "worst-group",
-    }
-}
-NOT_REPRODUCED = {
-    "release": "not reproduced from the release: its learning rates and weight decay act on "
-    "features and projections as CLIP gives them, here on ones of mean norm 1; it also trains the "
-    "text projection, the token embeddings and, for CLIP-ResNet50, the whole attention pool; "
-    "dropout acts in evaluation too; its supcon has targets (weight 0.2) and a queue of 1,280 "
-    "embeddings; its negatives are rows of the anchor's own class, here they are of other classes"
-}
