@@ -5,10 +5,9 @@ from dataclasses import fields, replace
 import pytest
 
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
+from clip_cfr.calibrate.core.presets import NOT_REPRODUCED, PRESETS
 from clip_cfr.calibrate.core.settings import (
-    NOT_REPRODUCED,
     POOL_WORDS,
-    PRESETS,
     Settings,
     pool_rows,
 )
