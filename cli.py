@@ -48,6 +48,7 @@ COMMANDS = {
     "merge": "clip_cfr.cache.commands:merge",
     "calibrate": "clip_cfr.calibrate.commands.calibrate:calibrate",
     "show": "clip_cfr.calibrate.commands.show:show",
+    "export": "clip_cfr.extract.commands.export:export",
     "grid": "clip_cfr.calibrate.commands.grid:grid",
 }
 BENCHMARKS = {

@@ -10,13 +10,14 @@ MISSING = (
 )
 # The extra that installs each optional package. All other packages are always installed.
 EXTRAS = {
-    **dict.fromkeys(("torch", "transformers", "tokenizers", "safetensors"), "extract"),
+    **dict.fromkeys(("torch", "transformers", "tokenizers"), "extract"),
     "PIL": "extract",
     "openpyxl": "xlsx",
     **dict.fromkeys(("open_clip", "torchvision", "timm", "ftfy"), "extract,open-clip"),
     "pillow_heif": "extract,heif",
     "pydicom": "extract,dicom",
     "ray": "extract,ray",
+    **dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "extract,onnx"),
     "pandas": "frame",
     "pyarrow": "parquet",
 }

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "ExtractError": "clip_cfr.extract.errors",
         "ExtractOptions": "clip_cfr.extract.options",
         "OptionError": "clip_cfr.extract.errors",
+        "export_model": "clip_cfr.extract.export.export",
         "extract_dataset": "clip_cfr.extract.pipeline",
         "import_embeddings": "clip_cfr.extract.importing.import_embeddings",
     },

@@ -11,8 +11,8 @@ import clip_cfr.calibrate
 import clip_cfr.extract
 
 EXTRACT = {
-    *("DatasetOptions", "EncoderSpec", "ExtractError", "ExtractOptions", "extract_dataset"),
-    *("import_embeddings",),
+    *("DatasetOptions", "EncoderSpec", "ExtractError", "ExtractOptions"),
+    *("export_model", "extract_dataset", "import_embeddings"),
 }
 CACHE = {
     *("CacheError", "merge_shards", "open_cache", "read_cache", "read_head", "read_info"),

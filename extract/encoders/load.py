@@ -5,11 +5,10 @@ from pathlib import Path
 
 from clip_cfr.extract.encoders.base import Encoder
 from clip_cfr.extract.encoders.hub_errors import NAME_ANOTHER
-from clip_cfr.extract.encoders.spec import EncoderSpec
+from clip_cfr.extract.encoders.spec import PREFIX, EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 
 logger = logging.getLogger(__name__)
-PREFIX = "open-clip:"
 
 
 def load_encoder(spec: EncoderSpec) -> Encoder:

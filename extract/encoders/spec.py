@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+# Begins the names of models of open_clip.
+PREFIX = "open-clip:"
 COMPUTE_TYPES = ("float32", "bfloat16", "float16")
 PAPER_MODEL = "openai/clip-vit-large-patch14-336"
 # Name of each setting in the journal of a job.

@@ -19,9 +19,9 @@ from clip_cfr.extract.encoders.checkpoints.published import find_published
 from clip_cfr.extract.encoders.checkpoints.read import describe_torchscript
 from clip_cfr.extract.encoders.hub_errors import explain_hub_error
 from clip_cfr.extract.encoders.open_clip.library import import_open_clip, silence_open_clip
+from clip_cfr.extract.encoders.spec import PREFIX
 from clip_cfr.extract.errors import ExtractError
 
-PREFIX = "open-clip:"
 EXPECTED = (
     f"expected {PREFIX}ARCHITECTURE/TAG, {PREFIX}ARCHITECTURE/FILE, {PREFIX}hf-hub:REPOSITORY, or "
     f"{PREFIX}FOLDER with an open_clip_config.json, for example open-clip:RN50/openai"

@@ -109,3 +109,19 @@ def replace_last_linear(visual: nn.Module) -> Projection | None:
     last.weight = nn.Parameter(torch.eye(last.in_features, device=last.weight.device), False)
     last.bias = None
     return projection
+
+
+def projection_weights(visual: nn.Module, projection: Projection) -> dict[str, torch.Tensor]:
+    """Return the weights, by their names in the whole model, that put a projection into a tower.
+
+    Args:
+        visual: an image tower whose projection was detached by `detach_projection`.
+        projection: the projection to put in its place.
+    """
+    if hasattr(visual, "proj") and visual.proj is None:
+        return {"visual.proj": projection.weight}
+    *_, name = (name for name, module in visual.named_modules() if isinstance(module, nn.Linear))
+    weights = {f"visual.{name}.weight": projection.weight.T}
+    if projection.bias is not None:
+        weights[f"visual.{name}.bias"] = projection.bias
+    return weights

@@ -1,0 +1,174 @@
+"""Zero-shot accuracies with other prompts, before and after calibration, on cached features."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache
+from clip_cfr.cache.runs.apply_head import apply_head
+
+# The first is the default of transformers' pipeline.
+TEMPLATES = ("This is a photo of {}.", "a photo of a {}.", "{}")
+BLOCK_ROWS = 8192
+
+Arrays = Mapping[str, np.ndarray]
+Embeddings = Float[np.ndarray, "classes embedding"]
+EmbedTexts = Callable[[Sequence[str]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class PromptAccuracy:
+    """Accuracies with one set of prompts, in [0, 1].
+
+    Attributes:
+        prompts: describes the prompts.
+        average_before: accuracy over images, with CLIP's own projection.
+        average: the same with the calibrated projection.
+        worst_group_before: lowest accuracy of a group, with CLIP's own projection.
+        worst_group: the same with the calibrated projection.
+        agreement: share of images to which the calibrated projection gives the same class with
+            these prompts as with the mean of all class prompts; None for prompts of attributes.
+    """
+
+    prompts: str
+    average_before: float
+    average: float
+    worst_group_before: float | None
+    worst_group: float | None
+    agreement: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the attributes by name."""
+        return asdict(self)
+
+
+def measure_prompts(
+    cache: FeatureCache, head: Arrays, embed_texts: EmbedTexts, split: str
+) -> list[PromptAccuracy]:
+    """Return the accuracies with the run's class embeddings, with other prompts, and of attributes.
+
+    Other prompts are each class prompt alone, by its index in every class, of which the lowest,
+    median and highest average are returned; and the class names in `TEMPLATES`. The last entry has
+    the accuracy of recognizing the attribute instead of the class, if its prompts are known.
+
+    Args:
+        cache: the cache of the run; its features may be on disk.
+        head: arrays of a head that is a projection.
+        embed_texts: maps n sentences to unit-length embeddings (n, embedding).
+        split: name of the split; it has valid rows.
+    """
+    texts, rows = cache.texts, split_rows(cache, split)
+    singles = single_prompts(cache)
+    sets = {
+        "all class prompts, their mean (as in the run)": head["class_embeddings"],
+        **singles,
+        **{f"class names in `{each}`": fill(each, texts, embed_texts) for each in TEMPLATES},
+    }
+    before, after = (predict(cache, each, sets, rows) for each in (original_head(cache), head))
+    labels = cache.rows.labels[rows]
+    groups = labels * max(1, len(texts.attribute_names)) + cache.rows.attributes[rows]
+    measured = {
+        name: PromptAccuracy(
+            name,
+            *(float(np.mean(found[name] == labels)) for found in (before, after)),
+            *(worst_group(found[name] == labels, groups) for found in (before, after)),
+            float(np.mean(after[name] == after[next(iter(sets))])),
+        )
+        for name in sets
+    }
+    alone = [measured.pop(name) for name in singles]
+    first, *rest = measured.values()
+    return [first, *summarize(alone), *rest, *measure_attributes(cache, head, rows)]
+
+
+def split_rows(cache: FeatureCache, split: str) -> Int[np.ndarray, " rows"]:
+    """Return the indices of the valid rows of a split, ascending."""
+    return np.flatnonzero((cache.rows.splits == SPLIT_NAMES.index(split)) & cache.valid)
+
+
+def original_head(cache: FeatureCache) -> dict[str, np.ndarray]:
+    """Return the arrays of CLIP's own head, without class embeddings."""
+    bias = {} if cache.head.bias is None else {"bias": cache.head.bias}
+    scale = np.float32(cache.head.logit_scale)
+    return {"projection": np.asarray(cache.head.projection), "logit_scale": scale, **bias}
+
+
+def single_prompts(cache: FeatureCache) -> dict[str, Embeddings]:
+    """Return the embeddings of the classes by their first prompts alone, their second, and so on.
+
+    Empty if a class has one prompt, or if the numbers of prompts differ.
+    """
+    counts = {len(prompts) for prompts in cache.texts.class_prompts}
+    if len(counts) != 1 or max(counts) < 2:
+        return {}
+    shape = (len(cache.texts.class_names), max(counts), -1)
+    stacked = cache.texts.class_prompt_embeddings.reshape(shape)
+    return {f"class prompt {index} alone": stacked[:, index] for index in range(max(counts))}
+
+
+def fill(template: str, texts: Any, embed_texts: EmbedTexts) -> Embeddings:
+    """Return the embeddings of the class names in a template."""
+    return embed_texts([template.replace("{}", name) for name in texts.class_names])
+
+
+def predict(
+    cache: FeatureCache, head: Arrays, sets: Mapping[str, Embeddings], rows: np.ndarray
+) -> dict[str, Int[np.ndarray, " rows"]]:
+    """Return the predicted classes of rows with each set of embeddings, by its name.
+
+    Args:
+        cache: the cache; one block of its features is in memory at a time.
+        head: projection, logit scale and optionally bias.
+        sets: embeddings of the classes, of unit length; all sets have as many rows.
+        rows: ascending row indices.
+    """
+    arrays = {**head, "class_embeddings": np.concatenate(list(sets.values()))}
+    blocks = [
+        apply_head(arrays, cache.features[block]).reshape(len(block), len(sets), -1).argmax(-1)
+        for block in blocks_of(rows)
+    ]
+    return dict(zip(sets, np.concatenate(blocks).T, strict=True))
+
+
+def blocks_of(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield consecutive parts of `rows` of at most `BLOCK_ROWS` each."""
+    for start in range(0, len(rows), BLOCK_ROWS):
+        yield rows[start : start + BLOCK_ROWS]
+
+
+def worst_group(correct: np.ndarray, groups: np.ndarray) -> float:
+    """Return the lowest mean of `correct` over the groups that have rows."""
+    return float(min(correct[groups == group].mean() for group in np.unique(groups)))
+
+
+def summarize(alone: list[PromptAccuracy]) -> list[PromptAccuracy]:
+    """Return the lowest, median and highest by calibrated average accuracy, renamed."""
+    ordered = sorted(alone, key=lambda each: each.average)
+    if not ordered:
+        return []
+    chosen = {"lowest": 0, "median": len(ordered) // 2, "highest": -1}
+    return [
+        PromptAccuracy(
+            **{
+                **asdict(ordered[index]),
+                "prompts": f"one class prompt alone, {name} of {len(ordered)}",
+            }
+        )
+        for name, index in chosen.items()
+    ]
+
+
+def measure_attributes(cache: FeatureCache, head: Arrays, rows: np.ndarray) -> list[PromptAccuracy]:
+    """Return the accuracy of recognizing the attribute by its prompts; empty without prompts."""
+    embeddings = cache.texts.attribute_embeddings
+    if embeddings is None:
+        return []
+    name, attributes = "the attribute instead of the class", cache.rows.attributes[rows]
+    before, after = (
+        float(np.mean(predict(cache, each, {name: embeddings}, rows)[name] == attributes))
+        for each in (original_head(cache), head)
+    )
+    return [PromptAccuracy(name, before, after, None, None, None)]
