@@ -21,6 +21,8 @@ class FolderKind:
         version: value of `version` in the index.
         index: name of the index file; a folder without it is not of this kind.
         suffixes: endings of the files that such a folder may hold, in every version.
+        temporary: beginning of the names of files that a library leaves there if it is killed;
+            empty for none.
     """
 
     noun: str
@@ -29,6 +31,7 @@ class FolderKind:
     version: int
     index: str
     suffixes: tuple[str, ...]
+    temporary: str = ""
 
 
 def is_of_kind(kind: FolderKind, directory: Path) -> bool:

@@ -133,12 +133,17 @@ def restore_after_kill(kind: FolderKind, directory: Path) -> None:
         logger.warning("%s: removed %s, left by a killed process", directory, left.name)
 
 
+def _may_be_left(kind: FolderKind, name: str) -> bool:
+    is_temporary = bool(kind.temporary) and name.startswith(kind.temporary)
+    return is_temporary or name.endswith(kind.suffixes)
+
+
 def _is_unfinished(kind: FolderKind, directory: Path) -> bool:
     """Return whether a folder holds only files that one of this kind may have."""
     if directory.is_symlink() or not directory.is_dir():
         return False
     return all(
-        not path.is_symlink() and (path.is_dir() or path.name.endswith(kind.suffixes))
+        not path.is_symlink() and (path.is_dir() or _may_be_left(kind, path.name))
         for path in directory.rglob("*")
     )
 

@@ -17,7 +17,7 @@ from clip_cfr.extract.export.card_tables import (
     prompt_cells,
 )
 from clip_cfr.extract.export.card_usage import USAGE
-from clip_cfr.extract.export.group_accuracies import group_accuracies, reported_split
+from clip_cfr.extract.export.group_accuracies import group_accuracies, seed_metrics
 from clip_cfr.extract.export.other_prompts import PromptAccuracy
 from clip_cfr.extract.export.selected_head import SelectedHead
 
@@ -110,16 +110,14 @@ def shown_prompts(prompts: Sequence[str]) -> str:
 
 def describe_groups(head: SelectedHead) -> str:
     """Return the accuracy on each group with intervals, and those of the whole split."""
-    split = reported_split(head)
-    found = group_accuracies(head, split)
+    found, metrics = group_accuracies(head), seed_metrics(head, head.method)
     total = sum(group.count for group in found)
-    average = sum(group.count * group.accuracy for group in found) / total
-    worst = min(group.accuracy for group in found)
     table = markdown(GROUP_COLUMNS, map(group_cells, found))
     return (
-        f"In per cent, on the {split} split ({total:,} images): average {percent(average)}, worst "
-        f"group {percent(worst)}{worst_interval(head)}.\n\n{table}\n\nThe intervals of the table "
-        "are Clopper-Pearson intervals, one group at a time, which take images as independent."
+        f"In per cent, on the test split ({total:,} images): average "
+        f"{percent(metrics['average'])}, worst group {percent(metrics['worst_group'])}"
+        f"{worst_interval(head)}.\n\n{table}\n\nThe intervals of the table are Clopper-Pearson "
+        "intervals, one group at a time, which take images as independent."
     )
 
 
@@ -140,7 +138,7 @@ def describe_prompts(head: SelectedHead, prompts: Sequence[PromptAccuracy]) -> s
         "was trained against one embedding for each class, the mean over all its prompts. A "
         "single sentence has another embedding: the pipeline of transformers, which uses one "
         "template, is this kind of use. Zero-shot accuracy before -> after calibration, in per "
-        f"cent, on the {reported_split(head)} split; `agreement` is the share of images that get "
+        f"cent, on the test split; `agreement` is the share of images that get "
         f"the class of the run's head:\n\n{table}\n\nWhere the second number is below the first, "
         "use the base model for such prompts. Embeddings of images from this model cannot be "
         "compared with those of the base model, and nothing here says how it does on classes "

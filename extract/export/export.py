@@ -20,7 +20,6 @@ from clip_cfr.extract.export import CLIP_FORMATS, FORMATS
 from clip_cfr.extract.export.card import CARD, write_card
 from clip_cfr.extract.export.folder import EXPORT
 from clip_cfr.extract.export.formats import choose_format, is_open_clip
-from clip_cfr.extract.export.group_accuracies import reported_split
 from clip_cfr.extract.export.head_file import write_head
 from clip_cfr.extract.export.other_prompts import PromptAccuracy, measure_prompts
 from clip_cfr.extract.export.selected_head import SelectedHead, select_head
@@ -137,8 +136,8 @@ def write_files(
     if form in CLIP_FORMATS:
         with open_cache_of(head, cache) as opened:
             encoder = load_model(head, model)
-            split, texts = reported_split(head), opened.texts
-            prompts = measure_prompts(opened, head.arrays, encoder.embed_texts, split)
+            texts = opened.texts
+            prompts = measure_prompts(opened, head.arrays, encoder.embed_texts)
             write_clip(folder, encoder, head)
     elif form == "onnx":
         import_onnx()

@@ -9,4 +9,5 @@ EXPORT = FolderKind(
     version=1,
     index="export.json",
     suffixes=(".json", ".md", ".txt", ".model", ".jinja", ".safetensors", ".onnx", ".onnx.data"),
+    temporary=".tmp",  # Of safetensors.
 )

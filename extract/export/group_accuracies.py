@@ -1,9 +1,7 @@
-"""Accuracies of a head on the groups of the test split, from the predictions in its run."""
+"""Accuracies of a head on the groups of the test split, from the metrics in its run."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 from scipy.stats import binomtest
 
 from clip_cfr.extract.export.selected_head import SelectedHead
@@ -33,34 +31,36 @@ class GroupAccuracy(NamedTuple):
     high: float
 
 
-def group_accuracies(head: SelectedHead, split: str) -> list[GroupAccuracy]:
-    """Return the accuracies on each group with images in a split, in the order of the groups."""
-    columns = head.run.predictions
-    correct = is_correct(columns, f"{head.method}_seed{head.seed}")
-    zero_shot = is_correct(columns, f"{ZERO_SHOT}_seed{head.seed}")
-    found = []
-    for group in head.run.metrics["groups"]:
-        label, attribute = group["label"], group["attribute"]
-        rows = (columns["split"] == split) & (columns["label"] == label)
-        rows &= columns["attribute"].astype(str) == str(attribute)
-        if rows.any():
-            before = None if zero_shot is None else float(zero_shot[rows].mean())
-            found.append(GroupAccuracy(label, attribute, *count(correct[rows], before)))
-    return found
+def group_accuracies(head: SelectedHead) -> list[GroupAccuracy]:
+    """Return the accuracies on each group with images in the test split, in the run's order."""
+    groups = seed_metrics(head, head.method)["groups"]
+    own = seed_metrics(head, ZERO_SHOT)
+    zero_shot = own["groups"] if own else [{"accuracy": None}] * len(groups)
+    return [
+        GroupAccuracy(
+            group["label"],
+            str(group["attribute"]),
+            group["n"],
+            before["accuracy"],
+            group["accuracy"],
+            *exact_interval(group["accuracy"], group["n"]),
+        )
+        for group, before in zip(groups, zero_shot, strict=True)
+        if group["n"]
+    ]
 
 
-def is_correct(columns: Mapping[str, Any], name: str) -> np.ndarray | None:
-    """Return whether each prediction in the column `name` is right; None without the column."""
-    return columns[name].astype(str) == columns["label"].astype(str) if name in columns else None
+def seed_metrics(head: SelectedHead, method: str) -> dict[str, Any] | None:
+    """Return the test metrics of a method with the seed of a head; None if the run has none."""
+    metrics = head.run.metrics
+    found = metrics["methods"].get(method)
+    seeds = {each["seed"]: each for each in found["seeds"]} if found else {}
+    if head.seed not in seeds:
+        return None
+    return seeds[head.seed]["by_selection"][metrics["selection"]]["test"]
 
 
-def count(correct: np.ndarray, zero_shot: float | None) -> tuple:
-    """Return the last five fields of a `GroupAccuracy`."""
-    hits, total = int(correct.sum()), len(correct)
-    low, high = binomtest(hits, total).proportion_ci(0.95, method="exact")
-    return total, zero_shot, hits / total, float(low), float(high)
-
-
-def reported_split(head: SelectedHead) -> str:
-    """Return `test` if the run has predictions on that split, otherwise `val`."""
-    return "test" if (head.run.predictions["split"] == "test").any() else "val"
+def exact_interval(accuracy: float, count: int) -> tuple[float, float]:
+    """Return the Clopper-Pearson 95 % interval of an accuracy on `count` independent images."""
+    found = binomtest(round(accuracy * count), count).proportion_ci(0.95, method="exact")
+    return float(found.low), float(found.high)

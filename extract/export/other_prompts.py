@@ -1,18 +1,21 @@
 """Zero-shot accuracies with other prompts, before and after calibration, on cached features."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache
+from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache, Texts
 from clip_cfr.cache.runs.apply_head import apply_head
+from clip_cfr.extract.errors import ExtractError
 
 # The first is the default of transformers' pipeline.
 TEMPLATES = ("This is a photo of {}.", "a photo of a {}.", "{}")
-BLOCK_ROWS = 8192
+# Logits in memory at a time, in float64: 128 MiB.
+MAX_LOGITS = 1 << 24
 
 Arrays = Mapping[str, np.ndarray]
 Embeddings = Float[np.ndarray, "classes embedding"]
@@ -46,26 +49,26 @@ class PromptAccuracy:
 
 
 def measure_prompts(
-    cache: FeatureCache, head: Arrays, embed_texts: EmbedTexts, split: str
+    cache: FeatureCache, head: Arrays, embed_texts: EmbedTexts
 ) -> list[PromptAccuracy]:
-    """Return the accuracies with the run's class embeddings, with other prompts, and of attributes.
+    """Return test accuracies with the run's class embeddings, with other prompts, of attributes.
 
     Other prompts are each class prompt alone, by its index in every class, of which the lowest,
-    median and highest average are returned; and the class names in `TEMPLATES`. The last entry has
-    the accuracy of recognizing the attribute instead of the class, if its prompts are known.
+    median and highest average are returned; and the class names in `TEMPLATES`, if the text tower
+    takes sentences of that length. The last entry has the accuracy of recognizing the attribute
+    instead of the class, if its prompts are known.
 
     Args:
         cache: the cache of the run; its features may be on disk.
         head: arrays of a head that is a projection.
         embed_texts: maps n sentences to unit-length embeddings (n, embedding).
-        split: name of the split; it has valid rows.
     """
-    texts, rows = cache.texts, split_rows(cache, split)
+    texts, rows = cache.texts, rows_of_test(cache)
     singles = single_prompts(cache)
     sets = {
         "all class prompts, their mean (as in the run)": head["class_embeddings"],
         **singles,
-        **{f"class names in `{each}`": fill(each, texts, embed_texts) for each in TEMPLATES},
+        **fill_templates(texts, embed_texts),
     }
     before, after = (predict(cache, each, sets, rows) for each in (original_head(cache), head))
     labels = cache.rows.labels[rows]
@@ -84,9 +87,9 @@ def measure_prompts(
     return [first, *summarize(alone), *rest, *measure_attributes(cache, head, rows)]
 
 
-def split_rows(cache: FeatureCache, split: str) -> Int[np.ndarray, " rows"]:
-    """Return the indices of the valid rows of a split, ascending."""
-    return np.flatnonzero((cache.rows.splits == SPLIT_NAMES.index(split)) & cache.valid)
+def rows_of_test(cache: FeatureCache) -> Int[np.ndarray, " rows"]:
+    """Return the indices of the valid rows of the test split, ascending."""
+    return np.flatnonzero((cache.rows.splits == SPLIT_NAMES.index("test")) & cache.valid)
 
 
 def original_head(cache: FeatureCache) -> dict[str, np.ndarray]:
@@ -109,9 +112,17 @@ def single_prompts(cache: FeatureCache) -> dict[str, Embeddings]:
     return {f"class prompt {index} alone": stacked[:, index] for index in range(max(counts))}
 
 
-def fill(template: str, texts: Any, embed_texts: EmbedTexts) -> Embeddings:
-    """Return the embeddings of the class names in a template."""
-    return embed_texts([template.replace("{}", name) for name in texts.class_names])
+def fill_templates(texts: Texts, embed_texts: EmbedTexts) -> dict[str, Embeddings]:
+    """Return the embeddings of the class names in each of `TEMPLATES`.
+
+    A template that makes a sentence too long for the text tower is left out.
+    """
+    found = {}
+    for template in TEMPLATES:
+        sentences = [template.replace("{}", name) for name in texts.class_names]
+        with suppress(ExtractError):
+            found[f"class names in `{template}`"] = embed_texts(sentences)
+    return found
 
 
 def predict(
@@ -128,15 +139,16 @@ def predict(
     arrays = {**head, "class_embeddings": np.concatenate(list(sets.values()))}
     blocks = [
         apply_head(arrays, cache.features[block]).reshape(len(block), len(sets), -1).argmax(-1)
-        for block in blocks_of(rows)
+        for block in blocks_of(rows, len(arrays["class_embeddings"]))
     ]
     return dict(zip(sets, np.concatenate(blocks).T, strict=True))
 
 
-def blocks_of(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield consecutive parts of `rows` of at most `BLOCK_ROWS` each."""
-    for start in range(0, len(rows), BLOCK_ROWS):
-        yield rows[start : start + BLOCK_ROWS]
+def blocks_of(rows: np.ndarray, num_logits: int) -> Iterator[np.ndarray]:
+    """Yield consecutive parts of `rows`, which have `num_logits` each, within `MAX_LOGITS`."""
+    size = max(1, MAX_LOGITS // num_logits)
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def worst_group(correct: np.ndarray, groups: np.ndarray) -> float:

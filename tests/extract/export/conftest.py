@@ -68,9 +68,10 @@ def make_run(path: Path, recommended: str | None = "cfr-seed1") -> Run:
         metrics={
             "dataset": cache.dataset,
             "groups": groups,
+            "selection": "worst-class",
             "methods": {
-                name.partition("-seed")[0]: {"test": {"worst_group_interval": [0.25, 0.75]}}
-                for name in heads
+                method: method_metrics(columns, groups, method)
+                for method in dict.fromkeys(name.partition("-seed")[0] for name in heads)
             },
         },
         heads=heads,
@@ -78,3 +79,21 @@ def make_run(path: Path, recommended: str | None = "cfr-seed1") -> Run:
         recommended=recommended,
         predictions=columns,
     )
+
+
+def method_metrics(columns: dict[str, list], groups: list[dict], method: str) -> dict:
+    """Return the test metrics of each seed of a method, as in `metrics.json`."""
+    table = {name: np.array(column) for name, column in columns.items()}
+    of_test = table["split"] == "test"
+    seeds = []
+    for seed in (seed for seed in (0, 1) if f"{method}_seed{seed}" in table):
+        correct = (table[f"{method}_seed{seed}"] == table["label"])[of_test]
+        found = []
+        for group in groups:
+            rows = [(table[name] == value)[of_test] for name, value in group.items()]
+            chosen = correct[rows[0] & rows[1]]
+            found.append({**group, "n": len(chosen), "accuracy": float(chosen.mean())})
+        worst = min(group["accuracy"] for group in found)
+        test = {"average": float(correct.mean()), "worst_group": worst, "groups": found}
+        seeds.append({"seed": seed, "by_selection": {"worst-class": {"test": test}}})
+    return {"test": {"worst_group_interval": [0.25, 0.75]}, "seeds": seeds}
