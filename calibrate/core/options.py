@@ -38,7 +38,7 @@ COUNT = Range(low=1)
 FRACTION = Range(high=1)
 
 
-def option(default: Any, text: str, source: str, *, choices=None, within=None) -> Any:
+def option(default: Any, text: str, source: str, *, choices=None, within=None, search=None) -> Any:
     """Return a field of `Settings` with the metadata that the command line shows.
 
     Args:
@@ -47,8 +47,15 @@ def option(default: Any, text: str, source: str, *, choices=None, within=None) -
         source: where the default comes from.
         choices: allowed words, if the value is a word, else None.
         within: allowed `Range`, if the value is a number, else None.
+        search: `Range` or values to tune it in; None if no method tunes it.
     """
-    metadata = {"help": text, "source": source, "choices": choices, "within": within}
+    metadata = {
+        "help": text,
+        "source": source,
+        "choices": choices,
+        "within": within,
+        "search": search,
+    }
     return field(default=default, metadata=metadata)
 
 

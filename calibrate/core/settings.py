@@ -40,12 +40,17 @@ class Settings:
         "Learning rate of CFR, CnC and the adapters",
         "measured; release 1e-4",
         within=POSITIVE,
+        search=Range(1e-5, 1e-1),
     )
     steps: int = option(
         4000, "Steps of CFR, CnC and the adapters", "ours; release 3,700", within=COUNT
     )
     erm_lr: float = option(
-        1e-4, "Learning rate of ERM, JTT and group DRO", "release", within=POSITIVE
+        1e-4,
+        "Learning rate of ERM, JTT and group DRO",
+        "release",
+        within=POSITIVE,
+        search=Range(1e-5, 1e-1),
     )
     erm_steps: int = option(4000, "Steps of ERM, JTT and group DRO", "ours", within=COUNT)
     momentum: float = option(0.9, "Momentum of SGD, in both stages", "release", within=FRACTION)
@@ -54,6 +59,7 @@ class Settings:
         "Weight decay of projection and bias, in both stages; the logit scale has none",
         "release",
         within=Range(),
+        search=Range(1e-6, 1e-2),
     )
     batch_size: int = option(
         128, "Training rows in a minibatch, in both stages", "release", within=COUNT
@@ -134,6 +140,7 @@ class Settings:
         "Temperature of the contrastive loss of CFR, CnC and the contrastive adapter",
         "measured; release 1",
         within=POSITIVE,
+        search=Range(0.01, 1.0),
     )
     holistic: str = option(
         "cosine",
@@ -143,7 +150,7 @@ class Settings:
         choices=("cosine", "supcon", "none"),
     )
     holistic_weight: float = option(
-        1.0, "Weight of the holistic loss, lambda", "paper", within=Range()
+        1.0, "Weight of the holistic loss, lambda", "paper", within=Range(), search=Range(0.0, 2.0)
     )
     supcon_temperature: float = option(
         0.07, "Temperature of the supcon holistic loss", "release", within=POSITIVE
@@ -153,6 +160,7 @@ class Settings:
         "Weight of cross-entropy and contrastive loss in the CFR stage",
         "paper; release 1.5",
         within=Range(),
+        search=Range(0.25, 4.0),
     )
     alpha_schedule: str = option(
         "constant",
@@ -173,6 +181,7 @@ class Settings:
         "Head that the CFR stage starts from: CLIP's own, or that of the last ERM step",
         "release, measured again",
         choices=("clip", "erm"),
+        search=("clip", "erm"),
     )
     logit_scale: float = option(
         1 / 0.07,
@@ -188,6 +197,7 @@ class Settings:
         "Dropout rate of the embeddings that feed the logits, in training only",
         "release",
         within=Range(high=0.99),
+        search=Range(0.0, 0.5),
     )
     calibration_source: str = option(
         "erm",
@@ -260,6 +270,7 @@ class Settings:
         "How often JTT counts a training row that the ERM head misclassifies",
         "ours; Liu et al. 2021 tuned it: 100 on Waterbirds, 50 on CelebA, 6 on texts",
         within=COUNT,
+        search=(5, 10, 20, 50, 100),
     )
 
     group_dro_step: float = option(
@@ -268,6 +279,7 @@ class Settings:
         "exp(step * loss of the group)",
         "Sagawa et al. 2020, the authors' code",
         within=Range(),
+        search=Range(1e-3, 1e-1),
     )
 
     cnc_weight: float = option(
@@ -275,6 +287,7 @@ class Settings:
         "Weight of the contrastive loss of CnC; cross-entropy has 1 minus it",
         "Zhang et al. 2022, the authors' code",
         within=FRACTION,
+        search=Range(0.1, 0.9),
     )
 
     resample: bool = option(

@@ -1,20 +1,40 @@
 """Search spaces: the varied settings and their axes, validated before anything runs."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import Field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.options import Range
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.stage_spec import ERM_SETTINGS
-from clip_cfr.calibrate.grid.axes import FIELDS, Axis, AxisText, convert_axis, parse_axis
+from clip_cfr.calibrate.grid.axes import (
+    FIELDS,
+    Axis,
+    AxisText,
+    Choices,
+    Interval,
+    convert_axis,
+    parse_axis,
+)
 from clip_cfr.calibrate.grid.settings_file import read_settings_file
 from clip_cfr.calibrate.methods import METHODS, load_method
 
 # The axis of each varied setting, in the order of `sort_settings`.
 Space = dict[str, Axis]
+
+
+def search_space(method: str) -> Space:
+    """Return the axes in which to tune a method, as it declares them; empty if it has none."""
+    return {name: search_axis(FIELDS[name]) for name in load_method(method).search}
+
+
+def search_axis(field: Field) -> Axis:
+    """Return the axis in which to tune a setting: an interval, or choices."""
+    search = field.metadata["search"]
+    return Interval(search.low, search.high) if isinstance(search, Range) else Choices(search)
 
 
 def read_space(

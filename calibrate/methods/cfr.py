@@ -36,10 +36,7 @@ CONTRAST_SETTINGS = (
     *("dps_source", "dps_momentum", "dps_weighting"),
 )
 # The settings of CFR without contrast and without holistic.
-ERROR_SET_SETTINGS = (
-    *("calibration_batch_size", "cross_entropy", "init"),
-    *("alpha", "alpha_schedule"),
-)
+ERROR_SET_SETTINGS = ("calibration_batch_size", "cross_entropy", "init", "alpha", "alpha_schedule")
 METHOD = Method(
     uses_calibration_set=True,
     stage=StageSpec(
@@ -50,6 +47,7 @@ METHOD = Method(
         cost=4,
     ),
     settings=(*ERROR_SET_SETTINGS, *CONTRAST_SETTINGS, *HOLISTIC_SETTINGS),
+    search=("lr", "init", "temperature", "alpha", "holistic_weight"),
 )
 # The stage without the contrastive loss; methods that use it give it their name.
 STAGE_WITHOUT_CONTRAST = replace(

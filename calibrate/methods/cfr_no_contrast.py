@@ -14,6 +14,7 @@ METHOD = Method(
     uses_calibration_set=True,
     stage=replace(cfr.STAGE_WITHOUT_CONTRAST, name="cfr-no-contrast"),
     settings=(*cfr.ERROR_SET_SETTINGS, *cfr.HOLISTIC_SETTINGS),
+    search=("lr", "init", "alpha", "holistic_weight"),
 )
 
 

@@ -13,6 +13,7 @@ METHOD = Method(
     uses_calibration_set=True,
     stage=replace(cfr.METHOD.stage, name="cfr-no-holistic"),
     settings=(*cfr.ERROR_SET_SETTINGS, *cfr.CONTRAST_SETTINGS),
+    search=("lr", "init", "temperature"),
 )
 
 

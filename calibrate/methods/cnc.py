@@ -28,6 +28,7 @@ METHOD = Method(
     uses_erm=True,
     stage=StageSpec(name="cnc", stream=5, rows_per_step=lambda settings: 2 * settings.batch_size),
     settings=("temperature", "cnc_weight"),
+    search=("lr", "temperature", "cnc_weight"),
 )
 
 

@@ -37,6 +37,7 @@ METHOD = Method(
         memory_settings=("calibration_batch_size", "batch_size"),
     ),
     settings=("adapter_dim", "calibration_batch_size", "temperature", "num_negatives"),
+    search=("lr", "weight_decay", "dropout", "temperature"),
 )
 
 

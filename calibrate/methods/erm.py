@@ -5,7 +5,7 @@ from clip_cfr.calibrate.core.stage_spec import ERM_STAGE
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 from clip_cfr.calibrate.methods.method import Method
 
-METHOD = Method(uses_erm=True, stage=ERM_STAGE)
+METHOD = Method(uses_erm=True, stage=ERM_STAGE, search=("erm_lr", "weight_decay", "dropout"))
 
 
 def fit(experiment: Experiment) -> Fitted:

@@ -20,7 +20,11 @@ from clip_cfr.calibrate.methods.classifiers import AdapterClassifier
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 from clip_cfr.calibrate.methods.method import Method
 
-METHOD = Method(stage=StageSpec(name="erm-adapter", stream=6), settings=("adapter_dim",))
+METHOD = Method(
+    stage=StageSpec(name="erm-adapter", stream=6),
+    settings=("adapter_dim",),
+    search=("lr", "weight_decay", "dropout"),
+)
 
 
 def fit(experiment: Experiment) -> Fitted:

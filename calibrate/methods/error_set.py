@@ -14,6 +14,7 @@ METHOD = Method(
     uses_calibration_set=True,
     stage=replace(cfr.STAGE_WITHOUT_CONTRAST, name="error-set"),
     settings=cfr.ERROR_SET_SETTINGS,
+    search=("lr", "init"),
 )
 
 

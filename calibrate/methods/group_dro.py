@@ -38,6 +38,7 @@ METHOD = Method(
         rows_per_step=lambda settings: 2 * settings.batch_size,
     ),
     settings=("group_dro_step",),
+    search=("erm_lr", "weight_decay", "group_dro_step"),
 )
 
 

@@ -19,6 +19,7 @@ METHOD = Method(
     uses_calibration_set=True,
     stage=replace(ERM_STAGE, name="jtt"),
     settings=("jtt_upweight",),
+    search=("erm_lr", "weight_decay", "jtt_upweight"),
 )
 
 

@@ -24,8 +24,8 @@ class Method:
         stream: index of its random numbers if it draws some without a stage; see `StageSpec`.
         settings: the settings of its own that can change its result; those of its stages and of the
             calibration set are added in `used_settings`.
-        search: the settings to tune for it, each with a `search` in `Settings`; empty if nothing is
-            trained, or if its fit chooses its hyperparameters on the validation split.
+        search: the settings to tune for it, whose ranges `Settings` gives; empty if nothing is
+            trained, or if its fit chooses hyperparameters on the validation split.
     """
 
     group_labels: Literal["none", "train", "val"] = "none"

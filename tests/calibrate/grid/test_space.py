@@ -13,6 +13,7 @@ from clip_cfr.calibrate.grid.space import (
     check_space,
     parse_assignment,
     read_space,
+    search_space,
     sort_settings,
 )
 from clip_cfr.calibrate.methods import METHODS, load_method
@@ -254,6 +255,24 @@ class TestPythonSpaces:
     )
     def test_of_unknown_methods_are_refused(self, methods, message):
         assert message_of(check_space, {"lr": [1]}, Settings(), methods) == message
+
+
+class TestSearchSpaces:
+    def test_have_intervals_and_choices(self):
+        found = search_space("jtt")
+        assert found["erm_lr"] == Interval(1e-5, 1e-1)
+        assert found["erm_lr"].log
+        assert found["jtt_upweight"] == Choices((5, 10, 20, 50, 100))
+        assert search_space("cfr")["init"] == Choices(("clip", "erm"))
+
+    @pytest.mark.parametrize("method", ["zeroshot", "dfr", "linear-probe", "wise-ft", "afr"])
+    def test_are_empty_for_methods_that_train_nothing_or_choose_on_val(self, method):
+        assert search_space(method) == {}
+
+    @pytest.mark.parametrize("method", [each for each in METHODS if load_method(each).search])
+    def test_are_valid(self, method):
+        found = search_space(method)
+        assert check_space(found, Settings(), [method]) == found
 
 
 def test_a_value_may_hold_equal_signs():

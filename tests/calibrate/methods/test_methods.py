@@ -5,7 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.experiment import (
+    CALIBRATION_SET_STREAM,
+    TRAINING_ROWS_STREAM,
+    Experiment,
+)
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import SELECTIONS
 from clip_cfr.calibrate.methods import METHODS, fit, load_method
@@ -80,6 +84,26 @@ def test_methods_without_group_labels_ignore_attributes(experiment, task):
             ]
             differing = [key for key in arrays[0] if (arrays[0][key] != arrays[1][key]).any()]
             assert differing == [], (name, selection)
+
+
+def test_methods_draw_random_numbers_of_their_own():
+    """Except those whose rows shall be those of ERM, or of CFR."""
+    drawing = {name: load_method(name) for name in METHODS}
+    streams = {
+        name: each.stage.stream if each.stage else each.stream for name, each in drawing.items()
+    }
+    shared = {"erm": ("jtt", "afr"), "cfr": ("cfr-no-contrast", "cfr-no-holistic", "error-set")}
+    for name, others in shared.items():
+        assert {streams.pop(other) for other in others} == {streams[name]}
+    own = [each for each in streams.values() if each is not None]
+    own += [CALIBRATION_SET_STREAM, TRAINING_ROWS_STREAM]
+    assert len(own) == len(set(own))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_uses_the_settings_to_tune_for_it(name):
+    method = load_method(name)
+    assert set(method.search) <= set(method.used_settings)
 
 
 def test_methods_with_a_stage_are_named_as_it_is():
