@@ -5,8 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from clip_cfr.cache.class_prompts import list_prompt_sets, own_prompt_set
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.reader import open_cache
+from clip_cfr.calibrate.class_prompts import (
+    check_prompt_set,
+    has_sentences_only,
+    with_prompt_set,
+)
 from clip_cfr.calibrate.core.prepared import Prepared, prepare
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.drawn_val import DrawnVal, draw_val
@@ -14,22 +20,30 @@ from clip_cfr.calibrate.progress import LineReporter, ProgressReporter
 from clip_cfr.calibrate.runtime import jax_setup
 from clip_cfr.calibrate.runtime.resident_rows import choose_resident_rows
 
+SENTENCES_ONLY = (
+    "its class prompts are complete sentences, which are the same in all sets: --prompts changes "
+    "nothing"
+)
+
 
 @dataclass(frozen=True)
 class OpenTask:
     """The task of an open cache.
 
     Attributes:
-        cache: the cache; its features are in memory, or still in the file.
+        cache: the cache, with the prompts used; its features are in memory, or still in the file.
         task: the arrays of the cache, checked for training.
         resident_rows: rows of features in memory at a time; None for all.
         drawn_val: how val was drawn from the training rows; None if it was not.
+        prompt_set: name of the set of class prompts that makes the class embeddings; None if it is
+            not known.
     """
 
     cache: FeatureCache
     task: Task
     resident_rows: int | None
     drawn_val: DrawnVal | None = None
+    prompt_set: str | None = None
 
 
 def start_jax(device: str, reporter: ProgressReporter) -> str:
@@ -54,6 +68,7 @@ def open_task(
     hold_rows: int | None,
     reporter: ProgressReporter,
     val_fraction: float | None = None,
+    prompts: str | None = None,
 ) -> Iterator[OpenTask]:
     """Yield the task of a cache, which is valid in the block only.
 
@@ -64,13 +79,20 @@ def open_task(
         reporter: gets messages about a drawn val and about features that stay in the file.
         val_fraction: fraction of the training rows to draw as val from a cache that has none; None
             draws none.
+        prompts: the set of class prompts, one of `PROMPT_SETS`, that makes the class embeddings;
+            None for those of the cache.
 
     Raises:
         CacheError: the cache cannot be read, is damaged, or is a shard.
-        CalibrationError: a split has no rows, training rows are of one class, or val cannot be
-            drawn.
+        CalibrationError: a split has no rows, training rows are of one class, val cannot be
+            drawn, or the cache does not have the prompts.
     """
     with open_cache(path) as cache:
+        check_prompt_set(path, prompts, list_prompt_sets(cache))
+        if prompts is not None and has_sentences_only(cache):
+            reporter.message(f"warning: {path}: {SENTENCES_ONLY}")
+        prompt_set = prompts or own_prompt_set(cache)
+        cache = with_prompt_set(cache, prompts)
         drawn_val = None
         if val_fraction is not None:
             rows, drawn_val = draw_val(cache.rows, cache.valid, val_fraction)
@@ -84,11 +106,13 @@ def open_task(
             reporter.message(
                 f"{path}: {resident_rows} of {shape[0]} rows of features are in memory at a time"
             )
-        yield OpenTask(cache, Task.from_cache(cache), resident_rows, drawn_val)
+        yield OpenTask(cache, Task.from_cache(cache), resident_rows, drawn_val, prompt_set)
 
 
 @contextmanager
-def load_prepared(path: Path, device: str, hold_rows: int | None) -> Iterator[Prepared]:
+def load_prepared(
+    path: Path, device: str, hold_rows: int | None, prompts: str | None = None
+) -> Iterator[Prepared]:
     """Set up JAX and yield the prepared task of a cache on a device; any process may call it.
 
     Messages are lines on standard error. Arguments and errors are those of `start_jax` and
@@ -96,5 +120,6 @@ def load_prepared(path: Path, device: str, hold_rows: int | None) -> Iterator[Pr
     """
     reporter = LineReporter()
     start_jax(device, reporter)
-    with jax_setup.fixed_numerics(), open_task(path, hold_rows, reporter) as opened:
+    opening = open_task(path, hold_rows, reporter, prompts=prompts)
+    with jax_setup.fixed_numerics(), opening as opened:
         yield prepare(opened.task, opened.resident_rows)

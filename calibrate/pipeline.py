@@ -36,6 +36,7 @@ def calibrate_cache(
     device: str = "auto",
     hold_rows: int | None = None,
     val_fraction: float | None = None,
+    prompts: str | None = None,
     versus: str | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -54,6 +55,9 @@ def calibrate_cache(
         device: `auto`, `cpu` or `gpu`.
         hold_rows: rows of features in memory at a time; by default all that fit.
         val_fraction: fraction of the training rows to draw as val, if the cache has none.
+        prompts: the class prompts of zero-shot and of all heads: `name` (the class name alone),
+            `simple` ("a photo of a {}.") or `imagenet` (CLIP's 80 templates); by default those of
+            the cache.
         versus: one of `methods`, to compare the others with on the test split.
         out: the run folder to write; None writes none.
         overwrite: replace a finished run in `out`.
@@ -84,7 +88,7 @@ def calibrate_cache(
         reporter.message(f"precision: {settings.precision} in the large products of training")
         stack.enter_context(jax_setup.fixed_numerics())
         imported = perf_counter()
-        opened = stack.enter_context(open_task(path, hold_rows, reporter, val_fraction))
+        opened = stack.enter_context(open_task(path, hold_rows, reporter, val_fraction, prompts))
         prepared = prepare(opened.task, opened.resident_rows)
         loaded = perf_counter()
         with jax_setup.time_compilation() as compiling:
@@ -93,7 +97,7 @@ def calibrate_cache(
         if not comparison.outcomes:
             raise CalibrationError(describe_failures(comparison.failures))
         trained = perf_counter()
-        summary = summarize_cache(path, opened.cache)
+        summary = summarize_cache(path, opened.cache, opened.prompt_set)
         result = summarize(
             opened.task, settings, comparison, seeds, summary, opened.drawn_val, versus
         ).with_seconds(
@@ -115,8 +119,14 @@ def describe_failures(failures: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {why}" for name, why in failures.items())
 
 
-def summarize_cache(path: Path, cache: FeatureCache) -> CacheSummary:
-    """Return the summary of a cache for a result; without attributes, their only name is `any`."""
+def summarize_cache(path: Path, cache: FeatureCache, prompt_set: str | None) -> CacheSummary:
+    """Return the summary of a cache for a result; without attributes, their only name is `any`.
+
+    Args:
+        path: the cache file.
+        cache: the cache, with the prompts used.
+        prompt_set: name of the set of these prompts, if it is known.
+    """
     texts = cache.texts
     attributes = texts.attribute_names or ("any",)
     return CacheSummary(
@@ -126,4 +136,5 @@ def summarize_cache(path: Path, cache: FeatureCache) -> CacheSummary:
         groups=tuple((label, each) for label in texts.class_names for each in attributes),
         prompts=texts.class_prompts,
         class_embeddings=class_embeddings_source(cache.provenance, texts.class_prompts),
+        prompt_set=prompt_set,
     )

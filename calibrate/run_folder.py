@@ -47,6 +47,7 @@ def write_result(
             "settings": asdict(result.settings),
             "seeds": list(result.seeds),
             "held_rows": opened.resident_rows,
+            "prompts": opened.prompt_set,
         },
         provenance={
             "cache_sha256": content_digest(result.cache.path),

@@ -31,8 +31,8 @@ from clip_cfr.extract.manifest.shards import select_shard
 from clip_cfr.extract.not_finite import check_head_and_texts, explain_not_finite
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.progress import ProgressReporter, SilentReporter
-from clip_cfr.extract.prompts.embed import embed_prompts
-from clip_cfr.extract.prompts.templates import TEMPLATES
+from clip_cfr.extract.prompts.embed import embed_other_prompts, embed_prompts
+from clip_cfr.extract.prompts.templates import TEMPLATE_SETS, TEMPLATES
 from clip_cfr.extract.summary import Summary, count_splits
 from clip_cfr.extract.unreadable import (
     check_still_readable,
@@ -103,6 +103,8 @@ def extract_manifest(
     if options.limit is not None:
         manifest = limit_rows(manifest, options.limit)
     texts = embed_prompts(manifest, TEMPLATES[options.templates], model.embed_texts)
+    others = {k: each for k, each in TEMPLATE_SETS.items() if k != options.templates}
+    texts = replace(texts, other_prompts=embed_other_prompts(manifest, others, model.embed_texts))
     check_head_and_texts(model, texts)
     equal = warn_of_equal_classes(manifest.dataset, texts.class_names, texts.class_embeddings)
     manifest = replace(manifest, warnings=(*manifest.warnings, *equal))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -11,7 +11,7 @@ import numpy as np
 from clip_cfr.cache.errors import FieldError
 from clip_cfr.cache.format.layout import ArraySource
 from clip_cfr.cache.format.nested import load_json
-from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
+from clip_cfr.cache.format.schema import FeatureCache, Head, OtherPrompts, Rows, Texts
 
 JSON_ATTRIBUTES = (
     "class_names",
@@ -127,8 +127,33 @@ def encode_fields(cache: FeatureCache) -> dict[str, ArraySource]:
         "text/class_prompt_embeddings": texts.class_prompt_embeddings,
         "text/class_prompt_owners": prompt_owners(texts.class_prompts),
         "text/attribute_embeddings": texts.attribute_embeddings,
+        **_encode_other_prompts(texts.other_prompts),
     }
     return {name: array for name, array in fields.items() if array is not None}
+
+
+def _encode_other_prompts(others: OtherPrompts | None) -> dict[str, np.ndarray]:
+    """Return the arrays of `OTHER_PROMPTS` by name; none for None."""
+    if others is None:
+        return {}
+    return {
+        "text/other_prompts": encode_text("text/other_prompts", *others.sentences),
+        "text/other_prompt_sets": encode_text("text/other_prompt_sets", *others.sets),
+        "text/other_prompt_owners": others.owners,
+        "text/other_prompt_embeddings": others.embeddings,
+    }
+
+
+def _decode_other_prompts(fields: Mapping[str, Any]) -> OtherPrompts | None:
+    """Return the inverse of `_encode_other_prompts`."""
+    if "text/other_prompts" not in fields:
+        return None
+    return OtherPrompts(
+        sentences=_decode_text(fields["text/other_prompts"]),
+        sets=_decode_text(fields["text/other_prompt_sets"]),
+        owners=fields["text/other_prompt_owners"],
+        embeddings=fields["text/other_prompt_embeddings"],
+    )
 
 
 def decode_fields(values: Mapping[str, Any], fields: Mapping[str, Any]) -> FeatureCache:
@@ -140,7 +165,7 @@ def decode_fields(values: Mapping[str, Any], fields: Mapping[str, Any]) -> Featu
             HDF5 dataset, which is not read.
     """
     rows = Rows(
-        ids=_decode_ids(fields["ids"]),
+        ids=_decode_text(fields["ids"]),
         labels=fields["labels"],
         attributes=fields["attributes"],
         splits=fields["splits"],
@@ -156,6 +181,7 @@ def decode_fields(values: Mapping[str, Any], fields: Mapping[str, Any]) -> Featu
         class_embeddings=fields["text/class_embeddings"],
         class_prompt_embeddings=fields["text/class_prompt_embeddings"],
         attribute_embeddings=fields.get("text/attribute_embeddings"),
+        other_prompts=_decode_other_prompts(fields),
     )
     return FeatureCache(
         dataset=values["dataset"],
@@ -168,7 +194,7 @@ def decode_fields(values: Mapping[str, Any], fields: Mapping[str, Any]) -> Featu
     )
 
 
-def prompt_owners(class_prompts: tuple[tuple[str, ...], ...]) -> np.ndarray:
+def prompt_owners(class_prompts: Sequence[Sequence[str]]) -> np.ndarray:
     """Return the class index of each prompt, (prompts,) int32, class after class.
 
     For example, (("a", "b"), ("c",)) gives [0, 0, 1].
@@ -199,5 +225,5 @@ def encode_text(field: str, *texts: str) -> np.ndarray:
     return np.array(encoded, h5py.string_dtype("utf-8", max(1, longest)))
 
 
-def _decode_ids(ids: np.ndarray) -> tuple[str, ...]:
-    return tuple(name.decode() for name in ids.tolist())
+def _decode_text(texts: np.ndarray) -> tuple[str, ...]:
+    return tuple(name.decode() for name in texts.tolist())

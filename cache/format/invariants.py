@@ -4,7 +4,14 @@ import numpy as np
 
 from clip_cfr.cache.errors import FieldError
 from clip_cfr.cache.format.identity import IdentityMatrix
-from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache, Head, Rows, Texts
+from clip_cfr.cache.format.schema import (
+    SPLIT_NAMES,
+    FeatureCache,
+    Head,
+    OtherPrompts,
+    Rows,
+    Texts,
+)
 
 # Far above the rounding error of a float32 sum over a few thousand numbers.
 LENGTH_TOLERANCE = 1e-3
@@ -123,6 +130,8 @@ def _check_texts(texts: Texts) -> None:
     if texts.attribute_embeddings is not None:
         _check_unit("text/attribute_embeddings", texts.attribute_embeddings)
     _check_means(texts)
+    if texts.other_prompts is not None:
+        _check_other_prompts(texts.other_prompts, len(texts.class_names))
 
 
 def _check_names(kind: str, names: tuple[str, ...], prompts: tuple[tuple[str, ...], ...]) -> None:
@@ -138,6 +147,22 @@ def _check_unit(field: str, embeddings: np.ndarray) -> None:
     lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
     good = np.abs(lengths - 1) <= LENGTH_TOLERANCE
     _require(field, good, "a unit-length embedding", np.char.add("length ", lengths.astype(str)))
+
+
+def _check_other_prompts(others: OtherPrompts, num_classes: int) -> None:
+    """Check that every set has a sentence of every class, and that embeddings have unit length."""
+    for field, texts in (("s", others.sentences), ("_sets", others.sets)):
+        bad = [row for row, text in enumerate(texts) if not _is_storable(text)]
+        if bad:
+            raise FieldError(f"text/other_prompt{field}", NAME_RULE, repr(texts[bad[0]]), bad[0])
+    _check_range("text/other_prompt_owners", others.owners, num_classes)
+    _check_unit("text/other_prompt_embeddings", others.embeddings)
+    owners = list(zip(others.sets, others.owners.tolist(), strict=True))
+    for name in dict.fromkeys(others.sets):
+        missing = set(range(num_classes)) - {owner for each, owner in owners if each == name}
+        if missing:
+            expected = f"a sentence of each class in the set {name!r}"
+            raise FieldError("text/other_prompt_owners", expected, f"none of class {min(missing)}")
 
 
 def _check_means(texts: Texts) -> None:

@@ -12,7 +12,14 @@ from clip_cfr.cache.errors import FieldError
 FORMAT = "clip-cfr-cache"
 VERSION = 1
 # Axes whose length must be at least 1.
-NEVER_EMPTY = {"rows", "dim", "classes", "embedding"}
+NEVER_EMPTY = {"rows", "dim", "classes", "embedding", "others"}
+# Arrays that are all present or all absent.
+OTHER_PROMPTS = (
+    "text/other_prompts",
+    "text/other_prompt_sets",
+    "text/other_prompt_owners",
+    "text/other_prompt_embeddings",
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,10 @@ FIELDS = (
     Field("text/class_prompt_embeddings", ("float32",), ("prompts", "embedding")),
     Field("text/class_prompt_owners", ("int32",), ("prompts",)),
     Field("text/attribute_embeddings", ("float32",), ("attributes", "embedding"), optional=True),
+    Field("text/other_prompts", ("fixed-length utf-8",), ("others",), optional=True),
+    Field("text/other_prompt_sets", ("fixed-length utf-8",), ("others",), optional=True),
+    Field("text/other_prompt_owners", ("int32",), ("others",), optional=True),
+    Field("text/other_prompt_embeddings", ("float32",), ("others", "embedding"), optional=True),
 )
 
 
@@ -91,7 +102,9 @@ def check_layout(found: Mapping[str, ArraySource], sizes: Mapping[str, int]) -> 
         if field.name in found:
             _check_type(field, found[field.name].dtype)
             _check_shape(field, found[field.name].shape, known)
-        elif not field.optional:
+        elif not field.optional or (
+            field.name in OTHER_PROMPTS and not found.keys().isdisjoint(OTHER_PROMPTS)
+        ):
             raise FieldError(field.name, "an HDF5 dataset of this name", "none")
 
 

@@ -51,6 +51,24 @@ class Head:
 
 
 @dataclass(frozen=True)
+class OtherPrompts:
+    """Sentences of the classes besides `class_prompts`, in named sets, with their embeddings.
+
+    Attributes:
+        sentences: the sentences of all sets.
+        sets: name of each sentence's set: `name`, `simple` or `imagenet`. Every set has a sentence
+            of every class.
+        owners: class index of each sentence.
+        embeddings: unit-length embedding of each sentence.
+    """
+
+    sentences: tuple[str, ...]
+    sets: tuple[str, ...]
+    owners: Int32[np.ndarray, " others"]
+    embeddings: Float32[np.ndarray, "others embedding"]
+
+
+@dataclass(frozen=True)
 class Texts:
     """Names of classes and attributes, their prompts, and the embeddings of the prompts.
 
@@ -66,6 +84,8 @@ class Texts:
             embeddings.
         class_prompt_embeddings: one row per sentence of `class_prompts`, class after class.
         attribute_embeddings: one row per attribute; None if they are not known.
+        other_prompts: other sentences of the classes, from which other class embeddings can be
+            made; None if there are none.
     """
 
     class_names: tuple[str, ...]
@@ -75,6 +95,7 @@ class Texts:
     class_embeddings: Float32[np.ndarray, "classes embedding"]
     class_prompt_embeddings: Float32[np.ndarray, "prompts embedding"]
     attribute_embeddings: Float32[np.ndarray, "attributes embedding"] | None = None
+    other_prompts: OtherPrompts | None = None
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,13 @@ def check_same_contents(
     for field in ("class_embeddings", "class_prompt_embeddings", "attribute_embeddings"):
         arrays = getattr(found, field), getattr(expected, field)
         pair.check_close(f"text/{field}", *arrays, tolerance=EMBEDDING_TOLERANCE)
+    others = found.other_prompts, expected.other_prompts
+    if None not in others:  # Shards of an earlier version have none.
+        for field in ("sentences", "sets"):
+            pair.check_equal(f"text/other_prompts, {field}", *(getattr(x, field) for x in others))
+        for field in ("owners", "embeddings"):
+            arrays = (getattr(each, field) for each in others)
+            pair.check_close(f"text/other_prompt_{field}", *arrays, tolerance=EMBEDDING_TOLERANCE)
     for field in ("projection", "bias"):
         arrays = getattr(cache.head, field), getattr(first_cache.head, field)
         pair.check_close(f"head/{field}", *arrays, tolerance=0)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from clip_cfr.cache.class_prompts import list_prompt_sets
 from clip_cfr.cache.format.layout import VERSION, type_name
 from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache
 from clip_cfr.cache.format.shard import SHARD_KEY
@@ -115,4 +116,5 @@ def _describe_texts(cache: FeatureCache) -> dict[str, Any]:
         "class_prompts": [list(prompts) for prompts in texts.class_prompts],
         "attribute_prompts": [list(prompts) for prompts in texts.attribute_prompts],
         "attribute_embeddings": texts.attribute_embeddings is not None,
+        "prompt_sets": list(list_prompt_sets(cache)),
     }

@@ -84,6 +84,7 @@ def grid(
     ctx,
     path,
     hold_rows,
+    prompts,
     assignments,
     file,
     methods,
@@ -138,6 +139,7 @@ def grid(
         storage=storage,
         overwrite=overwrite,
         hold_rows=hold_rows,
+        prompts=prompts,
     )
     interrupted = (
         f"{job.directory}: interrupted; finished points are kept, run the same command to resume"

@@ -6,6 +6,7 @@ from dataclasses import Field, fields
 import click
 from click_option_group import optgroup
 
+from clip_cfr.cache.class_prompts import PROMPT_SETS
 from clip_cfr.cache.console import PATH
 from clip_cfr.cache.device_option import DeviceName
 from clip_cfr.calibrate.core.presets import NOT_REPRODUCED, PRESETS
@@ -66,7 +67,10 @@ def option_group(title: str, *options: Decorator) -> Decorator:
 
 
 def data_options(*options: Decorator) -> Decorator:
-    """Return a decorator that adds --cache (parameter `path`), --hold-rows, and then `options`."""
+    """Return a decorator that adds the options of the data to a command.
+
+    They are --cache (parameter `path`), --hold-rows and --prompts, and then `options`.
+    """
     return option_group(
         "Data",
         optgroup.option("--cache", "path", type=PATH, required=True, help="The cache to train on."),
@@ -74,6 +78,12 @@ def data_options(*options: Decorator) -> Decorator:
             "--hold-rows",
             type=click.IntRange(min=1),
             help="Rows of features in memory at a time. By default all, if they fit in half of it.",
+        ),
+        optgroup.option(
+            "--prompts",
+            type=click.Choice(PROMPT_SETS),
+            help="The class prompts of zero-shot and of all heads: the class name alone, 'a photo "
+            "of a {}.', or CLIP's 80 for ImageNet. By default those of extract --templates.",
         ),
         *options,
     )

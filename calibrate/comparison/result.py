@@ -47,6 +47,7 @@ class CacheSummary:
         groups: names of class and attribute of each group, in the order of the group index.
         prompts: prompts of each class, in the order of the labels; empty without prompts.
         class_embeddings: `prompts`, `class means` of the training split, or `imported`.
+        prompt_set: name of the set that `prompts` are of; None if it is not known.
     """
 
     path: str
@@ -55,6 +56,7 @@ class CacheSummary:
     groups: tuple[tuple[str, str], ...]
     prompts: tuple[tuple[str, ...], ...]
     class_embeddings: str
+    prompt_set: str | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -170,6 +172,7 @@ class Result:
             "dataset": self.cache.dataset,
             "model": self.cache.model,
             "prompts": [{"class": name, "prompts": list(each)} for name, each in prompts],
+            "prompt_set": self.cache.prompt_set,
             "class_embeddings": self.cache.class_embeddings,
             "groups": [{"label": label, "attribute": a} for label, a in self.cache.groups],
             "seed": self.seeds[0],
@@ -217,6 +220,7 @@ class Result:
                 groups=tuple((each["label"], each["attribute"]) for each in values["groups"]),
                 prompts=tuple(tuple(each["prompts"]) for each in values["prompts"]),
                 class_embeddings=values["class_embeddings"],
+                prompt_set=values.get("prompt_set"),
             ),
             settings=Settings(**values["settings"]),
             seeds=tuple(values["seeds"]),

@@ -1,6 +1,6 @@
 """Tables of a result for display, with accuracies in per cent, and the notes below them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from clip_cfr.calibrate.comparison.method_result import MethodResult
@@ -16,6 +16,7 @@ AVERAGES = {
     "worst_class": "worst class",
 }
 METRIC_TITLES = {"worst_group": "worst group", **AVERAGES}
+SHOWN_CLASSES = 5  # of which a note shows the prompts
 FEW_ROWS = 20
 FEW_ROWS_NOTE = f"* fewer than {FEW_ROWS} images: the accuracy of this group is uncertain."
 ORACLE = "oracle: the head with the best validation worst-group accuracy, which needs group labels."
@@ -60,7 +61,7 @@ def methods_table(result: Result) -> Table:
 
     The rows are the group labels used, worst group and worst class with their intervals, the
     averages of `AVERAGES`, and worst group of the head that val worst-group accuracy selects. All
-    other rows are of the head that the result's selection selects.
+    other rows are of the head that the result's selection selects. A note has the class prompts.
     """
     oracle = " (an oracle)" if result.selection == "worst-group" else ""
     title = [
@@ -78,7 +79,8 @@ def methods_table(result: Result) -> Table:
     cells["worst class, 95 % interval"] = lambda method: interval_cell(method.worst_class_interval)
     cells["worst group, oracle"] = lambda method: mean_cell(method, "worst-group", "worst_group")
     rows = ((name, *map(cell, result.methods.values())) for name, cell in cells.items())
-    return Table(tuple(title), ("", *titles(result)), tuple(rows))
+    note = prompts_note(result.cache.prompts, result.cache.prompt_set)
+    return Table(tuple(title), ("", *titles(result)), tuple(rows), notes=note)
 
 
 def mean_cell(method: MethodResult, selection: str, key: str) -> str:
@@ -167,7 +169,7 @@ def notes(result: Result) -> list[str]:
     """Return the lines below the tables; the recommendation is the last.
 
     Before it come, where they apply, notes on the oracle, class means, the calibration set, chosen
-    hyperparameters, prompts and durations.
+    hyperparameters and durations.
     """
     lines = [ORACLE]
     if result.cache.class_embeddings == CLASS_MEANS and "zeroshot" in result.methods:
@@ -175,7 +177,6 @@ def notes(result: Result) -> list[str]:
     if result.calibration_set is not None:
         lines.append(describe_calibration_set(result))
     lines += describe_stops(result) + describe_choices(result)
-    lines += describe_prompts(result)
     if result.seconds:
         seconds = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items())
         lines.append(f"Seconds: {seconds}")
@@ -246,13 +247,21 @@ def number(value: float) -> str:
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
 
 
-def describe_prompts(result: Result) -> list[str]:
-    """Return a line such as `Prompts of 'cat': a cat and 3 more` for each class with prompts."""
-    pairs = zip(result.cache.class_names, result.cache.prompts, strict=False)
-    return [
-        f"Prompts of '{name}': {first}{f' and {len(others)} more' if others else ''}"
-        for name, (first, *others) in ((name, prompts) for name, prompts in pairs if prompts)
+def prompts_note(prompts: Sequence[Sequence[str]], prompt_set: str | None) -> tuple[str, ...]:
+    """Return a line with the class prompts, in the order of the classes; none without prompts.
+
+    For example, `class prompts (simple): "a photo of a cat."; "a photo of a dog."`. Each class has
+    its first prompt and the number of the others; after `SHOWN_CLASSES` classes, their number.
+    """
+    shown = [
+        f'"{" ".join(first.split())}"{f" and {len(others)} more" if others else ""}'
+        for first, *others in filter(None, prompts)
     ]
+    if not shown:
+        return ()
+    more = [f"{len(shown) - SHOWN_CLASSES} more classes"] if len(shown) > SHOWN_CLASSES else []
+    name = f" ({prompt_set})" if prompt_set else ""
+    return (f"class prompts{name}: {'; '.join(shown[:SHOWN_CLASSES] + more)}",)
 
 
 def format_recommendation(result: Result) -> str:

@@ -15,6 +15,7 @@ def calibrate_command(
     fixed: Mapping[str, Value],
     seeds: Sequence[int],
     hold_rows: int | None,
+    prompts: str | None,
 ) -> str:
     """Return the command line that calibrates with the settings of a point, quoted for a shell.
 
@@ -29,6 +30,7 @@ def calibrate_command(
         seeds: the seeds; each run of consecutive ones is written as `--seed` (unless 0) and
             `--seeds`.
         hold_rows: rows of features in memory at a time; None for all.
+        prompts: the set of class prompts; None for those of the cache.
     """
     changed = {name: fixed[name] for name in fixed if fixed[name] != FIELDS[name].default}
     shown = {**changed, **varied}
@@ -40,6 +42,8 @@ def calibrate_command(
             words += option_words(name, shown[name])
     if hold_rows:
         words += ["--hold-rows", str(hold_rows)]
+    if prompts:
+        words += ["--prompts", prompts]
     return " && ".join(shlex.join([*words, *seed_words(each)]) for each in split_seeds(seeds))
 
 

@@ -50,6 +50,7 @@ def make_grid_plan(
     trials: int | None = None,
     prune: bool = False,
     resident_rows: int | None = None,
+    prompts: str | None = None,
 ) -> GridPlan:
     """Return the plans of the methods and of the references (`REFERENCE_METHODS`).
 
@@ -73,6 +74,7 @@ def make_grid_plan(
         sampler=sampler,
         trials=trials,
         resident_rows=resident_rows,
+        prompts=prompts,
     )
     return GridPlan(
         methods=tuple(restrict_plan(whole, method, prune) for method in dict.fromkeys(methods)),

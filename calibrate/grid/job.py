@@ -13,6 +13,7 @@ from clip_cfr.cache.runs.grid import (
     default_grid_directory,
     make_grid_folder,
 )
+from clip_cfr.calibrate.class_prompts import check_prompt_set
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.windows import check_resident_rows
@@ -66,6 +67,7 @@ def prepare_grid(
     storage: str | None = None,
     overwrite: bool = False,
     hold_rows: int | None = None,
+    prompts: str | None = None,
 ) -> GridJob:
     """Check the arguments of a grid and make its folder, without fitting anything.
 
@@ -76,6 +78,7 @@ def prepare_grid(
     space = check_space(space, fixed, methods)
     url = storage and parse_storage(storage, overwrite)
     info = read_info(cache)
+    check_prompt_set(cache, prompts, info["texts"]["prompt_sets"])
     shape, dtype = info["features"]["shape"], info["features"]["dtype"]
     check_not_shard(cache, info["provenance"], shape[0])
     resident_rows = choose_resident_rows(hold_rows, shape, dtype)
@@ -92,6 +95,7 @@ def prepare_grid(
         trials=trials,
         prune=prune,
         resident_rows=resident_rows,
+        prompts=prompts,
     )
     digests = (plan.digest, plan.legacy_digest)
     directory = Path(out) if out else default_grid_directory(cache.stem, digests)

@@ -37,6 +37,7 @@ class Plan:
         prune: whether to stop unpromising points early.
         trials: number of points to propose; None for `grid`.
         resident_rows: rows of features in memory at a time; None for all.
+        prompts: the set of class prompts; None for those of the cache.
         is_reference: whether the point is shown beside the grid rather than ranked in it.
 
     Raises:
@@ -52,6 +53,7 @@ class Plan:
     prune: bool = False
     trials: int | None = None
     resident_rows: int | None = None
+    prompts: str | None = None
     is_reference: bool = False
 
     def __post_init__(self):
@@ -159,6 +161,8 @@ class Plan:
             "sampler": self.sampler,
             "prune": self.prune,
             "hold_rows": self.resident_rows,
+            # Left out for the cache's own prompts, as in grids of earlier versions.
+            **({} if self.prompts is None else {"prompts": self.prompts}),
         }
 
     @property

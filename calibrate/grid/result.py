@@ -37,6 +37,7 @@ class GridResult:
         settings: the settings that are not varied.
         seeds: the seeds of every point.
         hold_rows: rows of features in memory at a time; None for all.
+        prompts: the set of class prompts that --prompts names; None for those of the cache.
         points: the finished points, best first.
         references: zero-shot and ERM at the fixed settings; not ranked.
         storage: the database that keeps the points, without its password.
@@ -62,6 +63,7 @@ class GridResult:
     references: tuple[PointResult, ...]
     storage: str
     studies: dict[str, str]
+    prompts: str | None = None
 
     @property
     def metric(self) -> str:
@@ -105,6 +107,7 @@ class GridResult:
             fixed=self.settings,
             seeds=self.seeds,
             hold_rows=self.hold_rows,
+            prompts=self.prompts,
         )
 
     @property
@@ -153,6 +156,7 @@ class GridResult:
             "settings": self.settings,
             "seeds": list(self.seeds),
             "hold_rows": self.hold_rows,
+            "prompts": self.prompts,
             "counts": self.counts,
             "best": best and self.best_to_json(best),
             "note": self.note,
@@ -208,6 +212,7 @@ class GridResult:
             settings=data["settings"],
             seeds=tuple(data["seeds"]),
             hold_rows=data.get("hold_rows"),
+            prompts=data.get("prompts"),
             points=tuple(PointResult.from_json(each, method) for each in data["points"]),
             references=tuple(
                 PointResult.from_json(each, method) for each in data.get("references", ())

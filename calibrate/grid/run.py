@@ -35,6 +35,7 @@ def search_grid(
     overwrite: bool = False,
     device: str = "auto",
     hold_rows: int | None = None,
+    prompts: str | None = None,
     workers: int = 1,
 ) -> GridResult:
     """Fit many settings on a cache and rank them by the validation split.
@@ -60,6 +61,8 @@ def search_grid(
         overwrite: whether to remove an earlier grid in `out` first.
         device: `auto`, `cpu` or `gpu`.
         hold_rows: rows of features in memory at a time; by default as many as fit.
+        prompts: the class prompts of zero-shot and of all heads: `name`, `simple` or `imagenet`; by
+            default those of the cache.
         workers: number of processes that fit points.
 
     Returns:
@@ -83,6 +86,7 @@ def search_grid(
         storage=storage,
         overwrite=overwrite,
         hold_rows=hold_rows,
+        prompts=prompts,
     )
     return run_grid(job, device=device, workers=workers)
 
@@ -99,7 +103,8 @@ def run_grid(job: GridJob, *, device: str = "auto", workers: int = 1) -> GridRes
         CacheError: the folder cannot be written.
         CalibrationError: the points of the folder have other settings, or the task cannot be used.
     """
-    load = partial(load_prepared, job.cache, device, job.plan.methods[0].resident_rows)
+    plan = job.plan.methods[0]
+    load = partial(load_prepared, job.cache, device, plan.resident_rows, plan.prompts)
     with use_folder(job.directory):
         finished = fit_plan(job.plan, job.url, job.name, load=load, workers=workers)
         result = make_result(job, finished)
@@ -129,6 +134,7 @@ def make_result(job: GridJob, finished: FinishedPoints) -> GridResult:
         settings={k: v for k, v in asdict(job.fixed).items() if k not in job.space},
         seeds=plan.seeds,
         hold_rows=plan.resident_rows,
+        prompts=plan.prompts,
         points=sort_points(finished.points, methods, plan.metric),
         references=tuple(with_settings(each, job) for each in finished.references),
         storage=display_url(job.url),

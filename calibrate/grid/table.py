@@ -68,6 +68,7 @@ def leaderboard_table(result: GridResult) -> Table:
         header=("", "method", *names, *accuracies, "n"),
         rows=tuple(rows),
         text_columns=2,
+        notes=(f"class prompts: {result.prompts}",) if result.prompts else (),
     )
 
 

@@ -39,7 +39,10 @@ PROMPTS = (
     "ends with a full stop is a complete prompt."
 )
 MODEL = "Hub id, folder or weights file; or open-clip:ARCHITECTURE/TAG_OR_FILE, open-clip:FOLDER."
-TEMPLATES = "Prompt templates for the names: CLIP's 80 for ImageNet, or one."
+TEMPLATES = (
+    "Prompt templates for the names: CLIP's 80 for ImageNet, or one. The cache has those of the "
+    "other, and the names alone, too: see calibrate --prompts."
+)
 LIMIT = "Extract at most this many images, spread over splits and groups."
 SHARD = "Extract only the I-th of N equal ranges of rows, I from 1 to N; then merge them."
 DTYPE = (

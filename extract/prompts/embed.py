@@ -1,11 +1,14 @@
 """Text embeddings of the classes and attribute values of a data set."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float32
 
-from clip_cfr.cache.format.schema import Texts
+from clip_cfr.cache.class_prompts import average_prompts
+from clip_cfr.cache.format.encoding import prompt_owners
+from clip_cfr.cache.format.schema import OtherPrompts, Texts
+from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.manifest.manifest import Manifest
 from clip_cfr.extract.prompts.expand import expand_prompts
 
@@ -51,22 +54,35 @@ def embed_prompts(
     )
 
 
-def average_prompts(
-    prompt_embeddings: PromptEmbeddings, num_prompts: Sequence[int]
-) -> Float32[np.ndarray, "classes embedding"]:
-    """Return the unit-length mean of each class's prompt embeddings (prompt ensembling).
+def embed_other_prompts(
+    manifest: Manifest,
+    template_sets: Mapping[str, Sequence[str]],
+    embed_texts: Callable[[Sequence[str]], PromptEmbeddings],
+) -> OtherPrompts | None:
+    """Return the prompts of the classes made with other sets of templates, and their embeddings.
+
+    A set with a sentence that is too long for the text tower is left out. None without sets.
 
     Args:
-        prompt_embeddings: unit-length rows, ordered by class.
-        num_prompts: number of prompts of each class, at least one; they sum to the number of rows.
-
-    References:
-        A. Radford et al., Learning Transferable Visual Models From Natural Language Supervision,
-            2021, section 3.1.4.
+        manifest: provides the prompt entries of the classes.
+        template_sets: templates by the name of their set.
+        embed_texts: text tower, as in `embed_prompts`; called once for each set.
     """
-    per_class = np.split(prompt_embeddings, np.cumsum(num_prompts)[:-1])
-    means = np.stack([rows.mean(axis=0) for rows in per_class])
-    return means / np.linalg.norm(means, axis=1, keepdims=True)
+    found = []
+    for name, templates in template_sets.items():
+        prompts = [expand_prompts(each, templates) for each in manifest.class_prompts]
+        try:
+            found.append((name, prompts, embed_texts(concatenate(prompts))))
+        except ExtractError:  # A sentence has more tokens than the text tower takes.
+            continue
+    if not found:
+        return None
+    return OtherPrompts(
+        sentences=tuple(each for _, prompts, _ in found for each in concatenate(prompts)),
+        sets=tuple(name for name, prompts, _ in found for _ in concatenate(prompts)),
+        owners=np.concatenate([prompt_owners(prompts) for _, prompts, _ in found]),
+        embeddings=np.concatenate([embeddings for *_, embeddings in found]),
+    )
 
 
 def concatenate(prompts: Sequence[Sequence[str]]) -> list[str]:

@@ -88,3 +88,5 @@ IMAGENET = (
 
 # Each value of --templates.
 TEMPLATES = {"imagenet": IMAGENET, "simple": ("a photo of a {}.",)}
+# Sets of templates whose prompts a cache has: those of --templates, and the others beside them.
+TEMPLATE_SETS = {"name": ("{}",), **TEMPLATES}

@@ -14,13 +14,13 @@ from PIL import Image
 from torch.nn.functional import cross_entropy
 from transformers import CLIPModel, CLIPTokenizer
 
+from clip_cfr.cache.class_prompts import average_prompts
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS
 from clip_cfr.extract.datasets.digits.handwritten import divide_digits, load_handwritten
 from clip_cfr.extract.datasets.digits.rendering import COLOURS, render_digit
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.encoders.transformers_clip.encoder import ClipEncoder
 from clip_cfr.extract.encoders.transformers_clip.loading import silence_transformers
-from clip_cfr.extract.prompts.embed import average_prompts
 from clip_cfr.extract.tiny_clip_training.captions import (
     Example,
     draw_examples,

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from clip_cfr.cache.files.atomic import write_lock
-from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
+from clip_cfr.cache.format.schema import FeatureCache, Head, OtherPrompts, Rows, Texts
 from clip_cfr.cache.runs.run import read_run
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.calibrate.commands.options import FIELDS, SETTING_GROUPS
@@ -124,6 +124,73 @@ def test_training_rows_are_drawn_anew_for_each_seed(cache_file, tmp_path, hold_r
     assert rows.duplicated(["seed", "row"]).any()
 
 
+def with_prompt_sets(sentences: tuple[str, ...]) -> FeatureCache:
+    """The cache of the other tests, whose set `name` has these sentences, one for each class."""
+    cache = make_cache()
+    others = OtherPrompts(
+        sentences=sentences,
+        sets=("name", "name"),
+        owners=np.arange(2, dtype=np.int32),
+        embeddings=unit(np.array([[-1.0, 0.1], [1.0, 0.1]]) @ np.eye(2, 24)),
+    )
+    return replace(
+        cache,
+        texts=replace(cache.texts, other_prompts=others),
+        provenance={**cache.provenance, "templates": "simple"},
+    )
+
+
+def test_the_prompts_of_a_set_are_used_and_shown(tmp_path):
+    path, run = tmp_path / "toy.h5", tmp_path / "run"
+    write_cache(path, cache := with_prompt_sets(("small", "large")))
+    arguments = ["--cache", path, "--method", "zeroshot", "--out", run, "--overwrite"]
+    own = json.loads(invoke(*arguments, "--json").stdout)
+    assert own["prompt_set"] == "simple"
+    done = invoke(*arguments, "--prompts", "name", "--format", "markdown")
+    assert '\n\nclass prompts (name): "small"; "large"\n\n' in done.stdout
+    assert "--prompts changes nothing" not in done.stderr
+    found = read_run(run)
+    assert found.config["prompts"] == found.metrics["prompt_set"] == "name"
+    assert found.metrics["prompts"][0] == {"class": "small", "prompts": ["small"]}
+    with np.load(run / "heads" / "zeroshot-seed0.npz") as head:
+        assert (head["class_embeddings"] == cache.texts.other_prompts.embeddings).all()
+    averages = (each["methods"]["zeroshot"]["test"]["average"] for each in (own, found.metrics))
+    assert len(set(averages)) == 2
+
+
+def test_complete_sentences_are_the_same_in_all_sets(tmp_path):
+    path = tmp_path / "toy.h5"
+    write_cache(path, with_prompt_sets(("a photo of a small one.", "a photo of a large one.")))
+    arguments = ["--cache", path, "--method", "zeroshot", "--out", tmp_path / "run"]
+    assert invoke(*arguments, "--prompts", "name").stderr.splitlines()[2] == (
+        f"warning: {path}: its class prompts are complete sentences, which are the same in all "
+        "sets: --prompts changes nothing"
+    )
+
+
+def test_prompts_that_the_cache_lacks_are_an_error(cache_file, tmp_path):
+    path = tmp_path / "toy.h5"
+    write_cache(path, with_prompt_sets(("small", "large")))
+    for file, expected in (
+        (
+            path,
+            "has the prompts name, simple only; extract the images again, which stores all that "
+            "fit the text tower",
+        ),
+        (
+            cache_file,
+            "has no prompts made with templates; make it with extract from the images, or import "
+            "it with --class-embeddings of other prompts",
+        ),
+    ):
+        for command in ("calibrate", "grid"):
+            arguments = [command, "--cache", str(file), "--prompts", "imagenet"]
+            result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / command)])
+            message = f"{file}: --prompts imagenet: the cache {expected}, or leave --prompts out"
+            assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, f"Error: {message}")
+            assert not (tmp_path / command).exists()
+
+
 def test_swapped_class_embeddings_are_warned_of(tmp_path):
     cache = make_cache()
     texts = replace(
@@ -199,7 +266,8 @@ def test_seeds_give_means_with_their_deviations(cache_file, tmp_path):
 def test_the_table_names_methods_prompts_and_the_recommendation(cache_file, tmp_path):
     result = invoke("--cache", cache_file, "--out", tmp_path / "a run", *QUICK, "--method", "dfr")
     assert "DFR" in result.stdout
-    assert "Prompts of 'small': a photo of a small one." in result.stdout
+    expected = 'class prompts: "a photo of a small one."; "a photo of a large one."'
+    assert expected in result.stdout
     assert "Recommendation: none" in result.stdout
     assert result.stderr.splitlines()[-2:] == [
         f"run written to {tmp_path / 'a run'}",

@@ -213,7 +213,7 @@ def test_row_names_fold_where_there_is_no_room():
 
 
 def test_names_in_brackets_are_not_markup():
-    assert "Prompts of 'land_bird': a [land] bird. and 1 more" in text_of(RESULT)
+    assert 'class prompts: "a [land] bird." and 1 more' in text_of(RESULT)
 
 
 def test_markdown_escapes_its_separator():
