@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from clip_cfr.cache.class_prompts import list_prompt_sets, use_prompt_set
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.read.reader import read_cache, verify_cache
 from clip_cfr.extract.datasets import load_dataset
@@ -69,6 +70,13 @@ def test_the_prompts_are_embedded_by_the_text_tower(manifest, encoder, out):
     assert texts.class_prompts == (("a photo of a cat.",), ("a photo of a dog.",))
     expected = encoder.embed_texts(["a photo of a cat.", "a photo of a dog."])
     np.testing.assert_allclose(texts.class_embeddings, expected, rtol=1e-6)
+    assert list_prompt_sets(read_cache(out)) == ("name", "simple", "imagenet")
+    names = use_prompt_set(read_cache(out), "name")
+    assert names.class_prompts == (("cat",), ("dog",))
+    expected = encoder.embed_texts(["cat", "dog"])
+    np.testing.assert_allclose(names.class_embeddings, expected, rtol=1e-5)
+    many = use_prompt_set(read_cache(out), "imagenet")
+    assert [len(each) for each in many.class_prompts] == [80, 80]
     expected = encoder.embed_texts(["a photo of a in.", "a photo of a out."])
     np.testing.assert_allclose(texts.attribute_embeddings, expected, rtol=1e-6)
 

@@ -81,6 +81,7 @@ class TestDigest:
         "changes",
         [
             {"cache_digest": "1" * 64},
+            {"prompts": "name"},
             {"space": {"positive": Choices(("dps", "rps"))}},
             {"fixed": Settings(steps=7)},
             {"seeds": (0,)},

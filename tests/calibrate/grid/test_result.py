@@ -156,6 +156,7 @@ class TestBest:
                 ["--lr", "0.1", "--freeze-logit-scale", "--calibration-size", "0.5"],
             ),
             ({"hold_rows": 500}, ["--lr", "0.1", "--hold-rows", "500", "--seeds", "2"]),
+            ({"prompts": "name"}, ["--lr", "0.1", "--prompts", "name", "--seeds", "2"]),
         ],
     )
     def test_has_a_command_with_fixed_settings_that_are_not_the_default(self, changes, words):
