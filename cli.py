@@ -50,6 +50,7 @@ COMMANDS = {
     "show": "clip_cfr.calibrate.commands.show:show",
     "export": "clip_cfr.extract.commands.export:export",
     "grid": "clip_cfr.calibrate.commands.grid:grid",
+    "predict": "clip_cfr.extract.commands.predict:predict",
 }
 BENCHMARKS = {
     "train": "clip_cfr.calibrate.commands.bench:train",

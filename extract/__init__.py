@@ -13,5 +13,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "export_model": "clip_cfr.extract.export.export",
         "extract_dataset": "clip_cfr.extract.pipeline",
         "import_embeddings": "clip_cfr.extract.importing.import_embeddings",
+        "predict_images": "clip_cfr.extract.predict.predict",
     },
 )

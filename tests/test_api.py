@@ -12,7 +12,7 @@ import clip_cfr.extract
 
 EXTRACT = {
     *("DatasetOptions", "EncoderSpec", "ExtractError", "ExtractOptions"),
-    *("export_model", "extract_dataset", "import_embeddings"),
+    *("export_model", "extract_dataset", "import_embeddings", "predict_images"),
 }
 CACHE = {
     *("CacheError", "merge_shards", "open_cache", "read_cache", "read_head", "read_info"),
