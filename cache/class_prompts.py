@@ -47,6 +47,11 @@ def use_prompt_set(cache: FeatureCache, name: str) -> Texts:
     )
 
 
+def with_prompt_set(cache: FeatureCache, name: str | None) -> FeatureCache:
+    """Return a cache with the texts of `use_prompt_set`; None keeps its own."""
+    return cache if name is None else replace(cache, texts=use_prompt_set(cache, name))
+
+
 def average_prompts(
     prompt_embeddings: Float32[np.ndarray, "prompts embedding"],
     num_prompts: Sequence[int],

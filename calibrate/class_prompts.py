@@ -1,10 +1,9 @@
 """The set of class prompts that a calibration uses, with clear errors if the cache lacks it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from clip_cfr.cache.class_prompts import PROMPT_SETS, use_prompt_set
+from clip_cfr.cache.class_prompts import PROMPT_SETS
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 
@@ -37,14 +36,6 @@ def check_prompt_set(path: str | Path, name: str | None, available: Sequence[str
     raise CalibrationError(
         f"{path}: --prompts {name}: the cache {found}; {remedy}, or leave --prompts out"
     )
-
-
-def with_prompt_set(cache: FeatureCache, name: str | None) -> FeatureCache:
-    """Return a cache with the prompts and class embeddings of a set that it has.
-
-    None keeps its own.
-    """
-    return cache if name is None else replace(cache, texts=use_prompt_set(cache, name))
 
 
 def has_sentences_only(cache: FeatureCache) -> bool:

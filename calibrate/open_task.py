@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clip_cfr.cache.class_prompts import list_prompt_sets, own_prompt_set
+from clip_cfr.cache.class_prompts import list_prompt_sets, own_prompt_set, with_prompt_set
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.read.reader import open_cache
 from clip_cfr.calibrate.class_prompts import (
     check_prompt_set,
     has_sentences_only,
-    with_prompt_set,
 )
 from clip_cfr.calibrate.core.prepared import Prepared, prepare
 from clip_cfr.calibrate.core.task import Task

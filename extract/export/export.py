@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from clip_cfr.cache.class_prompts import with_prompt_set
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.atomic import make_write_error
 from clip_cfr.cache.files.indexed_folder import list_files, replace_folder, reserve_folder
@@ -179,7 +180,7 @@ def write_clip(folder: Path, encoder: "Encoder", head: SelectedHead) -> None:
 
 @contextmanager
 def open_cache_of(head: SelectedHead, cache: str | Path | None) -> Iterator[FeatureCache]:
-    """Yield the cache of a run, with its features on disk.
+    """Yield the cache of a run, with its features on disk and the prompts that the run used.
 
     Args:
         head: a head of the run.
@@ -200,4 +201,4 @@ def open_cache_of(head: SelectedHead, cache: str | Path | None) -> Iterator[Feat
             f"found {found}; name the right one with --cache, or calibrate again"
         )
     with open_cache(path) as opened:
-        yield opened
+        yield with_prompt_set(opened, head.run.config.get("prompts"))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from PIL import Image
 from safetensors import safe_open
 from transformers import AutoImageProcessor, AutoModel, CLIPModel, pipeline
 
+from clip_cfr.cache.class_prompts import use_prompt_set
 from clip_cfr.cache.errors import CacheError, OutputError
+from clip_cfr.cache.read.info import content_digest
 from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.cache.runs.apply_head import apply_head, to_probabilities
 from clip_cfr.cache.runs.run import read_run, write_run
@@ -27,7 +30,7 @@ from clip_cfr.cli import main
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError, OptionError
-from clip_cfr.extract.export.export import export_model
+from clip_cfr.extract.export.export import export_model, open_cache_of
 from clip_cfr.extract.export.onnx_model import Classifier
 from clip_cfr.extract.tiny_clip_training.train import FOLDER
 
@@ -114,6 +117,17 @@ def test_the_pipeline_repeats_predictions_where_a_class_has_one_prompt(digits_ru
     np.testing.assert_allclose(
         [[each[label] for label in first] for each in found], expected, atol=1e-4
     )
+
+
+def test_the_cache_has_the_prompts_of_the_run(digits_run):
+    path = digits_run / "digits.h5"
+    provenance = {"cache_sha256": content_digest(path)}
+    run = SimpleNamespace(config={"cache": str(path), "prompts": "name"}, provenance=provenance)
+    with open_cache_of(SimpleNamespace(run=run, directory=digits_run), None) as cache:
+        expected = use_prompt_set(read_cache(path), "name")
+        assert cache.texts.class_prompt_embeddings.tobytes() == (
+            expected.class_prompt_embeddings.tobytes()
+        )
 
 
 def test_the_card_has_metadata_figures_and_the_command(digits_run, exported):
