@@ -22,7 +22,7 @@ from clip_cfr.extract.export.card import CARD, write_card
 from clip_cfr.extract.export.folder import EXPORT
 from clip_cfr.extract.export.formats import choose_format, is_open_clip
 from clip_cfr.extract.export.head_file import write_head
-from clip_cfr.extract.export.other_prompts import PromptAccuracy, measure_prompts
+from clip_cfr.extract.export.other_prompts import PromptAccuracy, measure_prompts, texts_of_run
 from clip_cfr.extract.export.selected_head import SelectedHead, select_head
 from clip_cfr.extract.import_torch import import_torch
 
@@ -137,8 +137,8 @@ def write_files(
     if form in CLIP_FORMATS:
         with open_cache_of(head, cache) as opened:
             encoder = load_model(head, model)
-            texts = opened.texts
-            prompts = measure_prompts(opened, head.arrays, encoder.embed_texts)
+            texts = texts_of_run(opened, head.run.config.get("prompts"))
+            prompts = measure_prompts(opened, texts, head.arrays, encoder.embed_texts)
             write_clip(folder, encoder, head)
     elif form == "onnx":
         import_onnx()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from clip_cfr.cache.class_prompts import list_prompt_sets, use_prompt_set
 from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache, Texts
 from clip_cfr.cache.runs.apply_head import apply_head
 from clip_cfr.extract.errors import ExtractError
@@ -49,25 +50,26 @@ class PromptAccuracy:
 
 
 def measure_prompts(
-    cache: FeatureCache, head: Arrays, embed_texts: EmbedTexts
+    cache: FeatureCache, texts: Texts, head: Arrays, embed_texts: EmbedTexts
 ) -> list[PromptAccuracy]:
     """Return test accuracies with the run's class embeddings, with other prompts, of attributes.
 
     Other prompts are each class prompt alone, by its index in every class, of which the lowest,
-    median and highest average are returned; and the class names in `TEMPLATES`, if the text tower
-    takes sentences of that length. The last entry has the accuracy of recognizing the attribute
-    instead of the class, if its prompts are known.
+    median and highest average are returned; the other prompt sets of the cache; and the class names
+    in `TEMPLATES`, if the text tower takes sentences of that length. The last entry has the
+    accuracy of recognizing the attribute instead of the class, if its prompts are known.
 
     Args:
         cache: the cache of the run; its features may be on disk.
+        texts: its texts with the class prompts of the run (`texts_of_run`).
         head: arrays of a head that is a projection.
         embed_texts: maps n sentences to unit-length embeddings (n, embedding).
     """
-    texts, rows = cache.texts, rows_of_test(cache)
-    singles = single_prompts(cache)
+    rows, singles = rows_of_test(cache), single_prompts(texts)
     sets = {
         "all class prompts, their mean (as in the run)": head["class_embeddings"],
         **singles,
+        **other_sets(cache, texts),
         **fill_templates(texts, embed_texts),
     }
     before, after = (predict(cache, each, sets, rows) for each in (original_head(cache), head))
@@ -99,16 +101,36 @@ def original_head(cache: FeatureCache) -> dict[str, np.ndarray]:
     return {"projection": np.asarray(cache.head.projection), "logit_scale": scale, **bias}
 
 
-def single_prompts(cache: FeatureCache) -> dict[str, Embeddings]:
+def texts_of_run(cache: FeatureCache, prompts: str | None) -> Texts:
+    """Return the texts of a cache with the set of class prompts that a run used.
+
+    Args:
+        cache: the cache.
+        prompts: the set named in the run; None, or one that the cache lacks, takes the cache's own.
+    """
+    return use_prompt_set(cache, prompts) if prompts in list_prompt_sets(cache) else cache.texts
+
+
+def other_sets(cache: FeatureCache, texts: Texts) -> dict[str, Embeddings]:
+    """Return the class embeddings of each prompt set of a cache but that of `texts`."""
+    found = {name: use_prompt_set(cache, name) for name in list_prompt_sets(cache)}
+    return {
+        f"prompt set `{name}`, its mean": each.class_embeddings
+        for name, each in found.items()
+        if each.class_prompts != texts.class_prompts
+    }
+
+
+def single_prompts(texts: Texts) -> dict[str, Embeddings]:
     """Return the embeddings of the classes by their first prompts alone, their second, and so on.
 
     Empty if a class has one prompt, or if the numbers of prompts differ.
     """
-    counts = {len(prompts) for prompts in cache.texts.class_prompts}
+    counts = {len(prompts) for prompts in texts.class_prompts}
     if len(counts) != 1 or max(counts) < 2:
         return {}
-    shape = (len(cache.texts.class_names), max(counts), -1)
-    stacked = cache.texts.class_prompt_embeddings.reshape(shape)
+    shape = (len(texts.class_names), max(counts), -1)
+    stacked = texts.class_prompt_embeddings.reshape(shape)
     return {f"class prompt {index} alone": stacked[:, index] for index in range(max(counts))}
 
 

@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoTokenizer, CLIPImageProcessorPil
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.export.transformers_folder import write_transformers
 from tests.extract.encoders.test_transformers_clip import SENTENCES, photos, pixels_of
 
 LAYERS = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
@@ -56,6 +57,17 @@ def test_features_head_and_texts_give_the_logits_of_the_model(save, name, text):
     logits = head.logit_scale * embeddings @ encoder.embed_texts(SENTENCES).T
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
     assert encoder.provenance()["architecture"]["class"] == f"{name}Model"
+
+
+@pytest.mark.parametrize(("name", "text"), CLIP_LIKE.items(), ids=CLIP_LIKE)
+def test_an_exported_head_is_read_back(save, tmp_path, name, text):
+    encoder = load_encoder(EncoderSpec(str(save(name, text)), device="cpu", dtype="float32"))
+    projection = np.arange(encoder.dim * 16, dtype=np.float32).reshape(-1, 16)
+    out = tmp_path / "out"
+    write_transformers(out, encoder, {"projection": projection, "logit_scale": np.float32(9)})
+    head = load_encoder(EncoderSpec(str(out), device="cpu")).head()
+    np.testing.assert_array_equal(head.projection, projection)
+    assert head.logit_scale == pytest.approx(9, rel=1e-6)
 
 
 def test_positions_of_altclip_start_after_the_padding_token(save):

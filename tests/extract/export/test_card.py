@@ -1,8 +1,11 @@
 """Figures of the model card, against values computed by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from clip_cfr.cache.format.schema import OtherPrompts
 from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.cache.runs.apply_head import apply_head
 from clip_cfr.cache.runs.run import read_run
@@ -12,7 +15,9 @@ from clip_cfr.extract.export.group_accuracies import exact_interval, group_accur
 from clip_cfr.extract.export.other_prompts import (
     blocks_of,
     measure_prompts,
+    other_sets,
     single_prompts,
+    texts_of_run,
     worst_group,
 )
 from clip_cfr.extract.export.selected_head import select_head
@@ -44,7 +49,7 @@ def test_group_accuracies_are_those_of_the_seed(digits_run):
 def test_prompts_are_measured_before_and_after(digits_run):
     cache = read_cache(digits_run / "digits.h5")
     head = read_run(digits_run / "run").heads["cfr-seed0"]
-    found = measure_prompts(cache, head, too_long)
+    found = measure_prompts(cache, cache.texts, head, too_long)
     assert [each.prompts for each in found] == [
         "all class prompts, their mean (as in the run)",
         "one class prompt alone, lowest of 10",
@@ -69,12 +74,26 @@ def test_prompts_are_measured_before_and_after(digits_run):
     assert [each.average for each in found[1:4]] == [min(alone), sorted(alone)[5], max(alone)]
     attributes = {**head, "class_embeddings": cache.texts.attribute_embeddings}
     expected = np.mean(apply_head(attributes, features).argmax(1) == cache.rows.attributes[rows])
-    assert (found[4].average, found[4].worst_group) == (expected, None)
+    assert (found[-1].average, found[-1].worst_group) == (expected, None)
+
+
+def test_the_prompt_set_of_the_run_is_measured_first(digits_run):
+    cache = read_cache(digits_run / "digits.h5")
+    embeddings = cache.texts.class_prompt_embeddings[[2, 12]]
+    names = cache.texts.class_names
+    others = OtherPrompts(names, ("name", "name"), np.arange(2, dtype=np.int32), embeddings)
+    cache = replace(cache, texts=replace(cache.texts, other_prompts=others))
+    texts = texts_of_run(cache, "name")
+    assert texts.class_prompts == tuple((name,) for name in names)
+    np.testing.assert_allclose(texts.class_embeddings, embeddings, atol=1e-6)
+    assert list(other_sets(cache, texts)) == ["prompt set `imagenet`, its mean"]
+    assert texts_of_run(cache, None) is cache.texts
+    assert list(other_sets(cache, cache.texts)) == ["prompt set `name`, its mean"]
 
 
 def test_single_prompts_are_those_of_one_index(digits_run):
     cache = read_cache(digits_run / "digits.h5")
-    found = single_prompts(cache)
+    found = single_prompts(cache.texts)
     assert len(found) == len(cache.texts.class_prompts[0]) == 10
     expected = cache.texts.class_prompt_embeddings[[3, 13]]
     np.testing.assert_array_equal(found["class prompt 3 alone"], expected)
