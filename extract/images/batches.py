@@ -292,6 +292,11 @@ def is_worker_death(error: Exception) -> bool:
     return isinstance(error, broken) or str(error).startswith("DataLoader worker (pid")
 
 
+def without_resume(message: str) -> str:
+    """Return the message of an error of `load_batches` for a command that keeps no rows."""
+    return message.replace(RESUME, "run the command again")
+
+
 def describe(error: Exception) -> str:
     """Return the first line of an error's message, or its class if it has none."""
     return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -54,8 +54,9 @@ def csv_lines(predictions: Iterable[Prediction]) -> Iterator[str]:
 def csv_line(values: Iterable) -> str:
     """Return values as one row of CSV, without a line feed at its end."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(values)
-    return text.getvalue()
+    # The writer quotes only line ends that are part of its own.
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue().removesuffix("\r\n")
 
 
 def table_lines(predictions: Iterable[Prediction], width: int) -> Iterator[str]:

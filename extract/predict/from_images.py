@@ -16,6 +16,7 @@ from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest
 from clip_cfr.extract.engines.local import LocalEngine
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.image_warnings import ImageWarnings
+from clip_cfr.extract.images.batches import without_resume
 from clip_cfr.extract.images.decode import without_remedy
 from clip_cfr.extract.images.notes import NoteKind
 from clip_cfr.extract.images.settings import FULL_BIT_DEPTH, DecodeSettings
@@ -32,7 +33,7 @@ REPORTED_NOTES = (NoteKind.UNREADABLE_EXIF, NoteKind.NO_WINDOW)
 
 
 def load_run_encoder(
-    directory: Path, expected: Mapping[str, Any], spec: EncoderSpec | None, dim: int
+    directory: Path, expected: Mapping[str, Any], spec: EncoderSpec, dim: int
 ) -> Encoder:
     """Load the encoder that made the features of a run, and check that it is the same.
 
@@ -96,6 +97,18 @@ def complete_spec(spec: EncoderSpec, expected: Mapping[str, Any]) -> EncoderSpec
     return replace(spec, dtype="auto" if on_cpu and dtype == "float16" else dtype)
 
 
+@contextlib.contextmanager
+def nothing_to_resume() -> Iterator[None]:
+    """Convert an ExtractError of the block whose message promises to resume, which `extract` can.
+
+    Other exceptions, and the rest of the message, propagate unchanged.
+    """
+    try:
+        yield
+    except ExtractError as error:
+        raise ExtractError(without_resume(str(error))) from error
+
+
 @dataclass(frozen=True)
 class ImagePredictor:
     """Predicts images.
@@ -133,7 +146,7 @@ class ImagePredictor:
         )
         warnings = ImageWarnings(self.decoding, self.reporter.message)
         batches = engine.encode_batches(self.encoder, request, self.reporter.message)
-        with contextlib.closing(batches):
+        with contextlib.closing(batches), nothing_to_resume():
             for batch in batches:
                 self.check_batch(manifest, batch)
                 warnings.add({k: v for k, v in batch.notes.items() if k in REPORTED_NOTES})
