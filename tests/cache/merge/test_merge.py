@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clip_cfr.cache.class_prompts import list_prompt_sets
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.atomic import find_temporaries, write_lock
+from clip_cfr.cache.format.schema import FeatureCache, OtherPrompts
 from clip_cfr.cache.merge.merge import merge_shards
 from clip_cfr.cache.read.info import read_info
 from clip_cfr.cache.read.reader import open_cache, read_cache, verify_cache
@@ -185,6 +187,28 @@ def test_a_shard_of_other_contents_is_named(shards, out, tmp_path):
         assert error_of(shards, out).startswith(f"{shards[1]}: {message}"), message
 
 
+def with_other_prompts(sentences: tuple[str, str], embeddings) -> FeatureCache:
+    """The whole cache with one other sentence for each class."""
+    owners = np.arange(2, dtype=np.int32)
+    others = OtherPrompts(sentences, ("name", "name"), owners, embeddings)
+    return replace(WHOLE, texts=replace(WHOLE.texts, other_prompts=others))
+
+
+def test_other_prompts_must_agree_where_both_shards_have_them(shards, out, tmp_path):
+    rows = np.eye(2, 4, dtype=np.float32)
+    whole = with_other_prompts(("cat", "dog"), rows)
+    write_shard(tmp_path, shard_cache(whole, 1, 3))
+    for changed, message in (
+        (with_other_prompts(("cat", "puppy"), rows), "prompts, sentences: expected ('cat', 'dog')"),
+        (with_other_prompts(("cat", "dog"), rows[::-1].copy()), "prompt_embeddings: expected the"),
+    ):
+        write_shard(tmp_path, shard_cache(changed, 2, 3))
+        assert error_of(shards, out).startswith(f"{shards[1]}: text/other_{message}"), message
+    write_shard(tmp_path, shard_cache(WHOLE, 2, 3))  # An earlier version stored none.
+    merge_shards(shards, out)
+    assert list_prompt_sets(read_cache(out)) == ("name",)
+
+
 def test_differences_by_rounding_are_warned_of_and_recorded(shards, out, tmp_path):
     made = {"device": "cuda (b)", "versions": {"torch": "2.14.0"}, "model": "/scratch/tiny"}
     made["batch_size_halved"] = [[3, 32]]  # Row indices of the shard: recorded in its entry only.
@@ -243,7 +267,9 @@ def test_a_finished_file_and_a_locked_one_are_refused(shards, out):
 
 FILL_DISK = """
 import resource, sys
+from clip_cfr.cache.class_prompts import list_prompt_sets
 from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.format.schema import FeatureCache, OtherPrompts
 from clip_cfr.cache.merge.merge import merge_shards
 out, limit, *shards = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
@@ -271,6 +297,7 @@ def test_a_full_disk_is_reported_and_leaves_no_file(tmp_path, out):
 
 MERGE = """
 import sys
+from clip_cfr.cache.format.schema import FeatureCache, OtherPrompts
 from clip_cfr.cache.merge.merge import merge_shards
 merge_shards(sys.argv[2:], sys.argv[1])
 """
@@ -305,6 +332,7 @@ def test_a_killed_merge_leaves_nothing_under_the_final_name(tmp_path, out, caplo
 
 MEASURE_MEMORY = """
 import sys, tracemalloc
+from clip_cfr.cache.format.schema import FeatureCache, OtherPrompts
 from clip_cfr.cache.merge.merge import merge_shards
 tracemalloc.start()
 merge_shards(sys.argv[2:], sys.argv[1])
