@@ -22,7 +22,7 @@ from clip_cfr.extract.export.card import CARD, write_card
 from clip_cfr.extract.export.folder import EXPORT
 from clip_cfr.extract.export.formats import choose_format, is_open_clip
 from clip_cfr.extract.export.head_file import write_head
-from clip_cfr.extract.export.other_prompts import PromptAccuracy, measure_prompts, texts_of_run
+from clip_cfr.extract.export.other_prompts import PromptAccuracy, measure_prompts
 from clip_cfr.extract.export.selected_head import SelectedHead, select_head
 from clip_cfr.extract.import_torch import import_torch
 
@@ -137,7 +137,8 @@ def write_files(
     if form in CLIP_FORMATS:
         with open_cache_of(head, cache) as opened:
             encoder = load_model(head, model)
-            texts = texts_of_run(opened, head.run.config.get("prompts"))
+            # The other prompt sets are measured too: the cache keeps its own.
+            texts = with_prompt_set(opened, head.run.config.get("prompts")).texts
             prompts = measure_prompts(opened, texts, head.arrays, encoder.embed_texts)
             write_clip(folder, encoder, head)
     elif form == "onnx":
@@ -180,7 +181,7 @@ def write_clip(folder: Path, encoder: "Encoder", head: SelectedHead) -> None:
 
 @contextmanager
 def open_cache_of(head: SelectedHead, cache: str | Path | None) -> Iterator[FeatureCache]:
-    """Yield the cache of a run, with its features on disk and the prompts that the run used.
+    """Yield the cache of a run, with its features on disk.
 
     Args:
         head: a head of the run.
@@ -201,4 +202,4 @@ def open_cache_of(head: SelectedHead, cache: str | Path | None) -> Iterator[Feat
             f"found {found}; name the right one with --cache, or calibrate again"
         )
     with open_cache(path) as opened:
-        yield with_prompt_set(opened, head.run.config.get("prompts"))
+        yield opened

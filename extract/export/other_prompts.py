@@ -61,7 +61,7 @@ def measure_prompts(
 
     Args:
         cache: the cache of the run; its features may be on disk.
-        texts: its texts with the class prompts of the run (`texts_of_run`).
+        texts: its texts with the class prompts of the run (`with_prompt_set`).
         head: arrays of a head that is a projection.
         embed_texts: maps n sentences to unit-length embeddings (n, embedding).
     """
@@ -99,16 +99,6 @@ def original_head(cache: FeatureCache) -> dict[str, np.ndarray]:
     bias = {} if cache.head.bias is None else {"bias": cache.head.bias}
     scale = np.float32(cache.head.logit_scale)
     return {"projection": np.asarray(cache.head.projection), "logit_scale": scale, **bias}
-
-
-def texts_of_run(cache: FeatureCache, prompts: str | None) -> Texts:
-    """Return the texts of a cache with the set of class prompts that a run used.
-
-    Args:
-        cache: the cache.
-        prompts: the set named in the run; None, or one that the cache lacks, takes the cache's own.
-    """
-    return use_prompt_set(cache, prompts) if prompts in list_prompt_sets(cache) else cache.texts
 
 
 def other_sets(cache: FeatureCache, texts: Texts) -> dict[str, Embeddings]:

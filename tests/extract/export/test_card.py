@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clip_cfr.cache.class_prompts import with_prompt_set
 from clip_cfr.cache.format.schema import OtherPrompts
 from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.cache.runs.apply_head import apply_head
@@ -17,7 +18,6 @@ from clip_cfr.extract.export.other_prompts import (
     measure_prompts,
     other_sets,
     single_prompts,
-    texts_of_run,
     worst_group,
 )
 from clip_cfr.extract.export.selected_head import select_head
@@ -83,11 +83,10 @@ def test_the_prompt_set_of_the_run_is_measured_first(digits_run):
     names = cache.texts.class_names
     others = OtherPrompts(names, ("name", "name"), np.arange(2, dtype=np.int32), embeddings)
     cache = replace(cache, texts=replace(cache.texts, other_prompts=others))
-    texts = texts_of_run(cache, "name")
+    texts = with_prompt_set(cache, "name").texts
     assert texts.class_prompts == tuple((name,) for name in names)
     np.testing.assert_allclose(texts.class_embeddings, embeddings, atol=1e-6)
     assert list(other_sets(cache, texts)) == ["prompt set `imagenet`, its mean"]
-    assert texts_of_run(cache, None) is cache.texts
     assert list(other_sets(cache, cache.texts)) == ["prompt set `name`, its mean"]
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,17 +19,18 @@ from PIL import Image
 from safetensors import safe_open
 from transformers import AutoImageProcessor, AutoModel, CLIPModel, pipeline
 
-from clip_cfr.cache.class_prompts import use_prompt_set
 from clip_cfr.cache.errors import CacheError, OutputError
+from clip_cfr.cache.format.schema import OtherPrompts
 from clip_cfr.cache.read.info import content_digest
 from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.cache.runs.apply_head import apply_head, to_probabilities
 from clip_cfr.cache.runs.run import read_run, write_run
+from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.cli import main
 from clip_cfr.extract.encoders.load import load_encoder
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError, OptionError
-from clip_cfr.extract.export.export import export_model, open_cache_of
+from clip_cfr.extract.export.export import export_model
 from clip_cfr.extract.export.onnx_model import Classifier
 from clip_cfr.extract.tiny_clip_training.train import FOLDER
 
@@ -119,15 +119,20 @@ def test_the_pipeline_repeats_predictions_where_a_class_has_one_prompt(digits_ru
     )
 
 
-def test_the_cache_has_the_prompts_of_the_run(digits_run):
-    path = digits_run / "digits.h5"
-    provenance = {"cache_sha256": content_digest(path)}
-    run = SimpleNamespace(config={"cache": str(path), "prompts": "name"}, provenance=provenance)
-    with open_cache_of(SimpleNamespace(run=run, directory=digits_run), None) as cache:
-        expected = use_prompt_set(read_cache(path), "name")
-        assert cache.texts.class_prompt_embeddings.tobytes() == (
-            expected.class_prompt_embeddings.tobytes()
-        )
+def test_the_card_has_the_prompts_of_the_run_and_measures_the_others(digits_run, tmp_path):
+    cache, path = read_cache(digits_run / "digits.h5"), tmp_path / "cache.h5"
+    names = cache.texts.class_names
+    embeddings = cache.texts.class_prompt_embeddings[[2, 12]]
+    others = OtherPrompts(names, ("name", "name"), np.arange(2, dtype=np.int32), embeddings)
+    write_cache(path, replace(cache, texts=replace(cache.texts, other_prompts=others)))
+    run = read_run(digits_run / "run")
+    config = run.config | {"cache": str(path), "prompts": "name"}
+    provenance = run.provenance | {"cache_sha256": content_digest(path)}
+    write_run(tmp_path / "run", replace(run, config=config, provenance=provenance))
+    found = export_model(tmp_path / "run", tmp_path / "out")
+    assert "prompt set `imagenet`, its mean" in [each.prompts for each in found.prompts]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert all(f"- `{name}`: `{name}`\n" in card for name in names)
 
 
 def test_the_card_has_metadata_figures_and_the_command(digits_run, exported):
