@@ -1,6 +1,5 @@
 """List the images in a tar or a zip archive."""
 
-import os
 import posixpath
 import zipfile
 from pathlib import Path
@@ -9,13 +8,7 @@ import numpy as np
 
 from clip_cfr.extract.datasets.common.folders import is_image_name
 from clip_cfr.extract.datasets.webdataset.member_names import is_leftover, normalize_name
-from clip_cfr.extract.datasets.webdataset.tar_index import OpenIndex, add_member
-from clip_cfr.extract.datasets.webdataset.tar_members import (
-    DamagedTarError,
-    check_end,
-    iterate_members,
-    open_tar,
-)
+from clip_cfr.extract.datasets.webdataset.tar_index import read_samples
 from clip_cfr.extract.datasets.webdataset.tar_source import TarImages
 from clip_cfr.extract.datasets.webdataset.text_fields import TextFields
 from clip_cfr.extract.errors import ExtractError
@@ -35,19 +28,7 @@ def list_tar(path: Path, skip_damage: bool) -> ListedImages:
     Raises:
         ExtractError: the file is not an uncompressed tar archive, or damaged.
     """
-    with open_tar(path) as tar:
-        status = os.fstat(tar.fileobj.fileno())
-        index = OpenIndex(path, tar, TextFields())
-        try:
-            for member in iterate_members(path, tar):
-                add_member(index, member)
-            warnings = check_end(path, tar)
-        except DamagedTarError as error:
-            if not skip_damage:
-                raise
-            warnings = (f"{str(error).partition(';')[0]}; left out the rest",)
-            if index.samples:
-                index.samples.popitem()
+    index, state, warnings = read_samples(path, TextFields(), skip_damage)
     found = [
         (f"{path}/{key}.{ending}", image)
         for key, sample in index.samples.items()
@@ -55,7 +36,7 @@ def list_tar(path: Path, skip_damage: bool) -> ListedImages:
     ]
     images = TarImages(
         paths=(path,),
-        states=((status.st_size, status.st_mtime_ns),),
+        states=(state,),
         archives=np.zeros(len(found), np.int32),
         offsets=np.array([image.offset for _, image in found], np.int64),
         sizes=np.array([image.size for _, image in found], np.int64),

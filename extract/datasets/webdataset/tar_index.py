@@ -125,6 +125,28 @@ def index_tar(
         ExtractError: the file is not an uncompressed tar archive, a field cannot be read, or a
             sample has several images of which none is chosen.
     """
+    index, state, warnings = read_samples(path, fields, skip_damage)
+    return close_index(index, state, image_ending, warnings)
+
+
+def read_samples(
+    path: Path, fields: TextFields, skip_damage: bool
+) -> tuple[OpenIndex, tuple[int, int], tuple[str, ...]]:
+    """Read the headers and the wanted fields of an archive.
+
+    Args:
+        path: the archive.
+        fields: the wanted fields.
+        skip_damage: as for `index_tar`.
+
+    Returns:
+        The samples, whose archive is closed; its size in bytes and modification time in ns; and
+        notes for the user.
+
+    Raises:
+        DamagedTarError: the archive is damaged or truncated, and `skip_damage` is not set.
+        ExtractError: the file is not an uncompressed tar archive, or a field cannot be read.
+    """
     with open_tar(path) as tar:
         status = os.fstat(tar.fileobj.fileno())
         index = OpenIndex(path, tar, fields)
@@ -138,8 +160,7 @@ def index_tar(
             warnings = (f"{str(error).partition(';')[0]}; left out the rest",)
             if index.samples:  # The last one is incomplete.
                 index.samples.popitem()
-    warnings += warn_of_climbing(index)
-    return close_index(index, (status.st_size, status.st_mtime_ns), image_ending, warnings)
+    return index, (status.st_size, status.st_mtime_ns), (*warnings, *warn_of_climbing(index))
 
 
 def peek_fields(path: Path, fields: TextFields) -> dict[str, str]:
