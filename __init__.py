@@ -16,9 +16,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "EncoderSpec": "clip_cfr.extract",
         "ExtractError": "clip_cfr.extract",
         "ExtractOptions": "clip_cfr.extract",
+        "SyntheticWorld": "clip_cfr.extract",
         "export_model": "clip_cfr.extract",
         "extract_dataset": "clip_cfr.extract",
         "import_embeddings": "clip_cfr.extract",
+        "import_synthetic": "clip_cfr.extract",
         # Caches and run folders.
         "CacheError": "clip_cfr.cache",
         "merge_shards": "clip_cfr.cache",

@@ -10,9 +10,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "ExtractError": "clip_cfr.extract.errors",
         "ExtractOptions": "clip_cfr.extract.options",
         "OptionError": "clip_cfr.extract.errors",
+        "SyntheticWorld": "clip_cfr.extract.importing.synthetic.world",
         "export_model": "clip_cfr.extract.export.export",
         "extract_dataset": "clip_cfr.extract.pipeline",
         "import_embeddings": "clip_cfr.extract.importing.import_embeddings",
+        "import_synthetic": "clip_cfr.extract.importing.synthetic.import_synthetic",
         "predict_images": "clip_cfr.extract.predict.predict",
     },
 )

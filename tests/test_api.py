@@ -11,8 +11,9 @@ import clip_cfr.calibrate
 import clip_cfr.extract
 
 EXTRACT = {
-    *("DatasetOptions", "EncoderSpec", "ExtractError", "ExtractOptions"),
-    *("export_model", "extract_dataset", "import_embeddings", "predict_images"),
+    *("DatasetOptions", "EncoderSpec", "ExtractError", "ExtractOptions", "SyntheticWorld"),
+    *("export_model", "extract_dataset", "import_embeddings", "import_synthetic"),
+    *("predict_images",),
 }
 CACHE = {
     *("CacheError", "merge_shards", "open_cache", "read_cache", "read_head", "read_info"),

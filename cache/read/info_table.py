@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clip_cfr.cache.format.shard import Shard
+from clip_cfr.cache.format.synthetic import SYNTHETIC_KEY
 from clip_cfr.cache.read.virtual import MERGED_KEY
 
 # Maximum number of names, prompts or files in a cell; `--json` has all.
@@ -73,8 +74,22 @@ def _provenance_table(info: dict[str, Any]) -> Table:
     for key, value in info["provenance"].items():
         if key == MERGED_KEY:
             value = f"{len(value):,} shards: {_join([shard['file'] for shard in value])}"
+        if key == SYNTHETIC_KEY and isinstance(value, dict):
+            value = "\n".join(f"{name}: {_list_values(part)}" for name, part in value.items())
         _add_row(table, key, value if isinstance(value, str) else json.dumps(value))
     return table
+
+
+def _list_values(values: Any) -> str:
+    """Return an object as `name value, ...` with four digits and without null; others as JSON."""
+    if not isinstance(values, dict):
+        return json.dumps(values)
+    shown = {
+        name: f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
+        for name, value in values.items()
+        if value is not None
+    }
+    return ", ".join(f"{name} {text}" for name, text in shown.items())
 
 
 def _two_columns(title: str) -> Table:

@@ -6,6 +6,7 @@ from click_option_group import optgroup
 from clip_cfr.cache.console import PATH, Command, echo, emit
 from clip_cfr.cache.interrupts import exit_on_interrupt
 from clip_cfr.extract.commands.next_command import calibrate_command, echo_command
+from clip_cfr.extract.commands.synthetic_options import check_given, synthetic_options
 from clip_cfr.extract.commands.texts import (
     CLASS_NAMES,
     COLUMNS,
@@ -25,6 +26,7 @@ FEATURES = (
     "Matrix (n, D) in a .npy, .npz, .csv, .parquet, .h5, .safetensors or .pt file, or a folder of "
     "clip-retrieval. KEY is the array's name, as in F.h5:/train. Several files follow one another."
 )
+SEED = "Seed of splits drawn at random, and of synthetic features."
 UNUSABLE = (
     "For rows without features, or of zeros, NaN or infinity: stop, or keep them as not valid."
 )
@@ -35,9 +37,7 @@ ARRAY = click.STRING
 
 @click.command("import", cls=Command)
 @optgroup.group("Embeddings")
-@optgroup.option(
-    "--features", type=ARRAY, required=True, multiple=True, metavar="FILE[:KEY]", help=FEATURES
-)
+@optgroup.option("--features", type=ARRAY, multiple=True, metavar="FILE[:KEY]", help=FEATURES)
 @optgroup.option("--metadata", type=PATH, multiple=True, help=IMPORTED_METADATA)
 @optgroup.option(
     "--class-embeddings",
@@ -52,25 +52,29 @@ ARRAY = click.STRING
     help="Matrix (D, P); by default the identity.",
 )
 @optgroup.option("--on-error", type=click.Choice(["fail", "skip"]), default="fail", help=UNUSABLE)
+@synthetic_options
 @optgroup.group("Data set")
-@optgroup.option("--dataset", default="imported", help="Name of the data set.")
+@optgroup.option("--dataset", show_default="imported, or synthetic", help="Name of the data set.")
 @optgroup.option("--columns", type=Columns(), help=COLUMNS)
 @optgroup.option("--drop-missing", is_flag=True, default=None, help=DROP_MISSING)
 @optgroup.option("--class-names", type=ClassNames(), help=CLASS_NAMES)
 @optgroup.option("--ignore-splits", type=NameList(), help=IGNORE_SPLITS)
 @optgroup.option("--split-by", metavar="COLUMN", help=SPLIT_BY.partition("; chexpert")[0] + ".")
 @optgroup.option("--val-fraction", type=float, help=VAL_FRACTION)
-@optgroup.option("--seed", type=click.IntRange(min=0), help="Seed of splits drawn at random.")
+@optgroup.option("--seed", type=click.IntRange(min=0), help=SEED)
 @optgroup.group("Output")
 @optgroup.option("--out", type=PATH, required=True, help="Cache file.")
 @optgroup.option("--overwrite", is_flag=True, help="Replace a finished file.")
 @optgroup.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
 def import_(
+    context,
     features,
     metadata,
     class_embeddings,
     projection,
     on_error,
+    synthetic,
     dataset,
     columns,
     drop_missing,
@@ -82,8 +86,9 @@ def import_(
     out,
     overwrite,
     as_json,
+    **parameters,
 ):
-    """Write a cache from embeddings computed elsewhere, without their images.
+    """Write a cache from embeddings computed elsewhere, or of synthetic features.
 
     \b
     Example:
@@ -94,29 +99,40 @@ def import_(
       clip-cfr import --features clip-retrieval-folder --metadata list.csv --out mine.h5
       clip-cfr import --features F.npy --metadata list.csv --projection W.npy \\
         --class-embeddings T.npy --class-names landbird,waterbird --out mine.h5
+      clip-cfr import --synthetic --correlation 0.95 --out world.h5
     """
     from clip_cfr.cache.read.info import read_info
     from clip_cfr.cache.read.info_table import render_info
-    from clip_cfr.extract.importing.import_embeddings import import_embeddings
 
+    check_given(context)
     with exit_on_interrupt(f"{out}: interrupted; run the same command again"):
-        notes = import_embeddings(
-            features,
-            metadata,
-            out,
-            class_embeddings=class_embeddings,
-            projection=projection,
-            dataset=dataset,
-            columns=columns,
-            drop_missing=drop_missing,
-            class_names=class_names,
-            ignore_splits=ignore_splits,
-            split_by=split_by,
-            val_fraction=val_fraction,
-            seed=seed,
-            skip_unusable=on_error == "skip",
-            overwrite=overwrite,
-        )
+        if synthetic:
+            from clip_cfr.extract.importing.synthetic.import_synthetic import import_synthetic
+            from clip_cfr.extract.importing.synthetic.world import SyntheticWorld
+
+            world = SyntheticWorld(**parameters, seed=0 if seed is None else seed)
+            name = "synthetic" if dataset is None else dataset
+            notes = import_synthetic(out, world, dataset=name, overwrite=overwrite)
+        else:
+            from clip_cfr.extract.importing.import_embeddings import import_embeddings
+
+            notes = import_embeddings(
+                features,
+                metadata,
+                out,
+                class_embeddings=class_embeddings,
+                projection=projection,
+                dataset="imported" if dataset is None else dataset,
+                columns=columns,
+                drop_missing=drop_missing,
+                class_names=class_names,
+                ignore_splits=ignore_splits,
+                split_by=split_by,
+                val_fraction=val_fraction,
+                seed=seed,
+                skip_unusable=on_error == "skip",
+                overwrite=overwrite,
+            )
     emit({**read_info(out), "notes": notes}, as_json, render_info)
     for note in notes:
         echo(f"note: {note}", err=True)
