@@ -29,8 +29,8 @@ class SyntheticWorld:
         OptionError: a value is of the wrong type or out of range, or does not go with the others.
     """
 
-    num_classes: int = parameter(2, 2, 1000, "Number of classes.")
-    num_attributes: int = parameter(2, 2, 1000, "Number of values of the spurious attribute.")
+    num_classes: int = parameter(2, 2, 100, "Number of classes.")
+    num_attributes: int = parameter(2, 2, 100, "Number of values of the spurious attribute.")
     correlation: float = parameter(
         0.95, 0, 1, "Fraction of each class's training rows with the attribute of the class."
     )

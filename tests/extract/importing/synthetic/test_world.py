@@ -4,8 +4,8 @@ from clip_cfr.extract.errors import OptionError
 from clip_cfr.extract.importing.synthetic.world import SyntheticWorld
 
 WRONG = [
-    ({"num_classes": 1}, "--num-classes is 1, expected a whole number from 2 to 1,000"),
-    ({"num_attributes": 2.0}, "--num-attributes is 2.0, expected a whole number from 2 to 1,000"),
+    ({"num_classes": 1}, "--num-classes is 1, expected a whole number from 2 to 100"),
+    ({"num_attributes": 2.0}, "--num-attributes is 2.0, expected a whole number from 2 to 100"),
     ({"correlation": 1.01}, "--correlation is 1.01, expected a number from 0 to 1"),
     ({"correlation": None}, "--correlation is None, expected a number from 0 to 1"),
     ({"val_correlation": -1}, "--val-correlation is -1, expected a number from 0 to 1"),
