@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "read_info": "clip_cfr.cache.read.info",
         "read_head": "clip_cfr.cache.runs.heads",
         "read_run": "clip_cfr.cache.runs.run",
+        "read_words": "clip_cfr.cache.words.files",
         "verify_cache": "clip_cfr.cache.read.reader",
         "write_cache": "clip_cfr.cache.write.writer",
     },

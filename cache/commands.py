@@ -21,6 +21,8 @@ from clip_cfr.cache.interrupts import exit_on_interrupt
 def info(file, as_json):
     """Show the contents of a cache: rows per split and group, names, prompts, provenance.
 
+    Of a words file: its words' number, templates and provenance.
+
     Provenance is how the features were made: model, image processing, versions. Reads and checks
     everything but the features, which verify checks.
 
@@ -28,37 +30,38 @@ def info(file, as_json):
     Example:
       clip-cfr info celeba.h5
     """
-    from clip_cfr.cache.read.info import read_info
     from clip_cfr.cache.read.info_table import render_info
+    from clip_cfr.cache.words.any_file import read_any_info
+    from clip_cfr.cache.words.table import render_words_info
 
-    emit(read_info(file), as_json, render_info)
+    found = read_any_info(file)
+    emit(found, as_json, render_words_info if "words_file" in found else render_info)
 
 
 @click.command(cls=Command)
 @click.argument("file", type=PATH)
 @json_option
 def verify(file, as_json):
-    """Check that a cache is not damaged.
+    """Check that a cache or a words file is not damaged.
 
     Reads the whole file, recomputes the checksum of every array, and checks every rule of the
-    format (cache/FORMAT.md). Exits with code 1 at the first problem, and names it.
+    format (cache/FORMAT.md, cache/WORDS.md). Exits with code 1 at the first problem, and names it.
 
     \b
     Example:
       clip-cfr verify celeba.h5
     """
     from clip_cfr.cache.format.shard import Shard
-    from clip_cfr.cache.read.info import read_info
-    from clip_cfr.cache.read.reader import verify_cache
+    from clip_cfr.cache.words.any_file import verify_any
 
-    digests, found = verify_cache(file), read_info(file)
-    result = {key: found[key] for key in ("cache", "sha256", "shard")} | {"datasets": digests}
+    result = verify_any(file)
 
     if as_json:
         click.echo(json.dumps(result))
     else:
-        shard = f"{Shard(**found['shard'])}, " if found["shard"] else ""
-        echo(f"{file}: no damage found: {shard}{len(digests)} arrays, SHA-256 {result['sha256']}")
+        shard = f"{Shard(**result['shard'])}, " if result.get("shard") else ""
+        arrays = f"{len(result['datasets'])} arrays, SHA-256 {result['sha256']}"
+        echo(f"{file}: no damage found: {shard}{arrays}")
 
 
 @click.command(cls=Command)

@@ -9,9 +9,16 @@ import h5py
 import numpy as np
 
 from clip_cfr.cache.errors import FieldError
-from clip_cfr.cache.format.layout import ArraySource
+from clip_cfr.cache.format.layout import VOCABULARY_PREFIX, ArraySource
 from clip_cfr.cache.format.nested import load_json
-from clip_cfr.cache.format.schema import FeatureCache, Head, OtherPrompts, Rows, Texts
+from clip_cfr.cache.format.schema import (
+    FeatureCache,
+    Head,
+    OtherPrompts,
+    Rows,
+    Texts,
+    Vocabulary,
+)
 
 JSON_ATTRIBUTES = (
     "class_names",
@@ -129,6 +136,9 @@ def encode_fields(cache: FeatureCache) -> dict[str, ArraySource]:
         "text/attribute_embeddings": texts.attribute_embeddings,
         **_encode_other_prompts(texts.other_prompts),
     }
+    if cache.vocabulary is not None:
+        arrays = encode_vocabulary(cache.vocabulary)
+        fields |= {VOCABULARY_PREFIX + name: array for name, array in arrays.items()}
     return {name: array for name, array in fields.items() if array is not None}
 
 
@@ -153,6 +163,28 @@ def _decode_other_prompts(fields: Mapping[str, Any]) -> OtherPrompts | None:
         sets=_decode_text(fields["text/other_prompt_sets"]),
         owners=fields["text/other_prompt_owners"],
         embeddings=fields["text/other_prompt_embeddings"],
+    )
+
+
+def encode_vocabulary(vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+    """Return the arrays `words`, `templates` (fixed-length UTF-8) and `embeddings`.
+
+    Raises:
+        FieldError: a word or a template cannot be encoded as UTF-8.
+    """
+    return {
+        "words": encode_text("words", *vocabulary.words),
+        "templates": encode_text("templates", *vocabulary.templates),
+        "embeddings": vocabulary.embeddings,
+    }
+
+
+def decode_vocabulary(arrays: Mapping[str, np.ndarray]) -> Vocabulary:
+    """Return the vocabulary of the arrays of `encode_vocabulary`, without checking its values."""
+    return Vocabulary(
+        words=_decode_text(arrays["words"]),
+        templates=_decode_text(arrays["templates"]),
+        embeddings=arrays["embeddings"],
     )
 
 
@@ -191,7 +223,23 @@ def decode_fields(values: Mapping[str, Any], fields: Mapping[str, Any]) -> Featu
         head=head,
         texts=texts,
         provenance=values["provenance"],
+        vocabulary=_find_vocabulary(fields),
     )
+
+
+def _find_vocabulary(fields: Mapping[str, Any]) -> Vocabulary | None:
+    """Return the vocabulary among the arrays of a cache, or None without one.
+
+    Raises:
+        FieldError: only some of its arrays are there.
+    """
+    names = [f"{VOCABULARY_PREFIX}{name}" for name in ("words", "templates", "embeddings")]
+    missing = [name for name in names if name not in fields]
+    if len(missing) == len(names):
+        return None
+    if missing:
+        raise FieldError(missing[0], "an HDF5 dataset of this name, as there are others", "none")
+    return decode_vocabulary({name.removeprefix(VOCABULARY_PREFIX): fields[name] for name in names})
 
 
 def prompt_owners(class_prompts: Sequence[Sequence[str]]) -> np.ndarray:
@@ -226,4 +274,4 @@ def encode_text(field: str, *texts: str) -> np.ndarray:
 
 
 def _decode_text(texts: np.ndarray) -> tuple[str, ...]:
-    return tuple(name.decode() for name in texts.tolist())
+    return tuple(text.decode() for text in texts.tolist())

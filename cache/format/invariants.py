@@ -4,6 +4,7 @@ import numpy as np
 
 from clip_cfr.cache.errors import FieldError
 from clip_cfr.cache.format.identity import IdentityMatrix
+from clip_cfr.cache.format.layout import VOCABULARY_PREFIX
 from clip_cfr.cache.format.schema import (
     SPLIT_NAMES,
     FeatureCache,
@@ -11,6 +12,7 @@ from clip_cfr.cache.format.schema import (
     OtherPrompts,
     Rows,
     Texts,
+    Vocabulary,
 )
 
 # Far above the rounding error of a float32 sum over a few thousand numbers.
@@ -32,6 +34,26 @@ def check_values(cache: FeatureCache) -> None:
     _check_rows(cache.rows, cache.texts)
     _check_head(cache.head)
     _check_texts(cache.texts)
+    if cache.vocabulary is not None:
+        check_vocabulary(cache.vocabulary, VOCABULARY_PREFIX)
+
+
+def check_vocabulary(vocabulary: Vocabulary, prefix: str = "") -> None:
+    """Check the values of a vocabulary; types and shapes must already be checked.
+
+    Args:
+        vocabulary: words, templates and embeddings.
+        prefix: start of the names of its arrays in the file, for messages.
+
+    Raises:
+        FieldError: a field breaks a rule; names the first such field, and its first row that does.
+    """
+    _check_unique(f"{prefix}words", "words", vocabulary.words)
+    _check_unique(f"{prefix}templates", "templates", vocabulary.templates)
+    for row, template in enumerate(vocabulary.templates):
+        if "{}" not in template:
+            raise FieldError(f"{prefix}templates", "the placeholder {}", repr(template), row)
+    _check_unit(f"{prefix}embeddings", vocabulary.embeddings)
 
 
 def check_feature_block(block: np.ndarray, valid: np.ndarray, first_row: int) -> None:
@@ -81,7 +103,7 @@ def _describe(value: np.ndarray) -> str:
 
 
 def _check_rows(rows: Rows, texts: Texts) -> None:
-    _check_ids(rows.ids)
+    _check_unique("ids", "ids", rows.ids)
     _check_range("labels", rows.labels, len(texts.class_names))
     # If no attribute is known, all rows have attribute 0.
     _check_range("attributes", rows.attributes, max(1, len(texts.attribute_names)))
@@ -93,14 +115,16 @@ def _check_range(field: str, values: np.ndarray, length: int) -> None:
     _require(field, (values >= 0) & (values < length), f"a value from 0 to {length - 1}", values)
 
 
-def _check_ids(ids: tuple[str, ...]) -> None:
+def _check_unique(field: str, nouns: str, names: tuple[str, ...]) -> None:
     first_rows: dict[str, int] = {}
-    for row, name in enumerate(ids):
+    for row, name in enumerate(names):
         first = first_rows.setdefault(name, row)
         if first != row:
-            raise FieldError("ids", "unique ids", f"{name!r}, which is also in row {first}", row)
+            raise FieldError(
+                field, f"unique {nouns}", f"{name!r}, which is also in row {first}", row
+            )
         if not _is_storable(name):
-            raise FieldError("ids", NAME_RULE, repr(name), row)
+            raise FieldError(field, NAME_RULE, repr(name), row)
 
 
 def _is_storable(name: str) -> bool:

@@ -1,7 +1,7 @@
 """The HDF5 datasets of a cache, with their types and shapes (see FORMAT.md)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import h5py
@@ -9,10 +9,8 @@ import numpy as np
 
 from clip_cfr.cache.errors import FieldError
 
-FORMAT = "clip-cfr-cache"
-VERSION = 1
 # Axes whose length must be at least 1.
-NEVER_EMPTY = {"rows", "dim", "classes", "embedding", "others"}
+NEVER_EMPTY = {"rows", "dim", "classes", "embedding", "others", "words", "templates"}
 # Arrays that are all present or all absent.
 OTHER_PROMPTS = (
     "text/other_prompts",
@@ -20,6 +18,8 @@ OTHER_PROMPTS = (
     "text/other_prompt_owners",
     "text/other_prompt_embeddings",
 )
+# Prefix of the arrays of the vocabulary, which the content digest leaves out.
+VOCABULARY_PREFIX = "text/words/"
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Field:
     dtypes: tuple[str, ...]
     axes: tuple[str, ...]
     optional: bool = False
+
+    def without_prefix(self, prefix: str) -> "Field":
+        """Return the field under its name without a prefix, as a field that must be there."""
+        return replace(self, name=self.name.removeprefix(prefix), optional=False)
 
 
 # `features` is first because `check_layout` takes the lengths of the axes from the first field.
@@ -59,6 +63,9 @@ FIELDS = (
     Field("text/other_prompt_sets", ("fixed-length utf-8",), ("others",), optional=True),
     Field("text/other_prompt_owners", ("int32",), ("others",), optional=True),
     Field("text/other_prompt_embeddings", ("float32",), ("others", "embedding"), optional=True),
+    Field("text/words/words", ("fixed-length utf-8",), ("words",), optional=True),
+    Field("text/words/templates", ("fixed-length utf-8",), ("templates",), optional=True),
+    Field("text/words/embeddings", ("float32",), ("words", "embedding"), optional=True),
 )
 
 
@@ -97,8 +104,15 @@ def check_layout(found: Mapping[str, ArraySource], sizes: Mapping[str, int]) -> 
         sizes: lengths of the axes that the root attributes determine; each other axis takes its
             length from the first field that has it.
     """
+    check_fields(FIELDS, found, sizes)
+
+
+def check_fields(
+    fields: Sequence[Field], found: Mapping[str, ArraySource], sizes: Mapping[str, int]
+) -> None:
+    """Raise FieldError as `check_layout` does, for the fields of any kind of file."""
     known = dict(sizes)
-    for field in FIELDS:
+    for field in fields:
         if field.name in found:
             _check_type(field, found[field.name].dtype)
             _check_shape(field, found[field.name].shape, known)

@@ -99,6 +99,21 @@ class Texts:
 
 
 @dataclass(frozen=True)
+class Vocabulary:
+    """Words or short phrases with their embeddings in the space of the image embeddings.
+
+    Attributes:
+        words: the words, unique; one that ends with a full stop is a complete sentence.
+        templates: sentences with the placeholder `{}`, into which each word but a sentence was put.
+        embeddings: the unit-length mean of the embeddings of each word's sentences, a row per word.
+    """
+
+    words: tuple[str, ...]
+    templates: tuple[str, ...]
+    embeddings: Float32[np.ndarray, "words embedding"]
+
+
+@dataclass(frozen=True)
 class FeatureCache:
     """The contents of a cache file.
 
@@ -111,6 +126,7 @@ class FeatureCache:
         head: the projection head.
         texts: names, prompts and their embeddings.
         provenance: how the features were made; see FORMAT.md.
+        vocabulary: words and their embeddings; None if the cache has none.
     """
 
     dataset: str
@@ -120,3 +136,4 @@ class FeatureCache:
     head: Head
     texts: Texts
     provenance: dict[str, Any]
+    vocabulary: Vocabulary | None = None

@@ -11,7 +11,7 @@ import numpy as np
 
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.format.nested import flatten
-from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.format.schema import FeatureCache, Vocabulary
 from clip_cfr.cache.format.shard import SHARD_KEY
 from clip_cfr.cache.merge.shard_files import ShardFile
 
@@ -99,6 +99,20 @@ def check_same_contents(
     if abs(scale - first_scale) > SCALE_TOLERANCE * first_scale:
         pair.fail("head/logit_scale", scale, first_scale)
     pair.check_equal("subjects", *map(_describe_subjects, (cache, first_cache)))
+
+
+def is_same_vocabulary(found: Vocabulary | None, expected: Vocabulary | None) -> bool:
+    """Return whether two vocabularies have the same words, templates and embeddings.
+
+    Embeddings may differ by `EMBEDDING_TOLERANCE`. None equals only None.
+    """
+    if found is None or expected is None:
+        return found is expected
+    same_words = (found.words, found.templates) == (expected.words, expected.templates)
+    same_shape = found.embeddings.shape == expected.embeddings.shape
+    if not (same_words and same_shape):
+        return False
+    return float(np.abs(found.embeddings - expected.embeddings).max()) <= EMBEDDING_TOLERANCE
 
 
 def list_warnings(shards: Sequence[ShardFile]) -> list[str]:

@@ -1,6 +1,7 @@
 """Merge the shards of a data set into one cache."""
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from clip_cfr.cache.console import program_name
 from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.files.atomic import make_write_error
 from clip_cfr.cache.format.schema import FeatureCache, Rows
@@ -19,6 +21,7 @@ from clip_cfr.cache.merge.compatibility import (
     check_compatible,
     check_same_contents,
     find_differences,
+    is_same_vocabulary,
     list_warnings,
 )
 from clip_cfr.cache.merge.shard_files import ShardFile, check_complete, read_shard_file
@@ -33,6 +36,11 @@ from clip_cfr.cache.read.virtual import (
 )
 from clip_cfr.cache.write.output import reserve_output
 from clip_cfr.cache.write.writer import count_bytes, write_atomically
+
+NO_WORDS = (
+    "the shards do not have the same words, so none are kept; embed them with: {program} words "
+    "--cache {out} --out WORDS.h5"
+)
 
 
 def merge_shards(
@@ -50,7 +58,8 @@ def merge_shards(
         virtual: whether to refer to the features in the shards instead of copying them.
 
     Returns:
-        Warnings about differences between shards that are allowed, see `list_warnings`.
+        Warnings about differences between shards that are allowed, see `list_warnings`, and about
+        words that are left out because they are not the same in all shards.
 
     Raises:
         OutputError: `out` is one of the shards.
@@ -65,14 +74,15 @@ def merge_shards(
         check_complete(out, shards)
         sources = [Source(each.path, each.sha256, len(each.shard)) for each in shards]
         with VerifiedRows(sources, shards[0].dim, shards[0].dtype) as rows:
-            cache = replace(merge_all_but_features(out, shards), features=rows)
+            merged, vocabulary_warnings = merge_all_but_features(out, shards)
+            cache = replace(merged, features=rows)
             try:
                 layout = make_virtual_layout(out, rows) if virtual else None
                 write_atomically(out, cache, overwrite, layout)
             except OSError as error:
                 needed = count_bytes(cache) - virtual * rows.num_bytes
                 raise make_write_error(out, error, f"{needed:,} bytes are needed") from error
-    return list_warnings(shards)
+    return [*list_warnings(shards), *vocabulary_warnings]
 
 
 class VerifiedRows(MergedRows):
@@ -115,8 +125,13 @@ class VerifiedRows(MergedRows):
                 raise FieldError("features", f"SHA-256 {expected}", found)
 
 
-def merge_all_but_features(out: Path, shards: Sequence[ShardFile]) -> FeatureCache:
+def merge_all_but_features(
+    out: Path, shards: Sequence[ShardFile]
+) -> tuple[FeatureCache, list[str]]:
     """Return the merged cache with `features` None; head and texts are those of the first shard.
+
+    The words are kept if all shards have the same; otherwise a list of one warning says that they
+    are left out.
 
     Args:
         out: the merged file, to which paths in the provenance are relative.
@@ -127,18 +142,22 @@ def merge_all_but_features(out: Path, shards: Sequence[ShardFile]) -> FeatureCac
             damaged or has changed since `read_shard_file`.
     """
     first = _read_all_but_features(shards[0])
-    rows, valid = [first.rows], [first.valid]
+    rows, valid, same_words = [first.rows], [first.valid], True
     for shard in shards[1:]:
         cache = _read_all_but_features(shard)
         check_same_contents(shard, cache, shards[0], first)
         rows.append(cache.rows)
         valid.append(cache.valid)
-    return replace(
+        same_words = same_words and is_same_vocabulary(cache.vocabulary, first.vocabulary)
+    merged = replace(
         first,
         rows=concatenate_rows(rows),
         valid=np.concatenate(valid),
         provenance=merge_provenance(out, shards),
+        vocabulary=first.vocabulary if same_words else None,
     )
+    left_out = NO_WORDS.format(program=program_name(), out=shlex.quote(str(out)))
+    return merged, [] if same_words else [left_out]
 
 
 def concatenate_rows(parts: Sequence[Rows]) -> Rows:

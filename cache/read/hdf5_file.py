@@ -15,14 +15,15 @@ from clip_cfr.cache.console import program_name
 from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.files.journal import describe_unfinished
 from clip_cfr.cache.format.encoding import TEXT_ATTRIBUTES, metadata_digest
-from clip_cfr.cache.format.layout import FIELDS, FORMAT, VERSION
+from clip_cfr.cache.format.kinds import CACHE, FileKind
+from clip_cfr.cache.format.layout import FIELDS, VOCABULARY_PREFIX
 from clip_cfr.cache.runs.folder import is_run
 from clip_cfr.cache.runs.grid_contents import RESULT, is_result
 
 OWN_ARRAY = "an array in the file itself"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 REMEDY = "the file is damaged: restore it, or write it again with --overwrite"
-NO_FILE = "no such file; write it with extract or import, --out"
+NO_FILE = "no such file; write it with {}, --out"
 # Number of bytes at each end of a damaged file that are searched for the format's name.
 SEARCHED_BYTES = 1 << 20
 # Exceptions that h5py raises for bytes that fail their checksum or are malformed.
@@ -30,16 +31,20 @@ HDF5_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a finished cache for reading, after checking its format and version.
+def open_hdf5(path: Path, kind: FileKind = CACHE) -> Iterator[h5py.File]:
+    """Open a finished file for reading, after checking its format and version.
 
     A FieldError that the block raises is converted to a CacheError that names the file.
 
+    Args:
+        path: the file.
+        kind: the kind of the file, by default a cache.
+
     Raises:
-        CacheError: the file is missing, unfinished, truncated, not a cache, or of a newer version
-            of the format.
+        CacheError: the file is missing, unfinished, truncated, of another kind, or of a newer
+            version of the format.
     """
-    _check_signature(path)
+    _check_signature(path, kind)
     try:
         # Without locks: a finished file never changes, and some network disks have no locks.
         file = h5py.File(path, "r", locking=False)
@@ -48,16 +53,21 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
             f"{path}: expected a complete HDF5 file, found a truncated or damaged one; {REMEDY}"
         ) from error
     with file, error_context(path, REMEDY):
-        _check_format(path, file)
+        _check_format(path, file, kind)
         yield file
 
 
 def is_cache(path: Path) -> bool:
-    """Return whether a regular file is a cache, of any version, sound or damaged.
+    """Return whether a regular file is a cache, see `is_of_kind`."""
+    return is_of_kind(path, CACHE)
 
-    A cache is recognized by its root attribute `format`. If HDF5 cannot read the file, the value is
+
+def is_of_kind(path: Path, kind: FileKind) -> bool:
+    """Return whether a regular file is of a kind, of any version, sound or damaged.
+
+    It is recognized by its root attribute `format`. If HDF5 cannot read the file, the value is
     searched at both ends of the file, where the root attributes are. A file without the signature
-    of HDF5, such as an empty one, is no cache.
+    of HDF5, such as an empty one, is of no kind.
 
     Raises:
         OSError: the file cannot be read.
@@ -67,20 +77,20 @@ def is_cache(path: Path) -> bool:
             return False
     try:
         with h5py.File(path, "r", locking=False) as file:
-            return "format" in file.attrs and _is_format(file.attrs["format"])
+            return "format" in file.attrs and _is_format(file.attrs["format"], kind)
     except HDF5_ERRORS:
-        return _contains_format(path)
+        return _contains_format(path, kind)
 
 
-def _is_format(value: object) -> bool:
-    return isinstance(value, bytes) and value == FORMAT.encode()
+def _is_format(value: object, kind: FileKind) -> bool:
+    return isinstance(value, bytes) and value == kind.format.encode()
 
 
-def _contains_format(path: Path) -> bool:
+def _contains_format(path: Path, kind: FileKind) -> bool:
     with open(path, "rb") as file:
         start = file.read(SEARCHED_BYTES)
         file.seek(max(0, path.stat().st_size - SEARCHED_BYTES))
-        return FORMAT.encode() in start or FORMAT.encode() in file.read()
+        return kind.format.encode() in start or kind.format.encode() in file.read()
 
 
 @contextmanager
@@ -186,32 +196,37 @@ def check_storage(name: str, data: h5py.Dataset) -> None:
 def read_content_digest(file: h5py.File) -> str:
     """Return the hex SHA-256 of the contents, computed from the stored digests (FORMAT.md).
 
-    The arrays are not read, so a damaged array is not noticed.
+    The arrays are not read, so a damaged array is not noticed. The vocabulary does not count.
 
     Raises:
         FieldError: a stored digest is missing or damaged.
     """
-    digests = {name: read_text(data, "sha256") for name, data in find_datasets(file).items()}
+    digests = {
+        name: read_text(data, "sha256")
+        for name, data in find_datasets(file).items()
+        if not name.startswith(VOCABULARY_PREFIX)
+    }
     digests["metadata"] = read_text(file, "metadata_sha256")
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
-def _check_signature(path: Path) -> None:
+def _check_signature(path: Path, kind: FileKind) -> None:
     """Raise CacheError if a path is not a file that begins with the signature of HDF5."""
+    no_file = NO_FILE.format(kind.commands)
     if path.is_dir():
-        raise CacheError(f"{path}: expected a cache file, found {_describe_folder(path)}")
+        raise CacheError(f"{path}: expected a {kind.noun}, found {_describe_folder(path)}")
     if path.suffix in (".partial", ".journal"):
-        raise CacheError(f"{path}: {describe_unfinished(path.with_suffix('')) or NO_FILE}")
+        raise CacheError(f"{path}: {describe_unfinished(path.with_suffix('')) or no_file}")
     try:
         with open(path, "rb") as file:
             found = file.read(len(SIGNATURE))
     except FileNotFoundError as error:
-        raise CacheError(f"{path}: {describe_unfinished(path) or NO_FILE}") from error
+        raise CacheError(f"{path}: {describe_unfinished(path) or no_file}") from error
     except OSError as error:
         raise CacheError(f"{path}: cannot be read: {error.strerror}") from error
     if found != SIGNATURE:
-        kind = f"a file that begins with {found!r}" if found else "an empty file"
-        raise CacheError(f"{path}: expected an HDF5 file, found {kind}")
+        other = f"a file that begins with {found!r}" if found else "an empty file"
+        raise CacheError(f"{path}: expected an HDF5 file, found {other}")
 
 
 def _describe_folder(path: Path) -> str:
@@ -222,19 +237,20 @@ def _describe_folder(path: Path) -> str:
     return f"a {kind} folder; show it with: {program_name()} show {shlex.quote(str(path))}"
 
 
-def _check_format(path: Path, file: h5py.File) -> None:
+def _check_format(path: Path, file: h5py.File, kind: FileKind) -> None:
     found = _read_attribute(file, "format")
-    if not _is_format(found):
+    if not _is_format(found, kind):
         raise CacheError(
-            f"{path}: expected the root attribute format = {FORMAT}, found {_as_text(found)}; "
-            "this HDF5 file is not a feature cache: write one with extract or import"
+            f"{path}: expected the root attribute format = {kind.format}, found {_as_text(found)}; "
+            f"this HDF5 file is not a {kind.noun}: write one with {kind.commands}"
         )
     version = _read_attribute(file, "version")
     if not isinstance(version, np.integer) or version < 1:
         raise FieldError("version", "a positive integer", _as_text(version))
-    if version > VERSION:
+    if version > kind.version:
         raise CacheError(
-            f"{path}: expected format version {VERSION}, found {version}; install a newer clip-cfr"
+            f"{path}: expected format version {kind.version}, found {version}; install a newer "
+            "clip-cfr"
         )
 
 

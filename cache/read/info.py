@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from clip_cfr.cache.class_prompts import list_prompt_sets
-from clip_cfr.cache.format.layout import VERSION, type_name
+from clip_cfr.cache.format.kinds import CACHE
+from clip_cfr.cache.format.layout import type_name
 from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache
 from clip_cfr.cache.format.shard import SHARD_KEY
 from clip_cfr.cache.read.hdf5_file import open_hdf5, read_content_digest
@@ -44,7 +45,7 @@ def read_info(path: str | Path) -> dict[str, Any]:
     with open_hdf5(path) as file, resolve_features(path, read_all_but_features(file)) as cache:
         return {
             "cache": str(path),
-            "version": VERSION,
+            "version": CACHE.version,
             "sha256": read_content_digest(file),
             "bytes": path.stat().st_size,
             "dataset": cache.dataset,
@@ -117,4 +118,11 @@ def _describe_texts(cache: FeatureCache) -> dict[str, Any]:
         "attribute_prompts": [list(prompts) for prompts in texts.attribute_prompts],
         "attribute_embeddings": texts.attribute_embeddings is not None,
         "prompt_sets": list(list_prompt_sets(cache)),
+        "words": _describe_vocabulary(cache),
     }
+
+
+def _describe_vocabulary(cache: FeatureCache) -> dict[str, Any] | None:
+    """Return the number of words and their templates; None if the cache has no words."""
+    found = cache.vocabulary
+    return found and {"n": len(found.words), "templates": list(found.templates)}

@@ -25,23 +25,25 @@ def render_info(info: dict[str, Any]) -> Group:
 
 def _contents_table(info: dict[str, Any]) -> Table:
     num_rows, dim = info["features"]["shape"]
-    table = _two_columns(info["cache"])
-    _add_row(table, "format", f"version {info['version']}, {info['bytes']:,} bytes")
-    _add_row(table, "sha256", info["sha256"])
-    _add_row(table, "data set", info["dataset"])
+    table = two_columns(info["cache"])
+    add_row(table, "format", f"version {info['version']}, {info['bytes']:,} bytes")
+    add_row(table, "sha256", info["sha256"])
+    add_row(table, "data set", info["dataset"])
     if info["shard"]:
-        _add_row(table, "part", str(Shard(**info["shard"])))
-    _add_row(table, "features", f"{num_rows:,} x {dim:,} {info['features']['dtype']}")
+        add_row(table, "part", str(Shard(**info["shard"])))
+    add_row(table, "features", f"{num_rows:,} x {dim:,} {info['features']['dtype']}")
     if info["sources"]:
-        _add_row(table, "features in", _join(info["sources"]))
+        add_row(table, "features in", _join(info["sources"]))
     unreadable = [f"row {each['row']} {each['id']}" for each in info["invalid_rows"]]
-    _add_row(table, "unreadable images", _join(unreadable))
-    _add_row(table, "head", _describe_head(info["head"]))
+    add_row(table, "unreadable images", _join(unreadable))
+    add_row(table, "head", _describe_head(info["head"]))
     for kind in ("class", "attribute"):
         names = info["texts"][f"{kind}_names"]
         prompts = info["texts"][f"{kind}_prompts"] or [[]] * len(names)
         for name, sentences in zip(names, prompts, strict=True):
-            _add_row(table, f"{kind} {name}", _join(sentences, "no prompts"))
+            add_row(table, f"{kind} {name}", _join(sentences, "no prompts"))
+    if words := info["texts"]["words"]:
+        add_row(table, "words", f"{words['n']:,} in the templates {_join(words['templates'])}")
     return table
 
 
@@ -70,14 +72,19 @@ def _groups_table(info: dict[str, Any]) -> Table:
 
 
 def _provenance_table(info: dict[str, Any]) -> Table:
-    table = _two_columns("provenance")
-    for key, value in info["provenance"].items():
+    table = two_columns("provenance")
+    add_provenance(table, info["provenance"])
+    return table
+
+
+def add_provenance(table: Table, provenance: dict[str, Any]) -> None:
+    """Add a row for each entry of a provenance; texts as they are, other values as JSON."""
+    for key, value in provenance.items():
         if key == MERGED_KEY:
             value = f"{len(value):,} shards: {_join([shard['file'] for shard in value])}"
         if key == SYNTHETIC_KEY and isinstance(value, dict):
             value = "\n".join(f"{name}: {_list_values(part)}" for name, part in value.items())
-        _add_row(table, key, value if isinstance(value, str) else json.dumps(value))
-    return table
+        add_row(table, key, value if isinstance(value, str) else json.dumps(value))
 
 
 def _list_values(values: Any) -> str:
@@ -92,11 +99,13 @@ def _list_values(values: Any) -> str:
     return ", ".join(f"{name} {text}" for name, text in shown.items())
 
 
-def _two_columns(title: str) -> Table:
+def two_columns(title: str) -> Table:
+    """Return an empty table of two columns without a header."""
     return Table(title=Text(title), show_header=False)
 
 
-def _add_row(table: Table, key: str, value: str) -> None:
+def add_row(table: Table, key: str, value: str) -> None:
+    """Add a row of two cells to a table of two columns."""
     # As Text, because rich would read brackets in names and ids as markup.
     table.add_row(Text(key), Text(value))
 

@@ -108,7 +108,7 @@ def read_all_but_features(file: h5py.File) -> FeatureCache:
         # Virtual features are checked against the shards, see `resolve_features`.
         if name != "features" or not data.is_virtual:
             check_storage(name, data)
-    small = {name: _read_array(name, data) for name, data in fields.items() if name != "features"}
+    small = {name: read_array(name, data) for name, data in fields.items() if name != "features"}
     _check_owners(small, values)
     cache = decode_fields(values, small | {"features": fields["features"]})
     check_values(cache)
@@ -125,7 +125,12 @@ def _open_cache(path: Path, allow_shard: bool) -> Iterator[FeatureCache]:
         yield cache
 
 
-def _read_array(name: str, data: h5py.Dataset) -> np.ndarray:
+def read_array(name: str, data: h5py.Dataset) -> np.ndarray:
+    """Return an HDF5 dataset as an array, after checking its SHA-256.
+
+    Raises:
+        FieldError: it is damaged, or has another SHA-256; names the field `name`.
+    """
     with detect_damage(name):
         array = np.asarray(data[()])
     _check_digest(data, name, hashlib.sha256(array).hexdigest())

@@ -22,7 +22,8 @@ from clip_cfr.cache.files.output import (
     resolve_output,
     stat_regular_file,
 )
-from clip_cfr.cache.read.hdf5_file import SIGNATURE, is_cache
+from clip_cfr.cache.format.kinds import CACHE, FileKind
+from clip_cfr.cache.read.hdf5_file import SIGNATURE, is_cache, is_of_kind
 
 logger = logging.getLogger(__name__)
 ZEROS = bytes(len(SIGNATURE))
@@ -30,24 +31,28 @@ ZEROS = bytes(len(SIGNATURE))
 
 @contextmanager
 def reserve_output(
-    path: Path, overwrite: bool = False, inputs: Iterable[Path | None] = ()
+    path: Path,
+    overwrite: bool = False,
+    inputs: Iterable[Path | None] = (),
+    kind: FileKind = CACHE,
 ) -> Iterator[Path]:
-    """Hold the lock of the cache to write within the block, after checking that it may be written.
+    """Hold the lock of the file to write within the block, after checking that it may be written.
 
     Nothing is written. Leftovers of a killed process are removed, and a warning is logged.
 
     Args:
-        path: the cache. If it is a symbolic link, its target is written.
-        overwrite: whether to replace a finished cache.
+        path: the file. If it is a symbolic link, its target is written.
+        overwrite: whether to replace a finished file of this kind.
         inputs: files and folders that the same command reads; None and missing ones are skipped.
+        kind: the kind of the file, by default a cache.
 
     Yields:
         The file to write: `path`, or the target of the link.
 
     Raises:
         OutputError: the file is one of the inputs.
-        CacheError: the file cannot be written, another process writes it, or it exists and is not
-            a cache, or is one and `overwrite` is false.
+        CacheError: the file cannot be written, another process writes it, or it exists and is of
+            another kind, or is of this kind and `overwrite` is false.
     """
     check_is_no_input(path, inputs)
     target = resolve_output(path)
@@ -55,31 +60,36 @@ def reserve_output(
     check_folder(target)
     with write_lock(target):
         remove_leftovers(target)
-        check_replaceable(target, overwrite)
+        check_replaceable(target, overwrite, kind)
         yield target
 
 
-def check_output(path: Path, overwrite: bool = False, inputs: Iterable[Path | None] = ()) -> None:
+def check_output(
+    path: Path,
+    overwrite: bool = False,
+    inputs: Iterable[Path | None] = (),
+    kind: FileKind = CACHE,
+) -> None:
     """Raise the errors of `reserve_output` before the work whose result is written there.
 
     The lock is released at once; leftovers of a killed process are removed.
     """
-    with reserve_output(path, overwrite, inputs):
+    with reserve_output(path, overwrite, inputs, kind):
         pass
 
 
-def check_replaceable(path: Path, overwrite: bool) -> None:
-    """Check that the path does not exist, or is a cache that may be replaced.
+def check_replaceable(path: Path, overwrite: bool, kind: FileKind = CACHE) -> None:
+    """Check that the path does not exist, or is a file of a kind that may be replaced.
 
     Raises:
-        CacheError: it is not a cache, or is one and `overwrite` is false. In the second case the
-            message also names an unfinished job beside it.
+        CacheError: it is of another kind, or is of this kind and `overwrite` is false. In the
+            second case the message also names an unfinished job beside it.
     """
     if stat_regular_file(path) is None:
         return
-    if not is_cache(path):
+    if not is_of_kind(path, kind):
         raise CacheError(
-            f"{path}: the file exists and is not a feature cache, so it is not replaced, not even "
+            f"{path}: the file exists and is not a {kind.noun}, so it is not replaced, not even "
             "with --overwrite; name another file"
         )
     if not overwrite:

@@ -25,7 +25,7 @@ from clip_cfr.cache.files.journal import Batch, Journal, batch_checksum
 from clip_cfr.cache.files.output import resolve_output
 from clip_cfr.cache.files.sink import write_all
 from clip_cfr.cache.format.invariants import check_feature_block
-from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
+from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts, Vocabulary
 from clip_cfr.cache.write.output import reserve_output
 from clip_cfr.cache.write.recovery import recover_batches
 from clip_cfr.cache.write.writer import count_bytes, write_atomically
@@ -144,7 +144,13 @@ class ResumableWriter:
         self._advance(batch)
 
     def finish(
-        self, dataset: str, rows: Rows, head: Head, texts: Texts, provenance: dict[str, Any]
+        self,
+        dataset: str,
+        rows: Rows,
+        head: Head,
+        texts: Texts,
+        provenance: dict[str, Any],
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         """Write the cache atomically, and remove the files of the unfinished job.
 
@@ -160,7 +166,9 @@ class ResumableWriter:
                 f"{self.path}: cannot be finished with {self.next_row} of {num_rows} rows; "
                 "run the same command again to resume"
             )
-        cache = FeatureCache(dataset, rows, self._valid, self._features, head, texts, provenance)
+        cache = FeatureCache(
+            dataset, rows, self._valid, self._features, head, texts, provenance, vocabulary
+        )
         try:
             write_atomically(self.path, cache, self._overwrite)
         except OSError as error:

@@ -1,7 +1,6 @@
 """Write a cache that is in memory or in another file."""
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,21 +15,19 @@ from clip_cfr.cache.format.encoding import (
     decode_metadata,
     encode_fields,
     encode_metadata,
-    encode_text,
     metadata_digest,
 )
 from clip_cfr.cache.format.identity import IdentityMatrix
 from clip_cfr.cache.format.invariants import check_feature_block, check_values
-from clip_cfr.cache.format.layout import FORMAT, VERSION, ArraySource, check_layout
+from clip_cfr.cache.format.kinds import CACHE
+from clip_cfr.cache.format.layout import ArraySource, check_layout
 from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.write.hdf5_file import create_file, write_field, write_kind, write_text
 from clip_cfr.cache.write.output import check_replaceable, reserve_output
 
 CHUNK_BYTES = 1 << 20
 # Number of rows and columns of a chunk of an identity matrix: 16 KiB of float32.
 IDENTITY_CHUNK = 64
-# Lowest and highest HDF5 file format. From 1.10 on all metadata has checksums, and a file of 1.10
-# is read by every later HDF5.
-LIBVER = ("v110", "v110")
 
 
 def write_cache(
@@ -125,25 +122,21 @@ def _write_file(path: Path, cache: FeatureCache, virtual: h5py.VirtualLayout | N
     metadata, fields = encode_metadata(cache), encode_fields(cache)
     check_layout(fields, axis_sizes(decode_metadata(metadata)))
     check_values(cache)
-    with open(path, "xb+", buffering=0) as raw, Sink(raw) as sink:
-        with h5py.File(path, "w", libver=LIBVER, driver="fileobj", fileobj=sink) as file:
-            _write_metadata(file, metadata)
-            _write_features(file, fields.pop("features"), cache.valid, sink, virtual)
-            for name, array in fields.items():
-                if isinstance(array, IdentityMatrix):
-                    _write_identity(file, name, array)
-                else:
-                    _write_field(file, name, array)
-        sink.check()
-        os.fsync(raw.fileno())
+    with create_file(path) as (file, sink):
+        _write_metadata(file, metadata)
+        _write_features(file, fields.pop("features"), cache.valid, sink, virtual)
+        for name, array in fields.items():
+            if isinstance(array, IdentityMatrix):
+                _write_identity(file, name, array)
+            else:
+                write_field(file, name, array)
 
 
 def _write_metadata(file: h5py.File, metadata: dict[str, str]) -> None:
-    file.attrs["version"] = np.int32(VERSION)
-    _write_text(file, "format", FORMAT)
+    write_kind(file, CACHE)
     for name, text in metadata.items():
-        _write_text(file, name, text)
-    _write_text(file, "metadata_sha256", metadata_digest(metadata))
+        write_text(file, name, text)
+    write_text(file, "metadata_sha256", metadata_digest(metadata))
 
 
 def _write_features(
@@ -167,21 +160,13 @@ def _write_features(
             data[start : start + len(block)] = block
         digest.update(block)
         sink.check()
-    _write_text(data, "sha256", digest.hexdigest())
+    write_text(data, "sha256", digest.hexdigest())
 
 
 def _read_blocks(array: ArraySource, length: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the index of the first row and the numbers of each block of rows."""
     for start in range(0, array.shape[0], length):
         yield start, np.ascontiguousarray(array[start : start + length])
-
-
-def _write_field(file: h5py.File, name: str, array: np.ndarray) -> None:
-    """Write an array with checksums of its chunks and its SHA-256."""
-    # HDF5 can neither chunk nor checksum a scalar or an empty array; its SHA-256 remains.
-    chunked = {"chunks": True, "fletcher32": True} if array.ndim and array.size else {}
-    data = file.create_dataset(name, data=array, **chunked)
-    _write_text(data, "sha256", hashlib.sha256(array.tobytes()).hexdigest())
 
 
 def _write_identity(file: h5py.File, name: str, matrix: IdentityMatrix) -> None:
@@ -195,9 +180,4 @@ def _write_identity(file: h5py.File, name: str, matrix: IdentityMatrix) -> None:
         stop = start + len(block)
         data[start:stop, start:stop] = block[:, start:stop]
         digest.update(block)
-    _write_text(data, "sha256", digest.hexdigest())
-
-
-def _write_text(owner: h5py.File | h5py.Dataset, name: str, text: str) -> None:
-    encoded = encode_text(name, text)
-    owner.attrs.create(name, encoded[0], dtype=encoded.dtype)
+    write_text(data, "sha256", digest.hexdigest())

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts
+from clip_cfr.cache.format.schema import FeatureCache, Head, Rows, Texts, Vocabulary
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +56,7 @@ def make_cache(
     num_attributes: int = 2,
     bias: bool = True,
     subjects: bool = True,
+    num_words: int = 0,
     seed: int = 0,
 ) -> FeatureCache:
     """Return a cache of random numbers whose row 1 is invalid."""
@@ -84,6 +85,16 @@ def make_cache(
             "created": "2026-01-01T00:00:00+00:00",
             "nested": {"a": 1},
         },
+        vocabulary=make_vocabulary(rng, num_words, width) if num_words else None,
+    )
+
+
+def make_vocabulary(rng: np.random.Generator, num_words: int, width: int) -> Vocabulary:
+    """Return words `word é 0`, ... with random embeddings, in two templates."""
+    return Vocabulary(
+        words=tuple(f"word é {row}" for row in range(num_words)),
+        templates=("{}", "a photo of {}"),
+        embeddings=normalize(rng.normal(size=(num_words, width))),
     )
 
 
@@ -106,6 +117,7 @@ def caches() -> st.SearchStrategy[FeatureCache]:
         num_attributes=st.integers(0, 3),
         bias=st.booleans(),
         subjects=st.booleans(),
+        num_words=st.integers(0, 3),
         seed=st.integers(0, 99),
     )
 

@@ -124,14 +124,15 @@ def test_a_folder_is_refused_and_one_of_this_program_is_recognised(tmp_path, nam
     folder.mkdir()
     (folder / name).write_text(content)
     for read in (read_cache, verify_cache, read_info, content_digest):
-        assert message_of(read, folder) == f"expected a cache file, found {found.format(folder)}"
+        assert message_of(read, folder) == f"expected a feature cache, found {found.format(folder)}"
 
 
 def test_a_command_to_paste_has_the_name_of_the_called_program(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/somewhere/cli.py", "info", str(tmp_path)])
     (tmp_path / "grid.json").write_text(GRID)
     assert message_of(read_info, tmp_path) == (
-        f"expected a cache file, found a grid folder; show it with: python cli.py show {tmp_path}"
+        "expected a feature cache, found a grid folder; show it with: "
+        f"python cli.py show {tmp_path}"
     )
 
 
