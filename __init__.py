@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "ExtractOptions": "clip_cfr.extract",
         "SyntheticWorld": "clip_cfr.extract",
         "export_model": "clip_cfr.extract",
+        "embed_words": "clip_cfr.extract",
         "extract_dataset": "clip_cfr.extract",
         "import_embeddings": "clip_cfr.extract",
         "import_synthetic": "clip_cfr.extract",
@@ -29,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "read_info": "clip_cfr.cache",
         "read_head": "clip_cfr.cache",
         "read_run": "clip_cfr.cache",
+        "read_words": "clip_cfr.cache",
         "verify_cache": "clip_cfr.cache",
         "write_cache": "clip_cfr.cache",
         # A cache, or arrays, to a head.

@@ -43,6 +43,7 @@ COMMANDS = {
     "demo": "clip_cfr.calibrate.commands.demo:demo",
     "extract": "clip_cfr.extract.commands.extract:extract",
     "import": "clip_cfr.extract.commands.import_embeddings:import_",
+    "words": "clip_cfr.extract.commands.words:words",
     "info": "clip_cfr.cache.commands:info",
     "verify": "clip_cfr.cache.commands:verify",
     "merge": "clip_cfr.cache.commands:merge",

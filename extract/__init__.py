@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "OptionError": "clip_cfr.extract.errors",
         "SyntheticWorld": "clip_cfr.extract.importing.synthetic.world",
         "export_model": "clip_cfr.extract.export.export",
+        "embed_words": "clip_cfr.extract.words.embed_words",
         "extract_dataset": "clip_cfr.extract.pipeline",
         "import_embeddings": "clip_cfr.extract.importing.import_embeddings",
         "import_synthetic": "clip_cfr.extract.importing.synthetic.import_synthetic",

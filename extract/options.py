@@ -19,6 +19,7 @@ class ExtractOptions:
             stop at it.
         features_dtype: storage type of the features, `float16` or `float32`.
         templates: prompt templates, a key of `clip_cfr.extract.prompts.templates.TEMPLATES`.
+        words: store the embeddings of the default vocabulary in the cache.
         limit: extract at most this many rows, spread over splits and groups.
         shard: index (from 1) and count: extract only this one of `count` equal ranges of rows.
         overwrite: replace a finished file or discard an unfinished job.
@@ -33,6 +34,7 @@ class ExtractOptions:
     skip_unreadable: bool = False
     features_dtype: str = "float16"
     templates: str = "imagenet"
+    words: bool = True
     limit: int | None = None
     shard: tuple[int, int] | None = None
     overwrite: bool = False

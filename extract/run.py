@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from clip_cfr.cache.files.journal import read_unfinished_job
-from clip_cfr.cache.format.schema import Texts
+from clip_cfr.cache.format.schema import Texts, Vocabulary
 from clip_cfr.cache.wording import count_noun
 from clip_cfr.cache.write.resumable import ResumableWriter
 from clip_cfr.extract.encoders.base import Model
@@ -40,6 +40,8 @@ from clip_cfr.extract.unreadable import (
     find_readable_row,
     warn_of_unreadable,
 )
+from clip_cfr.extract.words.embed import embed_vocabulary
+from clip_cfr.extract.words.vocabulary import DEFAULT_TEMPLATES, read_default_vocabulary
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,21 @@ def describe_job(
             "templates": options.templates,
         }
     )
+
+
+def embed_default_words(model: Model, reporter: ProgressReporter) -> Vocabulary | None:
+    """Return the default vocabulary with its embeddings by the text tower.
+
+    None if the text tower takes fewer tokens than a word has; then a message says so. The words
+    change neither the features nor the settings of the job.
+    """
+    words = read_default_vocabulary()
+    reporter.message(f"embedding {count_noun(len(words), 'word')}")
+    try:
+        return embed_vocabulary(model, words, DEFAULT_TEMPLATES)
+    except ExtractError as error:
+        reporter.message(f"no words are stored: {error}")
+        return None
 
 
 def check_same_rows(out: Path, unfinished: dict[str, Any], provenance: dict[str, Any]) -> None:
@@ -352,4 +369,6 @@ def finish_cache(job: ExtractionJob, writer: ResumableWriter) -> None:
     if writer.batch_size_halvings:
         provenance |= {"batch_size_halved": writer.batch_size_halvings}
     rows = job.manifest.rows
-    writer.finish(job.manifest.dataset, rows, job.model.head(), job.texts, provenance)
+    # At the end, so that an interrupted job does not embed them at each start.
+    vocabulary = embed_default_words(job.model, job.reporter) if job.options.words else None
+    writer.finish(job.manifest.dataset, rows, job.model.head(), job.texts, provenance, vocabulary)

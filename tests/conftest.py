@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from clip_cfr.extract.words import vocabulary
 from tests.samples import save_small_clip
 
 
@@ -13,6 +14,16 @@ def own_user_cache(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_vocabulary(tmp_path_factory: pytest.TempPathFactory):
+    """Replaces the default vocabulary in this process, so that extractions take less time."""
+    path = tmp_path_factory.mktemp("vocabulary") / "words.txt"
+    path.write_text("# places\non water\non land\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vocabulary, "DEFAULT_PATH", path)
+        yield path
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ import clip_cfr.extract
 
 EXTRACT = {
     *("DatasetOptions", "EncoderSpec", "ExtractError", "ExtractOptions", "SyntheticWorld"),
-    *("export_model", "extract_dataset", "import_embeddings", "import_synthetic"),
+    *("embed_words", "export_model", "extract_dataset", "import_embeddings", "import_synthetic"),
     *("predict_images",),
 }
 CACHE = {
     *("CacheError", "merge_shards", "open_cache", "read_cache", "read_head", "read_info"),
-    *("read_run", "verify_cache", "write_cache"),
+    *("read_run", "read_words", "verify_cache", "write_cache"),
 }
 CALIBRATE = {
     *("CFRClassifier", "CalibrationError", "GridResult", "Interval", "Result", "Settings", "Task"),

@@ -76,9 +76,11 @@ def test_the_wheel_holds_one_importable_name(wheel):
     "name",
     [
         "cache/FORMAT.md",
+        "cache/WORDS.md",
         "calibrate/bench/pytorch/pytorch_loop.py",
         "extract/tiny_clip/model.safetensors",
         "extract/tiny_clip/tokenizer.json",
+        "extract/words/default_vocabulary.txt",
     ],
 )
 def test_the_wheel_holds_files_that_are_not_modules(wheel, name):

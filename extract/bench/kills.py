@@ -79,7 +79,7 @@ def extract_counted(root: Path, out: Path, log: Path) -> None:
     """
     encoder = CountingEncoder(load_encoder(EncoderSpec(str(TINY_CLIP), device="cpu")), log)
     # Workers would not change the counts, and a daemon process cannot start any.
-    options = ExtractOptions(batch_size=BATCH_SIZE, workers=0, templates="simple")
+    options = ExtractOptions(batch_size=BATCH_SIZE, workers=0, templates="simple", words=False)
     extract_manifest(load_images(root), encoder, out, options, reporter=ResumeReporter(log))
 
 

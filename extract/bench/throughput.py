@@ -88,7 +88,9 @@ class Throughput:
 
     def measure_extraction(self, manifest: Manifest) -> float:
         """Return images per second from files to finished cache, without loading the model."""
-        options = ExtractOptions(self.batch_size, self.workers, templates="simple", overwrite=True)
+        options = ExtractOptions(
+            self.batch_size, self.workers, templates="simple", words=False, overwrite=True
+        )
         seconds = extract_manifest(manifest, self.encoder, self.out, options).seconds
         return len(manifest.rows) / seconds
 

@@ -5,6 +5,8 @@ CLASS_NAMES = (
     "are words, those words in another order. Or new names by old ones. A name with a comma goes "
     "into quotes; FILE has a name in each line."
 )
+MODEL = "Hub id, folder or weights file; or open-clip:ARCHITECTURE/TAG_OR_FILE, open-clip:FOLDER."
+REVISION = "Branch, tag or commit of a hub id."
 METADATA = (
     "List of the images: CSV, TSV, JSON Lines, Parquet or .xlsx with the columns "
     "filename,label[,attribute][,split]. By default the one in the root, or folders of classes."

@@ -6,6 +6,8 @@ from typing import Any
 # Begins the names of models of open_clip.
 PREFIX = "open-clip:"
 COMPUTE_TYPES = ("float32", "bfloat16", "float16")
+# Start of the name of a model that open_clip loads.
+PREFIX = "open-clip:"
 PAPER_MODEL = "openai/clip-vit-large-patch14-336"
 # Name of each setting in the journal of a job.
 JOURNAL_NAMES = {"dtype": "compute_dtype", "compile": "compile", "channels_last": "channels_last"}

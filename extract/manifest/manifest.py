@@ -20,6 +20,11 @@ class Sentence(str):
     __slots__ = ()
 
 
+def parse_entry(entry: str) -> str:
+    """Return the entry as a `Sentence` if it ends with a full stop, otherwise unchanged."""
+    return Sentence(entry) if entry.endswith(".") else entry
+
+
 @dataclass(frozen=True)
 class Manifest:
     """A data set, independent of its layout on disk.

@@ -55,8 +55,12 @@ def test_from_images_to_a_table(photos, small_clip, tmp_path):
     assert result.stderr.splitlines()[1].startswith(
         f"20 images of folder: {small_clip} in float32 on cpu ("
     )
-    assert result.stderr.splitlines()[2:] == [f"next: clip-cfr calibrate --cache {out}"]
+    assert result.stderr.splitlines()[2:] == [
+        "embedding 2 words",
+        f"next: clip-cfr calibrate --cache {out}",
+    ]
     assert read_cache(out).valid.all()
+    assert read_cache(out).vocabulary.words == ("on water", "on land")
 
 
 def test_json_is_the_only_output_on_standard_output(photos, small_clip, tmp_path):

@@ -29,7 +29,7 @@ from tests.extract.extraction import RecordingReporter, interrupt_extraction
 from tests.samples import save_photos
 
 NUM_PHOTOS = 40
-OPTIONS = ExtractOptions(batch_size=8, templates="simple")
+OPTIONS = ExtractOptions(batch_size=8, templates="simple", words=False)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from clip_cfr.extract.datasets.common.class_names import find_by_spelling
 from clip_cfr.extract.datasets.common.values import clean_text, parse_number
 from clip_cfr.extract.datasets.tables.text import read_text
 from clip_cfr.extract.errors import ExtractError, OptionError
-from clip_cfr.extract.manifest.manifest import Manifest, Sentence
+from clip_cfr.extract.manifest.manifest import Manifest, parse_entry
 
 FORM = '{"classes": [["a photo of a dog."], ["a photo of a cat."]], "attributes": [..]}'
 NAMES_FILE = "a name, or old=new, in each line; or a JSON list or object"
@@ -297,11 +297,6 @@ def parse_entry_list(path: Path, field: str, name: str, entries: Any) -> tuple[s
     raise ExtractError(
         f"{path}: {field!r} of {name!r} is {entries!r}, expected a list of names or sentences"
     )
-
-
-def parse_entry(entry: str) -> str:
-    """Return the entry as a `Sentence` if it ends with a full stop, otherwise unchanged."""
-    return Sentence(entry) if entry.endswith(".") else entry
 
 
 def is_nonblank(entry: Any) -> bool:

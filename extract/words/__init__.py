@@ -1,0 +1,1 @@
+"""Vocabularies: lists of words, and their embeddings by the text tower of a model."""
