@@ -82,6 +82,7 @@ def test_info_prints_json(path):
             "class_prompts": [["[b]a cat.", "cats."], ["a dog."]],
             "attribute_prompts": [["an attribute 0."], ["an attribute 1."]],
             "attribute_embeddings": True,
+            "prompt_sets": [],
             "words": None,
         },
         "provenance": make_cache().provenance,
