@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from clip_cfr.calibrate.comparison.tallies import Tally, criterion
+from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
 from clip_cfr.calibrate.core.task import Task
 
 
@@ -63,6 +64,9 @@ def select(
     chosen: Bool[np.ndarray, " rows"],
 ) -> int:
     """Return the index of the first of the best classifiers by a criterion on the chosen rows."""
+    if selection == "inferred-groups":
+        groups = task.inferred_groups[task.rows("val")[chosen]]
+        return int(mean_accuracy(val_correct[:, chosen], groups, task.num_classes).argmax())
     groups = task.groups[task.rows("val")[chosen]]
     counts = np.bincount(groups, minlength=task.num_groups)[None].astype(float)
     hits = [np.bincount(groups, each, task.num_groups) for each in val_correct[:, chosen]]

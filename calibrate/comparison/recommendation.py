@@ -86,13 +86,14 @@ def recommend(
         task: the task.
         correct: whether each candidate is right about each row of the validation split, one head
             for each seed, judged on rows that did not select it; all with the same seeds.
-        selection: the criterion; `last` is judged by worst-class accuracy.
+        selection: the criterion; `last` and `inferred-groups`, which is not an accuracy over rows
+            that are alike, are judged by worst-class accuracy.
         class_embeddings: source of the class embeddings, which determines the title of zero-shot.
     """
     if len(correct) < 2:
         return None
     reference = REFERENCE if REFERENCE in correct else next(iter(correct))
-    judged_by = "worst-class" if selection == "last" else selection
+    judged_by = "worst-class" if selection in ("last", "inferred-groups") else selection
     rivals = [name for name in correct if name != reference]
     # A rival wins by either of two differences, or by one if the criterion is the average.
     tail = TAIL / len(rivals) / (1 if judged_by == "average" else 2)

@@ -51,6 +51,8 @@ class Data(NamedTuple):
         val_rows: indices of the validation split among the resident rows.
         val_groups: group of each validation row, in the order of `val_rows`.
         val_group_counts: validation rows of each group, as whole float32 numbers.
+        val_inferred: inferred group of each validation row, see `infer_groups`.
+        val_inferred_counts: validation rows of each inferred group, 0 for those that do not count.
         group_labels: class of each group.
     """
 
@@ -60,6 +62,8 @@ class Data(NamedTuple):
     val_rows: Int[Array, " val"]
     val_groups: Int[Array, " val"]
     val_group_counts: Float[Array, " groups"]
+    val_inferred: Int[Array, " val"]
+    val_inferred_counts: Float[Array, " inferred"]
     group_labels: Int[Array, " groups"]
 
 

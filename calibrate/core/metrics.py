@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
 from clip_cfr.calibrate.core.task import Task
 
 
@@ -146,6 +147,8 @@ class SplitMetrics:
         auroc: area under the ROC curve; None unless there are two classes and both occur.
         ece: expected calibration error.
         groups: every group in the order of its index, `label * num_attributes + attribute`.
+        inferred_groups: mean accuracy over inferred groups, see `infer_groups`; None in a run of an
+            older version.
 
     All accuracies lie in [0, 1].
     """
@@ -159,6 +162,7 @@ class SplitMetrics:
     auroc: float | None
     ece: float
     groups: tuple[GroupAccuracy, ...]
+    inferred_groups: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the metrics by attribute name, in JSON types; `groups` is a list of dicts."""
@@ -192,6 +196,7 @@ def evaluate(task: Task, predictions: Predictions) -> SplitMetrics:
         auroc=auroc(predictions.logits, labels),
         ece=expected_calibration_error(confidence, correct),
         groups=group_accuracies(task, groups, by_group),
+        inferred_groups=float(mean_accuracy(correct, task.inferred_groups[rows], task.num_classes)),
     )
 
 

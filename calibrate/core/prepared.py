@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from clip_cfr.calibrate.core.features import Data, Features, StoredFeatures, to_device
+from clip_cfr.calibrate.core.inferred_groups import count_large
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.units import Units, measure_units
 from clip_cfr.calibrate.core.windows import Window
@@ -64,6 +65,8 @@ class Prepared:
             val_rows: indices of the validation split among the resident rows.
         """
         task = self.task
+        inferred = task.inferred_groups[task.rows("val")]
+        inferred_counts = count_large(inferred, task.num_classes)
         return Data(
             features=features,
             labels=jnp.asarray(labels),
@@ -71,6 +74,8 @@ class Prepared:
             val_rows=jnp.asarray(val_rows),
             val_groups=jnp.asarray(task.groups[task.rows("val")]),
             val_group_counts=jnp.asarray(task.group_counts("val").astype(np.float32)),
+            val_inferred=jnp.asarray(inferred),
+            val_inferred_counts=jnp.asarray(inferred_counts.astype(np.float32)),
             group_labels=jnp.arange(task.num_groups) // len(task.attribute_names),
         )
 

@@ -63,15 +63,23 @@ class Evaluation(NamedTuple):
 def evaluate(head: AnyHead, data: Data) -> Evaluation:
     """Evaluate a head on the validation split."""
     correct = predict_val(head, data) == data.labels[data.val_rows]
-    hits, counts = group_hits(correct, data), data.val_group_counts
-    criteria = criteria_values(hits, counts, data.group_labels, len(data.class_embeddings))
+    hits, counts = (
+        count_hits(correct, data.val_groups, len(data.group_labels)),
+        data.val_group_counts,
+    )
+    inferred_counts = data.val_inferred_counts
+    inferred_hits = count_hits(correct, data.val_inferred, len(inferred_counts))
+    by_label = label_criteria(hits, counts, data.group_labels, len(data.class_embeddings))
+    values = {**by_label, "inferred-groups": mean_accuracy(inferred_hits, inferred_counts)}
+    criteria = jnp.stack([values[name] for name in CRITERIA])
     return Evaluation(correct, accuracies(hits, counts), criteria)
 
 
-def group_hits(correct: Bool[Array, " val"], data: Data) -> Float[Array, " groups"]:
-    """Count the correct predictions in each group of the validation split, as whole floats."""
-    weights = correct.astype(jnp.float32)
-    return jnp.bincount(data.val_groups, weights=weights, length=len(data.group_labels))
+def count_hits(
+    correct: Bool[Array, " val"], cells: Int[Array, " val"], num_cells: int
+) -> Float[Array, " cells"]:
+    """Count the correct predictions in each cell of the validation split, as whole floats."""
+    return jnp.bincount(cells, weights=correct.astype(jnp.float32), length=num_cells)
 
 
 def predict_val(head: AnyHead, data: Data) -> Int[Array, " val"]:
@@ -106,13 +114,19 @@ def lowest_accuracy(
     return jnp.where(counts > 0, accuracies(hits, counts), jnp.inf).min()
 
 
-def criteria_values(
+def mean_accuracy(hits: Float[Array, " cells"], counts: Float[Array, " cells"]) -> Float[Array, ""]:
+    """Return the mean accuracy over the cells whose count is above 0."""
+    counted = counts > 0
+    return jnp.where(counted, accuracies(hits, counts), 0).sum() / counted.sum(dtype=jnp.float32)
+
+
+def label_criteria(
     hits: Float[Array, " groups"],
     counts: Float[Array, " groups"],
     group_labels: Int[Array, " groups"],
     num_classes: int,
-) -> Float[Array, " criteria"]:
-    """Return worst-class, average and worst-group accuracy; empty classes and groups are ignored.
+) -> dict[str, Float[Array, ""]]:
+    """Return worst-class, average and worst-group accuracy by name; empty cells are ignored.
 
     Args:
         hits: correct predictions in each group, as whole floats.
@@ -124,9 +138,11 @@ def criteria_values(
     class_hits = jnp.bincount(group_labels, weights=hits, length=num_classes)
     class_counts = jnp.bincount(group_labels, weights=counts, length=num_classes)
     average = hits.sum() / counts.sum()
-    return jnp.stack(
-        [lowest_accuracy(class_hits, class_counts), average, lowest_accuracy(hits, counts)]
-    )
+    return {
+        "worst-class": lowest_accuracy(class_hits, class_counts),
+        "average": average,
+        "worst-group": lowest_accuracy(hits, counts),
+    }
 
 
 def init_best(head: AnyHead) -> Best:

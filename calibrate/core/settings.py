@@ -14,7 +14,7 @@ from clip_cfr.calibrate.core.options import (
     option,
 )
 
-CRITERIA = ("worst-class", "average", "worst-group")
+CRITERIA = ("worst-class", "average", "inferred-groups", "worst-group")
 SELECTIONS = (*CRITERIA, "last")
 # Settings that are a number of rows or one of these words.
 POOL_WORDS = {"negative_pool": ("minibatch",), "nns_pool": ("all", "minibatch")}
@@ -236,8 +236,9 @@ class Settings:
     selection: str = option(
         "worst-class",
         "Criterion on the validation split that selects a head of each stage: worst-class or "
-        "average accuracy; last, the last step; worst-group, which uses group labels and is "
-        "therefore an oracle",
+        "average accuracy; inferred-groups, the mean accuracy over the rows that CLIP's own head "
+        "gets right and those that it gets wrong, in each class; last, the last step; worst-group, "
+        "which uses group labels and is therefore an oracle",
         "ours; release worst-group",
         choices=SELECTIONS,
     )

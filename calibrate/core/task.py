@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32
 
 from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.inferred_groups import infer_groups, predict_zero_shot
 
 SPLITS = ("train", "val", "test")
 # What to do if a split has no row.
@@ -134,6 +135,17 @@ class Task:
     def groups(self) -> Int32[np.ndarray, " n"]:
         """Group of each row: label * number of attributes + attribute."""
         return (self.labels * len(self.attribute_names) + self.attributes).astype(np.int32)
+
+    @cached_property
+    def inferred_groups(self) -> Int32[np.ndarray, " n"]:
+        """Inferred group of each valid row of val and test, see `infer_groups`; -1 for others."""
+        rows = np.flatnonzero(self.valid & (self.splits != SPLITS.index("train")))
+        scores = predict_zero_shot(
+            self.features, rows, self.projection, self.bias, self.class_embeddings
+        )
+        inferred = np.full(len(self.labels), -1, np.int32)
+        inferred[rows] = infer_groups(scores, self.labels[rows])
+        return inferred
 
     def rows(self, split: str) -> Int32[np.ndarray, " rows"]:
         """Return the indices of the valid rows to use of a split (`train`, `val`, `test`).

@@ -8,7 +8,12 @@ from typing import Any
 from clip_cfr.calibrate.comparison.method_result import mean
 from clip_cfr.calibrate.grid.axes import Value
 
-METRICS = ("worst_group", "average", "train_weighted_average", "group_mean", "worst_class")
+METRICS = (
+    *("worst_group", "average", "train_weighted_average", "group_mean", "worst_class"),
+    "inferred_groups",
+)
+# Metrics that grids of older versions lack.
+NEWER_METRICS = ("inferred_groups",)
 SPLITS = ("val", "test")
 # In the order of the leaderboard.
 STATES = ("complete", "pruned", "failed")
@@ -44,7 +49,9 @@ class SeedResult:
             TypeError: a field is missing or unknown, or an accuracy is not a number.
             KeyError: a metric is missing.
         """
-        result = cls(**data)
+        newer = dict.fromkeys(NEWER_METRICS)
+        splits = {split: {**newer, **data[split]} for split in SPLITS}
+        result = cls(**{**data, **splits})
         for metric in METRICS:
             for value in (result.val[metric], result.test[metric]):
                 if not isinstance(value, float | int | None):

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import Head
+from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
 from clip_cfr.calibrate.core.metrics import worst
 from clip_cfr.calibrate.core.settings import SELECTIONS
 from clip_cfr.calibrate.core.task import Task
@@ -85,6 +86,9 @@ def measure_criteria(task: Task, val_correct: Bool[np.ndarray, " val"]) -> dict[
     return {
         "worst-class": worst_class,
         "average": float(val_correct.mean()),
+        "inferred-groups": float(
+            mean_accuracy(val_correct, task.inferred_groups[rows], task.num_classes)
+        ),
         "worst-group": worst(val_correct, task.groups[rows], task.num_groups),
         "last": worst_class,
     }

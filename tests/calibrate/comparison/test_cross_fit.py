@@ -8,6 +8,7 @@ import pytest
 from clip_cfr.calibrate.comparison.cross_fit import cross_fit, draw_halves
 from clip_cfr.calibrate.comparison.differences import TAIL, compare_lowest
 from clip_cfr.calibrate.core.settings import CRITERIA
+from tests.calibrate.inferred import inferred_value
 from tests.calibrate.synthetic import make_task
 
 TASK = make_task(sizes=(50, 400, 10))
@@ -15,6 +16,8 @@ TASK = make_task(sizes=(50, 400, 10))
 
 def value(task, correct, rows, selection: str) -> float:
     """Return the criterion on rows of val, cell by cell."""
+    if selection == "inferred-groups":
+        return inferred_value(task, correct, rows)
     val = task.rows("val")[rows]
     cells = {"worst-class": task.labels, "worst-group": task.groups}
     cells = cells.get(selection, np.zeros(len(task.labels), int))[val]

@@ -99,10 +99,11 @@ def test_stages_that_run_together_stop_on_their_own(overlapping, patience):
 @pytest.mark.parametrize(
     ("selection", "counted"),
     [
-        ("worst-class", [True, True, False]),
-        ("average", [True, True, False]),
-        ("last", [True, True, False]),
-        ("worst-group", [True, True, True]),
+        ("worst-class", [True, True, False, False]),
+        ("average", [True, True, False, False]),
+        ("last", [True, True, False, False]),
+        ("inferred-groups", [True, True, True, False]),
+        ("worst-group", [True, True, False, True]),
     ],
 )
 def test_group_labels_count_only_where_they_select(selection, counted):

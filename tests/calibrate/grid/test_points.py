@@ -7,6 +7,7 @@ from optuna import TrialPruned
 from clip_cfr.calibrate.comparison.compare import evaluate_fitted
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.settings import CRITERIA, SELECTIONS
 from clip_cfr.calibrate.grid.point_result import METRICS
 from clip_cfr.calibrate.grid.points import ExperimentCache, Fit, fit_points
 from clip_cfr.calibrate.methods import batched, fit
@@ -23,7 +24,7 @@ def erm_stages(experiments) -> list:
     return [each.shared.trained for each in experiments.recent.values()]
 
 
-@pytest.mark.parametrize("selection", ["worst-class", "average", "worst-group", "last"])
+@pytest.mark.parametrize("selection", SELECTIONS)
 def test_a_point_has_the_accuracies_of_a_comparison(prepared, experiments, selection):
     settings = quick_settings(selection=selection)
     (found,) = fit_points(experiments, "cfr", [Fit(settings, 3)])
@@ -85,7 +86,7 @@ class TestErrors:
 
         (found,) = fit_points(experiments, "cfr", [Fit(quick_settings(), 0, callback)])
         assert isinstance(found, TrialPruned)
-        assert calls == [(10, {"worst-class", "average", "worst-group"})]
+        assert calls == [(10, set(CRITERIA))]
 
     def test_include_lack_of_memory(self, experiments):
         huge = quick_settings(steps=10**9, calibration_batch_size=10**6)

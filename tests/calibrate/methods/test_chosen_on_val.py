@@ -12,6 +12,7 @@ from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.methods import fit
 from clip_cfr.calibrate.methods.chosen_on_val import Candidate, choose
 from clip_cfr.calibrate.methods.classifiers import LogitsClassifier
+from tests.calibrate.inferred import inferred_value
 from tests.calibrate.synthetic import make_task, quick_settings
 
 
@@ -37,10 +38,13 @@ def test_each_criterion_takes_its_best_by_hand():
         candidate(3, "11011001"),
         candidate(4, "10011001"),
     ]
-    fitted = choose(make_val_task(), candidates)
+    task = make_val_task()
+    fitted = choose(task, candidates)
+    inferred = [inferred_value(task, each.val_correct) for each in candidates]
     assert {name: each["size"] for name, each in fitted.chosen.items()} == {
         "worst-class": 2,
         "average": 1,
+        "inferred-groups": 1 + int(np.argmax(inferred)),
         "worst-group": 3,
         "last": 2,
     }

@@ -14,6 +14,7 @@ from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.methods import fit, logistic
 from clip_cfr.calibrate.methods.checks import check_task
+from tests.calibrate.inferred import inferred_value
 from tests.calibrate.synthetic import make_task, quick_settings, unit
 
 PROBES = ("linear-probe", "linear-probe-embeddings")
@@ -45,6 +46,7 @@ def values_of(task, correct):
     return {
         "worst-class": worst_class,
         "average": correct[rows].mean(),
+        "inferred-groups": inferred_value(task, correct[rows]),
         "worst-group": lowest(task.groups),
         "last": worst_class,
     }

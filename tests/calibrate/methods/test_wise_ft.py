@@ -6,9 +6,10 @@ import pytest
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
-from clip_cfr.calibrate.core.settings import SELECTIONS
+from clip_cfr.calibrate.core.settings import CRITERIA, SELECTIONS
 from clip_cfr.calibrate.methods import fit, wise_ft
 from clip_cfr.calibrate.methods.checks import check_task
+from tests.calibrate.inferred import inferred_value
 from tests.calibrate.outcomes import fit_and_evaluate
 from tests.calibrate.synthetic import make_task, quick_settings, unit
 
@@ -59,7 +60,7 @@ def val_accuracies(task, arrays):
 
     worst_class, worst_group = lowest(task.labels), lowest(task.groups)
     values = {"worst-class": worst_class, "average": correct.mean(), "worst-group": worst_group}
-    return {**values, "last": worst_class}
+    return {**values, "inferred-groups": inferred_value(task, correct), "last": worst_class}
 
 
 def test_each_criterion_chooses_its_best_alpha(trained):
@@ -79,7 +80,7 @@ def test_no_end_is_better_on_val(trained):
     found, *ends = (
         fit_and_evaluate(each, trained).metrics for each in ("wise-ft", "zeroshot", "erm")
     )
-    for selection in ("worst-class", "average", "worst-group"):
+    for selection in CRITERIA:
         metric = selection.replace("-", "_")
         value = getattr(found[selection]["val"], metric)
         assert value >= max(getattr(each["last"]["val"], metric) for each in ends)
