@@ -30,6 +30,7 @@ SEED = "Seed of splits drawn at random, and of synthetic features."
 UNUSABLE = (
     "For rows without features, or of zeros, NaN or infinity: stop, or keep them as not valid."
 )
+WORDS = "Words file of the model that computed the features, to keep in the cache (command words)."
 
 # A file, or an array in it; the name of the array is split off later.
 ARRAY = click.STRING
@@ -51,6 +52,7 @@ ARRAY = click.STRING
     metavar="FILE[:KEY]",
     help="Matrix (D, P); by default the identity.",
 )
+@optgroup.option("--words", type=PATH, help=WORDS)
 @optgroup.option("--on-error", type=click.Choice(["fail", "skip"]), default="fail", help=UNUSABLE)
 @synthetic_options
 @optgroup.group("Data set")
@@ -73,6 +75,7 @@ def import_(
     metadata,
     class_embeddings,
     projection,
+    words,
     on_error,
     synthetic,
     dataset,
@@ -122,6 +125,7 @@ def import_(
                 out,
                 class_embeddings=class_embeddings,
                 projection=projection,
+                words=words,
                 dataset="imported" if dataset is None else dataset,
                 columns=columns,
                 drop_missing=drop_missing,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from clip_cfr.cache.words.add import add_words
 from clip_cfr.cache.write.output import check_output
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.extract.datasets.common.options import DatasetOptions
@@ -24,6 +25,7 @@ def import_embeddings(
     *,
     class_embeddings: str | Path | None = None,
     projection: str | Path | None = None,
+    words: str | Path | None = None,
     dataset: str = "imported",
     columns: Mapping[str, str] | None = None,
     drop_missing: bool | None = None,
@@ -50,6 +52,7 @@ def import_embeddings(
         class_embeddings: file with a matrix (classes, P); by default the class means of the
             training split.
         projection: file with a matrix (D, P); by default the identity.
+        words: words file of the model that computed the features, whose words the cache keeps.
         dataset: name of the data set, which the cache records.
         columns: column of the list by its role (filename, label, attribute, split, subject), where
             its name does not tell.
@@ -74,7 +77,9 @@ def import_embeddings(
             written by another process.
     """
     files = make_embedding_files(features, metadata, class_embeddings, projection)
-    check_output(Path(out), overwrite, files.paths)
+    words_path = None if words is None else Path(words).expanduser()
+    inputs = (*files.paths, words_path)
+    check_output(Path(out), overwrite, inputs)
     options = DatasetOptions(
         columns=columns,
         drop_missing=drop_missing,
@@ -87,7 +92,8 @@ def import_embeddings(
     try:
         with ExitStack() as stack:
             cache, notes = open_cache_contents(files, stack, dataset, options, skip_unusable)
-            write_cache(out, cache, overwrite, files.paths)
+            cache = cache if words_path is None else add_words(cache, words_path)
+            write_cache(out, cache, overwrite, inputs)
     except MemoryError as error:
         named = " + ".join(map(str, files.features))
         raise ExtractError(f"{named}: out of memory during import ({error}); {SMALLER}") from error
