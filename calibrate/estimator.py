@@ -127,8 +127,8 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
         Raises:
             ValueError: an array has the wrong shape, is not finite or does not fit the others.
             SettingsError: a parameter is out of its range.
-            CalibrationError: training is impossible or diverged, for example because the ERM head
-                misclassifies no training row.
+            CalibrationError: training is impossible or diverged, for example because the
+                identification head misclassifies no training row.
             MemoryError: training does not fit in device memory.
         """
         settings, seed = resolve_precision(self._settings()), seed_of(self.random_state)

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from clip_cfr.cache.console import echo, escape_controls
 from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.stage_spec import SHARED_STAGES
 from clip_cfr.calibrate.methods import load_method
 
 
@@ -114,8 +115,9 @@ def count_steps(settings: Settings, methods: Collection[str], num_seeds: int) ->
 
 
 def step_cost(stage: str) -> int:
-    """Return the cost of a step of a stage, which has the name of its method."""
-    return load_method(stage).stage.cost
+    """Return the cost of a step of a stage, which is shared or has the name of its method."""
+    shared = {each.name: each for each in SHARED_STAGES}
+    return (shared[stage] if stage in shared else load_method(stage).stage).cost
 
 
 @contextmanager

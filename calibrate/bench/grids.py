@@ -27,13 +27,13 @@ def measure_grid(benchmark: TrainingBenchmark, folder: Path) -> dict[str, float]
     """Return the seconds per point of a grid, and their ratio to those of one CFR stage.
 
     The keys are `grid_point_seconds` and `grid_point_ratio`. The time of the grid includes the
-    shared ERM stage, predictions, metrics and the database.
+    shared identification stage, predictions, metrics and the database.
 
     Args:
         folder: folder for the database.
     """
     experiment = benchmark.make_experiment()
-    fit("cfr", experiment)  # Trains the ERM stage and compiles, so that neither is timed below.
+    fit("cfr", experiment)  # Trains the shared stage and compiles, so that neither is timed below.
     before = time_cfr_stage(experiment)
     points = benchmark.sizes.grid_points
     point = time_grid(benchmark, points, folder) / points

@@ -19,9 +19,9 @@ from clip_cfr.calibrate.core.task import SPLITS, Task
 MEGA = 1e6
 MEASURE_COMMAND = str(Path(__file__).with_name("measure_command.py"))
 # Enough steps to read all rows; more would not change the peak memory.
-FEW_STEPS = ("--steps", "40", "--erm-steps", "40")
+FEW_STEPS = ("--steps", "40", "--erm-steps", "40", "--identification-steps", "40")
 
-# Learning rates of the CFR stage; the points share the ERM stage.
+# Learning rates of the CFR stage; the points share the identification stage.
 GRID_RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 
 

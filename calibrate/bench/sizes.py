@@ -70,6 +70,6 @@ QUICK = Sizes(
     many_evaluations=20,
     loop_steps=4,
     vectorised_steps=4,
-    run_options=("--steps", "40", "--erm-steps", "40"),
+    run_options=("--steps", "40", "--erm-steps", "40", "--identification-steps", "40"),
     grid_points=2,
 )

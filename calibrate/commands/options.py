@@ -35,6 +35,7 @@ SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
         *("dps_source", "dps_momentum", "dps_weighting"),
     ),
     "Calibration set": (
+        *("identification_lr", "identification_steps"),
         *("calibration_source", "calibration_size", "calibration_subset"),
         *("calibration_minimum", "calibration_fallback"),
     ),

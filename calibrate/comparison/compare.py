@@ -39,7 +39,7 @@ class Outcome:
     """One method fitted with one seed.
 
     Attributes:
-        experiment: the experiment, which caches the ERM stage and the calibration set.
+        experiment: the experiment, which caches shared stages and the calibration set.
         fitted: the classifiers.
         predictions: of the selected classifier, by selection criterion, then by split (`val`,
             `test`).

@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from clip_cfr.calibrate.comparison.method_result import MethodResult, metric_of
 from clip_cfr.calibrate.comparison.recommendation import Recommendation
+from clip_cfr.calibrate.comparison.stored_settings import read_settings
 from clip_cfr.calibrate.comparison.titles import TRAINING_ROWS
 from clip_cfr.calibrate.comparison.versus import Versus
 from clip_cfr.calibrate.core.errors import CalibrationError
@@ -222,7 +223,7 @@ class Result:
                 class_embeddings=values["class_embeddings"],
                 prompt_set=values.get("prompt_set"),
             ),
-            settings=Settings(**values["settings"]),
+            settings=read_settings(values["settings"]),
             seeds=tuple(values["seeds"]),
             methods={k: MethodResult.from_json(k, each) for k, each in values["methods"].items()},
             calibration_set=None

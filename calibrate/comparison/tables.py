@@ -186,8 +186,9 @@ def notes(result: Result) -> list[str]:
 def describe_calibration_set(result: Result) -> str:
     """Return a sentence about the size, classes and groups of the calibration set.
 
-    For example, `Calibration set: 40 training images that the ERM head misclassifies: 30 of 'cat'
-    (10 day, 20 night), 10 of 'dog' (5 day, 5 night).`. The result must have a calibration set.
+    For example, `Calibration set: 40 training images that the identification head misclassifies:
+    30 of 'cat' (10 day, 20 night), 10 of 'dog' (5 day, 5 night).`. The result must have a
+    calibration set.
     """
     found = result.calibration_set
     parts = []
@@ -199,7 +200,8 @@ def describe_calibration_set(result: Result) -> str:
         ]
         inside = f" ({', '.join(groups)})" if len(groups) > 1 else ""
         parts.append(f"{number(found.per_class[index])} of '{name}'{inside}")
-    source = {"erm": "the ERM head", "zeroshot": "CLIP"}[result.settings.calibration_source]
+    heads = {"identification": "the identification head", "zeroshot": "CLIP"}
+    source = heads[result.settings.calibration_source]
     over = ", counted as often as they were drawn" if result.settings.resample else ""
     over += ", mean over seeds" if len(result.seeds) > 1 else ""
     return (

@@ -129,8 +129,9 @@ def too_few_errors_message(
 ) -> str:
     """Return the error message for too few misclassified rows.
 
-    It gives their number in each class and the remedies: "the erm head misclassifies 3 training
-    rows (landbird 0, waterbird 3), expected at least 5 for a calibration set: train ERM less ...".
+    It gives their number in each class and the remedies: "the identification head misclassifies 3
+    training rows (landbird 0, waterbird 3), expected at least 5 for a calibration set: train it
+    less ...".
 
     Args:
         error_labels: class of each misclassified row.
@@ -138,9 +139,9 @@ def too_few_errors_message(
     counts = np.bincount(error_labels, minlength=len(class_names))
     each = ", ".join(f"{name} {count}" for name, count in zip(class_names, counts, strict=True))
     remedies = {
-        "erm": "train ERM less (--erm-steps, --erm-lr), use the errors of another head "
-        "(--calibration-source zeroshot), ",
-        "zeroshot": "use the errors of another head (--calibration-source erm), ",
+        "identification": "train it less (--identification-steps, --identification-lr), use the "
+        "errors of another head (--calibration-source zeroshot), ",
+        "zeroshot": "use the errors of another head (--calibration-source identification), ",
     }[settings.calibration_source]
     rows = "row" if len(error_labels) == 1 else "rows"
     return (

@@ -14,7 +14,7 @@ from clip_cfr.calibrate.core.projection import Precision
 
 
 class CncBatch(NamedTuple):
-    """Row indices of one step, and the ERM prediction of each row."""
+    """Row indices of one step, and the identification head's prediction of each row."""
 
     rows: Int[Array, " rows"]
     predicted: Int[Array, " rows"]

@@ -1,6 +1,6 @@
-"""One experiment: a task, settings and a seed, with the ERM stage that several methods share."""
+"""One experiment: a task, settings and a seed, with the stages that methods share."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -27,13 +27,19 @@ from clip_cfr.calibrate.core.segments import (
 )
 from clip_cfr.calibrate.core.selection import Patience, make_patience
 from clip_cfr.calibrate.core.settings import Settings, product_precision
-from clip_cfr.calibrate.core.stage_spec import ERM_SETTINGS, ERM_STAGE, StageSpec
+from clip_cfr.calibrate.core.stage_spec import (
+    ERM_STAGE,
+    IDENTIFICATION_STAGE,
+    SHARED_STAGES,
+    StageSpec,
+)
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.train import Objective, SegmentCallback, Trained, train
 from clip_cfr.calibrate.core.units import clip_head, head_arrays
 from clip_cfr.calibrate.core.windows import Window, make_windows
 
-# Called about 20 times a stage with its name, the steps done and all its steps.
+# Called about 20 times a stage, 10 times if it does not select heads, with its name, the steps done
+# and all its steps.
 ProgressCallback = Callable[[str, int, int], None]
 PROGRESS_CALLS = 20
 CALLBACK_CALLS = 10
@@ -45,21 +51,26 @@ TRAINING_ROWS_STREAM = 8
 
 
 @dataclass
-class ErmCache:
-    """Results of the ERM stage, shared by all experiments with the same ERM settings and seed.
+class StageCache:
+    """Results of a stage, shared by all experiments with the same `StageSpec.key` and seed.
 
     Attributes:
         trained: result of the stage; None before it has run.
-        train_logits: logits of the training rows by source head, `erm` or `zeroshot`.
+        train_logits: logits of the training rows by source head, see `Experiment.train_logits`.
     """
 
     trained: Trained | None = None
     train_logits: dict[str, Float[np.ndarray, "rows classes"]] = field(default_factory=dict)
 
 
+def empty_caches() -> dict[StageSpec, StageCache]:
+    """Return an empty cache for each of `SHARED_STAGES`."""
+    return {stage: StageCache() for stage in SHARED_STAGES}
+
+
 @dataclass(frozen=True)
 class Experiment:
-    """A task, settings and a seed to fit methods with. The ERM stage is trained on first use.
+    """A task, settings and a seed to fit methods with. Shared stages are trained on first use.
 
     Attributes:
         prepared: task to train on.
@@ -67,14 +78,16 @@ class Experiment:
         seed: seed of all random choices.
         progress: called about 20 times a stage; see `ProgressCallback`. A stage that is cached
             already is not reported.
-        shared: cached results of the ERM stage, filled on first use.
+        shared: cached results of the shared stages, filled on first use.
     """
 
     prepared: Prepared
     settings: Settings
     seed: int
     progress: ProgressCallback | None = field(default=None, repr=False, compare=False)
-    shared: ErmCache = field(default_factory=ErmCache, repr=False, compare=False)
+    shared: Mapping[StageSpec, StageCache] = field(
+        default_factory=empty_caches, repr=False, compare=False
+    )
 
     @cached_property
     def task(self) -> Task:
@@ -93,10 +106,13 @@ class Experiment:
     def with_settings(self, settings: Settings) -> "Experiment":
         """Return a new experiment with other settings.
 
-        It shares the cached ERM stage if `erm_settings` are equal, else it has an empty cache.
+        It shares the cache of each stage of equal `StageSpec.key`; other caches are empty.
         """
-        same = erm_settings(settings) == erm_settings(self.settings)
-        return replace(self, settings=settings, shared=self.shared if same else ErmCache())
+        shared = {
+            stage: cache if stage.key(settings) == stage.key(self.settings) else StageCache()
+            for stage, cache in self.shared.items()
+        }
+        return replace(self, settings=settings, shared=shared)
 
     def rng(self, stream: int) -> np.random.Generator:
         """Return a new generator of a random stream, such as `StageSpec.stream`.
@@ -118,12 +134,12 @@ class Experiment:
         return clip_head(self.task, self.prepared.units, self.task.logit_scale)
 
     def source_head(self, name: str) -> Head:
-        """Return the last head of the ERM stage for `erm`, CLIP's own for any other name.
+        """Return the identification head for `identification`, CLIP's own for any other name.
 
         Raises:
-            CalibrationError: the ERM stage, which is trained on first use, diverged.
+            CalibrationError: the identification stage, which is trained on first use, diverged.
         """
-        return self.erm.last if name == "erm" else self.zeroshot_head()
+        return self.identification_head if name == "identification" else self.zeroshot_head()
 
     def sgd_settings(self, lr: float) -> SgdSettings:
         """Return the optimizer's hyperparameters, as float32 scalars, for a learning rate."""
@@ -135,10 +151,9 @@ class Experiment:
             log_scale_factor=jnp.float32(0 if settings.freeze_logit_scale else 1),
         )
 
-    @property
-    def patience(self) -> Patience:
-        """When a stage stops before its last step, by the settings `patience` and `selection`."""
-        return make_patience(self.settings.patience, self.settings.selection)
+    def patience(self, stage: StageSpec) -> Patience:
+        """Return when a stage stops before its last step; see the setting `patience`."""
+        return make_patience(stage.patience(self.settings), self.settings.selection)
 
     def logits(
         self, head: AnyHead, rows: Int[np.ndarray, " rows"]
@@ -160,12 +175,12 @@ class Experiment:
         """Return the logits of `task.rows("train")` under a source head, computed once.
 
         Args:
-            source: `erm` or `zeroshot`; see `source_head`.
+            source: `identification` or `zeroshot`; see `source_head`.
 
         Raises:
-            CalibrationError: the ERM stage diverged.
+            CalibrationError: the identification stage diverged.
         """
-        cached = self.shared.train_logits
+        cached = self.shared[IDENTIFICATION_STAGE].train_logits
         if source not in cached:
             cached[source] = self.logits(self.source_head(source), self.task.rows("train"))
         return cached[source]
@@ -207,7 +222,7 @@ class Experiment:
             rng,
             self.task,
             prepared.resident_rows,
-            evaluation_steps(stage.num_steps(settings), settings.evaluations),
+            evaluation_steps(stage.num_steps(settings), stage.num_evaluations(settings)),
             settings.batch_size,
             np.zeros(0, np.int32) if calibration_rows is None else calibration_rows,
         )
@@ -220,34 +235,47 @@ class Experiment:
                 hyperparameters=hyperparameters(window),
                 key=self.key(stage.stream),
                 first_step=window.eval_steps[0],
-                patience=self.patience,
+                patience=self.patience(stage),
             )
             yield Segment(inputs, prepared.resident_data(window), window.eval_steps)
 
     @property
+    def identification_head(self) -> Head:
+        """The head of the last step of the identification stage; see `shared_stage`."""
+        return self.shared_stage(IDENTIFICATION_STAGE).last
+
+    @property
     def erm(self) -> Trained:
-        """The result of the ERM stage, trained on first use and then cached in `shared`.
+        """The result of the ERM stage; see `shared_stage`."""
+        return self.shared_stage(ERM_STAGE)
+
+    def shared_stage(self, stage: StageSpec) -> Trained:
+        """Return the result of one of `SHARED_STAGES`, trained on first use and then cached.
 
         Raises:
             CalibrationError: it diverged; raised again on each use.
             MemoryError: it does not fit in device memory.
         """
-        if self.shared.trained is None:
-            self.shared.trained = self.run(ERM_STAGE, self.erm_objective(), self.erm_segments())
-        check_convergence(self.shared.trained, ERM_STAGE, self.settings)
-        return self.shared.trained
+        cache = self.shared[stage]
+        if cache.trained is None:
+            cache.trained = self.run(stage, self.erm_objective(), self.erm_segments(stage))
+        check_convergence(cache.trained, stage, self.settings)
+        return cache.trained
 
     def erm_objective(self) -> ErmObjective:
-        """Return the objective of the ERM stage, with the precision of the settings."""
+        """Return the objective of ERM, with the precision of the settings."""
         return ErmObjective(product_precision(self.settings))
 
-    def erm_segments(self, repeats: Int[np.ndarray, " n"] | None = None) -> Iterator[Segment]:
-        """Return the segments of the ERM stage; see `segments`.
+    def erm_segments(
+        self, stage: StageSpec, repeats: Int[np.ndarray, " n"] | None = None
+    ) -> Iterator[Segment]:
+        """Return the segments of a stage that trains by ERM, from CLIP's own head; see `segments`.
 
         Args:
+            stage: the stage.
             repeats: how often each row of the task counts as a training row; by default once.
         """
-        settings, rng = self.settings, self.rng(ERM_STAGE.stream)
+        settings, rng = self.settings, self.rng(stage.stream)
 
         def draw_batches(window: Window) -> Int[np.ndarray, "steps batch"]:
             rows = window.train_rows
@@ -256,7 +284,7 @@ class Experiment:
             return draw_minibatches(rng, rows, window.capacity, settings.batch_size)
 
         return self.segments(
-            ERM_STAGE,
+            stage,
             rng,
             self.initial_head(),
             draw_batches,
@@ -303,7 +331,7 @@ class Experiment:
             return train(objective, segments)
         steps = stage.num_steps(self.settings)
         calls = CALLBACK_CALLS if self.progress is None else PROGRESS_CALLS
-        evaluations = evaluations_per_call(min(steps, self.settings.evaluations), calls)
+        evaluations = evaluations_per_call(min(steps, stage.num_evaluations(self.settings)), calls)
         notify = partial(notify_callbacks, stage.name, steps, self.progress, callback)
         trained = train(objective, split_segments(segments, evaluations), notify)
         if trained.info.step[-1] < steps:
@@ -324,7 +352,7 @@ class Experiment:
         """The training rows that the source head misclassifies, as the settings select them.
 
         Raises:
-            CalibrationError: there are too few, or the ERM stage diverged.
+            CalibrationError: there are too few, or the identification stage diverged.
         """
         rows = self.task.rows("train")
         return select_calibration_set(
@@ -335,15 +363,6 @@ class Experiment:
             self.settings,
             self.task.class_names,
         )
-
-
-def erm_settings(settings: Settings) -> tuple:
-    """Return the values of the settings that the ERM stage depends on, as a key to compare.
-
-    The last value is whether the stage, by its patience, waits for worst-group accuracy.
-    """
-    waits_for_worst_group = settings.patience > 0 and settings.selection == "worst-group"
-    return (*(getattr(settings, name) for name in ERM_SETTINGS), waits_for_worst_group)
 
 
 def notify_callbacks(

@@ -149,13 +149,13 @@ def cnc_loss(
     """Return the contrastive loss of Correct-n-Contrast over the pairs of a minibatch.
 
     L_i = mean_p -log( exp(v_i.v_p/t) / (sum_p exp(v_i.v_p/t) + sum_n exp(v_i.v_n/t)) ), where the
-    positives p are of the anchor's class and have another ERM prediction, and the negatives n are
+    positives p are of the anchor's class and have another prediction, and the negatives n are
     of another class and have the same one. The mean is over the rows that have both; 0 without.
 
     Args:
         embeddings: minibatch of the training split.
         labels: class of each row.
-        predicted: ERM prediction of each row.
+        predicted: class that the identification head predicts for each row.
         temperature: t, above 0.
 
     References:

@@ -5,7 +5,10 @@ PRESETS = {
     "release": {
         "lr": 1e-4,
         "steps": 3700,
+        "identification_lr": 1e-4,
+        "identification_steps": 4000,
         "erm_lr": 1e-4,
+        "erm_steps": 4000,
         "positive": "rps",
         "negative": "nns",
         "temperature": 1.0,

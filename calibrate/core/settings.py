@@ -45,24 +45,34 @@ class Settings:
     steps: int = option(
         4000, "Steps of CFR, CnC and the adapters", "ours; release 3,700", within=COUNT
     )
-    erm_lr: float = option(
-        1e-4,
-        "Learning rate of ERM, JTT and group DRO",
-        "release",
+    identification_lr: float = option(
+        1e-3,
+        "Learning rate of the identification head: a short ERM whose misclassified training rows "
+        "are the calibration set",
+        "measured; release 1e-4",
         within=POSITIVE,
-        search=Range(1e-5, 1e-1),
     )
-    erm_steps: int = option(4000, "Steps of ERM, JTT and group DRO", "ours", within=COUNT)
-    momentum: float = option(0.9, "Momentum of SGD, in both stages", "release", within=FRACTION)
+    identification_steps: int = option(
+        400, "Steps of the identification head", "measured", within=COUNT
+    )
+    erm_lr: float = option(
+        1e-2,
+        "Learning rate of ERM, JTT, group DRO and AFR",
+        "measured; release 1e-4",
+        within=POSITIVE,
+        search=Range(1e-4, 1e-1),
+    )
+    erm_steps: int = option(2000, "Steps of ERM, JTT, group DRO and AFR", "measured", within=COUNT)
+    momentum: float = option(0.9, "Momentum of SGD, in all stages", "release", within=FRACTION)
     weight_decay: float = option(
         1e-5,
-        "Weight decay of projection and bias, in both stages; the logit scale has none",
+        "Weight decay of projection and bias, in all stages; the logit scale has none",
         "release",
         within=Range(),
         search=Range(1e-6, 1e-2),
     )
     batch_size: int = option(
-        128, "Training rows in a minibatch, in both stages", "release", within=COUNT
+        128, "Training rows in a minibatch, in all stages", "release", within=COUNT
     )
     calibration_batch_size: int = option(
         128,
@@ -93,8 +103,8 @@ class Settings:
     num_negatives: int = option(16, "Negatives of each anchor", "release", within=COUNT)
     positive_source: str = option(
         "correct",
-        "Training rows that rps draws from: all, or correct, those that the ERM head classifies "
-        "correctly",
+        "Training rows that rps draws from: all, or correct, those that the identification head "
+        "classifies correctly",
         "release",
         choices=("all", "correct"),
     )
@@ -114,16 +124,16 @@ class Settings:
     nns_pool: int | str = option(
         "all",
         "Rows that nns searches: all, the whole training split, once before the stage under the "
-        "ERM head; minibatch, the training minibatch of each step; or a number of training rows "
-        "drawn in each step",
+        "identification head; minibatch, the training minibatch of each step; or a number of "
+        "training rows drawn in each step",
         "ours",
     )
     dps_source: str = option(
-        "erm",
-        "Head whose correctly classified rows update the dps centroids: the ERM head, or CLIP's "
-        "own (zeroshot)",
+        "identification",
+        "Head whose correctly classified rows update the dps centroids: the identification head, "
+        "or CLIP's own (zeroshot)",
         "paper",
-        choices=("erm", "zeroshot"),
+        choices=("identification", "zeroshot"),
     )
     dps_momentum: float = option(
         0.9, "Momentum of the moving average of the dps centroids", "ours", within=FRACTION
@@ -178,14 +188,14 @@ class Settings:
     )
     init: str = option(
         "clip",
-        "Head that the CFR stage starts from: CLIP's own, or that of the last ERM step",
+        "Head that the CFR stage starts from: CLIP's own, or the identification head",
         "release, measured again",
-        choices=("clip", "erm"),
-        search=("clip", "erm"),
+        choices=("clip", "identification"),
+        search=("clip", "identification"),
     )
     logit_scale: float = option(
         1 / 0.07,
-        "Factor of the cosine similarities in the logits, at the start of both stages",
+        "Factor of the cosine similarities in the logits, at the start of all stages",
         "release",
         within=POSITIVE,
     )
@@ -200,11 +210,11 @@ class Settings:
         search=Range(0.0, 0.5),
     )
     calibration_source: str = option(
-        "erm",
-        "Head whose misclassified training rows form the calibration set: that of the last ERM "
-        "step, or CLIP's own (zeroshot)",
+        "identification",
+        "Head whose misclassified training rows form the calibration set: the identification "
+        "head, or CLIP's own (zeroshot)",
         "paper",
-        choices=("erm", "zeroshot"),
+        choices=("identification", "zeroshot"),
     )
     calibration_size: float | None = option(
         None,
@@ -268,7 +278,7 @@ class Settings:
 
     jtt_upweight: int = option(
         20,
-        "How often JTT counts a training row that the ERM head misclassifies",
+        "How often JTT counts a training row of the calibration set",
         "ours; Liu et al. 2021 tuned it: 100 on Waterbirds, 50 on CelebA, 6 on texts",
         within=COUNT,
         search=(5, 10, 20, 50, 100),

@@ -8,18 +8,19 @@ from optuna import TrialPruned
 
 from clip_cfr.calibrate.comparison.compare import predict
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import Experiment, erm_settings
+from clip_cfr.calibrate.core.experiment import Experiment, StageCache
 from clip_cfr.calibrate.core.metrics import Predictions, evaluate
 from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.stage_spec import SHARED_STAGES
 from clip_cfr.calibrate.core.train import SegmentCallback
 from clip_cfr.calibrate.grid.point_result import METRICS, Accuracies, SeedResult
 from clip_cfr.calibrate.methods import cfr, fit
 from clip_cfr.calibrate.methods.batched import fit_experiments
 from clip_cfr.calibrate.methods.fitted import Fitted
 
-# An ERM stage takes 12 MB at the size of ViT-L.
-ERM_STAGES_KEPT = 16
+# A stage takes 12 MB at the size of ViT-L.
+STAGES_KEPT = 16
 
 
 @dataclass(frozen=True)
@@ -39,30 +40,35 @@ class Fit:
 
 @dataclass
 class ExperimentCache:
-    """Experiments on one task; those with the same ERM settings and seed share an ERM stage.
+    """Experiments on one task, which share the stages that have equal settings and seeds.
 
     Attributes:
         prepared: the task.
-        size: number of ERM stages to keep, the most recently used ones.
-        recent: an experiment for each ERM stage by (ERM settings, seed), the last used one last.
+        size: number of results of each of `SHARED_STAGES` to keep, the most recently used ones.
+        recent: cached results by (stage, its settings, seed), the last used one last.
     """
 
     prepared: Prepared
     size: int
-    recent: OrderedDict[tuple, Experiment] = field(default_factory=OrderedDict)
+    recent: OrderedDict[tuple, StageCache] = field(default_factory=OrderedDict)
 
     def get_experiment(self, settings: Settings, seed: int) -> Experiment:
         """Return an experiment with these settings and this seed.
 
-        It shares the ERM stage of an earlier experiment if that is kept. Nothing is trained.
+        It shares the stages of earlier experiments that are kept. Nothing is trained.
         """
-        key = (erm_settings(settings), seed)
-        similar = self.recent.get(key) or Experiment(self.prepared, settings, seed)
-        self.recent[key] = similar
+        shared = {
+            stage: self.get_cache((stage, stage.key(settings), seed)) for stage in SHARED_STAGES
+        }
+        return Experiment(self.prepared, settings, seed, shared=shared)
+
+    def get_cache(self, key: tuple) -> StageCache:
+        """Return the cache of a key of `recent`, a new one if there is none."""
+        cache = self.recent.setdefault(key, StageCache())
         self.recent.move_to_end(key)
-        if len(self.recent) > self.size:
+        if len(self.recent) > self.size * len(SHARED_STAGES):
             self.recent.popitem(last=False)
-        return similar.with_settings(settings)
+        return cache
 
 
 def fit_points(
@@ -71,7 +77,7 @@ def fit_points(
     """Run fits and return the result of each, or the error that ended it, in their order.
 
     Args:
-        experiments: the task, and the ERM stages of earlier fits.
+        experiments: the task, and the shared stages of earlier fits.
         method: the method to fit.
         fits: the fits. A fit with a callback fits CFR, regardless of `method`.
 

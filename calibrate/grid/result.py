@@ -9,6 +9,7 @@ from typing import Any
 from clip_cfr.cache.runs.grid import RESULT, read_grid
 from clip_cfr.calibrate.comparison.method_result import metric_of
 from clip_cfr.calibrate.comparison.result import PROMPTS
+from clip_cfr.calibrate.comparison.stored_settings import convert_settings
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.frame import make_frame
 from clip_cfr.calibrate.grid.axes import Value
@@ -100,11 +101,13 @@ class GridResult:
         """
         if self.best is None:
             return None
+        varied = self.best.settings
+        settings = convert_settings({**self.settings, **varied})
         return calibrate_command(
             cache=self.cache,
             method=self.best.method,
-            varied=self.best.settings,
-            fixed=self.settings,
+            varied={name: settings[name] for name in varied},
+            fixed={name: settings[name] for name in settings if name not in varied},
             seeds=self.seeds,
             hold_rows=self.hold_rows,
             prompts=self.prompts,

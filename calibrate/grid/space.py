@@ -9,7 +9,7 @@ from typing import Any
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.options import Range
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.stage_spec import ERM_SETTINGS
+from clip_cfr.calibrate.core.stage_spec import SHARED_SETTINGS
 from clip_cfr.calibrate.grid.axes import (
     FIELDS,
     Axis,
@@ -166,9 +166,9 @@ def restrict_space(space: Space, method: str) -> Space:
 
 
 def sort_settings(names: Collection[str]) -> list[str]:
-    """Return the settings among `names` in a fixed order: first those of the ERM stage.
+    """Return the settings among `names` in a fixed order: first those of shared stages.
 
-    The first axis varies slowest, so that neighbouring points share an ERM stage.
+    The first axis varies slowest, so that neighbouring points share a stage.
     """
-    slowest_first = dict.fromkeys((*ERM_SETTINGS, *FIELDS))
+    slowest_first = dict.fromkeys((*SHARED_SETTINGS, *FIELDS))
     return [name for name in slowest_first if name in names]

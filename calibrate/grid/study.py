@@ -20,6 +20,8 @@ from clip_cfr.calibrate.grid.trials import Search
 
 # Values of newer settings with which the program computes as it did before it had them.
 EARLIER_VALUES = {"patience": 0, "precision": "float32"}
+# Newer settings with which no value computes as before: of a study without them, they are missing.
+WITHOUT_EARLIER_VALUE = ("identification_lr", "identification_steps")
 # User attribute of a study.
 IDENTITY = "clip-cfr"
 # Name of the study in the database of a grid folder.
@@ -40,7 +42,7 @@ class GridSearches:
 
     @property
     def all(self) -> tuple[Search, ...]:
-        """All searches, references first: they are quick, and points may share their ERM stage."""
+        """All searches, references first: they are quick, and points may share their stages."""
         return (*self.references, *self.methods)
 
 
@@ -186,10 +188,13 @@ def flatten_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return an identity as one dict: settings, varied ones included, beside the other keys.
 
     The value of a setting that a full grid varies is "varied". A setting that did not exist
-    when the identity was stored has the value that acted like the program of that time.
+    when the identity was stored has the value that acted like the program of that time, if any.
     """
     axes = identity["space"]
     if identity["sampler"] == "grid":
         axes = dict.fromkeys(axes, "varied")
+    stored = {**identity["settings"], **axes}
     rest = {key: each for key, each in identity.items() if key not in ("space", "settings")}
-    return {**rest, **asdict(Settings()), **EARLIER_VALUES, **identity["settings"], **axes}
+    values = {**rest, **asdict(Settings()), **EARLIER_VALUES, **stored}
+    missing = set(WITHOUT_EARLIER_VALUE) - stored.keys()
+    return {key: value for key, value in values.items() if key not in missing}

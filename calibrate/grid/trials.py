@@ -4,7 +4,7 @@ A point of a full grid is identified by its settings, which its trial has as a u
 that a grid may grow; a proposed point is identified by its number. If several trials belong to one
 point, the one with the lowest number counts, unless it was abandoned.
 
-Optuna's GridSampler is not suitable: it shuffles the grid, so that the ERM stage would be trained
+Optuna's GridSampler is not suitable: it shuffles the grid, so that shared stages would be trained
 again and again; it never repeats a trial whose process died; and two processes get the same point
 while the last ones run.
 """

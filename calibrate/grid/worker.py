@@ -16,7 +16,7 @@ from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.liveness import Heartbeat
 from clip_cfr.calibrate.grid.plan import Plan
 from clip_cfr.calibrate.grid.point_result import SeedResult
-from clip_cfr.calibrate.grid.points import ERM_STAGES_KEPT, ExperimentCache, Fit, fit_points
+from clip_cfr.calibrate.grid.points import STAGES_KEPT, ExperimentCache, Fit, fit_points
 from clip_cfr.calibrate.grid.pruning import PruningCallback
 from clip_cfr.calibrate.grid.trials import (
     REASON,
@@ -70,7 +70,7 @@ def run_loop(searches: Sequence[Search], prepared: Prepared, on_step: OnStep) ->
     stages = max(
         len(each.plan.seeds) * size for each, size in zip(searches, batch_sizes, strict=True)
     )
-    experiments = ExperimentCache(prepared, max(ERM_STAGES_KEPT, stages))
+    experiments = ExperimentCache(prepared, max(STAGES_KEPT, stages))
     while not (all_finished(searches) or is_orphan()):
         worked = run_next_batch(searches, batch_sizes, experiments)
         if not worked:  # Other processes run the last points, and may die.
@@ -88,7 +88,7 @@ def run_next_batch(
     Args:
         searches: searches, in the order in which to claim points.
         batch_sizes: for each search, the maximum number of points to fit together.
-        experiments: the task, and the ERM stages of earlier points.
+        experiments: the task, and the shared stages of earlier points.
 
     Returns:
         Whether there was a free point.
@@ -171,7 +171,7 @@ def fit_trials(
 
     Args:
         plan: the plan of the trials.
-        experiments: the task, and the ERM stages of earlier points.
+        experiments: the task, and the shared stages of earlier points.
         trials: the trials to fit.
         settings: the settings of each trial.
 

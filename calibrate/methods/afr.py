@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import ErmCache, Experiment
+from clip_cfr.calibrate.core.experiment import Experiment, empty_caches
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
 from clip_cfr.calibrate.core.stage_spec import ERM_STAGE
@@ -96,8 +96,8 @@ def train_first_stage(experiment: Experiment, held_out: Int[np.ndarray, " held_o
     prepared = replace(experiment.prepared, task=replace(experiment.task, valid=valid))
     # The task has the training rows of the seed already.
     settings = replace(experiment.settings, resample=False)
-    part = replace(experiment, prepared=prepared, settings=settings, shared=ErmCache())
-    return part.train(METHOD.stage, part.erm_objective(), part.erm_segments())
+    part = replace(experiment, prepared=prepared, settings=settings, shared=empty_caches())
+    return part.train(METHOD.stage, part.erm_objective(), part.erm_segments(METHOD.stage))
 
 
 def make_candidates(

@@ -15,7 +15,7 @@ from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.segments import Segment
 from clip_cfr.calibrate.core.settings import Settings, pool_rows
-from clip_cfr.calibrate.core.stage_spec import ERM_STAGE
+from clip_cfr.calibrate.core.stage_spec import IDENTIFICATION_STAGE
 from clip_cfr.calibrate.core.train import Objective, Trained, train, train_together
 from clip_cfr.calibrate.methods import cfr, fit
 from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
@@ -78,7 +78,7 @@ def fit_batch(experiments: Sequence[Experiment]) -> list[Fitted | CalibrationErr
     Raises:
         MemoryError: a batch of stages does not fit in device memory.
     """
-    train_erm_batch(experiments)
+    train_identification_batch(experiments)
     prepared = [prepare_job(experiment) for experiment in experiments]
     jobs = {i: job for i, job in enumerate(prepared) if not isinstance(job, CalibrationError)}
     trained = train_jobs(jobs)
@@ -91,7 +91,7 @@ def fit_batch(experiments: Sequence[Experiment]) -> list[Fitted | CalibrationErr
 def prepare_job(experiment: Experiment) -> Job | CalibrationError:
     """Return the objective and the whole CFR stage, or the error if it cannot be prepared.
 
-    The ERM stage is trained first if it is not cached. All rows must be resident.
+    The identification stage is trained first if it is not cached. All rows must be resident.
     """
     try:
         return cfr.make_objective(experiment.settings), next(cfr.make_segments(experiment))
@@ -110,16 +110,21 @@ def finish_job(experiment: Experiment, trained: Trained) -> Fitted | Calibration
         return error
 
 
-def train_erm_batch(experiments: Sequence[Experiment]) -> None:
-    """Train the ERM stages that are not cached, and put them into the experiments' caches.
+def train_identification_batch(experiments: Sequence[Experiment]) -> None:
+    """Train the identification stages that are not cached, and put them into the caches.
 
-    Experiments that share a cache share the stage. `Experiment.erm` raises for one that diverged.
+    Experiments that share a cache share the stage. `Experiment.shared_stage` raises for one that
+    diverged.
     """
-    missing = {id(each.shared): each for each in experiments if each.shared.trained is None}
-    jobs = {key: (each.erm_objective(), next(each.erm_segments())) for key, each in missing.items()}
+    stage = IDENTIFICATION_STAGE
+    caches = {id(each.shared[stage]): each for each in experiments}
+    missing = {key: each for key, each in caches.items() if each.shared[stage].trained is None}
+    jobs = {
+        key: (each.erm_objective(), next(each.erm_segments(stage))) for key, each in missing.items()
+    }
     for key, trained in train_jobs(jobs).items():
-        missing[key].shared.trained = trained
-        missing[key].report_done(ERM_STAGE)
+        missing[key].shared[stage].trained = trained
+        missing[key].report_done(stage)
 
 
 def train_jobs(jobs: Mapping[int, Job]) -> dict[int, Trained]:

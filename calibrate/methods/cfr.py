@@ -1,4 +1,4 @@
-"""Contrastive feature recalibration (CFR) on the rows that the ERM head misclassifies.
+"""Contrastive feature recalibration (CFR) on the rows that a short ERM misclassifies.
 
 References:
     You, Min, Dai, Sekhon, Staib, Duncan, CVPR 2024, arXiv 2403.07241. The authors' release takes
@@ -74,7 +74,7 @@ def fit(experiment: Experiment, callback: SegmentCallback | None = None) -> Fitt
     """Fit the heads of the CFR stage.
 
     Args:
-        experiment: the experiment; its ERM stage is trained first if it is not cached.
+        experiment: the experiment; its identification stage is trained first if it is not cached.
         callback: called about 10 times, or 20 times if the experiment reports progress, with the
             step and the best validation values so far; an exception that it raises ends the stage.
 
@@ -143,7 +143,8 @@ def make_segments(experiment: Experiment, *, contrast: bool = True) -> Iterator[
     Without `contrast`, there are no positives, negatives and centroids.
     """
     settings, rng = experiment.settings, experiment.rng(METHOD.stage.stream)
-    head = experiment.erm.last if settings.init == "erm" else experiment.initial_head()
+    starts_at_clip = settings.init == "clip"
+    head = experiment.initial_head() if starts_at_clip else experiment.identification_head
     row_weights, centroids = np.zeros(len(experiment.task.labels), np.float32), None
     if contrast and settings.positive == "dps":
         row_weights = centroid_weights(experiment)

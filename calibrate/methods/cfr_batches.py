@@ -65,8 +65,8 @@ def draw_positives(
 ) -> Pool | None:
     """Draw the random positives of every step; None if the positives are centroids.
 
-    They are training rows of the window, with `positive_source` `correct` only those that the ERM
-    head classifies correctly. The anchor itself is never one of its positives.
+    They are training rows of the window, with `positive_source` `correct` only those that the
+    identification head classifies correctly. The anchor itself is never one of its positives.
 
     Args:
         anchors: indices of the anchors among the resident rows.
@@ -75,7 +75,7 @@ def draw_positives(
     if settings.positive == "dps":
         return None
     if settings.positive_source == "correct":
-        eligible = eligible[window.take(erm_correct(experiment))[eligible]]
+        eligible = eligible[window.take(identified_correctly(experiment))[eligible]]
     return draw_random_positives(
         rng,
         anchors,
@@ -86,11 +86,12 @@ def draw_positives(
     )
 
 
-def erm_correct(experiment: Experiment) -> Bool[np.ndarray, " n"]:
-    """Return whether the ERM head classifies each training row correctly; False for other rows."""
+def identified_correctly(experiment: Experiment) -> Bool[np.ndarray, " n"]:
+    """Return whether the identification head is right about each training row; else False."""
     task, rows = experiment.task, experiment.task.rows("train")
     correct = np.zeros(len(task.labels), bool)
-    correct[rows] = experiment.train_logits("erm").argmax(axis=1) == task.labels[rows]
+    predicted = experiment.train_logits("identification").argmax(axis=1)
+    correct[rows] = predicted == task.labels[rows]
     return correct
 
 
@@ -148,7 +149,7 @@ def nearest_negatives(
 ) -> Int32[np.ndarray, "calibration_rows count"]:
     """Find the `num_negatives` nearest training rows of other classes to each calibration row.
 
-    Cosine similarity is computed under the last ERM head.
+    Cosine similarity is computed under the identification head.
 
     Returns:
         Row indices in the task, nearest first; -1 where there are too few.
@@ -158,7 +159,7 @@ def nearest_negatives(
     """
     check_nns_pool(experiment.task, experiment.settings, experiment.prepared.resident_rows)
     return find_nearest_negatives(
-        experiment.erm.last,
+        experiment.identification_head,
         experiment.prepared.features,
         labels=experiment.task.labels,
         anchors=window.calibration_rows,

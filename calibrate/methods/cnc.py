@@ -1,9 +1,9 @@
-"""Correct-n-Contrast (CnC): contrast training rows across the predictions of the ERM head.
+"""Correct-n-Contrast (CnC): contrast training rows across the predictions of a short ERM.
 
 References:
     Zhang, Sohoni, Zhang, Finn, Re, ICML 2022, arXiv 2203.01517. It trains CLIP's projection head
-    here. Minibatches are balanced over classes and over rows that ERM gets right or wrong, instead
-    of rows that are sampled for each anchor.
+    here. Minibatches are balanced over classes and over rows that the identification head gets
+    right or wrong, instead of rows that are sampled for each anchor.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from clip_cfr.calibrate.methods.fitted import Fitted, fitted_heads
 from clip_cfr.calibrate.methods.method import Method
 
 METHOD = Method(
-    uses_erm=True,
+    uses_identification=True,
     stage=StageSpec(name="cnc", stream=5, rows_per_step=lambda settings: 2 * settings.batch_size),
     settings=("temperature", "cnc_weight"),
     search=("lr", "temperature", "cnc_weight"),
@@ -36,7 +36,8 @@ def fit(experiment: Experiment) -> Fitted:
     """Fit the heads of the stage, which starts from CLIP's own.
 
     Raises:
-        CalibrationError: a stage diverged, or the ERM head misclassifies no training row.
+        CalibrationError: a stage diverged, or the identification head misclassifies no training
+            row.
     """
     objective = CncObjective(product_precision(experiment.settings))
     return fitted_heads(experiment.train(METHOD.stage, objective, make_segments(experiment)))
@@ -60,18 +61,19 @@ def make_segments(experiment: Experiment) -> Iterator[Segment]:
 
 
 def predict_rows(experiment: Experiment) -> Int[np.ndarray, " n"]:
-    """Return the class that the ERM head predicts for each training row, -1 for other rows.
+    """Return the class that the identification head predicts for training rows, -1 for others.
 
     Raises:
         CalibrationError: all predictions are right, so that there is no pair to contrast.
     """
     task, rows = experiment.task, experiment.task.rows("train")
     predicted = np.full(len(task.labels), -1, np.int32)
-    predicted[rows] = experiment.train_logits("erm").argmax(axis=1)
+    predicted[rows] = experiment.train_logits("identification").argmax(axis=1)
     if (predicted[rows] == task.labels[rows]).all():
         raise CalibrationError(
-            "cnc contrasts training rows that the ERM head misclassifies with others, and it "
-            "misclassifies none: train ERM less (--erm-steps, --erm-lr), or leave the method out"
+            "cnc contrasts training rows that the identification head misclassifies with others, "
+            "and it misclassifies none: train it less (--identification-steps, "
+            "--identification-lr), or leave the method out"
         )
     return predicted
 
@@ -84,7 +86,8 @@ def draw_batches(
 ) -> CncBatch:
     """Draw the rows of every step of a window.
 
-    They are balanced over classes and, within each, over rows that ERM gets right or wrong.
+    They are balanced over classes and, within each, over rows that the identification head gets
+    right or wrong.
     """
     labels, predicted = window.take(experiment.task.labels), window.take(predicted)
     cells = 2 * labels + (labels == predicted)

@@ -1,8 +1,9 @@
-"""Just Train Twice (JTT): ERM again, on training rows of which ERM's errors count many times.
+"""Just Train Twice (JTT): ERM on training rows of which the errors of a short ERM count many times.
 
 References:
     Liu, Haghgoo, Chen, Raghunathan, Koh, Sagawa, Liang, Finn, ICML 2021, arXiv 2107.09044. Both
-    stages train CLIP's projection head here, with the settings of ERM.
+    stages train CLIP's projection head here: the first is the identification stage, the second has
+    the settings of ERM.
 """
 
 from dataclasses import replace
@@ -29,7 +30,7 @@ def fit(experiment: Experiment) -> Fitted:
     Raises:
         CalibrationError: a stage diverged, or the calibration set is too small.
     """
-    segments = experiment.erm_segments(count_repeats(experiment))
+    segments = experiment.erm_segments(METHOD.stage, count_repeats(experiment))
     return fitted_heads(experiment.train(METHOD.stage, experiment.erm_objective(), segments))
 
 

@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from clip_cfr.calibrate.core.stage_spec import ERM_STAGE, STAGE_SETTINGS, StageSpec
+from clip_cfr.calibrate.core.stage_spec import (
+    ERM_STAGE,
+    IDENTIFICATION_STAGE,
+    STAGE_SETTINGS,
+    StageSpec,
+)
 
-# The settings that determine the calibration set, besides those of ERM.
+# The settings that determine the calibration set, besides those of the identification stage.
 CALIBRATION_SETTINGS = (
     *("calibration_source", "calibration_size", "calibration_subset"),
     *("calibration_minimum", "calibration_fallback"),
@@ -18,8 +23,10 @@ class Method:
 
     Attributes:
         group_labels: the split whose group labels it uses, or `none`.
+        uses_identification: whether it uses the head of the identification stage.
         uses_erm: whether it uses the head of the ERM stage.
-        uses_calibration_set: whether it trains on the calibration set; then it needs ERM, too.
+        uses_calibration_set: whether it trains on the calibration set; then it needs the
+            identification stage, too.
         stage: its training stage; None if it is not trained in steps.
         stream: index of its random numbers if it draws some without a stage; see `StageSpec`.
         settings: the settings of its own that can change its result; those of its stages and of the
@@ -29,6 +36,7 @@ class Method:
     """
 
     group_labels: Literal["none", "train", "val"] = "none"
+    uses_identification: bool = False
     uses_erm: bool = False
     uses_calibration_set: bool = False
     stage: StageSpec | None = None
@@ -38,10 +46,10 @@ class Method:
 
     @property
     def stages(self) -> tuple[StageSpec, ...]:
-        """The stages to train, in order: that of ERM if it is needed, and its own."""
-        needs_erm = self.uses_erm or self.uses_calibration_set
-        stages = ((ERM_STAGE,) if needs_erm else ()) + ((self.stage,) if self.stage else ())
-        return tuple(dict.fromkeys(stages))
+        """The stages to train, in order: those that it shares with others, and its own."""
+        identifies = self.uses_identification or self.uses_calibration_set
+        needed = {IDENTIFICATION_STAGE: identifies, ERM_STAGE: self.uses_erm, self.stage: True}
+        return tuple(stage for stage, is_needed in needed.items() if stage and is_needed)
 
     @property
     def used_settings(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from clip_cfr.calibrate.methods import fit
 
 SELECTIONS = ("worst-class", "last")
 NAMES = ("lr", "temperature", "init", "cross_entropy")
-RATES, TEMPERATURES, STARTS = (1e-4, 1e-3), (0.1, 1.0), ("erm", "clip")
+RATES, TEMPERATURES, STARTS = (1e-4, 1e-3), (0.1, 1.0), ("identification", "clip")
 GRID = (
     *product(RATES, TEMPERATURES, STARTS, ("both",)),
     (1e-3, 1.0, "clip", "calibration"),

@@ -52,7 +52,7 @@ def prepared(task):
 
 @pytest.fixture(scope="session")
 def experiment(prepared):
-    """An experiment with few steps, whose ERM stage all tests share."""
+    """An experiment with few steps, whose shared stages all tests share."""
     from clip_cfr.calibrate.core.experiment import Experiment
     from tests.calibrate.synthetic import quick_settings
 
@@ -67,7 +67,8 @@ def overlapping():
     from tests.calibrate.synthetic import make_task, quick_settings
 
     task = make_task(core=1, spurious=1)
-    return Experiment(prepare(task), quick_settings(erm_lr=1e-2, lr=1e-2), seed=4)
+    settings = quick_settings(identification_lr=1e-2, erm_lr=1e-2, lr=1e-2)
+    return Experiment(prepare(task), settings, seed=4)
 
 
 @pytest.fixture

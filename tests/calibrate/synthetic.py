@@ -96,11 +96,13 @@ def quick_settings(**changes) -> Settings:
     """
     quick = {
         "lr": 1e-3,
+        "identification_lr": 1e-3,
         "erm_lr": 1e-3,
         "temperature": 0.1,
-        "init": "erm",
+        "init": "identification",
         "cross_entropy": "both",
         "steps": 60,
+        "identification_steps": 60,
         "erm_steps": 60,
         "evaluations": 6,
         "batch_size": 32,

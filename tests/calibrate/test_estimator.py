@@ -24,10 +24,12 @@ from tests.calibrate.synthetic import cache_of, make_task, quick_settings, unit
 QUICK = asdict(quick_settings())
 # The methods that the estimator fits: those without group labels of training rows.
 FITTED = [name for name in METHODS if load_method(name).group_labels != "train"]
-# Of scikit-learn's data the ERM head misclassifies nothing: without the fallback CFR is an error.
+# Of scikit-learn's data the identification head misclassifies nothing: without the fallback CFR is
+# an error.
 FEW_STEPS = {
     **QUICK,
     "steps": 20,
+    "identification_steps": 20,
     "erm_steps": 20,
     "batch_size": 16,
     "calibration_batch_size": 8,

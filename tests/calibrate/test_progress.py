@@ -17,10 +17,10 @@ def bars():
 
 
 def test_steps_are_counted_over_stages_and_seeds():
-    settings = Settings(erm_steps=10, steps=20)
+    settings = Settings(identification_steps=5, erm_steps=10, steps=20)
     assert count_steps(settings, ["zeroshot", "dfr"], 3) == {}
     assert count_steps(settings, ["zeroshot", "erm"], 3) == {"erm": 30}
-    assert count_steps(settings, ["cfr"], 2) == {"erm": 20, "cfr": 40}
+    assert count_steps(settings, ["cfr"], 2) == {"identification": 10, "cfr": 40}
 
 
 def test_the_bar_is_full_when_every_stage_is_done(bars):

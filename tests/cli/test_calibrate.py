@@ -23,7 +23,10 @@ from clip_cfr.cli import main
 
 ROOT = Path(__file__).parents[2]
 ON_CPU = "on cpu: stages of training run one after the other\n"
-QUICK = ["--steps", "200", "--erm-steps", "200", "--erm-lr", "3e-4"]
+QUICK = [
+    *("--steps", "200", "--identification-steps", "200", "--identification-lr", "3e-4"),
+    *("--erm-steps", "200", "--erm-lr", "3e-4"),
+]
 
 
 def unit(vectors):
@@ -276,7 +279,8 @@ def test_the_table_names_methods_prompts_and_the_recommendation(cache_file, tmp_
 
 
 def test_all_methods_are_those_that_are_registered(cache_file, tmp_path):
-    quick = ["--steps", "20", "--erm-steps", "20", "--erm-lr", "1e-4", "--dfr-subsamples", "1"]
+    quick = ["--steps", "20", "--identification-steps", "20", "--identification-lr", "1e-4"]
+    quick += ["--erm-steps", "20", "--erm-lr", "1e-4", "--dfr-subsamples", "1"]
     arguments = ["--cache", cache_file, "--out", tmp_path / "run", *quick, "--json"]
     result = json.loads(invoke(*arguments, "--method", "all").stdout)
     assert tuple(result["methods"]) == METHODS
@@ -351,9 +355,10 @@ def test_an_empty_calibration_set_says_what_to_change(tmp_path):
     arguments = ["--cache", tmp_path / "easy.h5", "--out", tmp_path / "run", *QUICK]
     result = invoke(*arguments, code=1)
     assert result.stderr.splitlines()[-1] == (
-        "Error: cfr: the erm head misclassifies 0 training rows (small 0, large 0), expected at "
-        "least 2 for a calibration set: train ERM less (--erm-steps, --erm-lr), use the errors "
-        "of another head (--calibration-source zeroshot), or use the rows of smallest margin "
+        "Error: cfr: the identification head misclassifies 0 training rows (small 0, large 0), "
+        "expected at least 2 for a calibration set: train it less (--identification-steps, "
+        "--identification-lr), use the errors of another head (--calibration-source zeroshot), "
+        "or use the rows of smallest margin "
         "(--calibration-fallback margin)"
     )
     assert set(read_run(tmp_path / "run").metrics["methods"]) == {"zeroshot", "erm"}

@@ -14,7 +14,10 @@ from clip_cfr.cli import main
 from tests.cli.test_calibrate import make_cache
 
 ROOT = Path(__file__).parents[2]
-QUICK = ["--steps", "20", "--erm-steps", "200", "--erm-lr", "3e-4"]
+QUICK = [
+    *("--steps", "20", "--identification-steps", "200", "--identification-lr", "3e-4"),
+    *("--erm-steps", "200", "--erm-lr", "3e-4"),
+]
 NO_SPACE = Path("/dev/full")
 
 

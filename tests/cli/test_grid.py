@@ -24,10 +24,16 @@ from clip_cfr.cli import main
 from tests.cli.test_calibrate import make_cache
 
 ROOT = Path(__file__).parents[2]
-QUICK = ["--steps", "20", "--erm-steps", "200", "--erm-lr", "3e-4", "--evaluations", "10"]
+QUICK = [
+    *("--steps", "20", "--identification-steps", "200", "--identification-lr", "3e-4"),
+    *("--erm-steps", "200", "--erm-lr", "3e-4", "--evaluations", "10"),
+]
 SPACE = ["--set", "lr=1e-4,1e-3", "--set", "calibration-size=0.5,1.0"]
 # Long enough that a signal meets them in the middle of a point.
-SLOW = ["--steps", "1500", "--erm-steps", "200", "--erm-lr", "3e-4"]
+SLOW = [
+    *("--steps", "1500", "--identification-steps", "200", "--identification-lr", "3e-4"),
+    *("--erm-steps", "200", "--erm-lr", "3e-4"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -453,7 +459,7 @@ class TestMethods:
     def test_have_one_leaderboard(self, cache_file, tmp_path):
         out = tmp_path / "grid"
         methods = ["--method", "erm", "--method", "cfr", "--method", "dfr"]
-        arguments = ["--cache", cache_file, *QUICK[:4], "--evaluations", "10", *methods]
+        arguments = ["--cache", cache_file, *QUICK[:8], "--evaluations", "10", *methods]
         arguments += ["--set", "lr=1e-3,1e-2", "--set", "erm_lr=3e-4", "--out", out]
         result = json.loads(invoke(*arguments, "--json").stdout)
         found = {
@@ -501,10 +507,10 @@ class TestReferences:
                 assert found <= expected[row["method"]][split].items(), row["method"]
 
     def test_show_their_value_of_a_varied_setting(self, cache_file, tmp_path):
-        arguments = ["--cache", cache_file, "--steps", 20, "--erm-steps", 50, "--evaluations", 5]
-        arguments += ["--set", "erm_lr=1e-3", "--out", tmp_path / "grid", "--json"]
+        arguments = ["--cache", cache_file, *QUICK, "--set", "weight_decay=1e-3"]
+        arguments += ["--out", tmp_path / "grid", "--json"]
         result = json.loads(invoke(*arguments).stdout)
-        assert [row["settings"] for row in result["references"]] == [{}, {"erm_lr": 1e-4}]
+        assert [row["settings"] for row in result["references"]] == [{}, {"weight_decay": 1e-5}]
 
     def test_are_not_fitted_again(self, cache_file, tmp_path):
         arguments = ["--cache", cache_file, *QUICK, "--out", tmp_path / "grid"]

@@ -29,10 +29,11 @@ def start_grid(cache: Path, out: Path, *options: str) -> subprocess.Popen[str]:
 def test_a_grid_that_is_being_fitted_is_not_overwritten(tmp_path):
     cache, out = tmp_path / "a.h5", tmp_path / "grid"
     write_cache(cache, make_task_cache())
-    running = start_grid(cache, out, "--steps", "50", "--erm-steps", "100")
+    quick = ("--erm-steps", "100", "--identification-steps", "100", "--identification-lr", "1e-4")
+    running = start_grid(cache, out, "--steps", "50", *quick)
     lines = iter(running.stderr)
     assert any(line.startswith("reference ERM") for line in lines)
-    other = start_grid(cache, out, "--steps", "50", "--erm-steps", "100", "--overwrite")
+    other = start_grid(cache, out, "--steps", "50", *quick, "--overwrite")
     assert other.communicate(timeout=120)[1] == (
         f"Error: {out}: another process is fitting the points of this grid; wait until it ends, or "
         "name another folder with --out\n"
@@ -41,7 +42,7 @@ def test_a_grid_that_is_being_fitted_is_not_overwritten(tmp_path):
     running.communicate(timeout=120)
     assert running.returncode == 0
     assert len(read_grid(out)["points"]) == 3
-    again = start_grid(cache, out, "--steps", "20", "--erm-steps", "100", "--overwrite")
+    again = start_grid(cache, out, "--steps", "20", *quick, "--overwrite")
     _, errors = again.communicate(timeout=120)
     assert again.returncode == 0, errors
     assert sorted(each.name for each in out.iterdir()) == RESULTS

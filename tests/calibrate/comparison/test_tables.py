@@ -180,8 +180,9 @@ def test_groups_are_named_and_counted():
 
 def test_the_calibration_set_is_described_group_by_group():
     assert describe_calibration_set(RESULT) == (
-        "Calibration set: 41 training images that the ERM head misclassifies, mean over seeds: 20 "
-        "of 'land_bird' (1 land, 19 water), 21 of 'water|bird' (18.5 land, 2.5 water)."
+        "Calibration set: 41 training images that the identification head misclassifies, mean "
+        "over seeds: 20 of 'land_bird' (1 land, 19 water), 21 of 'water|bird' (18.5 land, 2.5 "
+        "water)."
     )
 
 
@@ -272,6 +273,19 @@ def test_a_run_without_an_interval_of_the_worst_class_shows_none():
         del each["test"]["worst_class_interval"]
     found = Result.from_json(old)
     assert column(found, "CFR")["worst class, 95 % interval"] == "-"
+
+
+def test_a_run_of_an_earlier_version_had_one_erm_for_both_purposes():
+    settings = replace(
+        RESULT.settings,
+        **{"erm_lr": 1e-4, "identification_lr": 1e-4},
+        **{"erm_steps": 70, "identification_steps": 70, "init": "identification"},
+    )
+    old = replace(RESULT, settings=settings).to_json()
+    for name in ("identification_lr", "identification_steps"):
+        del old["settings"][name]
+    old["settings"].update(calibration_source="erm", dps_source="erm", init="erm")
+    assert Result.from_json(old).settings == settings
 
 
 class TestVersus:

@@ -10,6 +10,7 @@ from clip_cfr.calibrate.core.calibration_set import compute_margins, select_cali
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
+from clip_cfr.calibrate.core.stage_spec import IDENTIFICATION_STAGE
 from clip_cfr.calibrate.methods import cfr
 from clip_cfr.calibrate.methods.fitted import selected_heads
 from tests.calibrate.synthetic import quick_settings
@@ -60,7 +61,7 @@ class TestRows:
         with pytest.raises(CalibrationError) as error:
             choose(calibration_size=0.5, calibration_minimum=3)
         assert str(error.value) == (
-            "--calibration-size 0.5 selects 2 of the 4 training rows that the erm head "
+            "--calibration-size 0.5 selects 2 of the 4 training rows that the identification head "
             "misclassifies, expected at least 3: raise it, or lower --calibration-minimum"
         )
 
@@ -82,9 +83,10 @@ class TestTooFew:
         with pytest.raises(CalibrationError) as error:
             choose(calibration_minimum=5)
         assert str(error.value) == (
-            "the erm head misclassifies 4 training rows (cat 2, dog 1, hare 1), expected at least "
-            "5 for a calibration set: train ERM less (--erm-steps, --erm-lr), use the errors of "
-            "another head (--calibration-source zeroshot), or use the rows of smallest margin "
+            "the identification head misclassifies 4 training rows (cat 2, dog 1, hare 1), "
+            "expected at least 5 for a calibration set: train it less (--identification-steps, "
+            "--identification-lr), use the errors of another head (--calibration-source "
+            "zeroshot), or use the rows of smallest margin "
             "(--calibration-fallback margin)"
         )
 
@@ -109,27 +111,32 @@ class TestTooFew:
 
 
 class TestSource:
-    @pytest.mark.parametrize("source", ["erm", "zeroshot"])
+    @pytest.mark.parametrize("source", ["identification", "zeroshot"])
     def test_is_the_head_whose_errors_count(self, experiment, task, source):
         settings = quick_settings(calibration_source=source)
         chosen = Experiment(experiment.prepared, settings, 0).calibration_set
         rows = task.rows("train")
-        head = experiment.erm.last if source == "erm" else experiment.zeroshot_head()
+        head = (
+            experiment.identification_head
+            if source == "identification"
+            else experiment.zeroshot_head()
+        )
         wrong = experiment.probabilities(head, rows).argmax(axis=1) != task.labels[rows]
         assert chosen.rows.tolist() == rows[wrong].tolist()
 
-    def test_is_the_last_erm_head_whatever_is_selected(self, overlapping):
+    def test_is_the_last_identification_head_whatever_is_selected(self, overlapping):
         rows, labels = overlapping.task.rows("train"), overlapping.task.labels
 
         def wrong(head):
             return rows[overlapping.probabilities(head, rows).argmax(axis=1) != labels[rows]]
 
-        best = selected_heads(overlapping.erm)["worst-class"]
-        assert wrong(best).tolist() != wrong(overlapping.erm.last).tolist()
+        trained = overlapping.shared_stage(IDENTIFICATION_STAGE)
+        best = selected_heads(trained)["worst-class"]
+        assert wrong(best).tolist() != wrong(trained.last).tolist()
         for selection in ("worst-class", "worst-group", "average", "last"):
             settings = replace(overlapping.settings, selection=selection)
             other = Experiment(overlapping.prepared, settings, overlapping.seed)
-            assert other.calibration_set.rows.tolist() == wrong(overlapping.erm.last).tolist()
+            assert other.calibration_set.rows.tolist() == wrong(trained.last).tolist()
 
     def test_unreadable_rows_are_not_in_it(self, task, experiment):
         half = experiment.calibration_set.rows[::2]
@@ -158,8 +165,10 @@ def test_no_attribute_has_an_influence(task, experiment):
 def test_the_zero_shot_head_is_not_told_to_train_less():
     with pytest.raises(CalibrationError) as caught:
         choose(probabilities=np.eye(3, dtype=np.float32)[LABELS], calibration_source="zeroshot")
-    assert "use the errors of another head (--calibration-source erm)" in str(caught.value)
-    assert "--erm-steps" not in str(caught.value)
+    assert "use the errors of another head (--calibration-source identification)" in str(
+        caught.value
+    )
+    assert "--identification-steps" not in str(caught.value)
 
 
 def test_margins_tell_rows_apart_whose_probabilities_round_to_nought():

@@ -80,11 +80,13 @@ def test_the_first_centroids_are_means_over_all_rows_that_count(experiment, task
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
-@pytest.mark.parametrize("source", ["erm", "zeroshot"])
+@pytest.mark.parametrize("source", ["identification", "zeroshot"])
 def test_only_rows_that_the_source_gets_right_count(experiment, task, weighting, source):
     own = experiment.with_settings(quick_settings(dps_weighting=weighting, dps_source=source))
     rows = task.rows("train")
-    head = experiment.erm.last if source == "erm" else experiment.zeroshot_head()
+    head = (
+        experiment.identification_head if source == "identification" else experiment.zeroshot_head()
+    )
     found = experiment.probabilities(head, rows)
     expected = [
         reference.row_weight(row, label, weighting)

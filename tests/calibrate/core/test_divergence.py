@@ -14,7 +14,7 @@ REMEDY = "or go back to the defaults of --temperature, --logit-scale and --weigh
     ("method", "changes", "stage", "option"),
     [
         ("erm", {"erm_lr": 1e30}, "erm", "--erm-lr (it is 1e+30)"),
-        ("cfr", {"erm_lr": 1e30}, "erm", "--erm-lr (it is 1e+30)"),
+        ("cfr", {"identification_lr": 1e30}, "identification", "--identification-lr (it is 1e+30)"),
         ("cfr", {"lr": 1e30}, "cfr", "--lr (it is 1e+30)"),
         ("cfr", {"temperature": 1e-45}, "cfr", "--lr (it is 0.001)"),
     ],

@@ -10,6 +10,7 @@ from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.selection import NEVER, make_patience
 from clip_cfr.calibrate.core.settings import CRITERIA
+from clip_cfr.calibrate.core.stage_spec import ERM_STAGE
 from clip_cfr.calibrate.core.train import train, train_together
 from tests.calibrate.trees import assert_trees_equal
 
@@ -70,11 +71,11 @@ def test_the_windows_after_the_stop_are_not_loaded(overlapping):
     prepared = prepare(overlapping.task, resident_rows=500)
     experiment = with_patience(replace(overlapping, prepared=prepared), 1)
     loaded = []
-    segments = (loaded.append(each) or each for each in experiment.erm_segments())
+    segments = (loaded.append(each) or each for each in experiment.erm_segments(ERM_STAGE))
     criteria = train(experiment.erm_objective(), segments).info.criteria
     counted = [CRITERIA.index(each) for each in ("worst-class", "average")]
     assert len(criteria) == expected_evaluations(criteria, 1, counted) < 12
-    assert len(loaded) < len(list(experiment.erm_segments()))
+    assert len(loaded) < len(list(experiment.erm_segments(ERM_STAGE)))
 
 
 @pytest.mark.parametrize("patience", PATIENCES)
@@ -84,7 +85,7 @@ def test_stages_that_run_together_stop_on_their_own(overlapping, patience):
         for seed in (3, 4)
         for lr in (1e-2, 1e-3)
     ]
-    segments = [next(each.erm_segments()) for each in experiments]
+    segments = [next(each.erm_segments(ERM_STAGE)) for each in experiments]
     objective = experiments[0].erm_objective()
     together = train_together(objective, segments)
     for found, segment in zip(together, segments, strict=True):

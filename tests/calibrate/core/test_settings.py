@@ -156,12 +156,9 @@ class TestPresets:
     def test_the_release_s_are_as_far_as_known(self):
         """Facts of the official code; what is not listed is a default of ours and the same."""
         found = Settings(**PRESETS["release"])
-        assert (found.lr, found.erm_lr, found.momentum, found.weight_decay) == (
-            1e-4,
-            1e-4,
-            0.9,
-            1e-5,
-        )
+        assert (found.lr, found.erm_lr, found.identification_lr) == (1e-4, 1e-4, 1e-4)
+        assert (found.erm_steps, found.identification_steps) == (4000, 4000)
+        assert (found.momentum, found.weight_decay) == (0.9, 1e-5)
         assert (found.steps, found.batch_size, found.calibration_batch_size) == (3700, 128, 128)
         assert (found.positive, found.positive_source, found.num_positives) == (
             "rps",
@@ -189,7 +186,10 @@ class TestPresets:
     [
         ("momentum", 0.9),
         ("weight_decay", 1e-5),
-        ("erm_steps", 4000),
+        ("identification_lr", 1e-3),
+        ("identification_steps", 400),
+        ("erm_lr", 1e-2),
+        ("erm_steps", 2000),
         ("steps", 4000),
         ("batch_size", 128),
         ("calibration_batch_size", 128),
@@ -211,7 +211,7 @@ class TestPresets:
         ("dropout", 0.1),
         ("selection", "worst-class"),
         ("evaluations", 100),
-        ("calibration_source", "erm"),
+        ("calibration_source", "identification"),
         ("calibration_size", None),
         ("calibration_fallback", "none"),
     ],

@@ -141,7 +141,7 @@ class TestTraining:
     @pytest.mark.parametrize("nns_pool", ["minibatch", "40"])
     def test_ends_where_training_on_all_rows_ends(self, stored, prepared, positive, nns_pool):
         changes = {"positive": positive, "negative": "nns", "nns_pool": nns_pool}
-        settings = quick_settings(**changes, erm_lr=1e-2, lr=1e-2)
+        settings = quick_settings(**changes, identification_lr=1e-2, lr=1e-2)
         found, expected = (
             fit_and_evaluate("cfr", Experiment(each, settings, 0)).metrics["last"]["test"]
             for each in (prepare(stored, RESIDENT_ROWS), prepared)
@@ -168,7 +168,7 @@ class TestTraining:
     def test_all_windows_but_the_last_share_a_program(self, stored):
         settings = quick_settings(steps=120, evaluations=40)
         experiment = Experiment(prepare(stored, RESIDENT_ROWS), settings, 0)
-        assert len(list(cfr.make_segments(experiment))) > 5  # trains the ERM stage
+        assert len(list(cfr.make_segments(experiment))) > 5  # trains the identification stage
         with assert_max_traces("run_segment", 2):
             cfr.fit(experiment)
 

@@ -14,12 +14,12 @@ from clip_cfr.calibrate.grid.study import GridSearches, open_searches
 from clip_cfr.calibrate.grid.trials import Search
 from tests.calibrate.synthetic import quick_settings
 
-SPACE = {"erm_lr": Choices((1e-3, 3e-3)), "lr": Choices((1e-4, 1e-3))}
+SPACE = {"identification_lr": Choices((1e-3, 3e-3)), "lr": Choices((1e-4, 1e-3))}
 START = datetime(2026, 1, 1)
 
 
 def quick_plan(**changes) -> Plan:
-    """Return the plan of two learning rates of each stage, with two seeds."""
+    """Return the plan of two learning rates of each of the two stages, with two seeds."""
     arguments = {
         "cache_digest": "0" * 64,
         "space": SPACE,

@@ -9,12 +9,12 @@ from optuna.samplers import RandomSampler, TPESampler
 
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.stage_spec import ERM_SETTINGS
+from clip_cfr.calibrate.core.stage_spec import ERM_STAGE, STAGE_SETTINGS
 from clip_cfr.calibrate.grid.axes import Choices, Interval
 from clip_cfr.calibrate.grid.grid_plan import make_grid_plan
 from clip_cfr.calibrate.grid.plan import Plan
 
-SPACE = {"erm_lr": Choices((1e-4, 1e-3)), "positive": Choices(("dps", "rps", "x"))}
+SPACE = {"weight_decay": Choices((1e-4, 1e-3)), "positive": Choices(("dps", "rps", "x"))}
 RANGE = {"lr": Interval(1e-5, 1e-2)}
 
 
@@ -41,7 +41,12 @@ class TestPoints:
 
     @pytest.mark.parametrize(
         "values",
-        [{}, {"erm_lr": 1e-4}, {"erm_lr": 1e-4, "positive": "y"}, {"lr": 1, "positive": "dps"}],
+        [
+            {},
+            {"weight_decay": 1e-4},
+            {"weight_decay": 1e-4, "positive": "y"},
+            {"lr": 1, "positive": "dps"},
+        ],
     )
     def test_of_other_values_are_none(self, values):
         assert make_plan().index_of(values) is None
@@ -97,14 +102,14 @@ class TestDigest:
 
     def test_is_the_same_for_the_same_results(self):
         assert make_plan().digest == make_plan().digest
-        assert make_plan(fixed=Settings(erm_lr=7)).digest == make_plan().digest
+        assert make_plan(fixed=Settings(weight_decay=7)).digest == make_plan().digest
 
     def test_does_not_depend_on_the_number_of_trials(self):
         few, many = (make_plan(sampler="random", trials=count) for count in (3, 30))
         assert few.digest == many.digest
 
     def test_of_a_full_grid_does_not_depend_on_its_values(self):
-        grown = {**SPACE, "erm_lr": Choices((1e-4, 1e-3, 1e-2))}
+        grown = {**SPACE, "weight_decay": Choices((1e-4, 1e-3, 1e-2))}
         assert make_plan(space=grown).digest == make_plan().digest
 
     def test_of_sampled_points_depends_on_the_values(self):
@@ -115,7 +120,7 @@ class TestDigest:
         assert plans[0].digest != plans[1].digest
 
     def test_of_earlier_versions_included_the_values(self):
-        axes = {"erm_lr": [1e-4, 1e-3], "positive": ["dps", "rps", "x"]}
+        axes = {"weight_decay": [1e-4, 1e-3], "positive": ["dps", "rps", "x"]}
         identity = {**make_plan().identity, "space": axes}
         text = json.dumps(identity, sort_keys=True)
         expected = hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -134,8 +139,8 @@ class TestMethods:
     def test_vary_only_the_settings_that_they_depend_on(self):
         plan = make_plans(methods=("erm", "cfr", "dfr"))
         assert {each.method: list(each.space) for each in plan.methods} == {
-            "erm": ["erm_lr"],
-            "cfr": ["erm_lr", "positive"],
+            "erm": ["weight_decay"],
+            "cfr": ["weight_decay", "positive"],
             "dfr": [],
         }
         assert [each.num_points for each in plan.methods] == [2, 6, 1]
@@ -163,7 +168,12 @@ class TestReferences:
     def test_are_identified_by_the_settings_that_they_depend_on(self):
         zeroshot, erm = make_plans().references
         assert set(zeroshot.fixed_settings) == {"selection"}
-        assert set(erm.fixed_settings) == {*ERM_SETTINGS, "selection"}
+        assert set(erm.fixed_settings) == {
+            ERM_STAGE.lr,
+            ERM_STAGE.steps,
+            *STAGE_SETTINGS,
+            "selection",
+        }
         assert set(make_plan().fixed_settings) == set(asdict(Settings())) - set(SPACE)
 
 

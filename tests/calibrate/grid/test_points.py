@@ -1,4 +1,4 @@
-"""Fitting points: the numbers of a comparison, a shared ERM stage, and errors."""
+"""Fitting points: the numbers of a comparison, shared stages, and errors."""
 
 import jax
 import pytest
@@ -8,6 +8,7 @@ from clip_cfr.calibrate.comparison.compare import evaluate_fitted
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.settings import CRITERIA, SELECTIONS
+from clip_cfr.calibrate.core.stage_spec import ERM_STAGE, SHARED_STAGES
 from clip_cfr.calibrate.grid.point_result import METRICS
 from clip_cfr.calibrate.grid.points import ExperimentCache, Fit, fit_points
 from clip_cfr.calibrate.methods import batched, fit
@@ -19,9 +20,9 @@ def experiments(prepared):
     return ExperimentCache(prepared, size=2)
 
 
-def erm_stages(experiments) -> list:
-    """Return the ERM stages that are kept."""
-    return [each.shared.trained for each in experiments.recent.values()]
+def trained_stages(experiments) -> list:
+    """Return the results of stages that are kept."""
+    return [each.trained for each in experiments.recent.values() if each.trained]
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
@@ -37,29 +38,30 @@ def test_a_point_has_the_accuracies_of_a_comparison(prepared, experiments, selec
     assert found.seed == 3
 
 
-class TestErmStage:
+class TestSharedStages:
     def test_is_trained_once_for_points_that_share_it(self, experiments):
         fits = [Fit(quick_settings(lr=lr), 0) for lr in (1e-4, 1e-3, 1e-2)]
         fit_points(experiments, "cfr", fits[:1])
-        (stage,) = erm_stages(experiments)
+        (stage,) = trained_stages(experiments)
         fit_points(experiments, "cfr", fits)
-        assert [each is stage for each in erm_stages(experiments)] == [True]
+        assert [each is stage for each in trained_stages(experiments)] == [True]
 
     def test_differs_between_seeds(self, experiments):
         fits = [Fit(quick_settings(), 0), Fit(quick_settings(), 1)]
         fit_points(experiments, "cfr", fits)
-        first, second = erm_stages(experiments)
+        first, second = trained_stages(experiments)
         assert not bool((first.last.weight == second.last.weight).all())
 
     def test_is_kept_while_it_is_among_the_most_recent(self, experiments):
         get = experiments.get_experiment
-        first = get(quick_settings(erm_lr=1e-3), 0)
-        get(quick_settings(erm_lr=2e-3), 0)
-        assert get(quick_settings(lr=0.5), 0).shared is first.shared
-        get(quick_settings(erm_lr=3e-3), 0)
-        assert len(experiments.recent) == 2
-        assert get(quick_settings(), 0).shared is first.shared
-        assert get(quick_settings(erm_lr=2e-3), 0).shared is not first.shared
+        first = get(quick_settings(momentum=0.1), 0)
+        second = get(quick_settings(momentum=0.2), 0)
+        assert get(quick_settings(momentum=0.1, lr=0.5), 0).shared == first.shared
+        get(quick_settings(momentum=0.3), 0)
+        assert len(experiments.recent) == 2 * len(SHARED_STAGES)
+        assert get(quick_settings(momentum=0.1), 0).shared[ERM_STAGE] is first.shared[ERM_STAGE]
+        again = get(quick_settings(momentum=0.2), 0).shared
+        assert again[ERM_STAGE] is not second.shared[ERM_STAGE]
 
 
 class TestErrors:

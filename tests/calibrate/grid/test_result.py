@@ -85,6 +85,10 @@ class TestJson:
             old["best"]["point"],
             old["best"]["settings"],
         )
+        # The best point's command computes the same: of old, one ERM stage had both purposes.
+        assert " --identification-lr 0.0003 --identification-steps 200 " in new["best"]["command"]
+        assert " --erm-lr 0.0003 --erm-steps 200 " in new["best"]["command"]
+        assert "-source" not in new["best"]["command"]
 
     def test_of_something_else_is_refused(self, tmp_path):
         write_grid(tmp_path, {"digest": "00"}, {})

@@ -15,7 +15,10 @@ from clip_cfr.calibrate.grid.result import read_grid_result
 from clip_cfr.calibrate.grid.run import search_grid
 from tests.cli.test_calibrate import make_cache
 
-SETTINGS = Settings(steps=20, erm_steps=60, erm_lr=3e-4, evaluations=5)
+SETTINGS = Settings(
+    **{"steps": 20, "identification_steps": 60, "identification_lr": 3e-4},
+    **{"erm_steps": 60, "erm_lr": 3e-4, "evaluations": 5},
+)
 
 
 @pytest.fixture(scope="module")

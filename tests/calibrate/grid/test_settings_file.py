@@ -28,9 +28,12 @@ def read(tmp_path):
 
 
 def test_yaml_values_are_parsed_like_options(read):
-    text = "# a search\nlr: [1e-4, 1e-3]\nerm-lr: 1e-4\npositive:\n  - dps\n  - rps\nsteps: 16:32\n"
+    text = (
+        "# a search\nlr: [1e-4, 1e-3]\nidentification-lr: 1e-4\npositive:\n  - dps\n  - rps\n"
+        "steps: 16:32\n"
+    )
     assert read(text) == {
-        "erm_lr": Choices((1e-4,)),
+        "identification_lr": Choices((1e-4,)),
         "lr": Choices((1e-4, 1e-3)),
         "steps": Interval(16, 32),  # not a sexagesimal number, as YAML 1.1 has it
         "positive": Choices(("dps", "rps")),

@@ -7,7 +7,7 @@ import pytest
 
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.core.stage_spec import ERM_SETTINGS
+from clip_cfr.calibrate.core.stage_spec import SHARED_SETTINGS
 from clip_cfr.calibrate.grid.axes import Choices, Interval, format_settings
 from clip_cfr.calibrate.grid.space import (
     check_space,
@@ -38,8 +38,8 @@ class TestValues:
         ("text", "name", "values"),
         [
             ("lr=1e-4,1e-3", "lr", (1e-4, 1e-3)),
-            ("erm-lr=1e-4", "erm_lr", (1e-4,)),
-            ("erm_lr = 1e-4 , 2", "erm_lr", (1e-4, 2.0)),
+            ("identification-lr=1e-4", "identification_lr", (1e-4,)),
+            ("identification_lr = 1e-4 , 2", "identification_lr", (1e-4, 2.0)),
             ("steps=10,20", "steps", (10, 20)),
             ("positive=dps,rps", "positive", ("dps", "rps")),
             ("nns_pool=all,64", "nns_pool", ("all", "64")),
@@ -65,7 +65,7 @@ class TestValues:
         [
             ("erm", "lr=1", "erm_lr, erm_steps, batch_size, momentum, weight_decay, dropout, "),
             ("dfr", "erm_lr=1", "dfr_subsamples"),
-            ("cfr", "dfr_subsamples=9", "erm_lr, erm_steps, lr, steps, batch_size, "),
+            ("cfr", "dfr_subsamples=9", "identification_lr, identification_steps, lr, steps, "),
             ("zeroshot", "lr=1", "no setting at all"),
         ],
     )
@@ -172,21 +172,22 @@ class TestNames:
         assert message_of(space, text) == message
 
     def test_that_occur_twice_are_refused(self):
-        expected = "--set erm_lr=2: erm_lr is varied already"
-        assert message_of(space, "erm-lr=1", "erm_lr=2") == expected
+        expected = "--set calibration_size=2: calibration_size is varied already"
+        assert message_of(space, "calibration-size=1", "calibration_size=2") == expected
 
     def test_that_an_option_fixes_are_refused(self):
-        expected = "--set erm_lr=1: erm_lr is fixed by --erm-lr; leave one out"
-        assert message_of(space, "erm_lr=1", fixed_names={"erm_lr", "steps"}) == expected
+        expected = "--set batch_size=1: batch_size is fixed by --batch-size; leave one out"
+        assert message_of(space, "batch_size=1", fixed_names={"batch_size", "steps"}) == expected
 
     def test_are_required(self):
         expected = "nothing to vary: give --set NAME=VALUE,VALUE or --settings FILE"
         assert message_of(space) == expected
 
-    def test_of_the_erm_stage_come_first(self):
-        assert list(space("lr=1,2", "erm_lr=1,2", "positive=dps")) == ["erm_lr", "lr", "positive"]
+    def test_of_shared_stages_come_first(self):
+        found = list(space("lr=1,2", "identification_lr=1,2", "positive=dps"))
+        assert found == ["identification_lr", "lr", "positive"]
         names = sort_settings([each.name for each in fields(Settings)])
-        assert set(names[: len(ERM_SETTINGS)]) == set(ERM_SETTINGS)
+        assert set(names[: len(SHARED_SETTINGS)]) == set(SHARED_SETTINGS)
 
     def test_are_sorted_whatever_the_order_of_the_options(self):
         assert list(space("lr=1", "steps=2")) == list(space("steps=2", "lr=1"))
@@ -196,21 +197,21 @@ class TestPythonSpaces:
     def test_are_converted_to_axes_in_the_same_order(self):
         values = {
             "lr": [1e-4, 1],
-            "erm_lr": np.geomspace(1e-4, 1e-3, 2),
+            "identification_lr": np.geomspace(1e-4, 1e-3, 2),
             "steps": Interval(1, 5),
             "calibration_size": (None, 5),
             "positive": Choices(("dps",)),
         }
         found = check_space(values, Settings(), ("cfr",))
         assert found == {
-            "erm_lr": Choices((1e-4, 1e-3)),
+            "identification_lr": Choices((1e-4, 1e-3)),
             "lr": Choices((1e-4, 1.0)),
             "steps": Interval(1, 5),
             "positive": Choices(("dps",)),
             "calibration_size": Choices((None, 5.0)),
         }
         assert list(found) == sort_settings(found)
-        assert {type(each) for each in found["erm_lr"].values} == {float}
+        assert {type(each) for each in found["identification_lr"].values} == {float}
 
     def test_of_the_command_line_are_left_unchanged(self):
         parsed = space("lr=1e-4,1", "calibration_size=none,0.5", "steps=1:5")
@@ -238,7 +239,8 @@ class TestPythonSpaces:
             ),
             (
                 {"dfr_subsamples": [1]},
-                "space['dfr_subsamples']: cfr does not depend on dfr_subsamples, only on erm_lr, ",
+                "space['dfr_subsamples']: cfr does not depend on dfr_subsamples, only on "
+                "identification_lr, ",
             ),
         ],
     )
@@ -260,10 +262,10 @@ class TestPythonSpaces:
 class TestSearchSpaces:
     def test_have_intervals_and_choices(self):
         found = search_space("jtt")
-        assert found["erm_lr"] == Interval(1e-5, 1e-1)
+        assert found["erm_lr"] == Interval(1e-4, 1e-1)
         assert found["erm_lr"].log
         assert found["jtt_upweight"] == Choices((5, 10, 20, 50, 100))
-        assert search_space("cfr")["init"] == Choices(("clip", "erm"))
+        assert search_space("cfr")["init"] == Choices(("clip", "identification"))
 
     @pytest.mark.parametrize("method", ["zeroshot", "dfr", "linear-probe", "wise-ft", "afr"])
     def test_are_empty_for_methods_that_train_nothing_or_choose_on_val(self, method):

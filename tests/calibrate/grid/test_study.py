@@ -12,7 +12,6 @@ from clip_cfr.calibrate.grid.axes import Choices
 from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
 from clip_cfr.calibrate.grid.storage import display_url, parse_url, url_of_file
 from clip_cfr.calibrate.grid.study import IDENTITY, identity_differences, open_searches
-from clip_cfr.calibrate.grid.trials import claim_trial, finished_trials, point_results
 from tests.calibrate.grid.plans import SPACE, open_plan, quick_plan
 from tests.calibrate.synthetic import quick_settings
 
@@ -60,8 +59,8 @@ class TestIdentity:
         )
         assert refusal(url, other) == (
             f"{tmp_path / 'study.db'}: the study grid belongs to another grid: seeds is [0, 1], "
-            "here [0]; steps is 60, here 7; erm_lr is varied, here 0.001; positive is dps, here "
-            "varied; name another folder with --out, or start again with --overwrite"
+            "here [0]; steps is 60, here 7; identification_lr is varied, here 0.001; positive is "
+            "dps, here varied; name another folder with --out, or start again with --overwrite"
         )
 
     def test_does_not_depend_on_the_values_of_a_full_grid(self, search, url):
@@ -140,30 +139,31 @@ class TestEarlierVersions:
         database.close()
         return url
 
-    def test_are_opened_and_their_points_kept(self, archive, plan):
-        with open_plan(archive, plan) as searches:
-            found = point_results(searches.methods[0])
-        assert [each.settings for each in found] == [plan.values_at(0), plan.values_at(1)]
-        assert [each.val["worst_class"] for each in found] == [
-            0.7398373983739838,
-            0.9316239316239316,
+    def test_are_refused_whose_calibration_set_was_that_of_the_reported_erm(
+        self, archive, plan, tmp_path
+    ):
+        """Their points have the errors of another head; points of this version differ."""
+        found = refusal(archive, plan)
+        assert found.startswith(f"{tmp_path / 'study.db'}: the study grid belongs to another grid:")
+        for difference in (
+            "erm_lr is varied, here 0.001",
+            "identification_lr is missing, here varied",
+            "identification_steps is missing, here 60",
+            "calibration_source is erm, here identification",
+        ):
+            assert f" {difference};" in found
+        assert found.endswith("name another folder with --out, or start again with --overwrite")
+
+    def test_are_refused_even_if_they_used_no_errors_of_erm(self, plan):
+        """With CLIP as the source, too: the head of random positives was that of ERM."""
+        names = ("identification_lr", "identification_steps")
+        fixed = replace(plan.fixed, calibration_source="zeroshot", dps_source="zeroshot")
+        identity = quick_plan(space={"lr": SPACE["lr"]}, fixed=fixed).identity
+        settings = {k: v for k, v in identity["settings"].items() if k not in names}
+        assert identity_differences({**identity, "settings": settings}, identity) == [
+            "identification_lr is missing, here 0.001",
+            "identification_steps is missing, here 60",
         ]
-        assert [len(each.runs) for each in found] == [2, 2]
-
-    def test_are_resumed_with_the_points_that_are_missing(self, archive, plan):
-        with open_plan(archive, plan) as searches:
-            (search,) = searches.methods
-            claimed = [claim_trial(search).user_attrs["settings"] for _ in range(2)]
-            assert claimed == [plan.values_at(2), plan.values_at(3)]
-            assert claim_trial(search) is None
-            assert sorted(finished_trials(search)) == [0, 1]
-
-    def test_may_grow(self, archive):
-        grown = quick_plan(space={**SPACE, "lr": Choices((1e-4, 1e-3, 1e-2))})
-        with open_plan(archive, grown) as searches:
-            (search,) = searches.methods
-            assert sorted(finished_trials(search)) == [0, 1]
-            assert claim_trial(search).user_attrs["settings"] == {"erm_lr": 1e-3, "lr": 1e-2}
 
 
 class TestStorage:

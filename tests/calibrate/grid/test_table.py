@@ -83,7 +83,7 @@ class TestNotes:
 
 
 def test_brackets_in_names_are_not_markup():
-    reason = "the erm head misclassifies 0 training rows ([/b] 0, [red]dog 0)"
+    reason = "the identification head misclassifies 0 training rows ([/b] 0, [red]dog 0)"
     points = [make_point(0, state="failed", reason=reason)]
     text = text_of(make_result(points, dataset="[/set]"))
     assert reason in text

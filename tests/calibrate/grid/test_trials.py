@@ -96,7 +96,7 @@ class TestGrowth:
         with open_plan(url, self.GROWN) as searches:
             new = take_all(searches.methods[0])
             results = point_results(searches.methods[0])
-        assert new == [{"erm_lr": erm_lr, "lr": 1e-5} for erm_lr in (1e-3, 3e-3)]
+        assert new == [{"identification_lr": rate, "lr": 1e-5} for rate in (1e-3, 3e-3)]
         assert [each.settings for each in results] == [
             self.GROWN.values_at(point) for point in range(6)
         ]
@@ -114,10 +114,10 @@ class TestGrowth:
     def test_shares_a_study_that_another_process_uses_with_more_values(self, url, plan):
         with open_plan(url, plan) as few, open_plan(url, self.GROWN) as many:
             first = claim_trial(many.methods[0])
-            assert first.user_attrs[SETTINGS] == {"erm_lr": 1e-3, "lr": 1e-5}
+            assert first.user_attrs[SETTINGS] == {"identification_lr": 1e-3, "lr": 1e-5}
             claimed = take_all(few.methods[0])
             assert claimed == [plan.values_at(point) for point in range(4)]
-            assert take_all(many.methods[0]) == [{"erm_lr": 3e-3, "lr": 1e-5}]
+            assert take_all(many.methods[0]) == [{"identification_lr": 3e-3, "lr": 1e-5}]
 
     def test_of_sampled_points_is_by_their_number(self, url):
         plan = quick_plan(sampler="random", trials=2)

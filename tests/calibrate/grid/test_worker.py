@@ -43,13 +43,14 @@ def runs_of(results):
 
 
 @pytest.fixture
-def erm_stages(monkeypatch):
-    """Record each ERM stage that is trained, with its learning rate and seed."""
+def identification_heads(monkeypatch):
+    """Record each identification head that is trained, with its learning rate and seed."""
     trained = []
 
     def record(method, experiment):
-        if not any(experiment.erm is stage for stage, _, _ in trained):
-            trained.append((experiment.erm, experiment.settings.erm_lr, experiment.seed))
+        head = experiment.identification_head
+        if not any(head is each for each, _, _ in trained):
+            trained.append((head, experiment.settings.identification_lr, experiment.seed))
         return fit(method, experiment)
 
     monkeypatch.setattr(points, "fit", record)
@@ -90,9 +91,11 @@ class TestGrid:
             expected = np.mean([run.val["worst_class"] for run in result.runs])
             assert trials[result.point].value == expected, result.point
 
-    def test_trains_one_erm_stage_for_points_that_share_it(self, url, plan, prepared, erm_stages):
+    def test_trains_one_identification_head_for_points_that_share_it(
+        self, url, plan, prepared, identification_heads
+    ):
         run_plan(url, plan, prepared)
-        found = [(lr, seed) for _, lr, seed in erm_stages]
+        found = [(lr, seed) for _, lr, seed in identification_heads]
         assert found == [(1e-3, 0), (1e-3, 1), (3e-3, 0), (3e-3, 1)]
 
     def test_that_is_finished_loads_nothing(self, url, plan, prepared):
@@ -133,7 +136,8 @@ class TestSeveralMethods:
             "seeds": plan.seeds,
             "methods": ("cfr", "erm", "dfr"),
         }
-        return make_grid_plan(plan.space, plan.fixed, **{**arguments, **changes})
+        space = {**plan.space, "erm_lr": Choices((1e-3, 3e-3))}
+        return make_grid_plan(space, plan.fixed, **{**arguments, **changes})
 
     def run(self, url, plan, prepared):
         with open_searches(url, "grid", plan) as searches:
@@ -146,7 +150,7 @@ class TestSeveralMethods:
     def test_have_their_own_points(self, url, prepared):
         cfr, erm, dfr = self.run(url, self.make_plan(), prepared)["methods"]
         assert [each.settings for each in cfr] == [
-            {"erm_lr": erm_lr, "lr": lr} for erm_lr in (1e-3, 3e-3) for lr in (1e-4, 1e-3)
+            {"identification_lr": rate, "lr": lr} for rate in (1e-3, 3e-3) for lr in (1e-4, 1e-3)
         ]
         assert [each.settings for each in erm] == [{"erm_lr": 1e-3}, {"erm_lr": 3e-3}]
         assert [each.settings for each in dfr] == [{}]
@@ -191,7 +195,7 @@ class TestErrors:
     def test_of_a_single_seed_do_not_name_it(self, url, prepared):
         plan = quick_plan(space={"calibration_minimum": Choices((10_000,))}, seeds=(5,))
         (result,) = run_plan(url, plan, prepared)
-        assert result.reason.startswith("the erm head ")
+        assert result.reason.startswith("the identification head ")
 
     def test_include_lack_of_memory(self, url, prepared):
         space = {"calibration_batch_size": Choices((10**6,))}
@@ -271,10 +275,10 @@ class TestPruning:
                 run_plan(url, plan, prepared)
 
 
-def test_the_erm_stages_of_all_seeds_are_kept(url, prepared, erm_stages):
+def test_the_identification_heads_of_all_seeds_are_kept(url, prepared, identification_heads):
     seeds = tuple(range(20))
     run_plan(url, quick_plan(space={"lr": Choices((1e-3, 1e-2))}, seeds=seeds), prepared)
-    assert len(erm_stages) == 20
+    assert len(identification_heads) == 20
 
 
 def test_a_process_without_a_parent_process_is_not_an_orphan():

@@ -7,8 +7,9 @@ import pytest
 
 from clip_cfr.cache.runs.apply_head import apply_head
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import ErmCache, Experiment
+from clip_cfr.calibrate.core.experiment import Experiment, StageCache
 from clip_cfr.calibrate.core.prepared import prepare
+from clip_cfr.calibrate.core.stage_spec import IDENTIFICATION_STAGE
 from clip_cfr.calibrate.methods import contrastive_adapter, fit
 from clip_cfr.calibrate.methods.classifiers import AdapterClassifier
 from clip_cfr.calibrate.methods.erm_adapter import initial_adapter
@@ -87,7 +88,9 @@ def test_anchors_are_what_clip_misclassifies(experiment, task):
 
 def test_without_errors_of_clip_there_is_no_anchor(experiment, task):
     perfect = np.eye(2, dtype=np.float32)[task.labels[task.rows("train")]]
-    other = replace(experiment, shared=ErmCache(None, {"zeroshot": perfect}))
+    other = replace(
+        experiment, shared={IDENTIFICATION_STAGE: StageCache(None, {"zeroshot": perfect})}
+    )
     with pytest.raises(CalibrationError) as error:
         fit("contrastive-adapter", other)
     assert str(error.value) == (

@@ -17,18 +17,18 @@ from clip_cfr.calibrate.methods.fitted import Fitted
 from tests.calibrate.synthetic import make_task, quick_settings
 from tests.calibrate.traces import assert_max_traces
 
-# Two programs' worth of points, in an order that mixes them, with two ERM stages.
+# Two programs' worth of points, in an order that mixes them, with two identification stages.
 POINTS = [
     {"lr": 1e-3},
     {"lr": 1e-2, "positive": "rps"},
     {"temperature": 1.0, "calibration_size": 5.0},
-    {"erm_lr": 1e-2, "positive": "rps"},
-    {"dropout": 0.0, "init": "clip", "erm_lr": 1e-2},
+    {"identification_lr": 1e-2, "positive": "rps"},
+    {"dropout": 0.0, "init": "clip", "identification_lr": 1e-2},
 ]
 
 
 def experiments_of(prepared, seeds=(0, 1)):
-    """Fresh experiments, whose ERM stages nobody has trained."""
+    """Fresh experiments, whose shared stages nobody has trained."""
     return [Experiment(prepared, quick_settings(**each), seed) for seed in seeds for each in POINTS]
 
 
@@ -56,7 +56,13 @@ def test_one_program_serves_all_points_of_equal_shapes(prepared):
 
 
 def test_one_that_fails_leaves_the_others(prepared):
-    points = [{}, {"lr": 1e30}, {"calibration_minimum": 900}, {"erm_lr": 1e30}, {"lr": 1e-2}]
+    points = [
+        {},
+        {"lr": 1e30},
+        {"calibration_minimum": 900},
+        {"identification_lr": 1e30},
+        {"lr": 1e-2},
+    ]
     experiments = [Experiment(prepared, quick_settings(**each), 0) for each in points]
     found = fit_batch(experiments)
     assert [type(each) for each in found] == [

@@ -74,7 +74,11 @@ class TestWhatItIsFor:
         assert cfr.worst_group > erm.worst_group - 0.05
 
     def test_serves_many_classes(self, many_class_task):
-        experiment = Experiment(prepare(many_class_task), quick_settings(lr=1e-2, erm_lr=1e-2), 0)
+        experiment = Experiment(
+            prepare(many_class_task),
+            quick_settings(lr=1e-2, identification_lr=1e-2, erm_lr=1e-2),
+            0,
+        )
         cfr, erm = (
             fit_and_evaluate(name, experiment).metrics["worst-class"]["test"]
             for name in ("cfr", "erm")
@@ -90,7 +94,7 @@ class TestBatches:
         return experiment.calibration_set.rows
 
     def draw(self, experiment, **changes):
-        """Batches of other settings on the shared ERM stage."""
+        """Batches of other settings on the shared identification stage."""
         return next(
             make_segments(experiment.with_settings(quick_settings(**changes)))
         ).stage.batches
@@ -115,7 +119,10 @@ class TestBatches:
         assert ((labels[rows] == labels[anchors]) & (rows != anchors))[used].all()
         assert (experiment.task.splits[rows] == 0)[used].all()
         everything = np.arange(len(labels))
-        right = experiment.probabilities(experiment.erm.last, everything).argmax(axis=1) == labels
+        right = (
+            experiment.probabilities(experiment.identification_head, everything).argmax(axis=1)
+            == labels
+        )
         assert right[rows][used].all() == (source == "correct")
 
     @pytest.mark.parametrize("changes", [{"negative": "rns"}, {"negative": "nns"}], ids=name_of)
@@ -127,11 +134,15 @@ class TestBatches:
         assert (labels[rows] != labels[batches.anchors[..., None]]).all()
         assert (experiment.task.splits[rows] == 0).all()
 
-    @pytest.mark.parametrize("init", ["erm", "clip"])
-    def test_the_nearest_negatives_are_those_of_the_erm_head(self, experiment, task, init):
+    @pytest.mark.parametrize("init", ["identification", "clip"])
+    def test_the_nearest_negatives_are_those_of_the_identification_head(
+        self, experiment, task, init
+    ):
         pool = (batches := self.draw(experiment, negative="nns", init=init)).negatives
         features = experiment.prepared.features
-        vectors = np.asarray(embed(experiment.erm.last, features.gather(jnp.arange(1000))).unit)
+        vectors = np.asarray(
+            embed(experiment.identification_head, features.gather(jnp.arange(1000))).unit
+        )
         chosen = chosen_rows(pool)
         for place, anchor in enumerate(batches.anchors[0]):
             others = np.flatnonzero(task.labels[:1000] != task.labels[anchor])

@@ -153,7 +153,7 @@ class TestStepMemory:
             ("jtt", "erm_steps", 26, " or batch_size"),
             ("group-dro", "erm_steps", 51, " or batch_size"),
             ("cnc", "steps", 51, " or batch_size"),
-            ("cnc", "erm_steps", 26, " or batch_size"),
+            ("cnc", "identification_steps", 26, " or batch_size"),
             ("erm-adapter", "steps", 26, " or batch_size"),
             ("contrastive-adapter", "steps", 45, ", calibration_batch_size or batch_size"),
         ],
@@ -170,7 +170,7 @@ class TestStepMemory:
             "--hold-rows 300: expected at least 368"
         )
 
-    @pytest.mark.parametrize("option", ["steps", "erm_steps"])
+    @pytest.mark.parametrize("option", ["steps", "identification_steps"])
     def test_windows_draw_the_rows_of_fewer_steps(self, task, option):
         changes = {option: 10**8, "evaluations": 10**5}
         check_task(task, quick_settings(**changes), ["cfr"], 700)

@@ -9,9 +9,10 @@ import pytest
 
 from clip_cfr.calibrate.core.cnc import CncBatch, CncHyperparameters, CncObjective
 from clip_cfr.calibrate.core.errors import CalibrationError
-from clip_cfr.calibrate.core.experiment import ErmCache, Experiment
+from clip_cfr.calibrate.core.experiment import Experiment, StageCache
 from clip_cfr.calibrate.core.head import embed, logits
 from clip_cfr.calibrate.core.prepared import prepare
+from clip_cfr.calibrate.core.stage_spec import IDENTIFICATION_STAGE
 from clip_cfr.calibrate.methods import cnc, fit
 from tests.calibrate import reference
 from tests.calibrate.outcomes import fit_and_evaluate
@@ -20,7 +21,7 @@ from tests.calibrate.synthetic import quick_settings
 
 def predictions(experiment) -> np.ndarray:
     everything = np.arange(len(experiment.task.labels))
-    return experiment.probabilities(experiment.erm.last, everything).argmax(axis=1)
+    return experiment.probabilities(experiment.identification_head, everything).argmax(axis=1)
 
 
 def test_minibatches_are_balanced_over_right_and_wrong_rows_of_each_class(experiment, task):
@@ -66,7 +67,9 @@ def test_repairs_the_worst_group_without_its_labels(experiment):
 
 
 def test_serves_many_classes(many_class_task):
-    experiment = Experiment(prepare(many_class_task), quick_settings(lr=1e-2, erm_lr=1e-2), 0)
+    experiment = Experiment(
+        prepare(many_class_task), quick_settings(lr=1e-2, identification_lr=1e-2, erm_lr=1e-2), 0
+    )
     history = fit("cnc", experiment).history
     assert all(np.isfinite(column).all() for column in history.values())
     assert (history["contrastive"] > 0).all()
@@ -77,12 +80,13 @@ def test_serves_windows_of_resident_rows(task):
     assert np.isfinite(fit("cnc", experiment).history["loss"]).all()
 
 
-def test_without_errors_of_erm_there_is_nothing_to_contrast(experiment, task):
+def test_without_errors_there_is_nothing_to_contrast(experiment, task):
     perfect = np.eye(2, dtype=np.float32)[task.labels[task.rows("train")]]
-    cached = ErmCache(experiment.erm, {"erm": perfect})
+    cached = {IDENTIFICATION_STAGE: StageCache(None, {"identification": perfect})}
     with pytest.raises(CalibrationError) as error:
         fit("cnc", replace(experiment, shared=cached))
     assert str(error.value) == (
-        "cnc contrasts training rows that the ERM head misclassifies with others, and it "
-        "misclassifies none: train ERM less (--erm-steps, --erm-lr), or leave the method out"
+        "cnc contrasts training rows that the identification head misclassifies with others, and "
+        "it misclassifies none: train it less (--identification-steps, --identification-lr), or "
+        "leave the method out"
     )

@@ -40,7 +40,7 @@ def test_errors_are_drawn_as_often_as_the_up_weight_says(experiment):
     other = Experiment(
         experiment.prepared, replace(settings, **changes), 0, shared=experiment.shared
     )
-    segment = next(other.erm_segments(jtt.count_repeats(other)))
+    segment = next(other.erm_segments(jtt.METHOD.stage, jtt.count_repeats(other)))
     counts = np.bincount(segment.stage.batches.reshape(-1), minlength=len(experiment.task.labels))
     expected = np.zeros(len(experiment.task.labels), int)
     expected[train], expected[errors] = 3, 21
@@ -48,7 +48,7 @@ def test_errors_are_drawn_as_often_as_the_up_weight_says(experiment):
 
 
 def test_the_second_stage_starts_from_clip(experiment):
-    segment = next(experiment.erm_segments(jtt.count_repeats(experiment)))
+    segment = next(experiment.erm_segments(jtt.METHOD.stage, jtt.count_repeats(experiment)))
     assert (segment.stage.head.weight == experiment.initial_head().weight).all()
 
 
