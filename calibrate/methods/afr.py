@@ -32,7 +32,7 @@ from clip_cfr.calibrate.methods.last_layer import fit_last_layer
 from clip_cfr.calibrate.methods.logistic import check_memory
 from clip_cfr.calibrate.methods.method import Method
 
-METHOD = Method(stage=replace(ERM_STAGE, name="afr"))
+METHOD = Method(stage=replace(ERM_STAGE, name="afr"), chooses_on_val=True)
 
 # Fraction of the training rows of each class that the last layer is fitted on.
 HELD_OUT_FRACTION = 0.2

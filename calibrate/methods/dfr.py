@@ -26,7 +26,9 @@ from clip_cfr.calibrate.methods.fitted import Fitted, fitted_once
 from clip_cfr.calibrate.methods.inputs import input_chunks
 from clip_cfr.calibrate.methods.method import Method
 
-METHOD = Method(group_labels="val", stream=3, settings=("dfr_subsamples", "resample"))
+METHOD = Method(
+    group_labels="val", stream=3, settings=("dfr_subsamples", "resample"), chooses_on_val=True
+)
 
 # Inverse strengths of the L1 penalty to choose from.
 PENALTIES = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)

@@ -15,7 +15,7 @@ from clip_cfr.calibrate.methods.fitted import Fitted
 from clip_cfr.calibrate.methods.logistic import check_inputs_in_memory, fit_logistic
 from clip_cfr.calibrate.methods.method import Method
 
-METHOD = Method(group_labels="train", settings=("resample",))
+METHOD = Method(group_labels="train", settings=("resample",), chooses_on_val=True)
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:

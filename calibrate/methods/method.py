@@ -33,6 +33,7 @@ class Method:
             calibration set are added in `used_settings`.
         search: the settings to tune for it, whose ranges `Settings` gives; empty if nothing is
             trained, or if its fit chooses hyperparameters on the validation split.
+        chooses_on_val: whether its fit chooses hyperparameters on the validation split.
     """
 
     group_labels: Literal["none", "train", "val"] = "none"
@@ -43,6 +44,7 @@ class Method:
     stream: int | None = None
     settings: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
+    chooses_on_val: bool = False
 
     @property
     def stages(self) -> tuple[StageSpec, ...]:

@@ -14,7 +14,7 @@ from clip_cfr.calibrate.methods.classifiers import HeadClassifier
 from clip_cfr.calibrate.methods.fitted import Fitted
 from clip_cfr.calibrate.methods.method import Method
 
-METHOD = Method(uses_erm=True)
+METHOD = Method(uses_erm=True, chooses_on_val=True)
 
 # Weights of the ERM head to choose from: 0 is zero-shot, 1 is the last ERM head.
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -29,6 +29,9 @@ def test_every_method_gives_a_classifier_for_every_selection(experiment, task, n
         assert all(np.isfinite(array).all() for array in each.arrays(experiment).values())
     lengths = {len(column) for column in fitted.history.values()}
     assert lengths <= {6}
+    declared = load_method(name)
+    assert declared.chooses_on_val or not any(fitted.chosen.values())
+    assert not (declared.chooses_on_val and declared.search)
 
 
 @pytest.mark.parametrize("name", METHODS)
