@@ -110,7 +110,11 @@ def open_task(
 
 @contextmanager
 def load_prepared(
-    path: Path, device: str, hold_rows: int | None, prompts: str | None = None
+    path: Path,
+    device: str,
+    hold_rows: int | None,
+    prompts: str | None = None,
+    val_fraction: float | None = None,
 ) -> Iterator[Prepared]:
     """Set up JAX and yield the prepared task of a cache on a device; any process may call it.
 
@@ -119,6 +123,6 @@ def load_prepared(
     """
     reporter = LineReporter()
     start_jax(device, reporter)
-    opening = open_task(path, hold_rows, reporter, prompts=prompts)
+    opening = open_task(path, hold_rows, reporter, val_fraction, prompts)
     with jax_setup.fixed_numerics(), opening as opened:
         yield prepare(opened.task, opened.resident_rows)

@@ -1,25 +1,26 @@
 """Calibrate a cache file: the Python API of the command `calibrate`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.runs.folder import reserve_run_folder
-from clip_cfr.calibrate.comparison.compare import compare
+from clip_cfr.calibrate.comparison.compare import Comparison, compare
 from clip_cfr.calibrate.comparison.result import (
     CacheSummary,
     Result,
     class_embeddings_source,
 )
 from clip_cfr.calibrate.comparison.summary import summarize
+from clip_cfr.calibrate.comparison.tuning import Tuning, check_tuning
 from clip_cfr.calibrate.comparison.versus import check_versus
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
-from clip_cfr.calibrate.core.prepared import prepare
+from clip_cfr.calibrate.core.prepared import Prepared, prepare
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.open_task import open_task, start_jax
-from clip_cfr.calibrate.progress import LineReporter, ProgressReporter
+from clip_cfr.calibrate.progress import LineReporter, ProgressReporter, count_steps
 from clip_cfr.calibrate.run_folder import write_result
 from clip_cfr.calibrate.runtime import jax_setup
 from clip_cfr.calibrate.runtime.precision import resolve_precision
@@ -38,6 +39,9 @@ def calibrate_cache(
     val_fraction: float | None = None,
     prompts: str | None = None,
     versus: str | None = None,
+    tune: int | None = None,
+    fixed: Collection[str] = (),
+    workers: int = 1,
     out: str | Path | None = None,
     overwrite: bool = False,
     reporter: ProgressReporter | None = None,
@@ -59,6 +63,10 @@ def calibrate_cache(
             `simple` ("a photo of a {}.") or `imagenet` (CLIP's 80 templates); by default those of
             the cache.
         versus: one of `methods`, to compare the others with on the test split.
+        tune: number of trials to tune each method with, on the validation split and the first seed;
+            None tunes none. Finished trials are kept beside `out`, so that the same call resumes.
+        fixed: settings that tuning leaves as they are, for all methods.
+        workers: number of processes that fit the trials.
         out: the run folder to write; None writes none.
         overwrite: replace a finished run in `out`.
         reporter: receives progress; by default lines on standard error.
@@ -69,21 +77,42 @@ def calibrate_cache(
         OutputError: `out` is the cache.
         CacheError: the cache cannot be read, or `out` cannot be written or holds something else. If
             writing fails after training, it is `RunNotWritten`, which has the result.
-        SettingsError: a setting does not suit the task, there is no seed, or `versus` is not one of
-            `methods`.
+        SettingsError: a setting does not suit the task, there is no seed, `versus` is not one of
+            `methods`, or none of `methods` has settings to tune.
         CalibrationError: the task cannot be trained on, or no method could be fitted.
         MemoryError: training does not fit in device memory; `hold_rows` bounds the features in it.
     """
     started = perf_counter() if started is None else started
     path, reporter = Path(cache), reporter or LineReporter()
-    settings = resolve_precision(settings or Settings())
+    settings, methods = resolve_precision(settings or Settings()), tuple(dict.fromkeys(methods))
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not seeds:
         raise SettingsError("seeds is empty, expected at least one")
     check_versus(versus, methods)
+    if tune is not None:
+        check_tuning(tune, methods, fixed)
     with ExitStack() as stack:
         if out is not None:
             target = stack.enter_context(reserve_run_folder(Path(out), overwrite, [path]))
+        begun, tuning = perf_counter(), None
+        if tune is not None:
+            from clip_cfr.calibrate.grid.tune import tune_methods  # Loads Optuna.
+
+            tuning = tune_methods(
+                path,
+                settings,
+                methods,
+                tune,
+                seed=seeds[0],
+                parent=None if out is None else target.parent,
+                fixed=fixed,
+                device=device,
+                hold_rows=hold_rows,
+                val_fraction=val_fraction,
+                prompts=prompts,
+                workers=workers,
+            )
+        tuned = perf_counter()
         platform = start_jax(device, reporter)
         reporter.message(f"precision: {settings.precision} in the large products of training")
         stack.enter_context(jax_setup.fixed_numerics())
@@ -92,17 +121,18 @@ def calibrate_cache(
         prepared = prepare(opened.task, opened.resident_rows)
         loaded = perf_counter()
         with jax_setup.time_compilation() as compiling:
-            comparison = compare(prepared, settings, tuple(dict.fromkeys(methods)), seeds, reporter)
+            comparison = compare_tuned(prepared, settings, methods, seeds, reporter, tuning)
         reporter.finish()
         if not comparison.outcomes:
             raise CalibrationError(describe_failures(comparison.failures))
         trained = perf_counter()
         summary = summarize_cache(path, opened.cache, opened.prompt_set)
         result = summarize(
-            opened.task, settings, comparison, seeds, summary, opened.drawn_val, versus
+            opened.task, settings, comparison, seeds, summary, opened.drawn_val, versus, tuning
         ).with_seconds(
             {
-                "import": imported - started,
+                "import": imported - tuned + begun - started,
+                **({} if tuning is None else {"tune": tuned - begun}),
                 "load": loaded - imported,
                 "compile": compiling.seconds,
                 "train": trained - loaded - compiling.seconds,
@@ -112,6 +142,26 @@ def calibrate_cache(
         if out is not None:
             write_result(target, result, opened, platform, overwrite)
     return result
+
+
+def compare_tuned(
+    prepared: Prepared,
+    settings: Settings,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    reporter: ProgressReporter,
+    tuning: Tuning | None,
+) -> Comparison:
+    """Compare methods, each with the settings that tuning chose for it.
+
+    A method all of whose trials failed is not fitted: it is in the failures.
+    """
+    failures = {} if tuning is None else tuning.failures
+    tuned = {} if tuning is None else tuning.apply(settings)
+    left = [name for name in methods if name not in failures]
+    reporter.start_training(count_steps(settings, left, len(seeds), tuned))
+    comparison = compare(prepared, settings, left, seeds, reporter, tuned)
+    return Comparison(comparison.outcomes, {**failures, **comparison.failures})
 
 
 def describe_failures(failures: Mapping[str, str]) -> str:

@@ -22,6 +22,13 @@ class ProgressReporter(Protocol):
 
     on_steps: Callable[[str, int, int], None] | None
 
+    def start_training(self, stages: Mapping[str, int]) -> None:
+        """Report that training begins.
+
+        Args:
+            stages: training steps over all seeds by stage name, as `count_steps` returns them.
+        """
+
     def start_fit(self, method: str, seed: int) -> None:
         """Report that a method is about to be fitted with a seed."""
 
@@ -36,6 +43,9 @@ class SilentReporter:
     """Progress reporter whose methods do nothing."""
 
     on_steps: Callable[[str, int, int], None] | None = None
+
+    def start_training(self, stages: Mapping[str, int]) -> None:
+        pass
 
     def start_fit(self, method: str, seed: int) -> None:
         pass
@@ -62,21 +72,21 @@ class LineReporter(SilentReporter):
 class BarReporter(SilentReporter):
     """Progress reporter with one bar over the training stages of all methods and seeds.
 
-    A step counts as much as the `cost` of its stage says. Messages appear above the bar.
+    A step counts as much as the `cost` of its stage says. Messages appear above the bar, which is
+    shown when training begins: until then, tuning may show its own.
     """
 
-    def __init__(self, bars, stages: Mapping[str, int]):
-        """Add the bar.
-
-        Args:
-            bars: progress display of rich.
-            stages: training steps over all seeds by stage name, as `count_steps` returns them.
-        """
+    def __init__(self, bars):
+        """Keep the progress display of rich, which is not started."""
         self.bars = bars
-        total = sum(step_cost(name) * steps for name, steps in stages.items())
-        self.task = bars.add_task("starting", total=total)
         self.finished = 0
         self.on_steps = self.advance
+
+    def start_training(self, stages: Mapping[str, int]) -> None:
+        """Show the bar."""
+        total = sum(step_cost(name) * steps for name, steps in stages.items())
+        self.task = self.bars.add_task("starting", total=total)
+        self.bars.start()
 
     def start_fit(self, method: str, seed: int) -> None:
         """Show the seed and the method beside the bar."""
@@ -105,13 +115,31 @@ class BarReporter(SilentReporter):
         self.bars.update(self.task, description="evaluating")
 
 
-def count_steps(settings: Settings, methods: Collection[str], num_seeds: int) -> dict[str, int]:
+def count_steps(
+    settings: Settings,
+    methods: Collection[str],
+    num_seeds: int,
+    tuned: Mapping[str, Settings] | None = None,
+) -> dict[str, int]:
     """Return the training steps of a calibration over all seeds, by stage (`erm`, `cfr` and so on).
 
-    A stage that several methods need, such as that of ERM, is counted once.
+    A stage that several methods need, such as that of ERM, is counted once, and once more for each
+    method whose tuned settings change it.
+
+    Args:
+        settings: the settings of the methods that are not tuned.
+        methods: the methods.
+        num_seeds: number of seeds.
+        tuned: the settings of each tuned method.
     """
-    stages = [stage for name in methods for stage in load_method(name).stages]
-    return {stage.name: num_seeds * stage.num_steps(settings) for stage in stages}
+    own = dict.fromkeys(methods, settings) | dict(tuned or {})
+    stages = {
+        (stage.name, stage.key(own[name])): num_seeds * stage.num_steps(own[name])
+        for name in methods
+        for stage in load_method(name).stages
+    }
+    names = dict.fromkeys(name for name, _ in stages)
+    return {each: sum(n for (name, _), n in stages.items() if name == each) for each in names}
 
 
 def step_cost(stage: str) -> int:
@@ -121,9 +149,7 @@ def step_cost(stage: str) -> int:
 
 
 @contextmanager
-def show_progress(
-    settings: Settings, methods: Collection[str], num_seeds: int
-) -> Iterator[ProgressReporter]:
+def show_progress() -> Iterator[ProgressReporter]:
     """Yield a reporter for a calibration: a bar if standard error is a terminal, else lines."""
     if not sys.stderr.isatty():
         yield LineReporter()
@@ -139,5 +165,8 @@ def show_progress(
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     console = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
-        yield BarReporter(bars, count_steps(settings, methods, num_seeds))
+    bars = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+    try:
+        yield BarReporter(bars)
+    finally:
+        bars.stop()

@@ -45,6 +45,11 @@ def write_result(
             "cache": result.cache.path,
             "methods": list(result.methods),
             "settings": asdict(result.settings),
+            "tuned_settings": {
+                name: dict(each.tuned_settings)
+                for name, each in result.methods.items()
+                if each.tuned_settings is not None
+            },
             "seeds": list(result.seeds),
             "held_rows": opened.resident_rows,
             "prompts": opened.prompt_set,

@@ -9,6 +9,7 @@ from clip_cfr.cache.console import PATH, Command
 from clip_cfr.cache.interrupts import exit_on_interrupt
 from clip_cfr.calibrate.commands.options import (
     data_options,
+    given_settings,
     make_settings,
     run_options,
     setting_options,
@@ -21,6 +22,13 @@ INTERRUPTED = (
     "interrupted; nothing was written. calibrate always starts from the beginning; grid keeps "
     "finished points"
 )
+TUNING_INTERRUPTED = (
+    "interrupted; no run was written. Finished trials of --tune are kept, run the same command to "
+    "resume"
+)
+
+
+COMMANDLINE = click.core.ParameterSource.COMMANDLINE
 
 
 @click.command(cls=Command)
@@ -46,6 +54,19 @@ INTERRUPTED = (
         help="A method to compare the others with on the test split: which differences are beyond "
         "noise.",
     ),
+    optgroup.option(
+        "--tune",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Tune each method with N trials on the validation split and the first seed, the first "
+        "with the given settings. Settings given as options are fixed for all methods.",
+    ),
+    optgroup.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=1,
+        help="Number of processes that fit the trials of --tune.",
+    ),
     optgroup.option("--out", type=PATH, help="The run folder; by default runs/NAME-TIME."),
     optgroup.option("--overwrite", is_flag=True, help="Replace a finished run."),
     format_option(optgroup.option),
@@ -60,6 +81,8 @@ def calibrate(
     val_fraction,
     methods,
     versus,
+    tune,
+    workers,
     out,
     overwrite,
     form,
@@ -79,8 +102,11 @@ def calibrate(
       clip-cfr calibrate --cache celeba.h5
       clip-cfr calibrate --cache celeba.h5 --method erm --method cfr --seeds 5 --lr 1e-4
       clip-cfr calibrate --cache celeba.h5 --method all --seeds 5 --versus erm
+      clip-cfr calibrate --cache celeba.h5 --method all --seeds 5 --tune 20
     """
     started = perf_counter()
+    if tune is None and ctx.get_parameter_source("workers") == COMMANDLINE:
+        raise click.UsageError("--workers is for the trials of --tune; leave it out")
     settings = make_settings(ctx, preset, values)
     methods = METHODS if "all" in methods else methods
 
@@ -92,7 +118,8 @@ def calibrate(
 
     out = out or default_run_directory(path.stem)
     try:
-        with exit_on_interrupt(INTERRUPTED), show_progress(settings, methods, seeds) as reporter:
+        interrupted = INTERRUPTED if tune is None else TUNING_INTERRUPTED
+        with exit_on_interrupt(interrupted), show_progress() as reporter:
             result = calibrate_cache(
                 path,
                 settings,
@@ -103,6 +130,9 @@ def calibrate(
                 val_fraction=val_fraction,
                 prompts=prompts,
                 versus=versus,
+                tune=tune,
+                fixed=given_settings(ctx),
+                workers=workers,
                 out=out,
                 overwrite=overwrite,
                 reporter=reporter,

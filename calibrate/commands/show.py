@@ -43,6 +43,11 @@ def print_result(result, as_json: bool, form: str) -> None:
         emit(result.to_json(), as_json, lambda _: render(result))
     else:
         echo(render(result, form))
+    if result.tuning is not None and not as_json and form == "table":
+        from clip_cfr.calibrate.grid.calibrate_command import tuned_commands
+
+        # echo does not wrap lines, so the commands can be pasted.
+        echo("\n".join(["Calibrate with the tuned settings:", *tuned_commands(result)]))
 
 
 def print_grid(result, as_json: bool, form: str) -> None:

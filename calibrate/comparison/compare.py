@@ -72,8 +72,12 @@ def compare(
     methods: Sequence[str],
     seeds: Iterable[int],
     reporter: ComparisonReporter,
+    tuned: Mapping[str, Settings] | None = None,
 ) -> Comparison:
     """Fit and evaluate every method with every seed.
+
+    Methods share the identification stage and the ERM stage of `settings`; one whose own settings
+    change such a stage trains its own.
 
     A method that cannot be fitted with one of the seeds is left out of the outcomes, and its reason
     is in `failures`; the other methods are kept. Methods that do not suit the task are found before
@@ -81,10 +85,11 @@ def compare(
 
     Args:
         prepared: the task.
-        settings: all hyperparameters.
+        settings: all hyperparameters of the methods that have none of their own.
         methods: names of `METHODS`, each once.
         seeds: the seeds of every method.
         reporter: receives progress.
+        tuned: all hyperparameters of a method that has its own, by method.
 
     Raises:
         SettingsError: a setting does not suit the task; nothing was trained.
@@ -94,31 +99,41 @@ def compare(
         Experiment(prepared, settings, seed, progress=reporter.on_steps) for seed in seeds
     ]
     outcomes: dict[str, list[Outcome]] = {}
-    failures = find_unsuitable(prepared, settings, methods)
+    own = dict.fromkeys(methods, settings) | dict(tuned or {})
+    failures = find_unsuitable(prepared, {name: own[name] for name in methods})
     for name in methods:
         if name in failures:
             continue
         try:
-            outcomes[name] = fit_method(name, experiments, reporter)
+            outcomes[name] = fit_method(name, with_settings(experiments, own[name]), reporter)
         except CalibrationError as reason:
             failures[name] = str(reason)
     return Comparison(outcomes, failures)
 
 
-def find_unsuitable(
-    prepared: Prepared, settings: Settings, methods: Sequence[str]
-) -> dict[str, str]:
+def with_settings(experiments: Sequence[Experiment], settings: Settings) -> list[Experiment]:
+    """Return experiments with these settings; those that have them already as they are."""
+    return [
+        each if each.settings == settings else each.with_settings(settings) for each in experiments
+    ]
+
+
+def find_unsuitable(prepared: Prepared, settings: Mapping[str, Settings]) -> dict[str, str]:
     """Return the reason for each method whose needs the task does not meet, by method.
 
     No method is trained.
+
+    Args:
+        prepared: the task.
+        settings: the settings of each method.
 
     Raises:
         SettingsError: a setting does not suit the task.
     """
     found = {}
-    for name in methods:
+    for name, own in settings.items():
         try:
-            check_task(prepared.task, settings, [name], prepared.resident_rows)
+            check_task(prepared.task, own, [name], prepared.resident_rows)
         except SettingsError:
             raise
         except CalibrationError as reason:

@@ -75,6 +75,7 @@ class MethodResult:
             seed's head by the reported selection; see `intervals`.
         worst_class_interval: the same of worst-class accuracy; None if a run of an older version
             has none.
+        tuned_settings: the settings that tuning chose, by name; None if it was not tuned.
     """
 
     name: str
@@ -82,6 +83,7 @@ class MethodResult:
     seeds: tuple[SeedResult, ...]
     worst_group_interval: tuple[float, float]
     worst_class_interval: tuple[float, float] | None = None
+    tuned_settings: Mapping[str, Any] | None = None
 
     def evaluations(self, selection: str) -> list[Evaluation]:
         """Return the evaluation of each seed under a selection criterion, in the order of seeds."""
@@ -139,6 +141,7 @@ class MethodResult:
             "by_selection": by_selection,
             "selected_steps": None if None in steps else steps,
             "group_labels": self.group_labels,
+            "tuned_settings": None if self.tuned_settings is None else dict(self.tuned_settings),
             "seeds": [each.to_json() for each in self.seeds],
         }
 
@@ -156,6 +159,7 @@ class MethodResult:
             seeds=tuple(map(SeedResult.from_json, values["seeds"])),
             worst_group_interval=tuple(values["test"]["worst_group_interval"]),
             worst_class_interval=None if by_class is None else tuple(by_class),
+            tuned_settings=values.get("tuned_settings"),
         )
 
 

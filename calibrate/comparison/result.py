@@ -12,6 +12,7 @@ from clip_cfr.calibrate.comparison.method_result import MethodResult, metric_of
 from clip_cfr.calibrate.comparison.recommendation import Recommendation
 from clip_cfr.calibrate.comparison.stored_settings import read_settings
 from clip_cfr.calibrate.comparison.titles import TRAINING_ROWS
+from clip_cfr.calibrate.comparison.tuning import Tuning
 from clip_cfr.calibrate.comparison.versus import Versus
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.metrics import Predictions
@@ -105,7 +106,7 @@ class Result:
 
     Attributes:
         cache: the cache that it was computed on.
-        settings: all hyperparameters.
+        settings: all hyperparameters that were given; tuning may have replaced some for a method.
         seeds: the seeds of every method.
         methods: the fitted methods by name, in the requested order.
         calibration_set: None if CFR was not fitted.
@@ -116,6 +117,7 @@ class Result:
         drawn_val: how val was drawn, if the cache has none.
         versus: differences of all methods from one of them on the test split; None if not asked
             for.
+        tuning: how methods were tuned; None if they were not.
         artifacts: heads, predictions and logs; None for a result read from JSON.
     """
 
@@ -130,6 +132,7 @@ class Result:
     seconds: Mapping[str, float]
     drawn_val: DrawnVal | None = None
     versus: Versus | None = None
+    tuning: Tuning | None = None
     artifacts: Artifacts | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -194,6 +197,7 @@ class Result:
             "seconds": dict(self.seconds),
             "drawn_val": None if self.drawn_val is None else self.drawn_val.to_json(),
             "versus": None if self.versus is None else self.versus.to_json(),
+            "tuning": None if self.tuning is None else self.tuning.to_json(),
         }
 
     @classmethod
@@ -239,6 +243,7 @@ class Result:
             seconds=values["seconds"],
             drawn_val=None if values.get("drawn_val") is None else DrawnVal(**values["drawn_val"]),
             versus=None if values.get("versus") is None else Versus.from_json(values["versus"]),
+            tuning=None if values.get("tuning") is None else Tuning.from_json(values["tuning"]),
         )
 
     def to_frame(self):

@@ -22,9 +22,10 @@ from clip_cfr.calibrate.comparison.result import (
     CalibrationSetSummary,
     Result,
 )
+from clip_cfr.calibrate.comparison.tuning import Tuning
 from clip_cfr.calibrate.comparison.versus import Versus, compare_with
 from clip_cfr.calibrate.core.metrics import Predictions
-from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
+from clip_cfr.calibrate.core.settings import SELECTIONS, Settings, Value
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.drawn_val import DrawnVal
 from clip_cfr.calibrate.methods import load_method
@@ -40,6 +41,7 @@ def summarize(
     cache: CacheSummary,
     drawn_val: DrawnVal | None = None,
     versus: str | None = None,
+    tuning: Tuning | None = None,
 ) -> Result:
     """Return the result of a calibration with metrics, recommendation, warnings and artifacts.
 
@@ -47,7 +49,7 @@ def summarize(
 
     Args:
         task: the task that the methods were fitted on.
-        settings: all hyperparameters; their `selection` chooses the reported heads.
+        settings: the hyperparameters that were given; their `selection` chooses the reported heads.
         comparison: the fitted methods.
         seeds: the seeds of every method; the first is also that of the halves of val, see
             `cross_fit`.
@@ -55,14 +57,16 @@ def summarize(
         drawn_val: how val was drawn, if the cache has none; adds a warning.
         versus: the method to compare the others with on the test split; None compares none. If it
             could not be fitted, there is a warning.
+        tuning: how methods were tuned; None if they were not.
     """
     outcomes = comparison.outcomes
+    chosen = {} if tuning is None else tuning.chosen
     return Result(
         cache=cache,
         settings=settings,
         seeds=tuple(seeds),
         methods={
-            name: summarize_method(task, name, each, settings.selection)
+            name: summarize_method(task, name, each, settings.selection, chosen.get(name))
             for name, each in outcomes.items()
         },
         calibration_set=summarize_calibration_sets(task, outcomes),
@@ -74,6 +78,7 @@ def summarize(
         ),
         drawn_val=drawn_val,
         versus=compare_test(task, outcomes, settings.selection, versus),
+        tuning=tuning,
         failures=comparison.failures,
         seconds={},
         artifacts=collect_artifacts(outcomes, settings.selection),
@@ -81,7 +86,11 @@ def summarize(
 
 
 def summarize_method(
-    task: Task, name: str, outcomes: Sequence[Outcome], selection: str
+    task: Task,
+    name: str,
+    outcomes: Sequence[Outcome],
+    selection: str,
+    tuned_settings: Mapping[str, Value] | None = None,
 ) -> MethodResult:
     """Collect the metrics of one method over all seeds.
 
@@ -90,6 +99,7 @@ def summarize_method(
         name: the method.
         outcomes: one for each seed; the intervals are those of the first.
         selection: the criterion that selects the head of the intervals.
+        tuned_settings: the settings that tuning chose; None if the method was not tuned.
     """
     first = outcomes[0].predictions[selection]["test"]
     return MethodResult(
@@ -98,6 +108,7 @@ def summarize_method(
         seeds=tuple(map(summarize_seed, outcomes)),
         worst_group_interval=worst_interval(task, first, task.groups, task.num_groups),
         worst_class_interval=worst_interval(task, first, task.labels, task.num_classes),
+        tuned_settings=tuned_settings,
     )
 
 
@@ -198,7 +209,8 @@ def judge(
 def summarize_calibration_sets(task: Task, outcomes: Outcomes) -> CalibrationSetSummary | None:
     """Return size and composition of the calibration sets, as means over seeds.
 
-    None if no method uses one. Methods that do use the same one with the same seed.
+    None if no method uses one. Methods that do use the same one with the same seed, unless tuning
+    changed the identification stage of one; it is then that of the first method.
 
     The attributes of training rows are used for this summary only.
     """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from clip_cfr.calibrate.comparison.method_result import MethodResult
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
 from clip_cfr.calibrate.comparison.titles import format_per_cent, method_title, seeds_title
+from clip_cfr.calibrate.comparison.tuning import tuning_notes, tuning_title
 from clip_cfr.calibrate.comparison.versus import COMPARED, LEVEL, MetricDifference, Versus
 from clip_cfr.calibrate.methods import METHOD_TITLES, load_method
 
@@ -67,6 +68,7 @@ def methods_table(result: Result) -> Table:
     title = [
         f"{result.cache.dataset}: accuracy on the test split, in per cent",
         f"heads selected by validation {result.selection}{oracle}",
+        *tuning_title(result.tuning),
         *seeds_title(len(result.seeds), result.settings.resample),
     ]
     cells: dict[str, Callable[[MethodResult], str]] = {
@@ -169,7 +171,7 @@ def notes(result: Result) -> list[str]:
     """Return the lines below the tables; the recommendation is the last.
 
     Before it come, where they apply, notes on the oracle, class means, the calibration set, chosen
-    hyperparameters and durations.
+    hyperparameters, the tuning and durations.
     """
     lines = [ORACLE]
     if result.cache.class_embeddings == CLASS_MEANS and "zeroshot" in result.methods:
@@ -177,6 +179,7 @@ def notes(result: Result) -> list[str]:
     if result.calibration_set is not None:
         lines.append(describe_calibration_set(result))
     lines += describe_stops(result) + describe_choices(result)
+    lines += tuning_notes(result.tuning, result.methods)
     if result.seconds:
         seconds = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items())
         lines.append(f"Seconds: {seconds}")

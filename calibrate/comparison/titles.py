@@ -1,5 +1,8 @@
-"""Display names of methods and metrics, and accuracies as text in per cent."""
+"""Display names of methods and metrics, and accuracies and settings as text."""
 
+from collections.abc import Mapping
+
+from clip_cfr.calibrate.core.settings import Value
 from clip_cfr.calibrate.methods import METHOD_TITLES
 
 # Which training rows the seeds have, without and with the setting `resample`.
@@ -44,3 +47,16 @@ def format_per_cent(value: float | None, std: float | None = None) -> str:
     if value is None:
         return "-"
     return f"{100 * value:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
+
+
+def format_settings(values: Mapping[str, Value]) -> str:
+    """Return settings and their values as text: `lr 0.001, positive dps`; empty without any."""
+    return ", ".join(f"{name} {format_value(value)}" for name, value in values.items())
+
+
+def format_value(value: Value) -> str:
+    """Return a value as text: a float with four significant digits, others in lower case.
+
+    For example, 0.0001 gives `0.0001`, True `true` and None `none`.
+    """
+    return f"{value:.4g}" if isinstance(value, float) else str(value).lower()

@@ -16,6 +16,8 @@ from clip_cfr.calibrate.core.options import (
 
 CRITERIA = ("worst-class", "average", "inferred-groups", "worst-group")
 SELECTIONS = (*CRITERIA, "last")
+# A value of a setting.
+Value = str | float | int | bool | None
 # Settings that are a number of rows or one of these words.
 POOL_WORDS = {"negative_pool": ("minibatch",), "nns_pool": ("all", "minibatch")}
 

@@ -1,6 +1,6 @@
 """Axes of a search space: the values of a setting, or an interval to sample from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -8,10 +8,10 @@ import click
 import numpy as np
 from optuna.trial import Trial
 
+from clip_cfr.calibrate.comparison.titles import format_value
 from clip_cfr.calibrate.core.errors import SettingsError
-from clip_cfr.calibrate.core.settings import POOL_WORDS, Settings, value_type
+from clip_cfr.calibrate.core.settings import POOL_WORDS, Settings, Value, value_type
 
-Value = str | float | int | bool | None
 NONE_WORDS = ("none", "null")
 FIELDS = {field.name: field for field in fields(Settings)}
 
@@ -236,16 +236,3 @@ def convert_value(name: str, value: Any, fixed: Settings) -> Value:
     if type(value) is not expected and not (value is None and FIELDS[name].default is None):
         raise SettingsError(f"{name} is {value!r}, expected {expected.__name__}")
     return validate_value(name, value, fixed)
-
-
-def format_settings(values: Mapping[str, Value]) -> str:
-    """Return settings and their values as text: `lr 0.001, positive dps`; empty without any."""
-    return ", ".join(f"{name} {format_value(value)}" for name, value in values.items())
-
-
-def format_value(value: Value) -> str:
-    """Return a value as text: a float with four significant digits, others in lower case.
-
-    For example, 0.0001 gives `0.0001`, True `true` and None `none`.
-    """
-    return f"{value:.4g}" if isinstance(value, float) else str(value).lower()

@@ -2,9 +2,12 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from clip_cfr.cache.console import program_name
-from clip_cfr.calibrate.grid.axes import FIELDS, Value
+from clip_cfr.calibrate.comparison.result import Result
+from clip_cfr.calibrate.core.settings import Value
+from clip_cfr.calibrate.grid.axes import FIELDS
 
 
 def calibrate_command(
@@ -16,6 +19,7 @@ def calibrate_command(
     seeds: Sequence[int],
     hold_rows: int | None,
     prompts: str | None,
+    val_fraction: float | None = None,
 ) -> str:
     """Return the command line that calibrates with the settings of a point, quoted for a shell.
 
@@ -31,6 +35,7 @@ def calibrate_command(
             `--seeds`.
         hold_rows: rows of features in memory at a time; None for all.
         prompts: the set of class prompts; None for those of the cache.
+        val_fraction: fraction of the training rows to draw as val; None draws none.
     """
     changed = {name: fixed[name] for name in fixed if fixed[name] != FIELDS[name].default}
     shown = {**changed, **varied}
@@ -44,7 +49,30 @@ def calibrate_command(
         words += ["--hold-rows", str(hold_rows)]
     if prompts:
         words += ["--prompts", prompts]
+    if val_fraction is not None:
+        words += ["--val-fraction", str(val_fraction)]
     return " && ".join(shlex.join([*words, *seed_words(each)]) for each in split_seeds(seeds))
+
+
+def tuned_commands(result: Result) -> list[str]:
+    """Return the command line that calibrates with the tuned settings, for each tuned method.
+
+    The result must have a tuning.
+    """
+    return [
+        calibrate_command(
+            cache=result.cache.path,
+            method=name,
+            varied=method.tuned_settings,
+            fixed=asdict(result.settings),
+            seeds=result.seeds,
+            hold_rows=result.tuning.hold_rows,
+            prompts=result.tuning.prompts,
+            val_fraction=None if result.drawn_val is None else result.drawn_val.fraction,
+        )
+        for name, method in result.methods.items()
+        if method.tuned_settings is not None
+    ]
 
 
 def split_seeds(seeds: Sequence[int]) -> list[range]:

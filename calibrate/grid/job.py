@@ -15,9 +15,9 @@ from clip_cfr.cache.runs.grid import (
 )
 from clip_cfr.calibrate.class_prompts import check_prompt_set
 from clip_cfr.calibrate.core.errors import SettingsError
-from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.settings import Settings, Value
 from clip_cfr.calibrate.core.windows import check_resident_rows
-from clip_cfr.calibrate.grid.axes import Axis, Value
+from clip_cfr.calibrate.grid.axes import Axis
 from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
 from clip_cfr.calibrate.grid.space import Space, check_space
 from clip_cfr.calibrate.grid.storage import parse_url, url_of_file

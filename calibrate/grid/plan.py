@@ -13,8 +13,8 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from clip_cfr.calibrate.comparison.method_result import metric_of
 from clip_cfr.calibrate.core.errors import SettingsError
-from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.grid.axes import Choices, Interval, Value
+from clip_cfr.calibrate.core.settings import Settings, Value
+from clip_cfr.calibrate.grid.axes import Choices, Interval
 from clip_cfr.calibrate.grid.space import Space
 from clip_cfr.calibrate.methods import load_method
 from clip_cfr.calibrate.runtime.precision import resolve_precision
@@ -39,6 +39,8 @@ class Plan:
         resident_rows: rows of features in memory at a time; None for all.
         prompts: the set of class prompts; None for those of the cache.
         is_reference: whether the point is shown beside the grid rather than ranked in it.
+        starts_with_fixed: whether the first proposed point has the values of `fixed` on all axes.
+        val_fraction: fraction of the training rows to draw as val; None draws none.
 
     Raises:
         SettingsError: the arguments contradict each other.
@@ -55,6 +57,8 @@ class Plan:
     resident_rows: int | None = None
     prompts: str | None = None
     is_reference: bool = False
+    starts_with_fixed: bool = False
+    val_fraction: float | None = None
 
     def __post_init__(self):
         if self.sampler not in SAMPLERS:
@@ -113,6 +117,14 @@ class Plan:
             for (name, axis), index in zip(self.space.items(), indices, strict=True)
         }
 
+    def given_values(self, point: int) -> dict[str, Value] | None:
+        """Return the values of a point by setting; None if a sampler proposes them."""
+        if self.sampler == "grid":
+            return self.values_at(point)
+        if self.starts_with_fixed and point == 0:
+            return {name: getattr(self.fixed, name) for name in self.space}
+        return None
+
     def index_of(self, values: Mapping[str, Value]) -> int | None:
         """Return the index of the point of a full grid that has these values.
 
@@ -163,6 +175,9 @@ class Plan:
             "hold_rows": self.resident_rows,
             # Left out for the cache's own prompts, as in grids of earlier versions.
             **({} if self.prompts is None else {"prompts": self.prompts}),
+            # Only the plans of tuning have these.
+            **({"starts_with_fixed": True} if self.starts_with_fixed else {}),
+            **({} if self.val_fraction is None else {"val_fraction": self.val_fraction}),
         }
 
     @property

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from clip_cfr.calibrate.comparison.method_result import mean
-from clip_cfr.calibrate.grid.axes import Value
+from clip_cfr.calibrate.core.settings import Value
 
 METRICS = (
     *("worst_group", "average", "train_weighted_average", "group_mean", "worst_class"),

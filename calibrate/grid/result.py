@@ -11,8 +11,8 @@ from clip_cfr.calibrate.comparison.method_result import metric_of
 from clip_cfr.calibrate.comparison.result import PROMPTS
 from clip_cfr.calibrate.comparison.stored_settings import convert_settings
 from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.settings import Value
 from clip_cfr.calibrate.frame import make_frame
-from clip_cfr.calibrate.grid.axes import Value
 from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
 from clip_cfr.calibrate.grid.point_result import STATES, PointResult, accuracy_rows
 from clip_cfr.calibrate.methods import load_method

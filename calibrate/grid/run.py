@@ -8,8 +8,8 @@ from pathlib import Path
 from clip_cfr.cache.files.folder_lock import use_folder
 from clip_cfr.cache.runs.grid import write_grid
 from clip_cfr.calibrate.comparison.result import class_embeddings_source
-from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.grid.axes import Axis, Value
+from clip_cfr.calibrate.core.settings import Settings, Value
+from clip_cfr.calibrate.grid.axes import Axis
 from clip_cfr.calibrate.grid.execution import FinishedPoints, fit_plan
 from clip_cfr.calibrate.grid.job import GridJob, prepare_grid
 from clip_cfr.calibrate.grid.leaderboard import leaderboard_columns, sort_points

@@ -7,8 +7,13 @@ from typing import Any
 
 from clip_cfr.calibrate.comparison.formats import for_terminal, latex, markdown
 from clip_cfr.calibrate.comparison.tables import Table
-from clip_cfr.calibrate.comparison.titles import format_per_cent, method_title, seeds_title
-from clip_cfr.calibrate.grid.axes import format_settings, format_value
+from clip_cfr.calibrate.comparison.titles import (
+    format_per_cent,
+    format_settings,
+    format_value,
+    method_title,
+    seeds_title,
+)
 from clip_cfr.calibrate.grid.point_result import Accuracies, PointResult
 from clip_cfr.calibrate.grid.result import GridResult
 from clip_cfr.calibrate.methods import METHOD_TITLES

@@ -16,7 +16,7 @@ from optuna import Study, Trial
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from clip_cfr.calibrate.grid.axes import Value
+from clip_cfr.calibrate.core.settings import Value
 from clip_cfr.calibrate.grid.liveness import PROCESS, is_dead, process_name
 from clip_cfr.calibrate.grid.plan import Plan
 from clip_cfr.calibrate.grid.point_result import PointResult, SeedResult
@@ -149,9 +149,11 @@ def claim_trial(search: Search) -> Trial | None:
         if point is None:
             return None
         study.sampler = plan.make_sampler(point)
-        if plan.sampler == "grid" and point not in assigned:
+        given = plan.given_values(point)
+        if given is not None and point not in assigned:
             # The trial is created with its settings, so that no process sees a trial without them.
-            study.enqueue_trial({}, user_attrs={SETTINGS: plan.values_at(point)})
+            number = {} if plan.sampler == "grid" else {POINT: point}
+            study.enqueue_trial({}, user_attrs={SETTINGS: given, **number})
         trial = study.ask()
         if plan.sampler != "grid" and POINT not in trial.user_attrs:
             trial.set_user_attr(POINT, point)

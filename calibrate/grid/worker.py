@@ -151,10 +151,10 @@ def run_trials(search: Search, experiments: ExperimentCache, trials: Sequence[Tr
 def settings_of(plan: Plan, trial: Trial) -> Settings:
     """Return the settings of a trial, the fixed ones included.
 
-    Those of a full grid are stored in the trial. Otherwise the sampler proposes them, which adds
-    parameters to the trial.
+    Those of a full grid, and of a first point with the fixed settings, are stored in the trial.
+    Otherwise the sampler proposes them, which adds parameters to the trial.
     """
-    if plan.sampler == "grid":
+    if SETTINGS in trial.user_attrs:
         return plan.settings_with(trial.user_attrs[SETTINGS])
     return plan.settings_with(
         {name: axis.suggest(trial, name) for name, axis in plan.space.items()}

@@ -1,7 +1,7 @@
 """The model card of an export: README.md with metadata, figures, use and limits."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,12 @@ def describe_origin(head: SelectedHead, form: str) -> str:
         "cache_sha256": run.provenance["cache_sha256"],
         "formula": head.saved.formula,
         "versions": run.provenance["versions"],
-        "settings": run.config["settings"],
+        "settings": method_settings(run.config, head.method),
     }
     text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100)
     return f"```\n{command} --out DIR\n```\n\n```yaml\n{text}```"
+
+
+def method_settings(config: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Return the settings that a run fitted a method with, those that it tuned included."""
+    return config["settings"] | config.get("tuned_settings", {}).get(method, {})

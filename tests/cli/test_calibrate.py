@@ -540,3 +540,22 @@ def test_settings_are_grouped_in_the_help():
     headings = [f"  {title}:" for title in ("Data", "Run", *SETTING_GROUPS)]
     places = [text.index(heading) for heading in headings]
     assert places == sorted(places)
+
+
+def test_tuned_methods_are_shown_with_a_command_that_fits_them_again(cache_file, tmp_path):
+    out = tmp_path / "run"
+    options = ["--cache", cache_file, "--method", "zeroshot", "--method", "erm", "--out", out]
+    result = invoke(*options, "--tune", 2, "--dropout", 0.2, *QUICK)
+    assert "2 of 2: erm_lr" not in result.stderr  # QUICK fixes it.
+    assert "2 of 2: weight_decay" in result.stderr
+    for text in (result.stdout, CliRunner().invoke(main, ["show", str(out)]).stdout):
+        assert "each method tuned with 2 trials on the validation split (seed 0)" in text
+        assert "zero-shot: not tuned: it has no settings to tune" in text
+        assert "Fixed, not tuned for any method: erm_lr, dropout" in text
+        assert f"calibrate --cache {cache_file} --method erm --steps 200 " in text
+
+
+def test_workers_without_trials_are_wrong_usage(cache_file):
+    assert invoke("--cache", cache_file, "--workers", 2, code=2).stderr.endswith(
+        "Error: --workers is for the trials of --tune; leave it out\n"
+    )

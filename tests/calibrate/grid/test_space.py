@@ -5,10 +5,11 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from clip_cfr.calibrate.comparison.titles import format_settings
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.stage_spec import SHARED_SETTINGS
-from clip_cfr.calibrate.grid.axes import Choices, Interval, format_settings
+from clip_cfr.calibrate.grid.axes import Choices, Interval
 from clip_cfr.calibrate.grid.space import (
     check_space,
     parse_assignment,

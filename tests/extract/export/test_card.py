@@ -11,6 +11,7 @@ from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.cache.runs.apply_head import apply_head
 from clip_cfr.cache.runs.run import read_run
 from clip_cfr.extract.errors import ExtractError
+from clip_cfr.extract.export.card import method_settings
 from clip_cfr.extract.export.card_tables import change, markdown
 from clip_cfr.extract.export.group_accuracies import exact_interval, group_accuracies
 from clip_cfr.extract.export.other_prompts import (
@@ -113,3 +114,10 @@ def test_cells_cannot_break_the_table():
     assert markdown(["a"], [["x|y\nz"]]) == "| a |\n| --- |\n| x\\|y z |"
     assert change(0.5, 0.75) == "50.0 -> 75.0"
     assert change(None, None) == "-"
+
+
+def test_the_settings_of_a_tuned_method_are_those_that_it_was_fitted_with():
+    config = {"settings": {"lr": 1.0, "steps": 2}, "tuned_settings": {"cfr": {"lr": 3.0}}}
+    assert method_settings(config, "cfr") == {"lr": 3.0, "steps": 2}
+    assert method_settings(config, "erm") == {"lr": 1.0, "steps": 2}
+    assert method_settings({"settings": {"lr": 1.0}}, "cfr") == {"lr": 1.0}
