@@ -1,6 +1,6 @@
 """Open the task of a cache file: set up JAX, and load the features or leave them in the file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,14 +115,16 @@ def load_prepared(
     hold_rows: int | None,
     prompts: str | None = None,
     val_fraction: float | None = None,
+    change_task: Callable[[Task], Task] | None = None,
 ) -> Iterator[Prepared]:
     """Set up JAX and yield the prepared task of a cache on a device; any process may call it.
 
-    Messages are lines on standard error. Arguments and errors are those of `start_jax` and
-    `open_task`.
+    Messages are lines on standard error. The task is the result of `change_task`, if it is given.
+    Other arguments and errors are those of `start_jax` and `open_task`.
     """
     reporter = LineReporter()
     start_jax(device, reporter)
     opening = open_task(path, hold_rows, reporter, val_fraction, prompts)
     with jax_setup.fixed_numerics(), opening as opened:
-        yield prepare(opened.task, opened.resident_rows)
+        task = opened.task if change_task is None else change_task(opened.task)
+        yield prepare(task, opened.resident_rows)

@@ -41,6 +41,9 @@ class Plan:
         is_reference: whether the point is shown beside the grid rather than ranked in it.
         starts_with_fixed: whether the first proposed point has the values of `fixed` on all axes.
         val_fraction: fraction of the training rows to draw as val; None draws none.
+        points: the values of every setting of the space, for each point, if not all combinations
+            are to be fitted; only with the sampler `grid`.
+        has_details: whether each seed's result has `SeedDetails`.
 
     Raises:
         SettingsError: the arguments contradict each other.
@@ -59,6 +62,8 @@ class Plan:
     is_reference: bool = False
     starts_with_fixed: bool = False
     val_fraction: float | None = None
+    points: tuple[Mapping[str, Value], ...] | None = None
+    has_details: bool = False
 
     def __post_init__(self):
         if self.sampler not in SAMPLERS:
@@ -84,7 +89,9 @@ class Plan:
 
     @property
     def num_points(self) -> int:
-        """Number of points to fit: the combinations of a full grid, otherwise `trials`."""
+        """Number of points to fit: `trials`, or `points`, or the combinations of a full grid."""
+        if self.points is not None:
+            return len(self.points)
         return prod(self.shape) if self.trials is None else self.trials
 
     @cached_property
@@ -111,6 +118,8 @@ class Plan:
         Raises:
             ValueError: there is no such point.
         """
+        if self.points is not None:
+            return dict(self.points[point])
         indices = np.unravel_index(point, self.shape)
         return {
             name: axis.values[index]
@@ -132,6 +141,8 @@ class Plan:
         """
         if values.keys() != self.space.keys():
             return None
+        if self.points is not None:
+            return next((k for k, each in enumerate(self.points) if each == values), None)
         point = 0
         for name, axis in self.space.items():
             if values[name] not in axis.values:
@@ -178,6 +189,8 @@ class Plan:
             # Only the plans of tuning have these.
             **({"starts_with_fixed": True} if self.starts_with_fixed else {}),
             **({} if self.val_fraction is None else {"val_fraction": self.val_fraction}),
+            # Left out without details, as in grids of earlier versions.
+            **({"details": True} if self.has_details else {}),
         }
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 from clip_cfr.calibrate.comparison.method_result import mean
 from clip_cfr.calibrate.core.settings import Value
+from clip_cfr.calibrate.grid.details import SeedDetails
 
 METRICS = (
     *("worst_group", "average", "train_weighted_average", "group_mean", "worst_class"),
@@ -30,16 +31,21 @@ class SeedResult:
         selected_step: the training step of the selected head; None if the method selects nothing.
         val: accuracy by metric, on the validation split; None where no group has rows.
         test: the same on the test split.
+        details: predictions by every criterion and the calibration set; None if not asked for.
     """
 
     seed: int
     selected_step: int | None
     val: Accuracies
     test: Accuracies
+    details: SeedDetails | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields by name, in JSON types."""
-        return asdict(self)
+        """Return the fields by name, in JSON types; without `details` if there are none."""
+        values = asdict(self)
+        if self.details is None:
+            del values["details"]
+        return values
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "SeedResult":
@@ -51,7 +57,8 @@ class SeedResult:
         """
         newer = dict.fromkeys(NEWER_METRICS)
         splits = {split: {**newer, **data[split]} for split in SPLITS}
-        result = cls(**{**data, **splits})
+        details = data.get("details")
+        result = cls(**{**data, **splits, "details": details and SeedDetails(**details)})
         for metric in METRICS:
             for value in (result.val[metric], result.test[metric]):
                 if not isinstance(value, float | int | None):

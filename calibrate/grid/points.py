@@ -14,6 +14,7 @@ from clip_cfr.calibrate.core.prepared import Prepared
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.stage_spec import SHARED_STAGES
 from clip_cfr.calibrate.core.train import SegmentCallback
+from clip_cfr.calibrate.grid.make_details import make_details
 from clip_cfr.calibrate.grid.point_result import METRICS, Accuracies, SeedResult
 from clip_cfr.calibrate.methods import cfr, fit
 from clip_cfr.calibrate.methods.batched import fit_experiments
@@ -31,11 +32,13 @@ class Fit:
         settings: the settings of the point.
         seed: the seed.
         callback: called while CFR trains; may raise TrialPruned to stop it early. None for no call.
+        has_details: whether the result has `SeedDetails`.
     """
 
     settings: Settings
     seed: int
     callback: SegmentCallback | None = None
+    has_details: bool = False
 
 
 @dataclass
@@ -88,8 +91,10 @@ def fit_points(
     chosen = [experiments.get_experiment(each.settings, each.seed) for each in fits]
     outcomes = run_fits(method, chosen, fits)
     return [
-        outcome if isinstance(outcome, Exception) else measure_seed(experiment, outcome)
-        for experiment, outcome in zip(chosen, outcomes, strict=True)
+        outcome
+        if isinstance(outcome, Exception)
+        else measure_seed(experiment, outcome, method, each.has_details)
+        for experiment, outcome, each in zip(chosen, outcomes, fits, strict=True)
     ]
 
 
@@ -150,8 +155,17 @@ def run_fit(
         return error
 
 
-def measure_seed(experiment: Experiment, fitted: Fitted) -> SeedResult:
-    """Return the accuracies on val and test of the classifier of the settings' selection."""
+def measure_seed(
+    experiment: Experiment, fitted: Fitted, method: str, has_details: bool
+) -> SeedResult:
+    """Return the accuracies on val and test of the classifier of the settings' selection.
+
+    Args:
+        experiment: the experiment.
+        fitted: the method, fitted in it.
+        method: its name.
+        has_details: whether to add the details.
+    """
     selection = experiment.settings.selection
     predictions = predict(experiment, fitted.classifiers[selection])
     return SeedResult(
@@ -159,6 +173,7 @@ def measure_seed(experiment: Experiment, fitted: Fitted) -> SeedResult:
         selected_step=fitted.selected_steps.get(selection),
         val=measure_split(experiment, predictions["val"]),
         test=measure_split(experiment, predictions["test"]),
+        details=make_details(method, experiment, fitted) if has_details else None,
     )
 
 

@@ -203,8 +203,9 @@ def make_fit(plan: Plan, settings: Settings, seed: int, pruned_trial: Trial | No
             None for a fit that is not pruned.
     """
     if pruned_trial is None:
-        return Fit(settings, seed)
-    return Fit(settings, seed, PruningCallback(pruned_trial, plan.criterion, settings.steps))
+        return Fit(settings, seed, has_details=plan.has_details)
+    callback = PruningCallback(pruned_trial, plan.criterion, settings.steps)
+    return Fit(settings, seed, callback, plan.has_details)
 
 
 def has_ended(outcomes: Sequence[SeedResult | Exception]) -> bool:
