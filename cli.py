@@ -51,6 +51,7 @@ COMMANDS = {
     "show": "clip_cfr.calibrate.commands.show:show",
     "export": "clip_cfr.extract.commands.export:export",
     "grid": "clip_cfr.calibrate.commands.grid:grid",
+    "study": "clip_cfr.calibrate.commands.study:study",
     "predict": "clip_cfr.extract.commands.predict:predict",
 }
 BENCHMARKS = {

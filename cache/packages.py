@@ -19,6 +19,7 @@ EXTRAS = {
     "ray": "extract,ray",
     **dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "extract,onnx"),
     "pandas": "frame",
+    "matplotlib": "report",
     "pyarrow": "parquet",
 }
 

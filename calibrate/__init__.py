@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "calibrate_cache": "clip_cfr.calibrate.pipeline",
         "read_grid_result": "clip_cfr.calibrate.grid.result",
         "read_result": "clip_cfr.calibrate.run_folder",
+        "run_study": "clip_cfr.calibrate.studies.run",
         "search_grid": "clip_cfr.calibrate.grid.run",
     },
 )

@@ -67,14 +67,23 @@ def option_group(title: str, *options: Decorator) -> Decorator:
     return decorate
 
 
-def data_options(*options: Decorator) -> Decorator:
+def data_options(*options: Decorator, several: bool = False) -> Decorator:
     """Return a decorator that adds the options of the data to a command.
 
-    They are --cache (parameter `path`), --hold-rows and --prompts, and then `options`.
+    They are --cache (parameter `path`, or `paths` with `several`), --hold-rows and --prompts, and
+    then `options`.
     """
+    name, text = ("paths", "; may be given several times.") if several else ("path", ".")
     return option_group(
         "Data",
-        optgroup.option("--cache", "path", type=PATH, required=True, help="The cache to train on."),
+        optgroup.option(
+            "--cache",
+            name,
+            type=PATH,
+            required=True,
+            multiple=several,
+            help=f"The cache to train on{text}",
+        ),
         optgroup.option(
             "--hold-rows",
             type=click.IntRange(min=1),
@@ -90,16 +99,19 @@ def data_options(*options: Decorator) -> Decorator:
     )
 
 
-def run_options(*options: Decorator) -> Decorator:
+def run_options(*options: Decorator, seeds: int = 1) -> Decorator:
     """Return a decorator that adds `options`, then --seeds, --seed, --device, --preset and --json.
 
-    The parameter of --json is `as_json`.
+    The parameter of --json is `as_json`, the default of --seeds is `seeds`.
     """
     return option_group(
         "Run",
         *options,
         optgroup.option(
-            "--seeds", type=click.IntRange(1, 10_000), default=1, help="Number of seeds to average."
+            "--seeds",
+            type=click.IntRange(1, 10_000),
+            default=seeds,
+            help="Number of seeds to average.",
         ),
         optgroup.option("--seed", type=SEED, default=0, help="The first seed."),
         optgroup.option(

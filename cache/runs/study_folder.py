@@ -1,0 +1,50 @@
+"""Study folders: the answer of a study, its tables and plot, beside the database of its points."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.files.atomic import (
+    make_write_error,
+    replace_file,
+    temporary_path,
+    write_and_sync,
+)
+from clip_cfr.cache.files.indexed_folder import check_writable
+from clip_cfr.cache.runs.grid_contents import is_study
+
+POINTS = "points.db"
+
+
+def make_study_folder(directory: Path) -> None:
+    """Create the folder of a study, and its parents; an existing one is used again.
+
+    Raises:
+        CacheError: the path is a file, the folder holds something else, or cannot be written.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise CacheError(f"{directory}: expected a folder, found a file; name another one")
+    if directory.is_dir() and any(directory.iterdir()) and not is_study(directory / POINTS):
+        raise CacheError(f"{directory}: exists and is not a study folder; name another one")
+    check_writable(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise make_write_error(directory, error) from error
+
+
+def write_study_files(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write files of a study by name; each replaces an earlier one atomically.
+
+    Raises:
+        CacheError: the folder cannot be written; finished points are kept.
+    """
+    for name, data in files.items():
+        path = directory / name
+        temporary = temporary_path(path)
+        try:
+            write_and_sync(temporary, data)
+            replace_file(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise make_write_error(path, error, kept="finished points are kept") from error
