@@ -54,5 +54,5 @@ STUDY = Study(
     ),
     reference=ALL,
     answer=answer,
-    budget={"steps": 1000, "erm_steps": 1000},
+    budget={"steps": 1000},
 )

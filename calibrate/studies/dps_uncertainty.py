@@ -30,5 +30,5 @@ STUDY = Study(
     ),
     reference=PLAIN,
     answer=answer,
-    budget={"steps": 1500, "erm_steps": 1000},
+    budget={"steps": 1500},
 )

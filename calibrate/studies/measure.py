@@ -44,7 +44,7 @@ def measure_cache(
             device,
             cache.source.resident_rows,
             cache.source.prompts,
-            partial(with_val, val=val),
+            change_task=partial(with_val, val=val),
         )
         name = f"{cache.source.cache_digest[:8]}-{val}"
         found = fit_plan(plan, url, name, load=load, workers=workers).points

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.grid.axes import Choices, Value, convert_value
+from clip_cfr.calibrate.core.settings import Settings, Value
+from clip_cfr.calibrate.grid.axes import Choices, convert_value
 from clip_cfr.calibrate.grid.grid_plan import GridPlan
 from clip_cfr.calibrate.grid.plan import Plan
 from clip_cfr.calibrate.studies.study import Point

@@ -76,6 +76,6 @@ STUDY = Study(
     points=(Point(OWN), Point(CORRELATED, val=TRAIN_CORRELATION)),
     reference=make_label(LAST, OWN),
     answer=answer,
-    budget={"steps": 2000, "erm_steps": 1000},
+    budget={"steps": 2000},
     expand=split_criteria,
 )

@@ -55,5 +55,5 @@ STUDY = Study(
     ),
     reference=ERM,
     answer=answer,
-    budget={"steps": 1000, "erm_steps": 1000},
+    budget={"steps": 1000},
 )

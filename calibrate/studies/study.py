@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.grid.axes import Value
+from clip_cfr.calibrate.core.settings import Settings, Value
 from clip_cfr.calibrate.studies.data import Measured, StudyData
 from clip_cfr.calibrate.studies.val_rows import OWN_VAL
 

@@ -149,7 +149,7 @@ def test_calibration_quality():
         f"{SIZES}, of which 27.3 % (lr 0.001, 100 steps) to 52.9 % (CLIP's own errors) are of "
         "minority groups, against 5.0 % of the training split.",
         "By val worst-class the set of lr 0.001, 100 steps is chosen, with 70.0 % test worst-group "
-        "accuracy; it is 10.0 points above that of lr 0.001, 2000 steps (95 % interval +7.8 to "
+        "accuracy; it is 10.0 points above that of lr 0.001, 400 steps (95 % interval +7.8 to "
         "+12.1).",
     )
 
@@ -158,7 +158,7 @@ def test_calibration_quality_without_attributes():
     assert answer("calibration-quality", *quality_points(0.6), has_groups=False) == (
         f"{SIZES}; which groups they are of is not known.",
         "By val worst-class the set of lr 0.001, 100 steps is chosen, with 60.0 % test worst-class "
-        "accuracy; the data do not tell it from that of lr 0.001, 2000 steps (+0.0 points, 95 % "
+        "accuracy; the data do not tell it from that of lr 0.001, 400 steps (+0.0 points, 95 % "
         "interval -0.3 to +0.3).",
     )
 

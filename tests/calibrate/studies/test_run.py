@@ -120,7 +120,7 @@ def test_without_attributes_the_points_that_need_them_are_left_out(task, tmp_pat
 
 def test_points_that_cannot_be_fitted_have_their_reason(cache_file, tmp_path):
     settings = replace(SETTINGS, calibration_minimum=10**6)
-    with pytest.raises(CalibrationError, match=r"^no point could be fitted: the erm head misclas"):
+    with pytest.raises(CalibrationError, match=r"^no point could be fitted: the identification"):
         run_study("dps-uncertainty", [cache_file], settings, seeds=1, out=tmp_path / "out")
 
 
