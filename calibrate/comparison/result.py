@@ -12,6 +12,7 @@ from clip_cfr.calibrate.comparison.method_result import MethodResult, metric_of
 from clip_cfr.calibrate.comparison.recommendation import Recommendation
 from clip_cfr.calibrate.comparison.stored_settings import read_settings
 from clip_cfr.calibrate.comparison.titles import TRAINING_ROWS
+from clip_cfr.calibrate.comparison.trade import Trade
 from clip_cfr.calibrate.comparison.tuning import Tuning
 from clip_cfr.calibrate.comparison.versus import Versus
 from clip_cfr.calibrate.core.errors import CalibrationError
@@ -118,6 +119,8 @@ class Result:
         versus: differences of all methods from one of them on the test split; None if not asked
             for.
         tuning: how methods were tuned; None if they were not.
+        trade: the errors of ERM that another method mends on val, and the right answers that it
+            loses, if val shares the correlations of train; None otherwise.
         artifacts: heads, predictions and logs; None for a result read from JSON.
     """
 
@@ -133,6 +136,7 @@ class Result:
     drawn_val: DrawnVal | None = None
     versus: Versus | None = None
     tuning: Tuning | None = None
+    trade: Trade | None = None
     artifacts: Artifacts | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -198,6 +202,7 @@ class Result:
             "drawn_val": None if self.drawn_val is None else self.drawn_val.to_json(),
             "versus": None if self.versus is None else self.versus.to_json(),
             "tuning": None if self.tuning is None else self.tuning.to_json(),
+            "trade": None if self.trade is None else self.trade.to_json(),
         }
 
     @classmethod
@@ -244,6 +249,7 @@ class Result:
             drawn_val=None if values.get("drawn_val") is None else DrawnVal(**values["drawn_val"]),
             versus=None if values.get("versus") is None else Versus.from_json(values["versus"]),
             tuning=None if values.get("tuning") is None else Tuning.from_json(values["tuning"]),
+            trade=None if values.get("trade") is None else Trade.from_json(values["trade"]),
         )
 
     def to_frame(self):

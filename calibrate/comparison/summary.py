@@ -15,15 +15,23 @@ from clip_cfr.calibrate.comparison.method_result import (
     MethodResult,
     SeedResult,
 )
-from clip_cfr.calibrate.comparison.recommendation import Recommendation, list_candidates, recommend
+from clip_cfr.calibrate.comparison.recommendation import (
+    REFERENCE,
+    Recommendation,
+    list_candidates,
+    recommend,
+)
 from clip_cfr.calibrate.comparison.result import (
     Artifacts,
     CacheSummary,
     CalibrationSetSummary,
     Result,
 )
+from clip_cfr.calibrate.comparison.shared_val import describe_shared_val
+from clip_cfr.calibrate.comparison.trade import Trade, measure_trade
 from clip_cfr.calibrate.comparison.tuning import Tuning
 from clip_cfr.calibrate.comparison.versus import Versus, compare_with
+from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
 from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.settings import SELECTIONS, Settings, Value
 from clip_cfr.calibrate.core.task import Task
@@ -61,6 +69,9 @@ def summarize(
     """
     outcomes = comparison.outcomes
     chosen = {} if tuning is None else tuning.chosen
+    judged = judge_candidates(task, outcomes, settings.selection, seeds[0])
+    recommendation = recommend(task, judged, settings.selection, cache.class_embeddings)
+    shared_val = describe_shared_val(outcomes)
     return Result(
         cache=cache,
         settings=settings,
@@ -70,15 +81,17 @@ def summarize(
             for name, each in outcomes.items()
         },
         calibration_set=summarize_calibration_sets(task, outcomes),
-        recommendation=recommend_method(task, outcomes, settings.selection, seeds[0], cache),
+        recommendation=recommendation,
         warnings=(
             *(() if drawn_val is None else (drawn_val.describe(),)),
             *warn_of_missing(outcomes, versus),
+            *(() if shared_val is None else (shared_val,)),
             *collect_warnings(task, outcomes, settings.selection),
         ),
         drawn_val=drawn_val,
         versus=compare_test(task, outcomes, settings.selection, versus),
         tuning=tuning,
+        trade=None if shared_val is None else weigh_trade(task, judged, recommendation),
         failures=comparison.failures,
         seconds={},
         artifacts=collect_artifacts(outcomes, settings.selection),
@@ -144,26 +157,50 @@ def worst_interval(
     return float(low), float(high)
 
 
-def recommend_method(
-    task: Task, outcomes: Outcomes, selection: str, seed: int, cache: CacheSummary
-) -> Recommendation | None:
-    """Recommend one of the methods that use no group labels; None if there are fewer than two.
+def judge_candidates(
+    task: Task, outcomes: Outcomes, selection: str, seed: int
+) -> dict[str, Bool[np.ndarray, "seeds val"]]:
+    """Return where each method without group labels is right on val rows that did not select it.
 
     Args:
         task: the task of the outcomes.
         outcomes: one for each seed, by method.
         selection: the criterion that selects heads and compares methods.
         seed: seed of the halves of val, see `cross_fit`.
-        cache: tells the source of the class embeddings.
     """
     rows = task.rows("val")
     subjects = None if task.subjects is None else task.subjects[rows]
     second = draw_halves(np.random.default_rng(seed), task.labels[rows], subjects)
-    correct = {
+    return {
         name: np.stack([judge(task, each, selection, second) for each in outcomes[name]])
         for name in list_candidates(list(outcomes))
     }
-    return recommend(task, correct, selection, cache.class_embeddings)
+
+
+def weigh_trade(
+    task: Task,
+    correct: Mapping[str, Bool[np.ndarray, "seeds val"]],
+    recommendation: Recommendation | None,
+) -> Trade | None:
+    """Return the trade of the best other method if ERM is recommended, or None.
+
+    The best other method has the highest mean accuracy over inferred groups; CLIP's own head, whose
+    errors define them, takes no part. Heads of the first seed are weighed. None if the trade is not
+    beyond noise.
+
+    Args:
+        task: the task.
+        correct: whether each method is right about each row of val, from `judge_candidates`.
+        recommendation: the recommendation made with `correct`.
+    """
+    rivals = [name for name in correct if name not in (REFERENCE, "zeroshot")]
+    if recommendation is None or recommendation.method != REFERENCE or not rivals:
+        return None
+    groups = task.inferred_groups[task.rows("val")]
+    values = {name: mean_accuracy(correct[name][0], groups, task.num_classes) for name in rivals}
+    best = max(rivals, key=values.__getitem__)
+    trade = measure_trade(task, best, REFERENCE, correct[best][0], correct[REFERENCE][0])
+    return trade if trade is not None and trade.is_beyond_noise else None
 
 
 def compare_test(

@@ -269,6 +269,13 @@ def prompts_note(prompts: Sequence[Sequence[str]], prompt_set: str | None) -> tu
     return (f"class prompts{name}: {'; '.join(shown[:SHOWN_CLASSES] + more)}",)
 
 
+def describe_trade(result: Result) -> str:
+    """Return the sentences about the trade; the result must have one."""
+    names = (result.trade.method, result.trade.over)
+    titles = (method_title(name, result.cache.class_embeddings) for name in names)
+    return result.trade.describe(*titles)
+
+
 def format_recommendation(result: Result) -> str:
     """Return a line with the recommendation and its reason.
 
@@ -278,7 +285,8 @@ def format_recommendation(result: Result) -> str:
     head = result.recommended_head
     if result.recommendation is not None:
         title = method_title(result.recommendation.method, result.cache.class_embeddings)
-        return f"Recommendation: use {title}. {result.recommendation.reason}."
+        line = f"Recommendation: use {title}. {result.recommendation.reason}."
+        return line if result.trade is None else f"{line} {describe_trade(result)}"
     if head is None:
         return (
             "Recommendation: none. Only methods without group labels are recommended; add for "

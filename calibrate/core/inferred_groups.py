@@ -4,6 +4,8 @@ CLIP leans on the spurious feature before any training, so that the rows that it
 mostly those of small groups. A head that only follows the feature is wrong about the same rows.
 """
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
@@ -48,7 +50,7 @@ def mean_accuracy(
 
 
 def predict_zero_shot(
-    features: Float[np.ndarray, "n dim"],
+    features: Any,
     rows: Int[np.ndarray, " rows"],
     projection: Float[np.ndarray, "dim embedding"],
     bias: Float[np.ndarray, " embedding"] | None,
@@ -57,7 +59,7 @@ def predict_zero_shot(
     """Return products of embeddings, of any length, with class embeddings; highest is predicted.
 
     Args:
-        features: features as stored, in memory or in a file.
+        features: features as stored, an array (n, dim) or a source that reads rows of a file.
         rows: indices of rows, ascending.
         projection, bias: CLIP's own head; no bias if None.
         class_embeddings: unit-length class embeddings.

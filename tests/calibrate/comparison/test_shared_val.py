@@ -1,0 +1,75 @@
+"""Whether val shares the correlations of train."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clip_cfr.calibrate.comparison.compare import evaluate_fitted
+from clip_cfr.calibrate.comparison.shared_val import describe_shared_val, is_rarer
+from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.prepared import prepare
+from clip_cfr.calibrate.methods import fit
+from tests.calibrate.synthetic import make_task, quick_settings
+
+
+def errors(count: int, rows: int) -> np.ndarray:
+    """Return which of some rows are errors."""
+    return np.arange(rows) < count
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "expected"),
+    [((50, 1000), (10, 200), False), ((50, 1000), (40, 200), True), ((0, 100), (1, 20), False)],
+)
+def test_errors_are_rarer_in_train_only_beyond_noise(train, val, expected):
+    assert is_rarer(errors(*train), errors(*val)) is expected
+
+
+def test_equal_rates_are_called_different_at_most_at_the_stated_rate(rng):
+    found = [is_rarer(rng.random(2000) < 0.05, rng.random(400) < 0.05) for _ in range(2000)]
+    assert np.mean(found) < 0.02
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """A task whose val rows are drawn like its training rows, fitted with ERM and CFR."""
+    task = make_task(core=1.0, spurious=2.5)
+    rows, splits = task.rows("train"), task.splits.copy()
+    splits[task.rows("val")] = splits[task.rows("test")] = 2
+    splits[rows[::3]] = 1
+    return replace(task, splits=splits)
+
+
+def outcomes_of(task, **settings):
+    experiment = Experiment(prepare(task), quick_settings(**settings), 0)
+    return {name: [evaluate_fitted(experiment, fit(name, experiment))] for name in ("erm", "cfr")}
+
+
+def test_a_val_split_from_the_same_images_is_described_with_the_remedies(shared):
+    found = describe_shared_val(outcomes_of(shared))
+    assert found.startswith("val looks like train: the identification head is wrong about ")
+    for remedy in ("--selection inferred-groups; name the attribute", "--attribute", "explain"):
+        assert remedy in found
+
+
+def test_the_selection_that_is_used_is_not_suggested(shared):
+    found = describe_shared_val(outcomes_of(shared, selection="inferred-groups"))
+    assert "--selection" not in found
+    assert "Name the attribute" in found
+
+
+def test_nothing_is_said_if_group_labels_select(shared):
+    assert describe_shared_val(outcomes_of(shared, selection="worst-group")) is None
+
+
+def test_nothing_is_said_of_a_balanced_val_split():
+    task = make_task(core=1.0, spurious=2.5)
+    assert describe_shared_val(outcomes_of(task)) is None
+
+
+def test_nothing_is_said_without_an_identification_head(shared):
+    experiment = Experiment(prepare(shared), quick_settings(), 0)
+    assert (
+        describe_shared_val({"erm": [evaluate_fitted(experiment, fit("erm", experiment))]}) is None
+    )
