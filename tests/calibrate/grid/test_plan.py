@@ -218,3 +218,12 @@ def test_pruning_needs_cfr_among_the_methods():
 
 def test_a_plan_is_a_value():
     assert replace(make_plan(), seeds=(0, 1)) == make_plan()
+
+
+def test_a_drawn_val_and_a_fixed_first_point_change_the_identity():
+    """Plans without them have the identity of earlier versions."""
+    plain = make_plan(space=RANGE, sampler="random", trials=2)
+    assert not {"val_fraction", "starts_with_fixed"} & plain.identity.keys()
+    tuned = replace(plain, starts_with_fixed=True)
+    drawn = replace(tuned, val_fraction=0.2)
+    assert len({plain.digest, tuned.digest, drawn.digest}) == 3

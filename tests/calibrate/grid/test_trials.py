@@ -150,3 +150,19 @@ class TestSamplers:
             (search,) = searches.methods
             abandon_trial(search.study, claim_trial(search).number)
             assert first + take_all(search) == whole
+
+    def test_may_start_with_the_fixed_settings_which_only_one_process_gets(self, url):
+        plan = quick_plan(sampler="random", trials=2, starts_with_fixed=True)
+        fixed = {name: getattr(plan.fixed, name) for name in SPACE}
+        with open_plan(url, plan) as one, open_plan(url, plan) as other:
+            first, second = claim_trial(one.methods[0]), claim_trial(other.methods[0])
+            assert (first.user_attrs[POINT], first.user_attrs[SETTINGS]) == (0, fixed)
+            assert second.user_attrs[POINT] == 1
+            assert SETTINGS not in second.user_attrs
+
+    def test_start_again_with_the_fixed_settings_after_an_interruption(self, url):
+        plan = quick_plan(sampler="random", trials=1, starts_with_fixed=True)
+        with open_plan(url, plan) as searches:
+            (search,) = searches.methods
+            abandon_trial(search.study, claim_trial(search).number)
+            assert take_all(search) == [{name: getattr(plan.fixed, name) for name in SPACE}]
