@@ -49,6 +49,7 @@ COMMANDS = {
     "merge": "clip_cfr.cache.commands:merge",
     "calibrate": "clip_cfr.calibrate.commands.calibrate:calibrate",
     "show": "clip_cfr.calibrate.commands.show:show",
+    "report": "clip_cfr.calibrate.commands.report:report",
     "export": "clip_cfr.extract.commands.export:export",
     "grid": "clip_cfr.calibrate.commands.grid:grid",
     "study": "clip_cfr.calibrate.commands.study:study",

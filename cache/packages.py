@@ -1,6 +1,7 @@
 """One-line messages about missing or broken packages, with the command to install them."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +22,17 @@ EXTRAS = {
     "pandas": "frame",
     "matplotlib": "report",
     "pyarrow": "parquet",
+    **dict.fromkeys(("plotly", "matplotlib"), "report"),
+    "umap": "report,umap",
 }
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a package can be found; it is not imported."""
+    try:
+        return find_spec(name) is not None
+    except ValueError:  # An entry of sys.modules without a specification, such as None.
+        return False
 
 
 def missing_package(error: ModuleNotFoundError) -> str:

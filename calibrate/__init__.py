@@ -17,5 +17,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "read_result": "clip_cfr.calibrate.run_folder",
         "run_study": "clip_cfr.calibrate.studies.run",
         "search_grid": "clip_cfr.calibrate.grid.run",
+        "write_report": "clip_cfr.calibrate.report.write",
     },
 )

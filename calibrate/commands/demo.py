@@ -5,17 +5,18 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from clip_cfr.cache.console import COMMAND_LINE, PATH, Command, echo, program_name
+from clip_cfr.cache.packages import is_installed
 
 MODEL = Path(__file__).parents[2] / "extract" / "tiny_clip"
 # Seconds that a command has to end by itself after Ctrl-C.
 INTERRUPT_S = 5
 NEEDED = ("torch", "transformers", "PIL")
+REPORT_NEEDS = ("plotly", "matplotlib")
 METHODS = ("zeroshot", "erm", "cfr", "dfr")
 
 
@@ -34,8 +35,23 @@ def demo(out):
     run_command("extract", "--dataset", "digits", "--root", out / "images", "--model", MODEL, cache)
     methods = [word for name in METHODS for word in ("--method", name)]
     run_command("calibrate", "--cache", cache, "--seeds", 3, *methods, run)
+    write_report(out, run)
     look = f"{program_name()} info {shlex.quote(str(cache))}"
     echo(f"cache: {cache}, run: {run}; look at them with: {look}")
+
+
+def write_report(out: Path, run: Path) -> None:
+    """Write the report of a run as the last step; without its packages, print how to install them.
+
+    Args:
+        out: the folder of the demo, for the page and the images.
+        run: the run folder.
+    """
+    if not all(map(is_installed, REPORT_NEEDS)):
+        echo("a page with plots of this run needs: pip install 'clip-cfr[report]'")
+        return
+    pictures = ("--root", out / "images", "--thumbnails", 200, "--rows", 600)
+    run_command("report", run, *pictures, out / "report.html")
 
 
 def check_packages() -> None:
@@ -44,11 +60,7 @@ def check_packages() -> None:
     Nothing is imported.
     """
     for name in NEEDED:
-        try:
-            found = find_spec(name) is not None
-        except ValueError:
-            found = False
-        if not found:
+        if not is_installed(name):
             raise ModuleNotFoundError(name, name=name)
 
 

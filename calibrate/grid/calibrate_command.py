@@ -1,4 +1,4 @@
-"""The `calibrate` command with the settings of a point, ready to paste."""
+"""The `calibrate` command with the settings of a point or run, ready to paste."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from clip_cfr.calibrate.grid.axes import FIELDS
 def calibrate_command(
     *,
     cache: str,
-    method: str,
+    methods: Sequence[str],
     varied: Mapping[str, Value],
     fixed: Mapping[str, Value],
     seeds: Sequence[int],
@@ -21,14 +21,14 @@ def calibrate_command(
     prompts: str | None,
     val_fraction: float | None = None,
 ) -> str:
-    """Return the command line that calibrates with the settings of a point, quoted for a shell.
+    """Return the command line that calibrates with some settings, quoted for a shell.
 
     For example, `clip-cfr calibrate --cache celeba.h5 --lr 0.001 --seeds 3`. Seeds that are not
     consecutive need several commands, joined by `&&`.
 
     Args:
         cache: path of the cache.
-        method: the method of the point; `cfr` is not written, as `calibrate` fits it by default.
+        methods: the methods; `cfr` alone is not written, as `calibrate` fits it by default.
         varied: settings that are always written.
         fixed: the other settings; written unless they have their default.
         seeds: the seeds; each run of consecutive ones is written as `--seed` (unless 0) and
@@ -40,8 +40,8 @@ def calibrate_command(
     changed = {name: fixed[name] for name in fixed if fixed[name] != FIELDS[name].default}
     shown = {**changed, **varied}
     words = [*program_name().split(), "calibrate", "--cache", cache]
-    if method != "cfr":
-        words += ["--method", method]
+    if list(methods) != ["cfr"]:
+        words += [word for name in methods for word in ("--method", name)]
     for name in FIELDS:
         if name in shown:
             words += option_words(name, shown[name])

@@ -105,7 +105,7 @@ class GridResult:
         settings = convert_settings({**self.settings, **varied})
         return calibrate_command(
             cache=self.cache,
-            method=self.best.method,
+            methods=(self.best.method,),
             varied={name: settings[name] for name in varied},
             fixed={name: settings[name] for name in settings if name not in varied},
             seeds=self.seeds,
