@@ -1,5 +1,6 @@
-"""The command demo: its last line; test_signals.py has its end."""
+"""The command demo: its last lines; test_signals.py has its end."""
 
+import sys
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -15,4 +16,23 @@ def test_the_last_line_can_be_pasted(tmp_path: Path, monkeypatch):
     assert result.output == (
         f"cache: {out}/digits.h5, run: {out}/run; look at them with: "
         f"clip-cfr info '{out}/digits.h5'\n"
+    )
+
+
+def test_the_demo_ends_with_the_report(tmp_path: Path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(demo, "run_command", lambda *words: commands.append(words))
+    CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
+    first, *_, out = commands[-1]
+    assert (first, out) == ("report", tmp_path / "report.html")
+
+
+def test_without_plotly_the_demo_names_the_extra(tmp_path: Path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(demo, "run_command", lambda *words: commands.append(words[0]))
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
+    assert commands == ["extract", "calibrate"]
+    assert result.output.startswith(
+        "a page with plots of this run needs: pip install 'clip-cfr[report]'\ncache: "
     )

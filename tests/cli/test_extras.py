@@ -44,6 +44,8 @@ def test_an_extra_that_is_missing_is_named(photos, tmp_path, monkeypatch):
         ("timm", "extract,open-clip"),
         ("pandas", "frame"),
         ("openpyxl", "xlsx"),
+        ("plotly.offline", "report"),
+        ("umap", "report,umap"),
     ],
 )
 def test_each_package_has_its_extra(package, extras):

@@ -1,0 +1,52 @@
+"""The command report."""
+
+import click
+
+from clip_cfr.cache.console import PATH, Command, echo, overwrite_option
+
+
+@click.command(cls=Command)
+@click.argument("directories", type=PATH, metavar="DIR...", nargs=-1, required=True)
+@click.option("--out", type=PATH, help="The HTML file; by default DIR-report.html.")
+@click.option(
+    "--thumbnails",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Show at most N small pictures of images; needs --root.",
+)
+@click.option("--root", type=PATH, help="Folder of the images, as given to extract.")
+@click.option("--png", type=PATH, metavar="DIR", help="Folder for the plots as PNG files.")
+@click.option(
+    "--cache",
+    type=PATH,
+    multiple=True,
+    help="Cache of a run, if it is not where the run names it; may be given several times.",
+)
+@click.option(
+    "--map",
+    type=click.Choice(["tsne", "umap"]),
+    default="tsne",
+    help="Method of the map of embeddings; umap needs the extra umap.",
+)
+@click.option(
+    "--rows", type=int, default=1000, metavar="N", help="Show at most N images in the map."
+)
+@overwrite_option
+def report(directories, out, **options):
+    """Write one HTML page about runs and grids, which opens without a network.
+
+    \b
+    Example:
+      clip-cfr report runs/demo/run
+      clip-cfr report runs/demo/run --root runs/demo/images --thumbnails 200 --png plots
+      clip-cfr report runs/celeba-grid-0a1b2c3d --out celeba.html
+    """
+    from clip_cfr.calibrate.report.write import write_report
+
+    written = write_report(directories, out, **options)
+    if written.note:
+        echo(written.note, err=True)
+    if written.plots:
+        echo(f"{len(written.plots)} plots written to {written.plots[0].parent}", err=True)
+    echo(f"report: {written.path} ({written.bytes / 1e6:.1f} MB); open it in a browser")

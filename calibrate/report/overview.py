@@ -1,0 +1,64 @@
+"""Several runs and grids side by side."""
+
+from collections.abc import Iterator, Sequence
+
+from clip_cfr.calibrate.comparison.tables import METRIC_TITLES, Table
+from clip_cfr.calibrate.comparison.titles import format_per_cent
+from clip_cfr.calibrate.report.plots.bars import Bars
+from clip_cfr.calibrate.report.section import Section, table_html
+from clip_cfr.calibrate.report.source import GridSource, RunSource
+
+SHOWN = ("worst_group", "average")
+
+
+def make_overview(sources: Sequence[RunSource | GridSource]) -> Section:
+    """Return the section on top of a page of several runs and grids."""
+    rows = [row for source in sources for row in describe(source)]
+    table = Table(
+        title=("test accuracy in per cent; for a grid, of its best point",),
+        header=("folder", "data set", "method", "use", *(METRIC_TITLES[each] for each in SHOWN)),
+        rows=tuple(rows),
+        text_columns=4,
+    )
+    runs = [source for source in sources if isinstance(source, RunSource)]
+    plots = [plot_runs(runs)] if len(runs) > 1 else []
+    return Section("overview", "Side by side", (table_html(table), *plots))
+
+
+def describe(source: RunSource | GridSource) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each method of a run, or for the best point of a grid."""
+    folder, result = str(source.directory), source.result
+    if isinstance(source, GridSource):
+        best = result.best
+        if best is not None:
+            cells = [format_per_cent(best.test[m], best.test.get(f"{m}_std")) for m in SHOWN]
+            yield (folder, result.dataset, f"best point, {best.method}", "-", *cells)
+        return
+    head = result.recommended_head
+    for name, method in result.methods.items():
+        found = method.mean(result.selection, "test")
+        cells = [format_per_cent(found[m], found.get(f"{m}_std")) for m in SHOWN]
+        used = "yes" if head is not None and head[0] == name else "-"
+        yield (folder, result.cache.dataset, source.title(name), used, *cells)
+
+
+def plot_runs(runs: Sequence[RunSource]) -> Bars:
+    """Return bars of the test worst-group accuracy of each method in each run."""
+    titles = dict.fromkeys(run.title(name) for run in runs for name in run.result.methods)
+    values = [
+        {
+            run.title(name): 100 * each.mean(run.result.selection, "test")["worst_group"]
+            for name, each in run.result.methods.items()
+        }
+        for run in runs
+    ]
+    return Bars(
+        name="overview",
+        title="Worst-group accuracy on the test split, in per cent",
+        alt="Bars of the worst-group accuracy of each method in each run, as in the table.",
+        categories=tuple((run.directory.name,) for run in runs),
+        series={title: tuple(each.get(title) for each in values) for title in titles},
+        whiskers={},
+        unit="accuracy in per cent",
+        maximum=100.0,
+    )

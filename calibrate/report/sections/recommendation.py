@@ -1,0 +1,70 @@
+"""Which head to use, what it gains, whether that is beyond noise, and the signs of failure."""
+
+import shlex
+
+from clip_cfr.cache.runs.run import head_file
+from clip_cfr.calibrate.comparison.recommendation import REFERENCE
+from clip_cfr.calibrate.comparison.tables import format_recommendation
+from clip_cfr.calibrate.comparison.titles import format_per_cent
+from clip_cfr.calibrate.methods import METHOD_TITLES
+from clip_cfr.calibrate.report.section import Section, bullet_list, escape, paragraph
+from clip_cfr.calibrate.report.source import RunSource
+from clip_cfr.calibrate.run_folder import run_name
+
+
+def make(source: RunSource) -> Section:
+    """Return the section on top of a run."""
+    failures = [
+        f"{METHOD_TITLES.get(name, name)} could not be fitted: {reason}"
+        for name, reason in source.result.failures.items()
+    ]
+    warnings = [*source.result.warnings, *failures]
+    parts = [
+        f"<p class=verdict>{escape(verdict(source))}</p>",
+        *(paragraph(each) for each in gain_sentences(source)),
+        *head_line(source),
+        "<h4>Signs of failure</h4>",
+        bullet_list(warnings, "warnings") or paragraph("None was found."),
+    ]
+    return Section("recommendation", "Which head to use", tuple(parts))
+
+
+def verdict(source: RunSource) -> str:
+    """Return the recommendation in one short sentence."""
+    recommendation = source.result.recommendation
+    if recommendation is None:
+        return "No head is recommended."
+    return f"Use the head of {source.title(recommendation.method)}."
+
+
+def gain_sentences(source: RunSource) -> list[str]:
+    """Return sentences on the gain of the recommended head, by validation and by test split."""
+    recommendation = source.result.recommendation
+    if recommendation is None:
+        return [format_recommendation(source.result)]
+    return [f"{recommendation.reason}.", *test_sentence(source, recommendation.method)]
+
+
+def test_sentence(source: RunSource, method: str) -> list[str]:
+    """Return a sentence with the test accuracies of a method and of those to compare it with."""
+    result = source.result
+    others = [each for each in ("zeroshot", REFERENCE) if each in result.methods and each != method]
+
+    def describe(name: str) -> str:
+        found = result.methods[name].mean(result.selection, "test")
+        return (
+            f"{format_per_cent(found['worst_group'])} % in the worst group and "
+            f"{format_per_cent(found['average'])} % on average"
+        )
+
+    compared = "".join(f"; {source.title(each)} has {describe(each)}" for each in others)
+    return [f"On the test split {source.title(method)} has {describe(method)}{compared}."]
+
+
+def head_line(source: RunSource) -> list[str]:
+    """Return the file of the head to use; empty if none is."""
+    head = source.result.recommended_head
+    if head is None:
+        return []
+    file = shlex.quote(str(source.directory / head_file(run_name(*head))))
+    return [f"<p>File of the head: <code>{escape(file)}</code></p>"]

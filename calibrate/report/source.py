@@ -1,0 +1,105 @@
+"""Read the run or grid that a report is about."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from clip_cfr.cache.errors import error_context
+from clip_cfr.cache.runs.grid import has_grid_files
+from clip_cfr.cache.runs.heads import NAME_ONE, SavedHead
+from clip_cfr.cache.runs.run import Run, read_run
+from clip_cfr.calibrate.comparison.result import Result
+from clip_cfr.calibrate.comparison.titles import method_title
+from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.grid.result import GridResult, read_grid_result
+from clip_cfr.calibrate.report.cached_rows import CachedRows, read_rows
+from clip_cfr.calibrate.report.embeddings import find_calibrated_head
+from clip_cfr.calibrate.report.locate_cache import locate_cache
+from clip_cfr.calibrate.report.options import ReportOptions
+from clip_cfr.calibrate.report.pictures import Pictures
+
+
+@dataclass(frozen=True)
+class RunSource:
+    """A run and the rows of its cache.
+
+    Attributes:
+        directory: the run folder.
+        run: its files.
+        result: its metrics.
+        cache_path: the cache file; None if it is not at hand.
+        rows: rows of the cache; None if it is not at hand.
+        missing: why it is not, as a sentence; empty if it is.
+        options: the options of the report.
+        pictures: small pictures of its images.
+    """
+
+    directory: Path
+    run: Run
+    result: Result
+    cache_path: Path | None
+    rows: CachedRows | None
+    missing: str
+    options: ReportOptions
+    pictures: Pictures
+
+    @property
+    def group_names(self) -> list[str]:
+        """Names of the groups by index: `cat, night`; `cat` without attributes."""
+        groups = self.result.cache.groups
+        several = len({attribute for _, attribute in groups}) > 1
+        return [f"{label}, {attribute}" if several else label for label, attribute in groups]
+
+    @property
+    def shown_head(self) -> tuple[str, int]:
+        """Method and seed whose errors are shown: the recommended head, or the last one."""
+        methods = list(self.result.methods)
+        return self.result.recommended_head or (methods[-1], self.result.seeds[0])
+
+    @cached_property
+    def calibrated_head(self) -> SavedHead | None:
+        """The head whose embeddings are those after calibration; see `find_calibrated_head`."""
+        recommended = self.result.recommended_head
+        with error_context(self.directory, NAME_ONE):
+            return find_calibrated_head(self.run, recommended and recommended[0])
+
+    def title(self, method: str) -> str:
+        """Return the title of a method."""
+        return method_title(method, self.result.cache.class_embeddings)
+
+
+@dataclass(frozen=True)
+class GridSource:
+    """A grid.
+
+    Attributes:
+        directory: the grid folder.
+        result: its result.
+    """
+
+    directory: Path
+    result: GridResult
+
+
+def read_source(
+    directory: Path, options: ReportOptions, pictures: Pictures
+) -> RunSource | GridSource:
+    """Read a run folder or a grid folder.
+
+    Raises:
+        CacheError: the folder is missing, damaged or neither; or a file of `options.caches` is no
+            cache.
+        CalibrationError: its metrics are not those of a calibration or grid.
+    """
+    if has_grid_files(directory):
+        return GridSource(directory, read_grid_result(directory))
+    run = read_run(directory)
+    try:
+        result = Result.from_json(run.metrics)
+    except CalibrationError as error:
+        raise CalibrationError(f"{directory}: metrics.json: {error}") from error
+    cache = str(run.config.get("cache", result.cache.path))
+    digest = str(run.provenance.get("cache_sha256"))
+    located = locate_cache(directory, cache, digest, options.caches)
+    rows = None if located.path is None else read_rows(located.path, run, options.rows)
+    return RunSource(directory, run, result, located.path, rows, located.reason, options, pictures)
