@@ -46,7 +46,9 @@ SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
         "jtt_upweight",
         "group_dro_step",
         "cnc_weight",
+        "cnc_temperature",
         "adapter_dim",
+        "adapter_temperature",
     ),
 }
 

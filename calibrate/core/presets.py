@@ -13,6 +13,7 @@ PRESETS = {
         "negative": "nns",
         "temperature": 1.0,
         "holistic": "supcon",
+        "holistic_weight": 1.0,
         "alpha": 1.5,
         "cross_entropy": "calibration",
         "init": "clip",

@@ -38,14 +38,14 @@ class Settings:
     """
 
     lr: float = option(
-        1e-3,
+        3e-3,
         "Learning rate of CFR, CnC and the adapters",
         "measured; release 1e-4",
         within=POSITIVE,
         search=Range(1e-5, 1e-1),
     )
     steps: int = option(
-        4000, "Steps of CFR, CnC and the adapters", "ours; release 3,700", within=COUNT
+        2000, "Steps of CFR, CnC and the adapters", "measured; release 3,700", within=COUNT
     )
     identification_lr: float = option(
         1e-3,
@@ -148,11 +148,11 @@ class Settings:
         choices=("none", "confidence", "entropy"),
     )
     temperature: float = option(
-        0.1,
-        "Temperature of the contrastive loss of CFR, CnC and the contrastive adapter",
-        "measured; release 1",
+        1.0,
+        "Temperature of CFR's contrastive loss",
+        "release, measured again",
         within=POSITIVE,
-        search=Range(0.01, 1.0),
+        search=Range(0.03, 3.0),
     )
     holistic: str = option(
         "cosine",
@@ -162,7 +162,11 @@ class Settings:
         choices=("cosine", "supcon", "none"),
     )
     holistic_weight: float = option(
-        1.0, "Weight of the holistic loss, lambda", "paper", within=Range(), search=Range(0.0, 2.0)
+        0.1,
+        "Weight of the holistic loss, lambda",
+        "measured; paper 1",
+        within=Range(),
+        search=Range(0.0, 2.0),
     )
     supcon_temperature: float = option(
         0.07, "Temperature of the supcon holistic loss", "release", within=POSITIVE
@@ -302,6 +306,13 @@ class Settings:
         within=FRACTION,
         search=Range(0.1, 0.9),
     )
+    cnc_temperature: float = option(
+        0.1,
+        "Temperature of the contrastive loss of CnC",
+        "ours; Zhang et al. 2022 tuned it",
+        within=POSITIVE,
+        search=Range(0.03, 1.0),
+    )
 
     resample: bool = option(
         False,
@@ -311,6 +322,13 @@ class Settings:
     )
     adapter_dim: int = option(
         128, "Dimensions of the bottleneck of an adapter", "Zhang and Re 2022", within=COUNT
+    )
+    adapter_temperature: float = option(
+        0.1,
+        "Temperature of the contrastive loss of the contrastive adapter",
+        "Zhang and Re 2022",
+        within=POSITIVE,
+        search=Range(0.03, 1.0),
     )
 
     def __post_init__(self):

@@ -27,8 +27,8 @@ from clip_cfr.calibrate.methods.method import Method
 METHOD = Method(
     uses_identification=True,
     stage=StageSpec(name="cnc", stream=5, rows_per_step=lambda settings: 2 * settings.batch_size),
-    settings=("temperature", "cnc_weight"),
-    search=("lr", "temperature", "cnc_weight"),
+    settings=("cnc_temperature", "cnc_weight"),
+    search=("lr", "cnc_temperature", "cnc_weight"),
 )
 
 
@@ -48,7 +48,7 @@ def make_segments(experiment: Experiment) -> Iterator[Segment]:
     settings, rng = experiment.settings, experiment.rng(METHOD.stage.stream)
     hyperparameters = CncHyperparameters(
         weight=jnp.float32(settings.cnc_weight),
-        temperature=jnp.float32(settings.temperature),
+        temperature=jnp.float32(settings.cnc_temperature),
         dropout_rate=jnp.float32(settings.dropout),
     )
     return experiment.segments(

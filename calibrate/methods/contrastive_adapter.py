@@ -36,8 +36,8 @@ METHOD = Method(
         rows_per_step=lambda settings: settings.calibration_batch_size + settings.batch_size,
         memory_settings=("calibration_batch_size", "batch_size"),
     ),
-    settings=("adapter_dim", "calibration_batch_size", "temperature", "num_negatives"),
-    search=("lr", "weight_decay", "dropout", "temperature"),
+    settings=("adapter_dim", "calibration_batch_size", "adapter_temperature", "num_negatives"),
+    search=("lr", "weight_decay", "dropout", "adapter_temperature"),
 )
 
 
@@ -64,7 +64,7 @@ def make_segments(experiment: Experiment) -> Iterator[Segment]:
         head,
         partial(draw_batches, rng, settings),
         hyperparameters=lambda window: AdapterHyperparameters(
-            temperature=jnp.float32(settings.temperature),
+            temperature=jnp.float32(settings.adapter_temperature),
             dropout_rate=jnp.float32(settings.dropout),
             correct=jnp.asarray(window.take(correct)),
         ),

@@ -99,6 +99,7 @@ def quick_settings(**changes) -> Settings:
         "identification_lr": 1e-3,
         "erm_lr": 1e-3,
         "temperature": 0.1,
+        "holistic_weight": 1.0,
         "init": "identification",
         "cross_entropy": "both",
         "steps": 60,
