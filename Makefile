@@ -10,7 +10,7 @@ setup: .venv/installed
 # none for CPUs from some indexes, would break transformers. Only the tests of open_clip look there.
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[extract,ray,report,test]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[extract,ray,test]"
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \
 		--target .venv/open-clip --upgrade open_clip_torch torchvision timm ftfy wcwidth
 	touch $@

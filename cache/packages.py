@@ -20,7 +20,6 @@ EXTRAS = {
     "ray": "extract,ray",
     **dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "extract,onnx"),
     "pandas": "frame",
-    "matplotlib": "report",
     "pyarrow": "parquet",
     **dict.fromkeys(("plotly", "matplotlib"), "report"),
     "umap": "report,umap",

@@ -16,7 +16,7 @@
     const full = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true,
       font: {color: text, size: 12}, margin: {l: 60, r: 12, t: 30, b: 60},
-      legend: {orientation: "h", y: -0.2, yanchor: "top"},
+      legend: {orientation: "h", y: 1.02, yanchor: "bottom"},
       modebar: {bgcolor: "rgba(0,0,0,0)", color: line, activecolor: text},
       hoverlabel: {bgcolor: ground, bordercolor: line, font: {color: text}, namelength: -1},
       ...layout,

@@ -17,7 +17,8 @@ from clip_cfr.calibrate.report.plots.plot import (
     wrapped_label,
 )
 
-WIDTH_OF_BAR = 22
+# In pixels, so that labels stay level.
+WIDTH_OF_BAR, WIDTH_OF_LABEL = 22, 125
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Bars(Plot):
         return {
             "barmode": "group",
             "height": 440,
-            "minimum_width": 60 + len(labels) * max(70, WIDTH_OF_BAR * len(self.series)),
+            "minimum_width": 60
+            + len(labels) * max(WIDTH_OF_LABEL, WIDTH_OF_BAR * len(self.series)),
             "xaxis": {"tickvals": positions, "ticktext": labels, "automargin": True},
             "yaxis": values,
         }

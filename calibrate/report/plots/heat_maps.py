@@ -51,7 +51,7 @@ class HeatMaps(Plot):
     def figure(self) -> dict[str, Any]:
         """Return the plot as a figure of plotly."""
         low, high = self.bounds()
-        count, gap = len(self.values), 0.28 if len(self.values) > 1 else 0.0
+        count, gap = len(self.values), 0.06 if len(self.values) > 1 else 0.0
         width = (1 - gap * (count - 1)) / count
         data, layout = [], {"annotations": []}
         for index, (title, cells) in enumerate(self.values.items()):
@@ -66,6 +66,7 @@ class HeatMaps(Plot):
             layout[f"yaxis{suffix}"] = {
                 **axis(self.rows, self.y_title),
                 "autorange": "reversed",
+                "showticklabels": index == 0,
                 "anchor": f"x{suffix}",
             }
             if count > 1:
@@ -94,7 +95,7 @@ class HeatMaps(Plot):
     def draw(self, figure: Any) -> None:
         """Draw the plot into a matplotlib figure."""
         low, high = self.bounds()
-        all_axes = np.atleast_1d(figure.subplots(1, len(self.values)))
+        all_axes = np.atleast_1d(figure.subplots(1, len(self.values), sharey=True))
         for axes, (title, cells) in zip(all_axes, self.values.items(), strict=True):
             image = axes.imshow(cells, cmap="cividis", vmin=low, vmax=high, aspect="auto")
             options = {"fontsize": "small"}

@@ -8,6 +8,9 @@ import numpy as np
 
 from clip_cfr.calibrate.report.plots.plot import Plot, finite, literal, text_label
 
+# From low to high; all are visible on a light and on a dark ground.
+SCALE = ((0.0, "#0072B2"), (0.5, "#999999"), (1.0, "#E69F00"))
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -43,7 +46,7 @@ class ParallelCoordinates(Plot):
     def figure(self) -> dict[str, Any]:
         """Return the plot as a figure of plotly."""
         last = self.axes[-1]
-        line = {"color": finite(last.values), "colorscale": "Cividis", "showscale": False}
+        line = {"color": finite(last.values), "colorscale": SCALE, "showscale": False}
         dimensions = [
             {"label": text_label(axis.title), "values": finite(axis.values, 8), **ticks(axis)}
             for axis in self.axes
@@ -55,12 +58,13 @@ class ParallelCoordinates(Plot):
 
     def draw(self, figure: Any) -> None:
         """Draw the plot into a matplotlib figure."""
-        from matplotlib import colormaps
+        from matplotlib.colors import LinearSegmentedColormap
 
+        colours = LinearSegmentedColormap.from_list("points", SCALE)
         axes = figure.add_subplot()
         lines = np.stack([axis.scaled() for axis in self.axes], axis=1)
         for line in lines[np.argsort(lines[:, -1])]:
-            axes.plot(range(len(line)), line, color=colormaps["cividis"](line[-1]), linewidth=1.5)
+            axes.plot(range(len(line)), line, color=colours(line[-1]), linewidth=1.5)
         axes.set_xticks(range(len(self.axes)), [literal(axis.title) for axis in self.axes])
         axes.set_yticks([])
         for place, axis in enumerate(self.axes):

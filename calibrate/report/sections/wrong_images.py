@@ -83,7 +83,7 @@ def gallery(source: RunSource, rows: Sequence[tuple[str, ...]]) -> str:
     """Return the small pictures of images with their classes; empty without pictures."""
     pictures = source.pictures.take(row[0] for row in rows)
     items = "".join(
-        f'<li><img src="{pictures[name]}" alt="{escape(name)}" loading=lazy>'
+        f'<li><img src="{pictures[name]}" alt="{escape(name)}">'
         f"<span>{escape(label)}, {escape(attribute)} → {escape(predicted)}</span></li>"
         for name, label, attribute, predicted, _ in rows
         if name in pictures
