@@ -45,7 +45,10 @@ def plot_study(result: StudyResult) -> bytes:
 
 
 def draw_accuracies(axes: "Axes", answer: CacheAnswer) -> None:
-    """Draw the test accuracy of each seed as a ring, that of the means as a dot."""
+    """Draw the test accuracy of each seed as a ring, the lowest mean of a group as a dot.
+
+    The dot may be above all rings, if the seeds differ in their worst group.
+    """
     data = answer.data
     labels = data.fitted()
     for row, label in enumerate(labels):
@@ -54,8 +57,8 @@ def draw_accuracies(axes: "Axes", answer: CacheAnswer) -> None:
         axes.plot(100 * data.accuracy(label), row, "o", color=COLOR, ms=6)
     set_rows(axes, labels)
     axes.set_yticks(range(len(labels)), labels)
-    axes.set_xlabel(f"{data.measure} (%); rings: seeds, dot: all")
-    axes.set_title(f"{answer.dataset}, selected by {data.selection}", fontsize=9)
+    axes.set_xlabel(f"{data.measure} (%); ring: a seed, dot: mean of seeds")
+    axes.set_title(answer.dataset, fontsize=9)
 
 
 def draw_differences(axes: "Axes", answer: CacheAnswer) -> None:
