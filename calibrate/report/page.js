@@ -31,8 +31,8 @@
   function draw(div, data, layout) {
     // The buttons of plotly need a mouse; on a phone they would cover the plot.
     const buttons = matchMedia("(hover: hover)").matches ? "hover" : false;
-    const config = {responsive: true, displaylogo: false, displayModeBar: buttons};
-    Plotly.react(div, data, themed(layout), config);
+    const config = {displaylogo: false, displayModeBar: buttons};
+    Plotly.newPlot(div, data, themed(layout), config);
   }
 
   function show(chart) { chart(); charts.push(chart); }
@@ -87,17 +87,24 @@
         xaxis: axis, yaxis: {...axis, scaleanchor: "x"}, height: 460, hovermode: "closest",
         margin: {l: 5, r: 5, t: 5, b: 5}, legend: {orientation: "h", y: -0.02, yanchor: "top"},
       }));
+      for (const div of divs) {
+        for (const event of ["plotly_hover", "plotly_click"]) {
+          div.on(event, ({points}) => describe(points[0].customdata));
+        }
+      }
     }
 
     show(redraw);
-    for (const div of divs) {
-      for (const event of ["plotly_hover", "plotly_click"]) {
-        div.on(event, ({points}) => describe(points[0].customdata));
-      }
-    }
     colour.addEventListener("change", redraw);
     split.addEventListener("change", redraw);
   }
 
-  dark.addEventListener("change", () => charts.forEach((chart) => chart()));
+  // Plotly's own resizing leaves legends where they were in a narrower window, over the lines.
+  const redrawAll = () => charts.forEach((chart) => chart());
+  let width = innerWidth, waiting;
+  addEventListener("resize", () => {
+    clearTimeout(waiting);
+    if (innerWidth !== width) waiting = setTimeout(() => { width = innerWidth; redrawAll(); }, 150);
+  });
+  dark.addEventListener("change", redrawAll);
 })();

@@ -163,7 +163,8 @@ def test_without_its_cache_a_run_has_a_page_that_says_so(run_alone, reported, tm
     reported.cache.rename(tmp_path / "elsewhere.h5")
     try:
         write_report([run_alone], tmp_path / "page.html")
-        write_report([run_alone], tmp_path / "found.html", cache=[tmp_path / "elsewhere.h5"])
+        given = [tmp_path / "elsewhere.h5"]
+        write_report([run_alone], tmp_path / "found.html", cache=given, rows=20)
     finally:
         (tmp_path / "elsewhere.h5").rename(reported.cache)
     text = body(tmp_path / "page.html")
