@@ -111,6 +111,26 @@ def write_and_sync(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def replace_contents(path: Path, data: bytes, kept: str = "") -> None:
+    """Write a file and sync it, replacing an earlier one atomically.
+
+    Args:
+        path: the file.
+        data: its contents.
+        kept: phrase about the saved data that are kept if it fails.
+
+    Raises:
+        CacheError: the file cannot be written; an earlier one is kept.
+    """
+    temporary = temporary_path(path)
+    try:
+        write_and_sync(temporary, data)
+        replace_file(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise make_write_error(path, error, kept=kept) from error
+
+
 def sync_folder(folder: Path) -> None:
     """Sync the entries of a folder to the disk, which makes a rename durable; may raise OSError."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 
 from clip_cfr.cache.errors import CacheError, error_context
-from clip_cfr.cache.files.atomic import (
-    make_write_error,
-    replace_file,
-    temporary_path,
-    write_and_sync,
-)
+from clip_cfr.cache.files.atomic import make_write_error, replace_contents, temporary_path
 from clip_cfr.cache.files.folder_lock import reserve_folder
 from clip_cfr.cache.files.indexed_folder import check_writable
 from clip_cfr.cache.runs.encoding import csv_bytes, json_bytes, parse_json
@@ -145,14 +140,7 @@ def write_grid(
             RESULT: json_bytes(RESULT, result),
         }
     for name, data in files.items():
-        path = directory / name
-        temporary = temporary_path(path)
-        try:
-            write_and_sync(temporary, data)
-            replace_file(temporary, path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise make_write_error(path, error, kept="the study keeps finished points") from error
+        replace_contents(directory / name, data, kept="the study keeps finished points")
     for path in find_leftovers(directory):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

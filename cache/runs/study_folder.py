@@ -4,12 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.cache.files.atomic import (
-    make_write_error,
-    replace_file,
-    temporary_path,
-    write_and_sync,
-)
+from clip_cfr.cache.files.atomic import make_write_error, replace_contents
 from clip_cfr.cache.files.indexed_folder import check_writable
 from clip_cfr.cache.runs.grid_contents import is_study
 
@@ -40,11 +35,4 @@ def write_study_files(directory: Path, files: Mapping[str, bytes]) -> None:
         CacheError: the folder cannot be written; finished points are kept.
     """
     for name, data in files.items():
-        path = directory / name
-        temporary = temporary_path(path)
-        try:
-            write_and_sync(temporary, data)
-            replace_file(temporary, path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise make_write_error(path, error, kept="finished points are kept") from error
+        replace_contents(directory / name, data, kept="finished points are kept")

@@ -1,7 +1,7 @@
 """Study of the head whose errors are the calibration set: its training, and CLIP's own head."""
 
 from clip_cfr.calibrate.studies.data import StudyData
-from clip_cfr.calibrate.studies.sentences import count_rows, describe_gain, format_accuracy
+from clip_cfr.calibrate.studies.sentences import count_rows, describe_gains, format_accuracy
 from clip_cfr.calibrate.studies.study import Point, Study
 
 STEPS, RATES = (100, 400, 2000), (1e-3, 1e-2)
@@ -17,11 +17,11 @@ REFERENCE = make_label(RATES[0], STEPS[1])  # the default
 
 
 def answer(data: StudyData) -> tuple[str, str]:
-    """Describe the sets, and compare the one that val chooses with that of the reference."""
-    data.require(REFERENCE)
+    """Describe the sets, and compare CFR on the one that val chooses with CFR on the others."""
     fitted = data.fitted()
-    chosen = data.choose_on_val(fitted)
-    return describe_sets(data, fitted), describe_choice(data, chosen)
+    if not fitted:
+        data.require(*data.points)
+    return describe_sets(data, fitted), describe_choice(data, fitted)
 
 
 def describe_sets(data: StudyData, labels: list[str]) -> str:
@@ -43,16 +43,15 @@ def describe_sets(data: StudyData, labels: list[str]) -> str:
     )
 
 
-def describe_choice(data: StudyData, chosen: str) -> str:
-    """Return the sentence that compares CFR on the chosen set with the reference."""
-    first = (
+def describe_choice(data: StudyData, labels: list[str]) -> str:
+    """Return the sentence that compares the set that val chooses with the others."""
+    chosen = data.choose_on_val(labels)
+    gains = data.gains([each for each in labels if each != chosen], chosen)
+    return (
         f"By val {data.selection} the set of {chosen} is chosen, with "
-        f"{format_accuracy(data.accuracy(chosen))} {data.measure}"
+        f"{format_accuracy(data.accuracy(chosen))} {data.measure}; "
+        f"{describe_gains(gains, 'the others', 'it')}."
     )
-    if chosen == REFERENCE:
-        return f"{first}, which is the reference."
-    gain = data.gain(chosen, REFERENCE)
-    return f"{first}; {describe_gain('it', f'that of {REFERENCE}', gain)}."
 
 
 STUDY = Study(

@@ -61,5 +61,5 @@ STUDY = Study(
     ),
     reference=make_label("RNS minibatch", 128),
     answer=answer,
-    budget={"steps": 600},
+    budget={"steps": 400},
 )
