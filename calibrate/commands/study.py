@@ -57,9 +57,8 @@ def study(
     compared on test, with intervals over seeds and test rows; a difference within noise is said to
     be one.
 
-    A study takes fewer steps than calibrate, so that it ends within about 5 minutes on two cores
-    with 5,000 rows of 1,024 features: --steps 1000 or less with 3 seeds. Options override this
-    budget. Run the same command again to resume an interrupted study.
+    A study takes fewer steps than calibrate: 400 to 2,000 with 3 seeds, chosen for about 5 minutes
+    on two idle cores with 5,000 rows of 1,024 features. Options override this budget. Run the same command again to resume an interrupted study.
 
     \b
     Example:
