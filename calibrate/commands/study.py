@@ -58,7 +58,8 @@ def study(
     be one.
 
     A study takes fewer steps than calibrate: 400 to 2,000 with 3 seeds, chosen for about 5 minutes
-    on two idle cores with 5,000 rows of 1,024 features. Options override this budget. Run the same command again to resume an interrupted study.
+    on two idle cores with 5,000 rows of 1,024 features. Options override this budget. Run the same
+    command again to resume an interrupted study.
 
     \b
     Example:
