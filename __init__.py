@@ -42,6 +42,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Settings": "clip_cfr.calibrate",
         "Task": "clip_cfr.calibrate",
         "calibrate_cache": "clip_cfr.calibrate",
+        "explain_run": "clip_cfr.calibrate",
         "read_grid_result": "clip_cfr.calibrate",
         "read_result": "clip_cfr.calibrate",
         "run_study": "clip_cfr.calibrate",

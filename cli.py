@@ -50,6 +50,7 @@ COMMANDS = {
     "calibrate": "clip_cfr.calibrate.commands.calibrate:calibrate",
     "show": "clip_cfr.calibrate.commands.show:show",
     "report": "clip_cfr.calibrate.commands.report:report",
+    "explain": "clip_cfr.calibrate.commands.explain:explain",
     "export": "clip_cfr.extract.commands.export:export",
     "grid": "clip_cfr.calibrate.commands.grid:grid",
     "study": "clip_cfr.calibrate.commands.study:study",

@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Settings": "clip_cfr.calibrate.core.settings",
         "Task": "clip_cfr.calibrate.core.task",
         "calibrate_cache": "clip_cfr.calibrate.pipeline",
+        "explain_run": "clip_cfr.calibrate.explain.explain",
         "read_grid_result": "clip_cfr.calibrate.grid.result",
         "read_result": "clip_cfr.calibrate.run_folder",
         "run_study": "clip_cfr.calibrate.studies.run",

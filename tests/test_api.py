@@ -21,7 +21,7 @@ CACHE = {
 }
 CALIBRATE = {
     *("CFRClassifier", "CalibrationError", "GridResult", "Interval", "Result", "Settings", "Task"),
-    *("calibrate_cache", "read_grid_result", "read_result", "search_grid"),
+    *("calibrate_cache", "explain_run", "read_grid_result", "read_result", "search_grid"),
 }
 PACKAGES = {
     "clip_cfr": EXTRACT | CACHE | CALIBRATE,

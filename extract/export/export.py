@@ -1,7 +1,5 @@
 """The Python API of the command `export`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -10,12 +8,9 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from clip_cfr.cache.class_prompts import with_prompt_set
-from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.files.atomic import make_write_error
 from clip_cfr.cache.files.indexed_folder import list_files, replace_folder, reserve_folder
-from clip_cfr.cache.format.schema import FeatureCache
-from clip_cfr.cache.read.info import content_digest
-from clip_cfr.cache.read.reader import open_cache
+from clip_cfr.cache.runs.cache_of_run import open_cache_of_run
 from clip_cfr.extract.errors import OptionError
 from clip_cfr.extract.export import CLIP_FORMATS, FORMATS
 from clip_cfr.extract.export.card import CARD, write_card
@@ -135,7 +130,7 @@ def write_files(
     write_head(folder, head)
     prompts, texts = [], None
     if form in CLIP_FORMATS:
-        with open_cache_of(head, cache) as opened:
+        with open_cache_of_run(head.directory, head.run, cache) as opened:
             encoder = load_model(head, model)
             # The other prompt sets are measured too: the cache keeps its own.
             texts = with_prompt_set(opened, head.run.config.get("prompts")).texts
@@ -177,29 +172,3 @@ def write_clip(folder: Path, encoder: "Encoder", head: SelectedHead) -> None:
         from clip_cfr.extract.export.transformers_folder import write_transformers
 
         write_transformers(folder, encoder, head.arrays)
-
-
-@contextmanager
-def open_cache_of(head: SelectedHead, cache: str | Path | None) -> Iterator[FeatureCache]:
-    """Yield the cache of a run, with its features on disk.
-
-    Args:
-        head: a head of the run.
-        cache: where the cache is now; by default as named in the run.
-
-    Raises:
-        CacheError: it is missing or damaged, or has other contents than at the time of the run.
-    """
-    path = Path(cache or head.run.config["cache"])
-    if cache is None and not path.exists():
-        raise CacheError(
-            f"{path}: the cache of the run {head.directory} is not there; name it with --cache"
-        )
-    expected, found = head.run.provenance["cache_sha256"], content_digest(path)
-    if found != expected:
-        raise CacheError(
-            f"{path}: expected the cache of the run {head.directory}, with the digest {expected}, "
-            f"found {found}; name the right one with --cache, or calibrate again"
-        )
-    with open_cache(path) as opened:
-        yield opened

@@ -1,0 +1,43 @@
+"""The command explain."""
+
+import click
+
+from clip_cfr.cache.console import PATH, Command, echo, emit, json_option
+from clip_cfr.calibrate.methods import METHODS
+
+RUN = "Run folder of calibrate."
+WORDS = "Words file of the command words; by default the words of the cache."
+CACHE = "Where the cache of the run is now, if it moved."
+METHOD = "The method whose errors are explained."
+TOP = "Most words shown of a class, for its wrong and for its right images each."
+
+
+@click.command(cls=Command)
+@click.option("--run", "directory", type=PATH, required=True, help=RUN)
+@click.option("--method", type=click.Choice(METHODS), default="erm", help=METHOD)
+@click.option("--split", type=click.Choice(("val", "test")), default="val", help="The split.")
+@click.option("--words", type=PATH, help=WORDS)
+@click.option("--cache", type=PATH, help=CACHE)
+@click.option("--top", type=click.IntRange(min=1), default=10, help=TOP)
+@json_option
+def explain(directory, method, split, words, cache, top, as_json):
+    """Describe what misclassified images have in common: words, and slices of the classes.
+
+    Only words that stand out among all of them are named, with a family-wise error rate of 5 %.
+
+    \b
+    Example:
+      clip-cfr explain --run runs/demo/run
+      clip-cfr explain --run runs/demo/run --method cfr --split test --words words.h5
+    """
+    from clip_cfr.calibrate.explain.explain import explain_run
+    from clip_cfr.calibrate.explain.suggestion import suggested_command
+    from clip_cfr.calibrate.explain.table import render_explanation
+
+    found = explain_run(directory, method, split, words=words, cache=cache, top=top)
+    command = suggested_command(found)
+    result = {**found.to_json(), "command": command}
+    emit(result, as_json, lambda _: render_explanation(found))
+    if command is not None and not as_json:
+        # echo does not wrap lines, so the command can be pasted.
+        echo(f"Calibrate with the attribute that the words suggest:\n{command}")

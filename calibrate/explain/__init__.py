@@ -1,0 +1,1 @@
+"""Describe the misclassified images of a run in words and as slices."""

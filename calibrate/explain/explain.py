@@ -1,0 +1,157 @@
+"""The Python API of the command `explain`."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from clip_cfr.cache.console import program_name
+from clip_cfr.cache.wording import agree, count_noun
+from clip_cfr.calibrate.explain.inputs import Inputs, read_inputs
+from clip_cfr.calibrate.explain.permutations import PERMUTATIONS
+from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation
+from clip_cfr.calibrate.explain.slices import accuracies, find_slices
+from clip_cfr.calibrate.explain.suggestion import suggest_attributes
+from clip_cfr.calibrate.explain.words import (
+    LEVEL,
+    ComparedWords,
+    compare_words,
+    describe_words,
+    find_named_classes,
+    why_untested,
+)
+
+SEED = 0
+
+
+def explain_run(
+    directory: str | Path,
+    method: str = "erm",
+    split: str = "val",
+    words: str | Path | None = None,
+    cache: str | Path | None = None,
+    top: int = 10,
+) -> Explanation:
+    """Describe the images that a method of a run misclassifies, in words and as slices.
+
+    Nothing is written. The permutations have a fixed seed, so that equal inputs give equal results.
+
+    Args:
+        directory: the run folder.
+        method: the method whose errors are explained, with the recommended seed or its first.
+        split: `val` or `test`.
+        words: a words file; by default the words of the cache, and without any no word is tested.
+        cache: where the cache of the run is now; by default as named in the run.
+        top: most words of a class in each direction.
+
+    Raises:
+        CacheError: the run, the cache or the words file cannot be read; the cache is not that of
+            the run; the words are of another model; or the run has no predictions of the method or
+            the split.
+    """
+    inputs = read_inputs(Path(directory), method, split, words, cache)
+    found, texts, images = inputs.words, inputs.texts, inputs.images
+    tested, names = [], np.full(0, -1)
+    if found is not None:
+        rng = np.random.default_rng(SEED)
+        tested = compare_words(rng, images, method, texts, found)
+        names = find_named_classes(found, texts)
+    classes = describe_classes(inputs, method, tested, names, top)
+    return Explanation(
+        run=str(directory),
+        cache=str(inputs.cache_path),
+        dataset=inputs.dataset,
+        split=split,
+        method=method,
+        seed=inputs.seed,
+        methods=tuple(images.predicted),
+        num_words=0 if found is None else len(found.words),
+        level=LEVEL,
+        permutations=PERMUTATIONS,
+        classes=classes,
+        slices=find_slices(images, method, texts.class_names, tested, found, names < 0),
+        statement=make_statement(inputs, classes),
+        attributes=suggest_attributes(classes),
+    )
+
+
+def describe_classes(
+    inputs: Inputs, method: str, tested: Sequence[ComparedWords], names: np.ndarray, top: int
+) -> tuple[ClassErrorsExplained, ...]:
+    """Return the errors of every class, with its words if they were tested.
+
+    Args:
+        inputs: images, texts and words.
+        method: the explained method.
+        tested: the tested classes.
+        names: for each word the index of the class that it names, or -1.
+        top: most words of a class in each direction.
+    """
+    by_label = {each.label: each for each in tested}
+    class_names = inputs.texts.class_names
+    named = [None if index < 0 else class_names[index] for index in names]
+    return tuple(
+        describe_class(inputs, method, label, by_label.get(label), named, top)
+        for label in range(len(class_names))
+    )
+
+
+def describe_class(
+    inputs: Inputs,
+    method: str,
+    label: int,
+    tested: ComparedWords | None,
+    named: Sequence[str | None],
+    top: int,
+) -> ClassErrorsExplained:
+    """Return the errors of a class."""
+    images = inputs.images
+    rows = np.flatnonzero(images.labels == label)
+    wrong = images.wrong(method)[rows]
+    untested = why_untested(wrong)
+    if untested is None and tested is None:
+        untested = "no words"
+    wrong_words, right_words = (
+        () if tested is None else describe_words(tested, inputs.words, sign, named, top)
+        for sign in (1, -1)
+    )
+    return ClassErrorsExplained(
+        label=inputs.texts.class_names[label],
+        images=len(rows),
+        errors=int(wrong.sum()),
+        accuracies=accuracies(images, rows) if len(rows) else {},
+        untested=untested,
+        num_standing_out=0 if tested is None else int(tested.stands_out.sum()),
+        wrong_words=wrong_words,
+        right_words=right_words,
+    )
+
+
+def make_statement(inputs: Inputs, classes: Sequence[ClassErrorsExplained]) -> str:
+    """Return a sentence that says whether words stand out, with its error rate."""
+    if inputs.words is None:
+        return describe_missing_words(inputs)
+    rate = f"family-wise error {100 * LEVEL:g} %"
+    number = len(inputs.words.words)
+    if all(each.untested for each in classes):
+        return f"no class has enough wrong and right images to test {count_noun(number, 'word')}"
+    count = sum(each.num_standing_out for each in classes)
+    tested = sum(each.untested is None for each in classes)
+    over = f"{number:,} in {count_noun(tested, 'class', 'classes')}"
+    if not count:
+        return f"no word stands out among {over} ({rate})"
+    return (
+        f"{count_noun(count, 'word')} {agree(count, 'stands', 'stand')} out among {over} ({rate})"
+    )
+
+
+def describe_missing_words(inputs: Inputs) -> str:
+    """Return a sentence that says how to make a words file for a cache without words."""
+    model = " --model MODEL" if inputs.is_imported else ""
+    command = f"words --cache {shlex.quote(str(inputs.cache_path))}{model} --out WORDS.h5"
+    which = ", where MODEL computed the features" if inputs.is_imported else ""
+    return (
+        f"{inputs.cache_path} has no words, so errors are not described in words; make a words "
+        f"file and name it with --words: {program_name()} {command}{which}"
+    )
