@@ -47,6 +47,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "read_result": "clip_cfr.calibrate",
         "run_study": "clip_cfr.calibrate",
         "search_grid": "clip_cfr.calibrate",
+        "write_report": "clip_cfr.calibrate",
         # New images to classes.
         "predict_images": "clip_cfr.extract",
     },
