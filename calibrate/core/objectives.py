@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from clip_cfr.calibrate.core.centroids import update_centroids
 from clip_cfr.calibrate.core.dropout import dropout
@@ -80,7 +80,10 @@ class CfrBatch(NamedTuple):
     Attributes:
         anchors: rows of the calibration set.
         training: minibatch of the training split.
-        positives: pool of random positives; None if the positives are centroids.
+        positives: pool of random positives; None if the positives are centroids, or if all are
+            rows of the training minibatch.
+        eligible: whether each row of the training minibatch may be a positive; None unless they
+            are taken from there.
         negatives: pool of negatives; None if all negatives are rows of the training minibatch.
         alpha: weight of cross-entropy and contrastive loss, float32.
     """
@@ -88,6 +91,7 @@ class CfrBatch(NamedTuple):
     anchors: Int[Array, " anchors"]
     training: Int[Array, " rows"]
     positives: Pool | None
+    eligible: Bool[Array, " rows"] | None
     negatives: Pool | None
     alpha: Float[Array, ""]
 
@@ -214,7 +218,7 @@ class CfrObjective:
         """Return the contrastive loss over the anchors; 0 without contrast."""
         if not self.contrast:
             return jnp.zeros(())
-        positive = positive_similarities(rows, batch.positives, centroids)
+        positive = positive_similarities(rows, batch, centroids)
         negative = self.negative_similarities(rows, batch.negatives)
         scaled_to = self.num_negatives if self.negatives == "minibatch" else None
         return contrastive_loss(*positive, *negative, temperature, scaled_to)
@@ -274,16 +278,27 @@ class CfrObjective:
 
 
 def positive_similarities(
-    rows: EmbeddedBatch, pool: Pool | None, centroids: Embeddings | None
+    rows: EmbeddedBatch, batch: CfrBatch, centroids: Embeddings | None
 ) -> Similarities:
     """Return cosines of anchors with their positives, and the mask of those that count.
 
-    The positive of an anchor is the centroid of its class, (anchors, 1); if `centroids` is None,
-    its positives are its rows of the pool, (anchors, count).
+    The positive of an anchor is the centroid of its class, (anchors, 1). If `centroids` is None,
+    its positives are its rows of the pool, (anchors, count), or, if the batch says which are
+    eligible, the other rows of its class in the training minibatch; then the pool serves anchors
+    that have none there.
     """
     if centroids is not None:
         return centroid_similarities(*rows.anchors, centroids)
-    return pool_similarities(rows.anchors.embeddings, rows.positives.embeddings, pool.indices)
+    pooled = None
+    if batch.positives is not None:
+        pool = rows.positives.embeddings
+        pooled = pool_similarities(rows.anchors.embeddings, pool, batch.positives.indices)
+    if batch.eligible is None:
+        return pooled
+    cosines, differ = other_class_similarities(*rows.anchors, *rows.training)
+    itself = batch.anchors[:, None] == batch.training[None, :]
+    found = cosines, ~differ & ~itself & batch.eligible[None, :]
+    return found if pooled is None else add_where_few(found, pooled, 1)
 
 
 def embed_batch(head: Head, batch: CfrBatch, data: Data, precision: Precision) -> EmbeddedBatch:

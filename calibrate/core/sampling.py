@@ -8,7 +8,7 @@ from math import gcd
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Bool, Int, Int32
 
 EMPTY = -1  # an index that refers to no row
 MIN_BLOCK_ROWS = 32  # products of smaller blocks cost more than they save
@@ -259,6 +259,48 @@ def draw_random_positives(
     chosen = np.take_along_axis(rows[:, :, None], indices, axis=3)
     itself = chosen == anchors.reshape(indices.shape[:3])[..., None]
     return Pool(rows, np.where(itself, EMPTY, indices))
+
+
+def draw_missing_positives(
+    rng: np.random.Generator,
+    anchors: Int[np.ndarray, "steps anchors"],
+    training: Int[np.ndarray, "steps batch"],
+    labels: Int[np.ndarray, " n"],
+    eligible: Bool[np.ndarray, " n"],
+    train_rows: Int[np.ndarray, " rows"],
+    count: int,
+) -> Pool | None:
+    """Draw pools of random positives for steps in which an anchor has none in the minibatch.
+
+    None if there is no such anchor. The size of a pool is `count` rows of each class.
+
+    Args:
+        anchors, training: row indices of the anchors and of the training minibatches.
+        labels: class of each row, by row index.
+        eligible: whether each row may be a positive, by row index.
+        train_rows: row indices to draw from.
+        count: positives of an anchor that the pool serves.
+    """
+    if not lacks_positives(anchors, training, labels, eligible):
+        return None
+    rows = train_rows[eligible[train_rows]]
+    size = count * len(np.unique(labels[train_rows]))
+    return draw_random_positives(rng, anchors, labels, rows, size, count)
+
+
+def lacks_positives(
+    anchors: Int[np.ndarray, "steps anchors"],
+    training: Int[np.ndarray, "steps batch"],
+    labels: Int[np.ndarray, " n"],
+    eligible: Bool[np.ndarray, " n"],
+) -> bool:
+    """Return whether, in any step, an anchor has no other eligible row of its class."""
+    for step, batch in zip(anchors, training, strict=True):
+        rows = batch[eligible[batch]]
+        same = labels[step][:, None] == labels[rows][None, :]
+        if not (same & (step[:, None] != rows[None, :])).any(axis=1).all():
+            return True
+    return False
 
 
 def pool_chosen_rows(chosen: Int[np.ndarray, "steps anchors count"]) -> Pool:

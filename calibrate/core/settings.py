@@ -19,7 +19,11 @@ SELECTIONS = (*CRITERIA, "last")
 # A value of a setting.
 Value = str | float | int | bool | None
 # Settings that are a number of rows or one of these words.
-POOL_WORDS = {"negative_pool": ("minibatch",), "nns_pool": ("all", "minibatch")}
+POOL_WORDS = {
+    "positive_pool": ("minibatch",),
+    "negative_pool": ("minibatch",),
+    "nns_pool": ("all", "minibatch"),
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Settings:
     """Hyperparameters of a calibration; the help of each field says what it is.
 
     Values are checked on construction. Afterwards `nns_pool` is a string, also for a number of rows
-    ("256"), and `negative_pool` is an int, or "minibatch".
+    ("256"), and `positive_pool` and `negative_pool` are an int, or "minibatch".
 
     Raises:
         SettingsError: a value is out of its range or not among its choices.
@@ -110,11 +114,12 @@ class Settings:
         "release",
         choices=("all", "correct"),
     )
-    positive_pool: int = option(
+    positive_pool: int | str = option(
         256,
-        "Training rows drawn in each step, from which the anchors take their rps positives",
+        "Rows that the rps positives come from: a number of training rows drawn in each step, of "
+        "which an anchor takes num-positives; or minibatch, all rows of its class in the training "
+        "minibatch, which is faster",
         "ours",
-        within=COUNT,
     )
     negative_pool: int | str = option(
         "minibatch",
@@ -336,7 +341,8 @@ class Settings:
             check_value(each.name, getattr(self, each.name), each.metadata)
         check_calibration_size(self.calibration_size)
         object.__setattr__(self, "nns_pool", str(self.nns_pool))
-        object.__setattr__(self, "negative_pool", to_number(self.negative_pool))
+        for name in ("positive_pool", "negative_pool"):
+            object.__setattr__(self, name, to_number(getattr(self, name)))
         for name in POOL_WORDS:
             pool_rows(self, name)
 
@@ -369,7 +375,7 @@ def pool_rows(settings: Settings, name: str) -> int | None:
     """Return the number of rows of a pool; None if the setting is a word such as `minibatch`.
 
     Args:
-        name: `negative_pool` or `nns_pool`.
+        name: a key of `POOL_WORDS`.
 
     Raises:
         SettingsError: it is neither a number of rows nor one of the words of `POOL_WORDS`.

@@ -179,7 +179,7 @@ def stage_bytes(prepared: Prepared, settings: Settings) -> int:
     dim, embedding = prepared.task.projection.shape
     anchors = settings.calibration_batch_size
     rows = anchors + settings.batch_size
-    pools = (pool_rows(settings, "negative_pool") or 0) + settings.positive_pool
+    pools = sum(pool_rows(settings, name) or 0 for name in ("positive_pool", "negative_pool"))
     validation = 4 * len(prepared.task.rows("val")) * (dim + embedding)
     step = 4 * 3 * (rows + pools) * (dim + embedding)
     heads = 4 * HEADS_PER_STAGE * dim * embedding

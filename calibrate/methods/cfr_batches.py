@@ -11,6 +11,7 @@ from clip_cfr.calibrate.core.sampling import (
     draw_balanced_rows,
     draw_minibatches,
     draw_missing_negatives,
+    draw_missing_positives,
     draw_random_negatives,
     draw_random_positives,
     pool_chosen_rows,
@@ -29,8 +30,9 @@ def rows_per_step(settings: Settings) -> int:
     """
     anchors = settings.calibration_batch_size
     count = anchors + settings.batch_size
-    if settings.positive == "rps":
-        count += settings.positive_pool + anchors * settings.num_positives
+    pool = pool_rows(settings, "positive_pool")
+    if settings.positive == "rps" and pool is not None:
+        count += pool + anchors * settings.num_positives
     if settings.negative == "rns":
         drawn = pool_rows(settings, "negative_pool")
         return count if drawn is None else count + drawn + anchors * settings.num_negatives
@@ -53,8 +55,27 @@ def draw_batches(
     # The order of the draws is part of what a seed reproduces.
     positives = draw_positives(rng, experiment, window, anchors) if contrast else None
     training = draw_minibatches(rng, window.train_rows, steps, settings.batch_size)
+    eligible = None
+    if contrast and takes_batch_positives(settings):
+        eligible = window.take(eligible_positives(experiment))
+        positives = draw_missing_positives(
+            rng,
+            anchors,
+            training,
+            labels=window.take(experiment.task.labels),
+            eligible=eligible,
+            train_rows=window.train_rows,
+            count=settings.num_positives,
+        )
+        eligible = eligible[training]
     negatives = draw_negatives(rng, experiment, window, chosen, training) if contrast else None
-    return CfrBatch(anchors, training, positives, negatives, alphas(settings, window.steps))
+    alpha = alphas(settings, window.steps)
+    return CfrBatch(anchors, training, positives, eligible, negatives, alpha)
+
+
+def takes_batch_positives(settings: Settings) -> bool:
+    """Return whether the positives are rows of the training minibatch."""
+    return settings.positive == "rps" and settings.positive_pool == "minibatch"
 
 
 def draw_positives(
@@ -63,7 +84,9 @@ def draw_positives(
     window: Window,
     anchors: Int[np.ndarray, "steps anchors"],
 ) -> Pool | None:
-    """Draw the random positives of every step; None if the positives are centroids.
+    """Draw pools of random positives for every step.
+
+    None if the positives are centroids, or come from the training minibatch.
 
     They are training rows of the window, with `positive_source` `correct` only those that the
     identification head classifies correctly. The anchor itself is never one of its positives.
@@ -71,19 +94,24 @@ def draw_positives(
     Args:
         anchors: indices of the anchors among the resident rows.
     """
-    settings, eligible = experiment.settings, window.train_rows
-    if settings.positive == "dps":
+    settings, rows = experiment.settings, window.train_rows
+    if settings.positive == "dps" or takes_batch_positives(settings):
         return None
-    if settings.positive_source == "correct":
-        eligible = eligible[window.take(identified_correctly(experiment))[eligible]]
     return draw_random_positives(
         rng,
         anchors,
         labels=window.take(experiment.task.labels),
-        eligible_rows=eligible,
-        pool_size=settings.positive_pool,
+        eligible_rows=rows[window.take(eligible_positives(experiment))[rows]],
+        pool_size=pool_rows(settings, "positive_pool"),
         count=settings.num_positives,
     )
+
+
+def eligible_positives(experiment: Experiment) -> Bool[np.ndarray, " n"]:
+    """Return whether each row of the task may be a random positive, by `positive_source`."""
+    if experiment.settings.positive_source == "correct":
+        return identified_correctly(experiment)
+    return np.ones(len(experiment.task.labels), bool)
 
 
 def identified_correctly(experiment: Experiment) -> Bool[np.ndarray, " n"]:

@@ -110,7 +110,7 @@ def make_batch(positive: str, negative: str) -> CfrBatch:
         "pool": Pool(CANDIDATES[None], None),
         "few": Pool(CANDIDATES[None], None),
     }.get(negative)
-    batch = (ANCHORS, TRAINING, positives if positive == "rps" else None, negatives)
+    batch = (ANCHORS, TRAINING, positives if positive == "rps" else None, None, negatives)
     return CfrBatch(*jax.tree.map(jnp.asarray, batch), jnp.float32(ALPHA))
 
 
@@ -250,6 +250,39 @@ def test_gradients_of_cfr_are_finite_differences(head, data, variant):
         return objective.loss(head, None, batch, data, hyperparameters, key)[0]
 
     check_grads(jax.jit(loss), (head,), order=1, modes=["rev"], eps=1e-2, atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize("pooled", [False, True], ids=["minibatch alone", "pool for the others"])
+def test_positives_of_the_minibatch_are_the_eligible_rows_of_the_class(head, data, pooled):
+    variant = next(each for each in VARIANTS if each[:2] == ("rps", "chosen"))
+    eligible = (np.arange(len(TRAINING)) % 2 == 0) & (LABELS[TRAINING] != LABELS[ANCHORS[0]])
+    batch = make_batch("rps", "chosen")._replace(eligible=jnp.asarray(eligible))
+    from_pool = reference.pick(batch.positives.rows, batch.positives.indices)
+    positives = [
+        [row for row in TRAINING[eligible] if LABELS[row] == LABELS[anchor] and row != anchor]
+        for anchor in ANCHORS
+    ]
+    assert [] in positives
+    assert any(positives)
+    if pooled:
+        positives = [rows or more for rows, more in zip(positives, from_pool, strict=True)]
+    else:
+        batch = batch._replace(positives=None)
+    hyperparameters = make_hyperparameters()
+    (loss, (_, logged)), gradient = evaluate(
+        make_objective(variant), head, None, batch, data, hyperparameters
+    )
+    rows = {
+        "anchors": ANCHORS,
+        "training": TRAINING,
+        "positives": positives,
+        "negatives": reference_negatives(batch, "chosen"),
+    }
+    rules = make_rules(variant, hyperparameters)
+    expected = reference_terms(head, data, rows, rules)[1]
+    assert float(logged["contrastive"]) == pytest.approx(expected, rel=1e-4)
+    assert float(loss) == pytest.approx(reference_total(head, data, rows, rules), rel=1e-4)
+    assert_gradient(gradient, lambda at: reference_total(at, data, rows, rules), head)
 
 
 class TestDegenerateBatches:

@@ -21,5 +21,7 @@ def make_train_data(features, labels, class_embeddings, scale: float = 1) -> Dat
         val_rows=nothing,
         val_groups=nothing,
         val_group_counts=jnp.zeros(0, jnp.float32),
+        val_inferred=jnp.zeros(0, jnp.int32),
+        val_inferred_counts=jnp.zeros(0, jnp.float32),
         group_labels=nothing,
     )

@@ -28,6 +28,7 @@ VARIANTS = [
     {"positive": "rps", "negative": "nns", "nns_pool": "40", "cross_entropy": "train"},
     {"negative_pool": "minibatch"},
     {"negative_pool": "minibatch", "num_negatives": 20, "positive": "rps"},
+    {"positive_pool": "minibatch", "negative_pool": "minibatch", "positive": "rps"},
     {"alpha_schedule": "cosine", "dps_weighting": "confidence"},
     {"dps_weighting": "entropy", "dps_source": "zeroshot", "init": "clip"},
     {"calibration_source": "zeroshot", "freeze_logit_scale": True, "dropout": 0.0},
@@ -124,6 +125,17 @@ class TestBatches:
             == labels
         )
         assert right[rows][used].all() == (source == "correct")
+
+    def test_positives_of_the_minibatch_have_a_pool_where_it_lacks_some(self, experiment):
+        changes = {"positive": "rps", "positive_pool": "minibatch"}
+        large = self.draw(experiment, **changes)
+        assert large.positives is None
+        head, labels = experiment.identification_head, experiment.task.labels
+        right = experiment.logits(head, np.arange(len(labels))).argmax(axis=1) == labels
+        assert large.eligible.tolist() == right[large.training].tolist()
+        small = self.draw(experiment, **changes, batch_size=1)
+        assert small.positives.rows.shape[0] == len(small.training)
+        assert self.draw(experiment, **changes, positive_source="all").eligible.all()
 
     @pytest.mark.parametrize("changes", [{"negative": "rns"}, {"negative": "nns"}], ids=name_of)
     def test_negatives_are_of_other_classes(self, experiment, changes):
