@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -19,6 +20,9 @@ from clip_cfr.calibrate.comparison.versus import check_versus
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.prepared import Prepared, prepare
 from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.methods.checks import check_selection
+from clip_cfr.calibrate.named.embedded import name_groups, prepare_attributes
+from clip_cfr.calibrate.named.request import Attributes
 from clip_cfr.calibrate.open_task import open_task, start_jax
 from clip_cfr.calibrate.progress import LineReporter, ProgressReporter, count_steps
 from clip_cfr.calibrate.run_folder import write_result
@@ -42,6 +46,9 @@ def calibrate_cache(
     tune: int | None = None,
     fixed: Collection[str] = (),
     workers: int = 1,
+    attributes: Attributes | None = None,
+    attribute_margin: float = 0.0,
+    words: str | Path | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     reporter: ProgressReporter | None = None,
@@ -54,7 +61,7 @@ def calibrate_cache(
     Args:
         cache: the cache file.
         settings: hyperparameters; by default `Settings()`.
-        methods: names of `clip_cfr.calibrate.methods.METHODS`; a repeated one is fitted once.
+        methods: names of `clip_cfr.calibrate.methods.ALL_METHODS`; a repeated one is fitted once.
         seeds: the number of seeds from 0, or the seeds themselves; at least one.
         device: `auto`, `cpu` or `gpu`.
         hold_rows: rows of features in memory at a time; by default all that fit.
@@ -67,6 +74,13 @@ def calibrate_cache(
             None tunes none. Finished trials are kept beside `out`, so that the same call resumes.
         fixed: settings that tuning leaves as they are, for all methods.
         workers: number of processes that fit the trials.
+        attributes: attributes named in words: the values of one, such as `("on water", "on land")`;
+            or a JSON file of several; or by name the values with their phrases. Images get the
+            value whose text embedding is most similar, and class x value is a group.
+        attribute_margin: images whose two most similar values differ by less in cosine similarity
+            get no value.
+        words: a words file with embeddings of phrases that the cache has none of; those that are in
+            neither are embedded by the command `words`, if the extra `extract` is installed.
         out: the run folder to write; None writes none.
         overwrite: replace a finished run in `out`.
         reporter: receives progress; by default lines on standard error.
@@ -79,7 +93,8 @@ def calibrate_cache(
             writing fails after training, it is `RunNotWritten`, which has the result.
         SettingsError: a setting does not suit the task, there is no seed, `versus` is not one of
             `methods`, or none of `methods` has settings to tune.
-        CalibrationError: the task cannot be trained on, or no method could be fitted.
+        CalibrationError: the task cannot be trained on, no method could be fitted, or the
+            attributes cannot be read or embedded.
         MemoryError: training does not fit in device memory; `hold_rows` bounds the features in it.
     """
     started = perf_counter() if started is None else started
@@ -91,9 +106,13 @@ def calibrate_cache(
     check_versus(versus, methods)
     if tune is not None:
         check_tuning(tune, methods, fixed)
+    check_selection(settings, bool(attributes))
     with ExitStack() as stack:
         if out is not None:
-            target = stack.enter_context(reserve_run_folder(Path(out), overwrite, [path]))
+            inputs = [path, words and Path(words)]
+            target = stack.enter_context(reserve_run_folder(Path(out), overwrite, inputs))
+        words = None if words is None else Path(words)
+        embedded = prepare_attributes(path, attributes, attribute_margin, words, reporter)
         begun, tuning = perf_counter(), None
         if tune is not None:
             from clip_cfr.calibrate.grid.tune import tune_methods  # Loads Optuna.
@@ -110,6 +129,7 @@ def calibrate_cache(
                 hold_rows=hold_rows,
                 val_fraction=val_fraction,
                 prompts=prompts,
+                named=embedded,
                 workers=workers,
             )
         tuned = perf_counter()
@@ -118,6 +138,7 @@ def calibrate_cache(
         stack.enter_context(jax_setup.fixed_numerics())
         imported = perf_counter()
         opened = stack.enter_context(open_task(path, hold_rows, reporter, val_fraction, prompts))
+        opened = replace(opened, task=name_groups(opened.task, embedded, methods))
         prepared = prepare(opened.task, opened.resident_rows)
         loaded = perf_counter()
         with jax_setup.time_compilation() as compiling:
@@ -128,7 +149,15 @@ def calibrate_cache(
         trained = perf_counter()
         summary = summarize_cache(path, opened.cache, opened.prompt_set)
         result = summarize(
-            opened.task, settings, comparison, seeds, summary, opened.drawn_val, versus, tuning
+            opened.task,
+            settings,
+            comparison,
+            seeds,
+            summary,
+            drawn_val=opened.drawn_val,
+            versus=versus,
+            tuning=tuning,
+            embedded=embedded,
         ).with_seconds(
             {
                 "import": imported - tuned + begun - started,

@@ -53,6 +53,7 @@ def write_result(
             "seeds": list(result.seeds),
             "held_rows": opened.resident_rows,
             "prompts": opened.prompt_set,
+            "named": result.named and result.named.request_json(),
         },
         provenance={
             "cache_sha256": content_digest(result.cache.path),
@@ -66,6 +67,7 @@ def write_result(
         formulas={run_name(*key): artifacts.formulas[key[0]] for key in artifacts.heads},
         recommended=None if head is None else run_name(*head),
         predictions=prediction_columns(opened.cache, result),
+        named_attributes=named_columns(opened),
         calibration_rows=calibration_columns(opened.cache, artifacts),
     )
     try:
@@ -135,6 +137,24 @@ def prediction_columns(cache: FeatureCache, result: Result) -> dict[str, list]:
         columns[name] = [cache.texts.class_names[each] for each in classes]
         for label, column in enumerate(probabilities.T):
             columns[f"{name}_p{label}"] = [f"{value:.6g}" for value in column]
+    return columns
+
+
+def named_columns(opened: OpenTask) -> dict[str, list]:
+    """Return the named values of all rows that were compared, as columns; none without attributes.
+
+    After the columns of `row_columns`, an attribute has `value: NAME`, empty for a row that is left
+    out, and `margin: NAME` with six significant digits.
+    """
+    named = opened.task.named
+    if not named:
+        return {}
+    rows = np.flatnonzero(~np.isnan(named[0].margins))
+    columns = row_columns(opened.cache, rows)
+    for each in named:
+        found = each.indices[rows]
+        columns[f"value: {each.name}"] = [each.values[i] if i >= 0 else "" for i in found]
+        columns[f"margin: {each.name}"] = [f"{margin:.6g}" for margin in each.margins[rows]]
     return columns
 
 

@@ -27,6 +27,7 @@ from clip_cfr.cache.runs.folder import read_folder, reserve_run_folder, write_fo
 DAMAGED = "the run is damaged: calibrate again with --overwrite"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 HEADS, PREDICTIONS, CALIBRATION_ROWS = "heads.json", "predictions.csv.gz", "calibration_rows.csv"
+NAMED_ATTRIBUTES = "named_attributes.csv.gz"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Run:
         recommended: the `METHOD-seedN` of the head to use; None without a recommendation.
         predictions: one row for each image of val and test, as columns.
         calibration_rows: one row for each row of each seed's calibration set, as columns.
+        named_attributes: the value that words give to each image, as columns; none if no attribute
+            is named in words.
     """
 
     config: dict[str, Any]
@@ -54,6 +57,7 @@ class Run:
     recommended: str | None = None
     predictions: Columns = field(default_factory=dict)
     calibration_rows: Columns = field(default_factory=dict)
+    named_attributes: Columns = field(default_factory=dict)
 
 
 def default_run_directory(name: str) -> Path:
@@ -128,6 +132,7 @@ def encode_run(run: Run) -> dict[str, bytes]:
         HEADS: json_bytes(HEADS, heads),
         PREDICTIONS: gzip_bytes(predictions),
         CALIBRATION_ROWS: csv_bytes(CALIBRATION_ROWS, run.calibration_rows),
+        **encode_named(run.named_attributes),
         **encode_each(csv_bytes, "history/{}.csv", run.history),
         **encode_each(npz_bytes, head_file("{}"), run.heads),
     }
@@ -154,7 +159,22 @@ def decode_run(files: Mapping[str, bytes]) -> Run:
         recommended=recommended,
         predictions=predictions,
         calibration_rows=part(files, CALIBRATION_ROWS, parse_table),
+        named_attributes=decode_named(files),
     )
+
+
+def encode_named(columns: Columns) -> dict[str, bytes]:
+    """Return the file of the named attributes by its name; none without columns."""
+    if not columns:
+        return {}
+    return {NAMED_ATTRIBUTES: gzip_bytes(csv_bytes(NAMED_ATTRIBUTES, columns))}
+
+
+def decode_named(files: Mapping[str, bytes]) -> dict[str, np.ndarray]:
+    """Return the columns of the named attributes; none in a run without that file."""
+    if NAMED_ATTRIBUTES not in files:
+        return {}
+    return parse_table(NAMED_ATTRIBUTES, part(files, NAMED_ATTRIBUTES, parse_gzip))
 
 
 def parse_table(name: str, data: bytes) -> dict[str, np.ndarray]:

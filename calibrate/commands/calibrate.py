@@ -11,11 +11,13 @@ from clip_cfr.calibrate.commands.options import (
     data_options,
     given_settings,
     make_settings,
+    named_arguments,
+    named_options,
     run_options,
     setting_options,
 )
 from clip_cfr.calibrate.commands.show import format_option, print_result, show_next_steps
-from clip_cfr.calibrate.methods import METHODS
+from clip_cfr.calibrate.methods import ALL_METHODS, methods_of
 from clip_cfr.calibrate.runtime.environment import import_jax
 
 INTERRUPTED = (
@@ -39,18 +41,19 @@ COMMANDLINE = click.core.ParameterSource.COMMANDLINE
         help="If the cache has no val: take this fraction of the training rows, by class.",
     )
 )
+@named_options
 @run_options(
     optgroup.option(
         "--method",
         "methods",
         multiple=True,
-        type=click.Choice((*METHODS, "all")),
+        type=click.Choice((*ALL_METHODS, "all")),
         default=("zeroshot", "erm", "cfr"),
         help="A method to compare, or all of them; may be given several times.",
     ),
     optgroup.option(
         "--versus",
-        type=click.Choice(METHODS),
+        type=click.Choice(ALL_METHODS),
         help="A method to compare the others with on the test split: which differences are beyond "
         "noise.",
     ),
@@ -78,6 +81,10 @@ def calibrate(
     path,
     hold_rows,
     prompts,
+    values_in_words,
+    attributes_file,
+    attribute_margin,
+    words,
     val_fraction,
     methods,
     versus,
@@ -103,12 +110,14 @@ def calibrate(
       clip-cfr calibrate --cache celeba.h5 --method erm --method cfr --seeds 5 --lr 1e-4
       clip-cfr calibrate --cache celeba.h5 --method all --seeds 5 --versus erm
       clip-cfr calibrate --cache celeba.h5 --method all --seeds 5 --tune 20
+      clip-cfr calibrate --cache birds.h5 --attribute 'on water' --attribute 'on land'
     """
     started = perf_counter()
     if tune is None and ctx.get_parameter_source("workers") == COMMANDLINE:
         raise click.UsageError("--workers is for the trials of --tune; leave it out")
     settings = make_settings(ctx, preset, values)
-    methods = METHODS if "all" in methods else methods
+    named = named_arguments(values_in_words, attributes_file, attribute_margin, words)
+    methods = methods_of(bool(named["attributes"])) if "all" in methods else methods
 
     import_jax()
     from clip_cfr.cache.runs.run import default_run_directory
@@ -129,6 +138,7 @@ def calibrate(
                 hold_rows=hold_rows,
                 val_fraction=val_fraction,
                 prompts=prompts,
+                **named,
                 versus=versus,
                 tune=tune,
                 fixed=given_settings(ctx),

@@ -11,12 +11,14 @@ from clip_cfr.calibrate.commands.options import (
     data_options,
     given_settings,
     make_settings,
+    named_arguments,
+    named_options,
     option_group,
     run_options,
     setting_options,
 )
 from clip_cfr.calibrate.commands.show import format_option, print_grid
-from clip_cfr.calibrate.methods import METHODS
+from clip_cfr.calibrate.methods import ALL_METHODS
 from clip_cfr.calibrate.runtime.environment import import_jax
 
 
@@ -40,7 +42,7 @@ from clip_cfr.calibrate.runtime.environment import import_jax
         "--method",
         "methods",
         multiple=True,
-        type=click.Choice(METHODS),
+        type=click.Choice(ALL_METHODS),
         default=("cfr",),
         help="A method to fit; may be given several times. Each varies the settings that it "
         "depends on.",
@@ -73,6 +75,7 @@ from clip_cfr.calibrate.runtime.environment import import_jax
         help="Optuna storage that several machines share; by default OUT/study.db.",
     ),
 )
+@named_options
 @run_options(
     optgroup.option("--out", type=PATH, help="The grid folder; by default runs/NAME-grid-DIGEST."),
     optgroup.option("--overwrite", is_flag=True, help="Remove an earlier grid in OUT first."),
@@ -85,6 +88,10 @@ def grid(
     path,
     hold_rows,
     prompts,
+    values_in_words,
+    attributes_file,
+    attribute_margin,
+    words,
     assignments,
     file,
     methods,
@@ -119,6 +126,7 @@ def grid(
       clip-cfr grid --cache celeba.h5 --set lr=1e-5:1e-2 --sampler tpe --trials 50 --prune
     """
     settings = make_settings(ctx, preset, values)
+    named = named_arguments(values_in_words, attributes_file, attribute_margin, words)
 
     import_jax()
     from clip_cfr.calibrate.grid.job import prepare_grid
@@ -140,6 +148,7 @@ def grid(
         overwrite=overwrite,
         hold_rows=hold_rows,
         prompts=prompts,
+        **named,
     )
     interrupted = (
         f"{job.directory}: interrupted; finished points are kept, run the same command to resume"

@@ -1,7 +1,9 @@
 """Options that the training commands share: the data, the run, and one for each setting."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
 
 import click
 from click_option_group import optgroup
@@ -9,6 +11,7 @@ from click_option_group import optgroup
 from clip_cfr.cache.class_prompts import PROMPT_SETS
 from clip_cfr.cache.console import PATH
 from clip_cfr.cache.device_option import DeviceName
+from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.presets import NOT_REPRODUCED, PRESETS
 from clip_cfr.calibrate.core.settings import Settings, value_type
 
@@ -99,6 +102,53 @@ def data_options(*options: Decorator, several: bool = False) -> Decorator:
         ),
         *options,
     )
+
+
+def named_options(command: Callable) -> Callable:
+    """Add the options that name attributes in words: parameters of `named_arguments`."""
+    return option_group(
+        "Attributes named in words",
+        optgroup.option(
+            "--attribute",
+            "values_in_words",
+            multiple=True,
+            metavar="WORDS",
+            help="A value of an attribute, such as 'on water'; give at least two. Each image gets "
+            "the most similar value, and class x value is a group.",
+        ),
+        optgroup.option(
+            "--attributes",
+            "attributes_file",
+            type=PATH,
+            help="JSON file with several attributes: by name a list of values, or an object of the "
+            "values with their phrases.",
+        ),
+        optgroup.option(
+            "--attribute-margin",
+            type=float,
+            default=0.0,
+            help="Images whose two most similar values differ by less, in cosine similarity, get "
+            "no value.",
+        ),
+        optgroup.option(
+            "--words",
+            type=PATH,
+            help="Words file with embeddings of phrases that the cache has none of.",
+        ),
+    )(command)
+
+
+def named_arguments(
+    values: Sequence[str], file: Path | None, margin: float, words: Path | None
+) -> dict[str, Any]:
+    """Return the arguments of `calibrate_cache` and `search_grid` for `named_options`.
+
+    Raises:
+        SettingsError: both --attribute and --attributes are given.
+    """
+    if values and file is not None:
+        raise SettingsError("--attribute and --attributes exclude each other; give one of them")
+    return {"attributes": values or file, "attribute_margin": margin, "words": words}
 
 
 def run_options(*options: Decorator, seeds: int = 1) -> Decorator:

@@ -9,7 +9,7 @@ from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.experiment import Experiment, ProgressCallback
 from clip_cfr.calibrate.core.metrics import Predictions, SplitMetrics, evaluate
 from clip_cfr.calibrate.core.prepared import Prepared
-from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.settings import Settings, selections_of
 from clip_cfr.calibrate.methods.batched import fit_experiments
 from clip_cfr.calibrate.methods.checks import check_task
 from clip_cfr.calibrate.methods.classifiers import Classifier
@@ -167,13 +167,15 @@ def evaluate_fitted(experiment: Experiment, fitted: Fitted) -> Outcome:
     A classifier that several criteria select is evaluated once, and its predictions are shared.
     """
     # Several criteria may select the same classifier: it is evaluated once.
-    distinct = {id(each): each for each in fitted.classifiers.values()}
+    offered = selections_of(bool(experiment.task.named))
+    classifiers = {name: fitted.classifiers[name] for name in offered}
+    distinct = {id(each): each for each in classifiers.values()}
     predicted = {key: predict(experiment, each) for key, each in distinct.items()}
     measured = {
         key: {split: evaluate(experiment.task, each) for split, each in splits.items()}
         for key, splits in predicted.items()
     }
-    keys = {selection: id(each) for selection, each in fitted.classifiers.items()}
+    keys = {selection: id(each) for selection, each in classifiers.items()}
     return Outcome(
         experiment,
         fitted,

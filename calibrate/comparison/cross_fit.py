@@ -10,6 +10,8 @@ from jaxtyping import Bool, Int
 
 from clip_cfr.calibrate.comparison.tallies import Tally, criterion
 from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
+from clip_cfr.calibrate.core.named_groups import worst_accuracy
+from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP
 from clip_cfr.calibrate.core.task import Task
 
 
@@ -67,6 +69,9 @@ def select(
     if selection == "inferred-groups":
         groups = task.inferred_groups[task.rows("val")[chosen]]
         return int(mean_accuracy(val_correct[:, chosen], groups, task.num_classes).argmax())
+    if selection == WORST_NAMED_GROUP and task.named:
+        cells = task.named_cells[task.rows("val")[chosen]]
+        return int(worst_accuracy(val_correct[:, chosen], cells, task.num_named_cells).argmax())
     groups = task.groups[task.rows("val")[chosen]]
     counts = np.bincount(groups, minlength=task.num_groups)[None].astype(float)
     hits = [np.bincount(groups, each, task.num_groups) for each in val_correct[:, chosen]]

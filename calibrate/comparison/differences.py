@@ -38,6 +38,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 from scipy.special import stdtr, stdtrit
 
+from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP
 from clip_cfr.calibrate.core.task import Task
 
 TAIL = 0.025
@@ -119,13 +120,15 @@ def compare_on(
         task: the task.
         rows: row indices of the task.
         first, second: whether each method is right about each row, for each seed.
-        criterion: `worst-class`, `worst-group` or `average`.
+        criterion: `worst-class`, `worst-group`, `average`, or, with one named attribute,
+            `worst-named-group`.
     """
     cells = {
-        "average": np.zeros(len(rows), int),
-        "worst-class": task.labels[rows],
-        "worst-group": task.groups[rows],
-    }[criterion]
+        "average": lambda: np.zeros(len(rows), int),
+        "worst-class": lambda: task.labels[rows],
+        "worst-group": lambda: task.groups[rows],
+        WORST_NAMED_GROUP: lambda: task.named_cells[rows, 0],
+    }[criterion]()
     subjects = None if task.subjects is None else task.subjects[rows]
     return compare_lowest(first, second, cells, subjects)
 

@@ -10,6 +10,8 @@ from clip_cfr.calibrate.core.metrics import SplitMetrics
 from clip_cfr.calibrate.core.settings import SELECTIONS
 
 REPORTED = ("val", "test")
+# The metric of a group named in words, in tidy rows.
+NAMED_GROUP_ACCURACY = "named-group accuracy"
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,9 @@ class MethodResult:
         criterion; `selected_steps` has a step for each seed, or is None without steps.
         """
         by_selection = {
-            each: {split: self.mean(each, split) for split in REPORTED} for each in SELECTIONS
+            each: {split: self.mean(each, split) for split in REPORTED}
+            for each in SELECTIONS
+            if each in self.seeds[0].by_selection
         }
         top, steps = by_selection[selection], [each.step for each in self.evaluations(selection)]
         by_class = self.worst_class_interval
@@ -164,18 +168,23 @@ class MethodResult:
 
 
 def metric_rows(key: dict[str, Any], metrics: SplitMetrics):
-    """Yield one dict for each metric, then one for each group, of a split.
+    """Yield one dict for each metric, then one for each group and each named group, of a split.
 
     Each has the entries of `key`, then `metric`, `label`, `attribute`, `n` and `value`. For a
-    metric `label`, `attribute` and `n` are None; for a group the metric is `accuracy`.
+    metric `label`, `attribute` and `n` are None; for a group the metric is `accuracy`, and for a
+    group named in words `named-group accuracy`, with `ATTRIBUTE: VALUE` as its attribute.
     """
     nowhere = {"label": None, "attribute": None, "n": None}
     for name, value in metrics.to_json().items():
-        if name != "groups":
+        if name not in ("groups", "named_groups"):
             yield {**key, "metric": name, **nowhere, "value": value}
     for group in metrics.groups:
         where = {"label": group.label, "attribute": group.attribute, "n": group.n}
         yield {**key, "metric": "accuracy", **where, "value": group.accuracy}
+    for named in metrics.named_groups:
+        where = {"label": named.label, "attribute": f"{named.attribute}: {named.value}"}
+        value = {"n": named.n, "value": named.accuracy}
+        yield {**key, "metric": NAMED_GROUP_ACCURACY, **where, **value}
 
 
 def metric_of(selection: str) -> str:

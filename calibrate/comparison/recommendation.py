@@ -8,11 +8,18 @@ from jaxtyping import Bool
 
 from clip_cfr.calibrate.comparison.differences import TAIL, compare_on
 from clip_cfr.calibrate.comparison.titles import method_title
+from clip_cfr.calibrate.core.named_groups import count_large
+from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods import load_method
 
 # Another method must beat this one by more than noise to be recommended.
 REFERENCE = "erm"
+# Remarks on criteria, in the reason of a recommendation.
+REMARKS = {
+    "worst-group": " (an oracle: it uses the group labels)",
+    WORST_NAMED_GROUP: " (over groups named in words)",
+}
 
 
 @dataclass(frozen=True)
@@ -87,13 +94,14 @@ def recommend(
         correct: whether each candidate is right about each row of the validation split, one head
             for each seed, judged on rows that did not select it; all with the same seeds.
         selection: the criterion; `last` and `inferred-groups`, which is not an accuracy over rows
-            that are alike, are judged by worst-class accuracy.
+            that are alike, are judged by worst-class accuracy; so is `worst-named-group` with
+            several named attributes, as a row is then in several groups.
         class_embeddings: source of the class embeddings, which determines the title of zero-shot.
     """
     if len(correct) < 2:
         return None
     reference = REFERENCE if REFERENCE in correct else next(iter(correct))
-    judged_by = "worst-class" if selection in ("last", "inferred-groups") else selection
+    judged_by = judging_criterion(task, selection)
     rivals = [name for name in correct if name != reference]
     # A rival wins by either of two differences, or by one if the criterion is the average.
     tail = TAIL / len(rivals) / (1 if judged_by == "average" else 2)
@@ -124,6 +132,13 @@ def recommend(
     )
 
 
+def judging_criterion(task: Task, selection: str) -> str:
+    """Return the criterion that compares methods: the selection's own, or worst-class accuracy."""
+    indirect = selection in ("last", "inferred-groups")
+    several = selection == WORST_NAMED_GROUP and len(task.named) != 1
+    return "worst-class" if indirect or several else selection
+
+
 def wins(gain: Gain, average: Gain) -> bool:
     """Return whether a method is better than the reference beyond noise.
 
@@ -146,11 +161,21 @@ def measure_gain(
     Args:
         task: the task.
         first, second: whether each method is right about each row, for each seed.
-        criterion: `worst-class`, `worst-group` or `average`.
+        criterion: `worst-class`, `worst-group`, `worst-named-group` or `average`.
         tail: probability that each bound of the interval is wrong.
     """
-    difference = compare_on(task, task.rows("val"), first, second, criterion)
+    chosen = np.ones(first.shape[1], bool)
+    if criterion == WORST_NAMED_GROUP:
+        chosen = in_large_group(task)
+    rows = task.rows("val")[chosen]
+    difference = compare_on(task, rows, first[:, chosen], second[:, chosen], criterion)
     return Gain(difference.margin, *difference.interval(tail))
+
+
+def in_large_group(task: Task) -> Bool[np.ndarray, " val"]:
+    """Return whether each validation row is in a named group that counts; of one attribute."""
+    cells = task.named_cells[task.rows("val")]
+    return count_large(cells, task.num_named_cells)[cells[:, 0]] > 0
 
 
 def explain(best: str, reference: str, judged_by: str, gain: Gain, won: bool) -> str:
@@ -165,8 +190,7 @@ def explain(best: str, reference: str, judged_by: str, gain: Gain, won: bool) ->
         gain: value of `best` minus value of `reference`.
         won: whether `best` is recommended.
     """
-    oracle = " (an oracle: it uses the group labels)" if judged_by == "worst-group" else ""
-    measure = f"validation {judged_by} accuracy{oracle}"
+    measure = f"validation {judged_by} accuracy{REMARKS.get(judged_by, '')}"
     if round(gain.margin, 4) == 0:
         return f"{best}, the best other method, has the same {measure} as {reference}"
     if gain.margin < 0:

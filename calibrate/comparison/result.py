@@ -20,6 +20,7 @@ from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.drawn_val import DrawnVal
 from clip_cfr.calibrate.frame import make_frame
+from clip_cfr.calibrate.named.summary import NamedSummary
 
 # Sources of the class embeddings of a cache.
 PROMPTS, CLASS_MEANS, IMPORTED = "prompts", "class means", "imported"
@@ -121,6 +122,7 @@ class Result:
         tuning: how methods were tuned; None if they were not.
         trade: the errors of ERM that another method mends on val, and the right answers that it
             loses, if val shares the correlations of train; None otherwise.
+        named: the attributes named in words, with the rows that they name; None if none is.
         artifacts: heads, predictions and logs; None for a result read from JSON.
     """
 
@@ -137,6 +139,7 @@ class Result:
     versus: Versus | None = None
     tuning: Tuning | None = None
     trade: Trade | None = None
+    named: NamedSummary | None = None
     artifacts: Artifacts | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -203,6 +206,7 @@ class Result:
             "versus": None if self.versus is None else self.versus.to_json(),
             "tuning": None if self.tuning is None else self.tuning.to_json(),
             "trade": None if self.trade is None else self.trade.to_json(),
+            "named": None if self.named is None else self.named.to_json(),
         }
 
     @classmethod
@@ -250,6 +254,7 @@ class Result:
             versus=None if values.get("versus") is None else Versus.from_json(values["versus"]),
             tuning=None if values.get("tuning") is None else Tuning.from_json(values["tuning"]),
             trade=None if values.get("trade") is None else Trade.from_json(values["trade"]),
+            named=None if values.get("named") is None else NamedSummary.from_json(values["named"]),
         )
 
     def to_frame(self):

@@ -13,6 +13,7 @@ from scipy.special import bdtrc
 from clip_cfr.calibrate.comparison.compare import Outcome
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP
 from clip_cfr.calibrate.core.stage_spec import IDENTIFICATION_STAGE
 
 # Validation errors differ from training errors if so many are less probable than this.
@@ -23,14 +24,14 @@ def describe_shared_val(outcomes: Mapping[str, Sequence[Outcome]]) -> str | None
     """Return a warning if the identification head errs on val as rarely as on train, or None.
 
     The head of the first seed is tested. None if no method trained this head, and if
-    selection uses group labels.
+    selection uses groups, labelled or named in words.
     """
     trained = [
         found[0].experiment
         for found in outcomes.values()
         if found[0].experiment.shared[IDENTIFICATION_STAGE].trained is not None
     ]
-    if not trained or trained[0].settings.selection == "worst-group":
+    if not trained or trained[0].settings.selection in ("worst-group", WORST_NAMED_GROUP):
         return None
     train, val = measure_errors(trained[0])
     if val.sum() and is_rarer(train, val):

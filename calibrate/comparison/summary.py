@@ -33,10 +33,12 @@ from clip_cfr.calibrate.comparison.tuning import Tuning
 from clip_cfr.calibrate.comparison.versus import Versus, compare_with
 from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
 from clip_cfr.calibrate.core.metrics import Predictions
-from clip_cfr.calibrate.core.settings import SELECTIONS, Settings, Value
+from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP, Settings, Value
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.drawn_val import DrawnVal
 from clip_cfr.calibrate.methods import load_method
+from clip_cfr.calibrate.named.embedded import EmbeddedAttributes
+from clip_cfr.calibrate.named.summary import named_warnings, summarize_named
 
 Outcomes = Mapping[str, Sequence[Outcome]]
 
@@ -50,6 +52,7 @@ def summarize(
     drawn_val: DrawnVal | None = None,
     versus: str | None = None,
     tuning: Tuning | None = None,
+    embedded: EmbeddedAttributes | None = None,
 ) -> Result:
     """Return the result of a calibration with metrics, recommendation, warnings and artifacts.
 
@@ -66,6 +69,7 @@ def summarize(
         versus: the method to compare the others with on the test split; None compares none. If it
             could not be fitted, there is a warning.
         tuning: how methods were tuned; None if they were not.
+        embedded: the attributes named in words; None if none is.
     """
     outcomes = comparison.outcomes
     chosen = {} if tuning is None else tuning.chosen
@@ -86,12 +90,14 @@ def summarize(
             *(() if drawn_val is None else (drawn_val.describe(),)),
             *warn_of_missing(outcomes, versus),
             *(() if shared_val is None else (shared_val,)),
+            *named_warnings(task),
             *collect_warnings(task, outcomes, settings.selection),
         ),
         drawn_val=drawn_val,
         versus=compare_test(task, outcomes, settings.selection, versus),
         tuning=tuning,
         trade=None if shared_val is None else weigh_trade(task, judged, recommendation),
+        named=summarize_named(task, embedded),
         failures=comparison.failures,
         seconds={},
         artifacts=collect_artifacts(outcomes, settings.selection),
@@ -126,7 +132,7 @@ def summarize_method(
 
 
 def summarize_seed(outcome: Outcome) -> SeedResult:
-    """Collect the metrics of one method with one seed, for each criterion of `SELECTIONS`."""
+    """Collect the metrics of one method with one seed, for each criterion that the task offers."""
     steps, chosen = outcome.fitted.selected_steps, outcome.fitted.chosen
     evaluations = {
         selection: Evaluation(
@@ -134,7 +140,7 @@ def summarize_seed(outcome: Outcome) -> SeedResult:
             chosen=chosen.get(selection, {}),
             **outcome.metrics[selection],
         )
-        for selection in SELECTIONS
+        for selection in outcome.metrics
     }
     return SeedResult(outcome.experiment.seed, evaluations)
 
@@ -324,7 +330,7 @@ def collect_artifacts(outcomes: Outcomes, selection: str) -> Artifacts:
         formulas={
             name: chosen[name, done[0].experiment.seed].formula for name, done in outcomes.items()
         },
-        histories={key: run.fitted.history for key, run in runs.items() if run.fitted.history},
+        histories={key: offered_history(run) for key, run in runs.items() if run.fitted.history},
         predictions={
             key: {split: run.predictions[selection][split] for split in REPORTED}
             for key, run in runs.items()
@@ -334,3 +340,9 @@ def collect_artifacts(outcomes: Outcomes, selection: str) -> Artifacts:
             for each in calibrated_outcomes(outcomes)
         },
     )
+
+
+def offered_history(run: Outcome) -> dict[str, np.ndarray]:
+    """Return the log of a fit, without the criterion that needs attributes named in words."""
+    left_out = () if run.experiment.task.named else (f"val {WORST_NAMED_GROUP}",)
+    return {name: each for name, each in run.fitted.history.items() if name not in left_out}

@@ -1,14 +1,19 @@
 """Tables of a result for display, with accuracies in per cent, and the notes below them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from clip_cfr.cache.wording import count_noun
 from clip_cfr.calibrate.comparison.method_result import MethodResult
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
 from clip_cfr.calibrate.comparison.titles import format_per_cent, method_title, seeds_title
 from clip_cfr.calibrate.comparison.tuning import tuning_notes, tuning_title
 from clip_cfr.calibrate.comparison.versus import COMPARED, LEVEL, MetricDifference, Versus
+from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP
 from clip_cfr.calibrate.methods import METHOD_TITLES, load_method
+from clip_cfr.calibrate.named.request import WordAttribute
+from clip_cfr.calibrate.named.summary import SplitSummary
 
 AVERAGES = {
     "average": "average",
@@ -21,6 +26,7 @@ SHOWN_CLASSES = 5  # of which a note shows the prompts
 FEW_ROWS = 20
 FEW_ROWS_NOTE = f"* fewer than {FEW_ROWS} images: the accuracy of this group is uncertain."
 ORACLE = "oracle: the head with the best validation worst-group accuracy, which needs group labels."
+SELECTION_REMARKS = {"worst-group": " (an oracle)", WORST_NAMED_GROUP: " (groups named in words)"}
 CLASS_MEANS_NOTE = (
     "class means: not zero-shot. The class embeddings are means over the training images, so this "
     "column has seen the training labels."
@@ -47,9 +53,32 @@ class Table:
 
 
 def make_tables(result: Result) -> list[Table]:
-    """Return the tables of a result: methods, differences if there are any, and groups."""
+    """Return the tables of a result: methods, differences, groups, and groups named in words.
+
+    Differences and groups named in words have tables if there are any.
+    """
     compared = [] if result.versus is None else [versus_table(result, result.versus)]
-    return [methods_table(result), *compared, groups_table(result)]
+    return [methods_table(result), *compared, groups_table(result), *named_tables(result)]
+
+
+def named_tables(result: Result) -> list[Table]:
+    """Return the tables of each attribute named in words: accuracies, and agreement if known."""
+    if result.named is None:
+        return []
+    columns = [
+        each.mean(result.selection, "test")["named_groups"] for each in result.methods.values()
+    ]
+    tables = []
+    for attribute, splits in zip(result.named.attributes, result.named.splits, strict=True):
+        chosen = [[g for g in each if g["attribute"] == attribute.name] for each in columns]
+        tables.append(
+            named_groups_table(
+                attribute, splits["test"], result.named.margin, titles(result), chosen
+            )
+        )
+        if splits["test"].groups:
+            tables.append(agreement_table(attribute, splits["test"]))
+    return tables
 
 
 def titles(result: Result) -> list[str]:
@@ -61,13 +90,14 @@ def methods_table(result: Result) -> Table:
     """Return test accuracies in per cent, with one column for each method.
 
     The rows are the group labels used, worst group and worst class with their intervals, the
-    averages of `AVERAGES`, and worst group of the head that val worst-group accuracy selects. All
-    other rows are of the head that the result's selection selects. A note has the class prompts.
+    averages of `AVERAGES`, worst group named in words if some are, and worst group of the head that
+    val worst-group accuracy selects. All other rows are of the head that the result's selection
+    selects. A note has the class prompts.
     """
-    oracle = " (an oracle)" if result.selection == "worst-group" else ""
+    remark = SELECTION_REMARKS.get(result.selection, "")
     title = [
         f"{result.cache.dataset}: accuracy on the test split, in per cent",
-        f"heads selected by validation {result.selection}{oracle}",
+        f"heads selected by validation {result.selection}{remark}",
         *tuning_title(result.tuning),
         *seeds_title(len(result.seeds), result.settings.resample),
     ]
@@ -79,6 +109,10 @@ def methods_table(result: Result) -> Table:
     for key, name in AVERAGES.items():
         cells[name] = lambda method, key=key: mean_cell(method, result.selection, key)
     cells["worst class, 95 % interval"] = lambda method: interval_cell(method.worst_class_interval)
+    if result.named is not None:
+        cells["worst group named in words"] = lambda method: mean_cell(
+            method, result.selection, "worst_named_group"
+        )
     cells["worst group, oracle"] = lambda method: mean_cell(method, "worst-group", "worst_group")
     rows = ((name, *map(cell, result.methods.values())) for name, cell in cells.items())
     note = prompts_note(result.cache.prompts, result.cache.prompt_set)
@@ -151,20 +185,93 @@ def groups_table(result: Result) -> Table:
     fewer than `FEW_ROWS` rows are marked.
     """
     columns = [each.mean(result.selection, "test")["groups"] for each in result.methods.values()]
-    rows = (
+    title = ("accuracy by group, on the test split, in per cent",)
+    return cells_table(title, "attribute", "attribute", titles(result), columns)
+
+
+def cells_table(
+    title: tuple[str, ...],
+    key: str,
+    heading: str,
+    methods: Sequence[str],
+    columns: Sequence[Sequence[Mapping[str, Any]]],
+) -> Table:
+    """Return a table of accuracies in groups, of which those with few rows are marked.
+
+    Args:
+        title: lines above it.
+        key: the entry of a group that is its second name, beside `label`.
+        heading: title of the column of these names.
+        methods: titles of the methods.
+        columns: the groups of each method, with `n`, `accuracy` and, over seeds, `accuracy_std`.
+    """
+    rows = tuple(
         (
             cells[0]["label"],
-            cells[0]["attribute"],
-            f"{cells[0]['n']}{'*' if 0 < cells[0]['n'] < FEW_ROWS else ''}",
+            cells[0][key],
+            mark_few(cells[0]["n"]),
             *(format_per_cent(cell["accuracy"], cell.get("accuracy_std")) for cell in cells),
         )
         for cells in zip(*columns, strict=True)
     )
-    title = ("accuracy by group, on the test split, in per cent",)
-    header = ("class", "attribute", "n", *titles(result))
-    rows = tuple(rows)
-    marked = any(row[2].endswith("*") for row in rows)
-    return Table(title, header, rows, text_columns=2, notes=(FEW_ROWS_NOTE,) if marked else ())
+    header = ("class", heading, "n", *methods)
+    return Table(title, header, rows, text_columns=2, notes=few_rows_note(rows))
+
+
+def mark_few(n: int) -> str:
+    """Return a number of rows as text, with a star if there are some, but few."""
+    return f"{n}{'*' if 0 < n < FEW_ROWS else ''}"
+
+
+def few_rows_note(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the note on marked groups; none if no row of a table is marked in its third column."""
+    return (FEW_ROWS_NOTE,) if any(row[2].endswith("*") for row in rows) else ()
+
+
+def named_groups_table(
+    attribute: WordAttribute,
+    split: SplitSummary,
+    margin: float,
+    methods: Sequence[str],
+    columns: Sequence[Sequence[Mapping[str, Any]]],
+) -> Table:
+    """Return test accuracy in per cent in every group named in words of one attribute.
+
+    Args:
+        attribute: the attribute.
+        split: its summary of the test split.
+        margin: smallest margin of a row with a value.
+        methods: titles of the methods.
+        columns: its groups of each method.
+    """
+    title = [
+        f"accuracy by groups named in words ({attribute.name}), on the test split, in per cent"
+    ]
+    if margin:
+        rows = count_noun(split.left_out, "test row is", "test rows are")
+        title.append(f"{rows} left out: their margin is below {margin:g}")
+    return cells_table(tuple(title), "value", "named value", methods, columns)
+
+
+def agreement_table(attribute: WordAttribute, split: SplitSummary) -> Table:
+    """Return how often the named value of a test image agrees with the attribute of the cache."""
+    rows = tuple(
+        (
+            each.label,
+            each.attribute,
+            mark_few(each.n),
+            "-" if each.value is None else each.value,
+            format_per_cent(each.agreement),
+        )
+        for each in split.groups
+    )
+    title = (
+        f"agreement of the values named in words ({attribute.name}) with the attribute of the "
+        "cache, on the test split, in per cent",
+        f"over all images: {format_per_cent(split.agreement)}",
+    )
+    header = ("class", "attribute", "n", "named value", "agreement")
+    return Table(title, header, rows, text_columns=2, notes=few_rows_note(rows))
 
 
 def notes(result: Result) -> list[str]:

@@ -45,7 +45,8 @@ def criterion(
     """Return the accuracy of a selection criterion, for each classifier.
 
     Args:
-        name: `worst-group`, `average`, `worst-class`, or `last`, judged by worst-class accuracy.
+        name: `worst-group`, `average`, `worst-class`, or `last` and others, judged by
+            worst-class accuracy.
         tally: tally over the groups, whose index is `label * num_attributes + attribute`.
         num_classes: number of classes.
         num_attributes: number of attributes.

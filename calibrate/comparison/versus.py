@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from clip_cfr.calibrate.comparison.differences import compare_on
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.task import Task
-from clip_cfr.calibrate.methods import METHODS
+from clip_cfr.calibrate.methods import ALL_METHODS
 
 LEVEL = 0.05
 # The criterion of each metric that is compared.
@@ -84,7 +84,7 @@ class Versus:
 def check_versus(versus: str | None, methods: Sequence[str]) -> None:
     """Raise SettingsError if a method to compare with is not among the methods that are fitted."""
     if versus is not None and versus not in methods:
-        remedy = f"; add --method {versus}" if versus in METHODS else ""
+        remedy = f"; add --method {versus}" if versus in ALL_METHODS else ""
         raise SettingsError(
             f"--versus {versus}: expected one of the methods to compare, which are "
             f"{', '.join(methods)}{remedy}"

@@ -54,6 +54,10 @@ class Data(NamedTuple):
         val_inferred: inferred group of each validation row, see `infer_groups`.
         val_inferred_counts: validation rows of each inferred group, 0 for those that do not count.
         group_labels: class of each group.
+        val_named: named groups of each validation row, see `number_cells`; None if no attribute is
+            named in words.
+        val_named_counts: validation rows of each named group, 0 for those that do not count; None
+            as above.
     """
 
     features: Features
@@ -65,6 +69,8 @@ class Data(NamedTuple):
     val_inferred: Int[Array, " val"]
     val_inferred_counts: Float[Array, " inferred"]
     group_labels: Int[Array, " groups"]
+    val_named: Int[Array, "val attributes"] | None = None
+    val_named_counts: Float[Array, " named"] | None = None
 
 
 def map_chunks(

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
+from clip_cfr.calibrate.core.named_groups import count_rows, hits_of, worst_accuracy
 from clip_cfr.calibrate.core.task import Task
 
 
@@ -87,6 +88,10 @@ def auroc(
     return float(positives @ (below + negatives / 2) / pairs)
 
 
+# Entries of metrics that only groups named in words have.
+OF_NAMED_GROUPS = ("worst_named_group", "named_groups")
+
+
 @dataclass(frozen=True)
 class Predictions:
     """Logits of the valid rows of a split.
@@ -134,6 +139,24 @@ class GroupAccuracy:
 
 
 @dataclass(frozen=True)
+class NamedGroupAccuracy:
+    """Accuracy of one group named in words, on one split.
+
+    Attributes:
+        label: name of the class.
+        attribute, value: names of the attribute and of its value.
+        n: rows of the group in the split; rows without a value are in none.
+        accuracy: in [0, 1]; None if `n` is 0.
+    """
+
+    label: str
+    attribute: str
+    value: str
+    n: int
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
 class SplitMetrics:
     """Metrics of one classifier on one split.
 
@@ -149,6 +172,10 @@ class SplitMetrics:
         groups: every group in the order of its index, `label * num_attributes + attribute`.
         inferred_groups: mean accuracy over inferred groups, see `infer_groups`; None in a run of an
             older version.
+        worst_named_group: lowest accuracy over the groups named in words that count, see
+            `worst_accuracy`; None if no attribute is named, or no row has a value.
+        named_groups: every group named in words, attribute after attribute, in the order of
+            `label * number of values + value`; empty if no attribute is named.
 
     All accuracies lie in [0, 1].
     """
@@ -163,16 +190,25 @@ class SplitMetrics:
     ece: float
     groups: tuple[GroupAccuracy, ...]
     inferred_groups: float | None = None
+    worst_named_group: float | None = None
+    named_groups: tuple[NamedGroupAccuracy, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the metrics by attribute name, in JSON types; `groups` is a list of dicts."""
-        return asdict(self) | {"groups": [asdict(group) for group in self.groups]}
+        """Return the metrics by attribute name, in JSON types; groups are lists of dicts.
+
+        Without groups named in words, their entries are left out.
+        """
+        values = asdict(self) | {"groups": [asdict(group) for group in self.groups]}
+        if not self.named_groups:
+            return {name: value for name, value in values.items() if name not in OF_NAMED_GROUPS}
+        return values | {"named_groups": [asdict(group) for group in self.named_groups]}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Return the metrics from a dictionary as returned by `to_json`."""
         groups = tuple(GroupAccuracy(**group) for group in values["groups"])
-        return cls(**{**values, "groups": groups})
+        named = tuple(NamedGroupAccuracy(**each) for each in values.get("named_groups", ()))
+        return cls(**{**values, "groups": groups, "named_groups": named})
 
 
 def evaluate(task: Task, predictions: Predictions) -> SplitMetrics:
@@ -197,7 +233,39 @@ def evaluate(task: Task, predictions: Predictions) -> SplitMetrics:
         ece=expected_calibration_error(confidence, correct),
         groups=group_accuracies(task, groups, by_group),
         inferred_groups=float(mean_accuracy(correct, task.inferred_groups[rows], task.num_classes)),
+        **(named_metrics(task, rows, correct) if task.named else {}),
     )
+
+
+def named_metrics(
+    task: Task, rows: Int[np.ndarray, " rows"], correct: Bool[np.ndarray, " rows"]
+) -> dict[str, Any]:
+    """Return `worst_named_group` and `named_groups` of a split.
+
+    Args:
+        task: the task, with named attributes.
+        rows: the evaluated rows.
+        correct: whether each is right.
+    """
+    cells = task.named_cells[rows]
+    worst = float(worst_accuracy(correct, cells, task.num_named_cells))
+    counts = count_rows(cells, task.num_named_cells).tolist()
+    hits = hits_of(correct, cells, task.num_named_cells)
+    names = (
+        (label, each.name, value)
+        for each in task.named
+        for label in task.class_names
+        for value in each.values
+    )
+    return {
+        "worst_named_group": worst if np.isfinite(worst) else None,
+        "named_groups": tuple(
+            NamedGroupAccuracy(
+                *name, n=counts[i], accuracy=hits[i] / counts[i] if counts[i] else None
+            )
+            for i, name in enumerate(names)
+        ),
+    }
 
 
 def group_accuracies(

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from clip_cfr.calibrate.core.features import Data, Features, StoredFeatures, to_device
 from clip_cfr.calibrate.core.inferred_groups import count_large
+from clip_cfr.calibrate.core.named_groups import count_large as count_large_named
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.units import Units, measure_units
 from clip_cfr.calibrate.core.windows import Window
@@ -77,7 +78,20 @@ class Prepared:
             val_inferred=jnp.asarray(inferred),
             val_inferred_counts=jnp.asarray(inferred_counts.astype(np.float32)),
             group_labels=jnp.arange(task.num_groups) // len(task.attribute_names),
+            **named_arrays(task),
         )
+
+
+def named_arrays(task: Task) -> dict[str, Array]:
+    """Return `val_named` and `val_named_counts` of `Data`; empty if no attribute is named."""
+    if not task.named:
+        return {}
+    cells = task.named_cells[task.rows("val")]
+    counts = count_large_named(cells, task.num_named_cells)
+    return {
+        "val_named": jnp.asarray(cells),
+        "val_named_counts": jnp.asarray(counts.astype(np.float32)),
+    }
 
 
 def prepare(task: Task, resident_rows: int | None = None) -> Prepared:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from clip_cfr.calibrate.core.features import CHUNK_ROWS, Data
 from clip_cfr.calibrate.core.head import AnyHead, embed, logits
-from clip_cfr.calibrate.core.settings import CRITERIA
+from clip_cfr.calibrate.core.settings import ALWAYS_COUNTED, CRITERIA, WORST_NAMED_GROUP
 
 # More evaluations than a stage can have.
 NEVER = 2**31 - 1
@@ -70,7 +70,14 @@ def evaluate(head: AnyHead, data: Data) -> Evaluation:
     inferred_counts = data.val_inferred_counts
     inferred_hits = count_hits(correct, data.val_inferred, len(inferred_counts))
     by_label = label_criteria(hits, counts, data.group_labels, len(data.class_embeddings))
-    values = {**by_label, "inferred-groups": mean_accuracy(inferred_hits, inferred_counts)}
+    values = {
+        **by_label,
+        "inferred-groups": mean_accuracy(inferred_hits, inferred_counts),
+        # Without attributes named in words, classes are the only groups with a name.
+        WORST_NAMED_GROUP: by_label["worst-class"]
+        if data.val_named is None
+        else lowest_named_accuracy(correct, data.val_named, data.val_named_counts),
+    }
     criteria = jnp.stack([values[name] for name in CRITERIA])
     return Evaluation(correct, accuracies(hits, counts), criteria)
 
@@ -112,6 +119,16 @@ def lowest_accuracy(
 ) -> Float[Array, ""]:
     """Return the lowest accuracy over the cells that have rows."""
     return jnp.where(counts > 0, accuracies(hits, counts), jnp.inf).min()
+
+
+def lowest_named_accuracy(
+    correct: Bool[Array, " val"],
+    cells: Int[Array, "val attributes"],
+    counts: Float[Array, " named"],
+) -> Float[Array, ""]:
+    """Return the lowest accuracy over the named groups that count, see `number_cells`."""
+    repeated = jnp.repeat(correct, cells.shape[1])
+    return lowest_accuracy(count_hits(repeated, cells.reshape(-1), len(counts)), counts)
 
 
 def mean_accuracy(hits: Float[Array, " cells"], counts: Float[Array, " cells"]) -> Float[Array, ""]:
@@ -184,14 +201,14 @@ def update_best(
 def make_patience(evaluations: int, selection: str) -> Patience:
     """Return the patience of a stage, which counts better worst-class and average accuracies.
 
-    Worst-group accuracy counts only if it selects the head: otherwise the step at which a stage
-    stops would depend on group labels.
+    Other criteria count only if they select the head: otherwise the step at which a stage stops
+    would depend on group labels, or on words.
 
     Args:
         evaluations: evaluations without a better value; 0 never stops.
         selection: criterion that selects the head.
     """
-    counts = np.array([name in ("worst-class", "average", selection) for name in CRITERIA])
+    counts = np.array([name in (*ALWAYS_COUNTED, selection) for name in CRITERIA])
     return Patience(jnp.int32(evaluations or NEVER), jnp.asarray(counts))
 
 

@@ -14,8 +14,11 @@ from clip_cfr.calibrate.core.options import (
     option,
 )
 
-CRITERIA = ("worst-class", "average", "inferred-groups", "worst-group")
+WORST_NAMED_GROUP = "worst-named-group"
+CRITERIA = ("worst-class", "average", "inferred-groups", WORST_NAMED_GROUP, "worst-group")
 SELECTIONS = (*CRITERIA, "last")
+# Criteria of which a better value counts for the patience of every stage.
+ALWAYS_COUNTED = ("worst-class", "average")
 # A value of a setting.
 Value = str | float | int | bool | None
 # Settings that are a number of rows or one of these words.
@@ -258,8 +261,9 @@ class Settings:
         "worst-class",
         "Criterion on the validation split that selects a head of each stage: worst-class or "
         "average accuracy; inferred-groups, the mean accuracy over the rows that CLIP's own head "
-        "gets right and those that it gets wrong, in each class; last, the last step; worst-group, "
-        "which uses group labels and is therefore an oracle",
+        "gets right and those that it gets wrong, in each class; worst-named-group, the lowest "
+        "accuracy over the groups named in words by --attribute or --attributes; last, the last "
+        "step; worst-group, which uses group labels and is therefore an oracle",
         "ours; release worst-group",
         choices=SELECTIONS,
     )
@@ -345,6 +349,11 @@ class Settings:
             object.__setattr__(self, name, to_number(getattr(self, name)))
         for name in POOL_WORDS:
             pool_rows(self, name)
+
+
+def selections_of(has_named: bool) -> tuple[str, ...]:
+    """Return `SELECTIONS`, without `worst-named-group` if no attribute is named in words."""
+    return tuple(each for each in SELECTIONS if has_named or each != WORST_NAMED_GROUP)
 
 
 def value_type(field: Field) -> type:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.settings import ALWAYS_COUNTED, Settings
 
 # The settings that every training stage depends on, besides its steps and its learning rate.
 STAGE_SETTINGS = (
@@ -65,11 +65,13 @@ class StageSpec:
     def key(self, settings: Settings) -> tuple:
         """Return the values that the result depends on besides the task and the seed.
 
-        The last one is whether the stage, by its patience, waits for worst-group accuracy.
+        The last one is the further criterion that the stage, by its patience, waits for; None if
+        there is none.
         """
         values = (getattr(settings, name) for name in (self.lr, self.steps, *STAGE_SETTINGS))
-        waits = self.patience(settings) > 0 and settings.selection == "worst-group"
-        return (*values, waits)
+        is_further = settings.selection not in (*ALWAYS_COUNTED, "last")
+        further = settings.selection if self.patience(settings) and is_further else None
+        return (*values, further)
 
 
 # The short ERM whose errors are the calibration set; Just Train Twice calls it identification.

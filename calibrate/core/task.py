@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int32
 
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.inferred_groups import infer_groups, predict_zero_shot
+from clip_cfr.calibrate.core.named_groups import NamedAttribute, count_cells, number_cells
 
 SPLITS = ("train", "val", "test")
 # What to do if a split has no row.
@@ -51,6 +52,7 @@ class Task:
             other (such as images of one patient); None if all rows are independent.
         train_rows: indices of the rows to train on, ascending, each as often as it counts; None
             for the training split.
+        named: attributes that are described in words, with the value of each row; empty if none is.
 
     The test split may be empty. Training and selection do not use it.
 
@@ -72,6 +74,7 @@ class Task:
     class_embeddings: Float32[np.ndarray, "classes embedding"]
     subjects: Int32[np.ndarray, " n"] | None = None
     train_rows: Int32[np.ndarray, " rows"] | None = None
+    named: tuple[NamedAttribute, ...] = ()
 
     @classmethod
     def from_cache(cls, cache: Any) -> Self:
@@ -146,6 +149,16 @@ class Task:
         inferred = np.full(len(self.labels), -1, np.int32)
         inferred[rows] = infer_groups(scores, self.labels[rows])
         return inferred
+
+    @property
+    def num_named_cells(self) -> int:
+        """Number of groups named in words, over all attributes; 0 without such attributes."""
+        return count_cells(self.named, self.num_classes)
+
+    @cached_property
+    def named_cells(self) -> Int32[np.ndarray, "n attributes"]:
+        """Named groups of each row, one for each attribute, see `number_cells`; needs `named`."""
+        return number_cells(self.labels, self.named, self.num_classes)
 
     def rows(self, split: str) -> Int32[np.ndarray, " rows"]:
         """Return the indices of the valid rows to use of a split (`train`, `val`, `test`).

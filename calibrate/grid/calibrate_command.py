@@ -20,6 +20,7 @@ def calibrate_command(
     hold_rows: int | None,
     prompts: str | None,
     val_fraction: float | None = None,
+    attribute_options: Sequence[str] = (),
 ) -> str:
     """Return the command line that calibrates with some settings, quoted for a shell.
 
@@ -36,6 +37,7 @@ def calibrate_command(
         hold_rows: rows of features in memory at a time; None for all.
         prompts: the set of class prompts; None for those of the cache.
         val_fraction: fraction of the training rows to draw as val; None draws none.
+        attribute_options: the options that name attributes in words.
     """
     changed = {name: fixed[name] for name in fixed if fixed[name] != FIELDS[name].default}
     shown = {**changed, **varied}
@@ -51,6 +53,7 @@ def calibrate_command(
         words += ["--prompts", prompts]
     if val_fraction is not None:
         words += ["--val-fraction", str(val_fraction)]
+    words += attribute_options
     return " && ".join(shlex.join([*words, *seed_words(each)]) for each in split_seeds(seeds))
 
 
@@ -69,6 +72,7 @@ def tuned_commands(result: Result) -> list[str]:
             hold_rows=result.tuning.hold_rows,
             prompts=result.tuning.prompts,
             val_fraction=None if result.drawn_val is None else result.drawn_val.fraction,
+            attribute_options=() if result.named is None else result.named.options,
         )
         for name, method in result.methods.items()
         if method.tuned_settings is not None

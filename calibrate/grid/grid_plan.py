@@ -1,8 +1,9 @@
 """The plans of a grid: one for each method and each reference."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
+from typing import Any
 
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings
@@ -51,6 +52,7 @@ def make_grid_plan(
     prune: bool = False,
     resident_rows: int | None = None,
     prompts: str | None = None,
+    named: Mapping[str, Any] | None = None,
 ) -> GridPlan:
     """Return the plans of the methods and of the references (`REFERENCE_METHODS`).
 
@@ -75,6 +77,7 @@ def make_grid_plan(
         trials=trials,
         resident_rows=resident_rows,
         prompts=prompts,
+        named=named,
     )
     return GridPlan(
         methods=tuple(restrict_plan(whole, method, prune) for method in dict.fromkeys(methods)),

@@ -22,6 +22,10 @@ from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
 from clip_cfr.calibrate.grid.space import Space, check_space
 from clip_cfr.calibrate.grid.storage import parse_url, url_of_file
 from clip_cfr.calibrate.grid.study import DEFAULT_NAME
+from clip_cfr.calibrate.methods.checks import check_selection
+from clip_cfr.calibrate.named.embedded import EmbeddedAttributes, prepare_attributes
+from clip_cfr.calibrate.named.request import Attributes
+from clip_cfr.calibrate.progress import LineReporter
 from clip_cfr.calibrate.runtime.precision import resolve_precision
 from clip_cfr.calibrate.runtime.resident_rows import choose_resident_rows
 
@@ -40,6 +44,7 @@ class GridJob:
         directory: the folder of the grid.
         url: URL of the storage.
         name: the name of the grid in the storage.
+        named: the attributes named in words; None if none is.
     """
 
     cache: Path
@@ -51,6 +56,7 @@ class GridJob:
     directory: Path
     url: str
     name: str
+    named: EmbeddedAttributes | None = None
 
 
 def prepare_grid(
@@ -68,6 +74,9 @@ def prepare_grid(
     overwrite: bool = False,
     hold_rows: int | None = None,
     prompts: str | None = None,
+    attributes: Attributes | None = None,
+    attribute_margin: float = 0.0,
+    words: str | Path | None = None,
 ) -> GridJob:
     """Check the arguments of a grid and make its folder, without fitting anything.
 
@@ -77,6 +86,7 @@ def prepare_grid(
     cache, fixed = Path(cache), resolve_precision(settings or Settings())
     space = check_space(space, fixed, methods)
     url = storage and parse_storage(storage, overwrite)
+    check_selection(fixed, bool(attributes))
     info = read_info(cache)
     check_prompt_set(cache, prompts, info["texts"]["prompt_sets"])
     shape, dtype = info["features"]["shape"], info["features"]["dtype"]
@@ -85,6 +95,8 @@ def prepare_grid(
     if "batch_size" not in space:
         val = info["splits"]["val"]
         check_resident_rows(val["n"] - val["invalid"], resident_rows, fixed.batch_size)
+    words = None if words is None else Path(words)
+    named = prepare_attributes(cache, attributes, attribute_margin, words, LineReporter())
     plan = make_grid_plan(
         space,
         fixed,
@@ -96,6 +108,7 @@ def prepare_grid(
         prune=prune,
         resident_rows=resident_rows,
         prompts=prompts,
+        named=named and named.to_json(),
     )
     digests = (plan.digest, plan.legacy_digest)
     directory = Path(out) if out else default_grid_directory(cache.stem, digests)
@@ -113,6 +126,7 @@ def prepare_grid(
         directory=directory,
         url=url,
         name=directory.resolve().name if storage else DEFAULT_NAME,
+        named=named,
     )
 
 

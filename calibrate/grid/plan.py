@@ -38,6 +38,7 @@ class Plan:
         trials: number of points to propose; None for `grid`.
         resident_rows: rows of features in memory at a time; None for all.
         prompts: the set of class prompts; None for those of the cache.
+        named: the attributes named in words, see `EmbeddedAttributes.to_json`; None if none is.
         is_reference: whether the point is shown beside the grid rather than ranked in it.
         starts_with_fixed: whether the first proposed point has the values of `fixed` on all axes.
         val_fraction: fraction of the training rows to draw as val; None draws none.
@@ -59,6 +60,7 @@ class Plan:
     trials: int | None = None
     resident_rows: int | None = None
     prompts: str | None = None
+    named: Mapping[str, Any] | None = None
     is_reference: bool = False
     starts_with_fixed: bool = False
     val_fraction: float | None = None
@@ -189,6 +191,8 @@ class Plan:
             # Only the plans of tuning have these.
             **({"starts_with_fixed": True} if self.starts_with_fixed else {}),
             **({} if self.val_fraction is None else {"val_fraction": self.val_fraction}),
+            # Left out without attributes named in words, as in grids of earlier versions.
+            **({} if self.named is None else {"named": dict(self.named)}),
             # Left out without details, as in grids of earlier versions.
             **({"details": True} if self.has_details else {}),
         }

@@ -11,10 +11,10 @@ from clip_cfr.calibrate.grid.details import SeedDetails
 
 METRICS = (
     *("worst_group", "average", "train_weighted_average", "group_mean", "worst_class"),
-    "inferred_groups",
+    *("inferred_groups", "worst_named_group"),
 )
 # Metrics that grids of older versions lack.
-NEWER_METRICS = ("inferred_groups",)
+NEWER_METRICS = ("inferred_groups", "worst_named_group")
 SPLITS = ("val", "test")
 # In the order of the leaderboard.
 STATES = ("complete", "pruned", "failed")

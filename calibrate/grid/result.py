@@ -39,6 +39,8 @@ class GridResult:
         seeds: the seeds of every point.
         hold_rows: rows of features in memory at a time; None for all.
         prompts: the set of class prompts that --prompts names; None for those of the cache.
+        named: the attributes named in words with their phrases, the smallest `margin`, the
+            `templates` and the command line `options`; None if none is named.
         points: the finished points, best first.
         references: zero-shot and ERM at the fixed settings; not ranked.
         storage: the database that keeps the points, without its password.
@@ -65,6 +67,7 @@ class GridResult:
     storage: str
     studies: dict[str, str]
     prompts: str | None = None
+    named: dict[str, Any] | None = None
 
     @property
     def metric(self) -> str:
@@ -111,6 +114,7 @@ class GridResult:
             seeds=self.seeds,
             hold_rows=self.hold_rows,
             prompts=self.prompts,
+            attribute_options=self.named["options"] if self.named else (),
         )
 
     @property
@@ -160,6 +164,7 @@ class GridResult:
             "seeds": list(self.seeds),
             "hold_rows": self.hold_rows,
             "prompts": self.prompts,
+            "named": self.named,
             "counts": self.counts,
             "best": best and self.best_to_json(best),
             "note": self.note,
@@ -216,6 +221,7 @@ class GridResult:
             seeds=tuple(data["seeds"]),
             hold_rows=data.get("hold_rows"),
             prompts=data.get("prompts"),
+            named=data.get("named"),
             points=tuple(PointResult.from_json(each, method) for each in data["points"]),
             references=tuple(
                 PointResult.from_json(each, method) for each in data.get("references", ())
@@ -263,6 +269,4 @@ def rankable_methods(methods: Sequence[str]) -> tuple[str, ...]:
 
     Those that train on the validation split are left out; if all do, all are returned.
     """
-    return tuple(each for each in methods if load_method(each).group_labels != "val") or tuple(
-        methods
-    )
+    return tuple(each for each in methods if not load_method(each).trains_on_val) or tuple(methods)

@@ -17,6 +17,8 @@ from clip_cfr.calibrate.grid.point_result import PointResult
 from clip_cfr.calibrate.grid.result import GridResult
 from clip_cfr.calibrate.grid.storage import display_url
 from clip_cfr.calibrate.methods import load_method
+from clip_cfr.calibrate.named.embedded import name_groups
+from clip_cfr.calibrate.named.request import Attributes
 from clip_cfr.calibrate.open_task import load_prepared
 
 
@@ -36,6 +38,9 @@ def search_grid(
     device: str = "auto",
     hold_rows: int | None = None,
     prompts: str | None = None,
+    attributes: Attributes | None = None,
+    attribute_margin: float = 0.0,
+    words: str | Path | None = None,
     workers: int = 1,
 ) -> GridResult:
     """Fit many settings on a cache and rank them by the validation split.
@@ -63,6 +68,7 @@ def search_grid(
         hold_rows: rows of features in memory at a time; by default as many as fit.
         prompts: the class prompts of zero-shot and of all heads: `name`, `simple` or `imagenet`; by
             default those of the cache.
+        attributes, attribute_margin, words: attributes named in words, as in `calibrate_cache`.
         workers: number of processes that fit points.
 
     Returns:
@@ -87,6 +93,9 @@ def search_grid(
         overwrite=overwrite,
         hold_rows=hold_rows,
         prompts=prompts,
+        attributes=attributes,
+        attribute_margin=attribute_margin,
+        words=words,
     )
     return run_grid(job, device=device, workers=workers)
 
@@ -104,7 +113,15 @@ def run_grid(job: GridJob, *, device: str = "auto", workers: int = 1) -> GridRes
         CalibrationError: the points of the folder have other settings, or the task cannot be used.
     """
     plan = job.plan.methods[0]
-    load = partial(load_prepared, job.cache, device, plan.resident_rows, plan.prompts)
+    methods = tuple(each.method for each in job.plan.methods)
+    load = partial(
+        load_prepared,
+        job.cache,
+        device,
+        plan.resident_rows,
+        plan.prompts,
+        change_task=partial(name_groups, embedded=job.named, methods=methods),
+    )
     with use_folder(job.directory):
         finished = fit_plan(job.plan, job.url, job.name, load=load, workers=workers)
         result = make_result(job, finished)
@@ -135,6 +152,7 @@ def make_result(job: GridJob, finished: FinishedPoints) -> GridResult:
         seeds=plan.seeds,
         hold_rows=plan.resident_rows,
         prompts=plan.prompts,
+        named=job.named and job.named.to_json() | {"options": list(job.named.options)},
         points=sort_points(finished.points, methods, plan.metric),
         references=tuple(with_settings(each, job) for each in finished.references),
         storage=display_url(job.url),

@@ -20,7 +20,7 @@ from clip_cfr.calibrate.grid.axes import (
     parse_axis,
 )
 from clip_cfr.calibrate.grid.settings_file import read_settings_file
-from clip_cfr.calibrate.methods import METHODS, load_method
+from clip_cfr.calibrate.methods import ALL_METHODS, load_method
 
 # The axis of each varied setting, in the order of `sort_settings`.
 Space = dict[str, Axis]
@@ -132,11 +132,11 @@ def resolve_name(text: AxisText) -> AxisText:
 
 def check_methods(methods: Sequence[str]) -> None:
     """Raise SettingsError if there is no method, one is unknown, or `methods` is a string."""
-    known = ", ".join(METHODS)
+    known = ", ".join(ALL_METHODS)
     if isinstance(methods, str) or not methods:
         raise SettingsError(f"methods is {methods!r}, expected a list of: {known}")
     for method in methods:
-        if method not in METHODS:
+        if method not in ALL_METHODS:
             raise SettingsError(f"there is no method {method!r}, expected one of: {known}")
 
 

@@ -16,7 +16,7 @@ from clip_cfr.calibrate.comparison.titles import (
 )
 from clip_cfr.calibrate.grid.point_result import Accuracies, PointResult
 from clip_cfr.calibrate.grid.result import GridResult
-from clip_cfr.calibrate.methods import METHOD_TITLES
+from clip_cfr.calibrate.methods import METHOD_TITLES, load_method
 
 MAX_ROWS = 20
 REFERENCE_NOTE = "ref: a reference at the fixed settings with the same seeds; not ranked."
@@ -128,11 +128,17 @@ def notes(result: GridResult) -> list[str]:
 def unranked_notes(result: GridResult) -> list[str]:
     """Return a line for each method that trains on the validation split, if others are ranked."""
     return [
-        f"{METHOD_TITLES[each]} trains on the validation split with its group labels: shown, not "
-        "ranked."
+        f"{METHOD_TITLES[each]} trains on the validation split with its {groups_of(each)}: "
+        "shown, not ranked."
         for each in result.methods
         if each not in result.ranked_methods
     ]
+
+
+def groups_of(method: str) -> str:
+    """Return the groups that a method trains on: `group labels`, or `groups named in words`."""
+    named = load_method(method).named_split is not None
+    return "groups named in words" if named else "group labels"
 
 
 def omission_notes(result: GridResult) -> list[str]:

@@ -23,7 +23,8 @@ from clip_cfr.calibrate.grid.plan import Plan
 from clip_cfr.calibrate.grid.point_result import PointResult
 from clip_cfr.calibrate.grid.space import search_space
 from clip_cfr.calibrate.grid.storage import url_of_file
-from clip_cfr.calibrate.methods import METHODS
+from clip_cfr.calibrate.methods import methods_of
+from clip_cfr.calibrate.named.embedded import EmbeddedAttributes, name_groups
 from clip_cfr.calibrate.open_task import load_prepared
 from clip_cfr.calibrate.runtime.resident_rows import choose_resident_rows
 
@@ -46,6 +47,7 @@ def tune_methods(
     hold_rows: int | None = None,
     val_fraction: float | None = None,
     prompts: str | None = None,
+    named: EmbeddedAttributes | None = None,
     workers: int = 1,
 ) -> Tuning:
     """Fit the trials of every method that has settings to tune; methods without are left out.
@@ -58,7 +60,7 @@ def tune_methods(
         cache: the cache file.
         settings: the settings of the first trial, and those that are not tuned. Their selection
             ranks the trials, on the validation split.
-        methods: names of `METHODS`.
+        methods: names of `ALL_METHODS`.
         trials: number of trials of each method.
         seed: seed of every trial.
         parent: the folder that the folder of the trials is in; None keeps no trials.
@@ -67,6 +69,7 @@ def tune_methods(
         hold_rows: rows of features in memory at a time; by default as many as fit.
         val_fraction: fraction of the training rows to draw as val; None draws none.
         prompts: the set of class prompts; None for those of the cache.
+        named: the attributes named in words; None if none is.
         workers: number of processes that fit trials.
 
     Raises:
@@ -86,11 +89,21 @@ def tune_methods(
         prompts=prompts,
         starts_with_fixed=True,
         val_fraction=val_fraction,
+        named=named and named.to_json(),
     )
     plan = plan_methods(base, methods, fixed)
-    load = partial(load_prepared, cache, device, base.resident_rows, prompts, val_fraction)
+    load = partial(
+        load_prepared,
+        cache,
+        device,
+        base.resident_rows,
+        prompts,
+        val_fraction,
+        change_task=partial(name_groups, embedded=named, methods=methods),
+    )
     # With the digest of all methods, so that methods can be added.
-    folder_name = f"{cache.stem}-tuning-{plan_methods(base, METHODS, fixed).digest}"
+    every = methods_of(named is not None)
+    folder_name = f"{cache.stem}-tuning-{plan_methods(base, every, fixed).digest}"
     with make_folder(parent, folder_name) as directory, use_folder(directory):
         url = url_of_file(directory / STUDY)
         finished = fit_plan(plan, url, NAME, load=load, workers=workers)
@@ -98,7 +111,7 @@ def tune_methods(
         trials=trials,
         seed=seed,
         criterion=base.criterion,
-        fixed=tuple(name for name in searched_settings(METHODS) if name in fixed),
+        fixed=tuple(name for name in searched_settings(every) if name in fixed),
         hold_rows=base.resident_rows,
         prompts=prompts,
         methods={

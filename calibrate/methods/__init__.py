@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clip_cfr.calibrate.methods.fitted import Fitted
     from clip_cfr.calibrate.methods.method import Method
 
-# The name of each method, and its title in tables.
+# The name of each method that needs a cache alone, and its title in tables.
 METHOD_TITLES = {
     "zeroshot": "zero-shot",
     "erm": "ERM",
@@ -35,6 +35,20 @@ METHOD_TITLES = {
     "afr": "AFR",
 }
 METHODS = tuple(METHOD_TITLES)
+# Methods that need attributes named in words, with their titles.
+NAMED_METHOD_TITLES = {
+    "dfr-named": "DFR, named groups",
+    "group-dro-named": "group DRO, named groups",
+    "group-lr-named": "group-reweighted LR, named groups",
+}
+NAMED_METHODS = tuple(NAMED_METHOD_TITLES)
+ALL_METHODS = (*METHODS, *NAMED_METHODS)
+METHOD_TITLES |= NAMED_METHOD_TITLES
+
+
+def methods_of(has_named: bool) -> tuple[str, ...]:
+    """Return the methods of `--method all`; those on groups in words only if some are named."""
+    return ALL_METHODS if has_named else METHODS
 
 
 def load_module(name: str) -> ModuleType:
@@ -51,7 +65,7 @@ def fit(method: str, experiment: "Experiment") -> "Fitted":
     """Fit a method to an experiment.
 
     Args:
-        method: one of `METHODS`.
+        method: one of `ALL_METHODS`.
 
     Raises:
         CalibrationError: the method cannot be fitted; the message says what to change.

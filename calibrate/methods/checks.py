@@ -6,11 +6,12 @@ import numpy as np
 
 from clip_cfr.cache.wording import join_or
 from clip_cfr.calibrate.core.errors import SettingsError
-from clip_cfr.calibrate.core.settings import Settings, pool_rows
+from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP, Settings, pool_rows
 from clip_cfr.calibrate.core.stage_spec import StageSpec
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.windows import check_resident_rows, window_steps
 from clip_cfr.calibrate.methods import load_module
+from clip_cfr.calibrate.methods.named import HOW_TO_NAME
 from clip_cfr.calibrate.runtime.memory import physical_memory
 
 INDEX_BYTES = 4
@@ -36,11 +37,21 @@ def check_task(
         CalibrationError: the task lacks what a method needs.
         SettingsError: a setting does not suit the task or this machine; says what to change.
     """
+    check_selection(settings, bool(task.named))
     for module in map(load_module, methods):
         if hasattr(module, "check"):
             module.check(task, settings, resident_rows)
         for stage in module.METHOD.stages:
             check_stage_memory(task, settings, resident_rows, stage)
+
+
+def check_selection(settings: Settings, has_named: bool) -> None:
+    """Raise SettingsError if heads are selected by groups in words, and no attribute is named."""
+    if settings.selection == WORST_NAMED_GROUP and not has_named:
+        raise SettingsError(
+            f"selection is {WORST_NAMED_GROUP!r}, expected attributes named in words to select by: "
+            f"{HOW_TO_NAME}; or select by another criterion"
+        )
 
 
 def check_stage_memory(

@@ -10,7 +10,8 @@ from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
 from clip_cfr.calibrate.core.metrics import worst
-from clip_cfr.calibrate.core.settings import SELECTIONS
+from clip_cfr.calibrate.core.named_groups import worst_accuracy
+from clip_cfr.calibrate.core.settings import SELECTIONS, WORST_NAMED_GROUP
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods.classifiers import Classifier, LogitsClassifier
 from clip_cfr.calibrate.methods.fitted import Fitted
@@ -89,6 +90,17 @@ def measure_criteria(task: Task, val_correct: Bool[np.ndarray, " val"]) -> dict[
         "inferred-groups": float(
             mean_accuracy(val_correct, task.inferred_groups[rows], task.num_classes)
         ),
+        WORST_NAMED_GROUP: worst_named_group(task, val_correct, worst_class),
         "worst-group": worst(val_correct, task.groups[rows], task.num_groups),
         "last": worst_class,
     }
+
+
+def worst_named_group(
+    task: Task, val_correct: Bool[np.ndarray, " val"], worst_class: float
+) -> float:
+    """Return the lowest accuracy over the groups named in words; `worst_class` if none is named."""
+    if not task.named:
+        return worst_class
+    cells = task.named_cells[task.rows("val")]
+    return float(worst_accuracy(val_correct, cells, task.num_named_cells))

@@ -9,6 +9,7 @@ References:
     split, and the classifier is refitted on all of it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,15 +90,35 @@ def fit(experiment: Experiment) -> Fitted:
     Raises:
         CalibrationError: a validation group has one row, or only one class has validation rows.
     """
-    task, rng = experiment.task, experiment.rng(METHOD.stream)
-    check_groups(task)
-    rows, scaler = task.rows("val"), fit_scaler(experiment)
+    check_groups(experiment.task)
+    rows = experiment.task.rows("val")
+    groups = experiment.task.groups[rows]
+    return fit_groups(experiment, METHOD.stream, rows, groups, experiment.task.num_groups)
+
+
+def fit_groups(
+    experiment: Experiment,
+    stream: int,
+    rows: Int[np.ndarray, " rows"],
+    groups: Int[np.ndarray, " rows"],
+    num_groups: int,
+) -> Fitted:
+    """Fit the classifier on groups of rows, at least two of each group that occurs.
+
+    Args:
+        experiment: gives the task.
+        stream: index of the random numbers.
+        rows: indices of the rows to fit on, ascending.
+        groups: group of each of them.
+        num_groups: number of groups.
+    """
+    task, rng, scaler = experiment.task, experiment.rng(stream), fit_scaler(experiment)
     split = ValidationSplit(
         features=scaler.transform(task.features[rows].astype(np.float32)),
         labels=task.labels[rows],
-        groups=task.groups[rows],
+        groups=groups,
         num_classes=task.num_classes,
-        num_groups=task.num_groups,
+        num_groups=num_groups,
     )
     penalty = choose_penalty(rng, split, experiment.seed)
     weight, bias = average_fits(rng, split, penalty, experiment.settings.dfr_subsamples)
@@ -109,16 +130,37 @@ def fit(experiment: Experiment) -> Fitted:
 
 def check_groups(task: Task) -> None:
     """Raise CalibrationError if a validation group has one row, or only one class has rows."""
-    counts = task.group_counts("val")
-    names = ["({}, {})".format(*task.group_name(each)) for each in np.flatnonzero(counts == 1)]
-    if names:
+    rows = task.rows("val")
+    names = [task.group_name(each) for each in range(task.num_groups)]
+    check_rows("dfr", task.labels[rows], task.groups[rows], names, WITHOUT_DFR)
+
+
+def check_rows(
+    method: str,
+    labels: Int[np.ndarray, " rows"],
+    groups: Int[np.ndarray, " rows"],
+    names: Sequence[Sequence[str]],
+    remedy: str,
+) -> None:
+    """Raise CalibrationError if a group has one row, or only one class has rows.
+
+    Args:
+        method: the method, for the message.
+        labels: class of each row to fit on.
+        groups: its group.
+        names: names of class and attribute of each group.
+        remedy: end of the message: the methods to fit instead.
+    """
+    counts = np.bincount(groups, minlength=len(names))
+    single = [f"({', '.join(names[each])})" for each in np.flatnonzero(counts == 1)]
+    if single:
         raise CalibrationError(
-            "dfr needs at least two validation rows in each group, found one in "
-            f"{', '.join(names)}: leave the method out {WITHOUT_DFR}"
+            f"{method} needs at least two validation rows in each group, found one in "
+            f"{', '.join(single)}: leave the method out {remedy}"
         )
-    if len(np.unique(np.flatnonzero(counts) // len(task.attribute_names))) < 2:
+    if len(np.unique(labels)) < 2:
         raise CalibrationError(
-            f"dfr needs validation rows of at least two classes: leave the method out {WITHOUT_DFR}"
+            f"{method} needs validation rows of at least two classes: leave the method out {remedy}"
         )
 
 

@@ -22,7 +22,10 @@ class Method:
     """A method, as its module declares it in `METHOD`.
 
     Attributes:
-        group_labels: the split whose group labels it uses, or `none`.
+        group_labels: the split whose group labels it uses; `none`, or `named in words` if it uses
+            the values that words give to the rows instead.
+        named_split: the split whose rows with their named values it trains on; None if it uses
+            none.
         uses_identification: whether it uses the head of the identification stage.
         uses_erm: whether it uses the head of the ERM stage.
         uses_calibration_set: whether it trains on the calibration set; then it needs the
@@ -36,7 +39,8 @@ class Method:
         chooses_on_val: whether its fit chooses hyperparameters on the validation split.
     """
 
-    group_labels: Literal["none", "train", "val"] = "none"
+    group_labels: Literal["none", "train", "val", "named in words"] = "none"
+    named_split: Literal["train", "val"] | None = None
     uses_identification: bool = False
     uses_erm: bool = False
     uses_calibration_set: bool = False
@@ -45,6 +49,11 @@ class Method:
     settings: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     chooses_on_val: bool = False
+
+    @property
+    def trains_on_val(self) -> bool:
+        """Whether its classifier is fitted on the validation split."""
+        return "val" in (self.group_labels, self.named_split)
 
     @property
     def stages(self) -> tuple[StageSpec, ...]:

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from clip_cfr.calibrate.core.settings import SELECTIONS
+from clip_cfr.calibrate.core.settings import selections_of
 from clip_cfr.calibrate.studies.data import Measured, StudyData
 from clip_cfr.calibrate.studies.sentences import describe_gains, format_accuracy
 from clip_cfr.calibrate.studies.study import Point, Study
 from clip_cfr.calibrate.studies.val_rows import TRAIN_CORRELATION
 
 OWN, CORRELATED = "own val", "correlated val"
+# A study names no attributes in words.
+CRITERIA = selections_of(has_named=False)
 LAST, ORACLE = "last", "worst-group"
 
 
@@ -32,7 +34,7 @@ def split_criteria(points: Mapping[str, Measured], selection: str) -> dict[str, 
     """
     rows = {}
     for val, point in points.items():
-        for criterion in point.correct or SELECTIONS:
+        for criterion in point.correct or CRITERIA:
             label = make_label(criterion, val)
             rows[label] = replace(
                 point,
@@ -45,7 +47,7 @@ def split_criteria(points: Mapping[str, Measured], selection: str) -> dict[str, 
 
 def list_criteria(data: StudyData) -> list[str]:
     """Return the criteria to compare: all but `last`, the oracle only where groups are known."""
-    return [each for each in SELECTIONS if each != LAST and (each != ORACLE or data.has_groups)]
+    return [each for each in CRITERIA if each != LAST and (each != ORACLE or data.has_groups)]
 
 
 def answer(data: StudyData) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from clip_cfr.cache.format.schema import FeatureCache, Head, OtherPrompts, Rows,
 from clip_cfr.cache.runs.run import read_run
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.calibrate.commands.options import FIELDS, SETTING_GROUPS
-from clip_cfr.calibrate.core.settings import SELECTIONS
+from clip_cfr.calibrate.core.settings import selections_of
 from clip_cfr.calibrate.methods import METHODS
 from clip_cfr.cli import main
 
@@ -218,7 +218,7 @@ def test_json_has_all_that_the_contract_names(cache_file, tmp_path):
     assert sum(result["calibration_set"]["per_group"]) == result["calibration_set"]["size"]
     assert set(result["recommendation"]) >= {"method", "criterion", "margin", "interval"}
     for method in result["methods"].values():
-        assert set(method["by_selection"]) == set(SELECTIONS)
+        assert set(method["by_selection"]) == set(selections_of(has_named=False))
         for split in (method["val"], method["test"]):
             accuracies = [group["accuracy"] for group in split["groups"]]
             assert split["worst_group"] == min(accuracies)

@@ -19,7 +19,8 @@ def value(task, correct, rows, selection: str) -> float:
     if selection == "inferred-groups":
         return inferred_value(task, correct, rows)
     val = task.rows("val")[rows]
-    cells = {"worst-class": task.labels, "worst-group": task.groups}
+    cells = dict.fromkeys(("worst-class", "worst-named-group"), task.labels)
+    cells["worst-group"] = task.groups
     cells = cells.get(selection, np.zeros(len(task.labels), int))[val]
     return min(correct[rows][cells == cell].mean() for cell in np.unique(cells))
 

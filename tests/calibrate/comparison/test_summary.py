@@ -13,8 +13,10 @@ from clip_cfr.calibrate.comparison.result import CacheSummary, Result
 from clip_cfr.calibrate.comparison.summary import summarize
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.prepared import prepare
-from clip_cfr.calibrate.core.settings import SELECTIONS
+from clip_cfr.calibrate.core.settings import selections_of
 from tests.calibrate.synthetic import quick_settings
+
+OFFERED = selections_of(has_named=False)
 
 NAMES = ("zeroshot", "erm", "cfr", "dfr")
 SEEDS = [3, 4]
@@ -99,7 +101,7 @@ class TestSummary:
 
     def test_holds_means_and_deviations_over_seeds(self, summary, outcomes):
         for name in NAMES:
-            for selection in SELECTIONS:
+            for selection in OFFERED:
                 for split in ("val", "test"):
                     found = summary["methods"][name]["by_selection"][selection][split]
                     values = [o.metrics[selection][split].worst_group for o in outcomes[name]]
@@ -222,7 +224,7 @@ class TestResult:
             seeds = summary["methods"][name]["seeds"]
             assert [each["seed"] for each in seeds] == SEEDS
             for found, outcome in zip(seeds, outcomes[name], strict=True):
-                for selection in SELECTIONS:
+                for selection in OFFERED:
                     expected = outcome.metrics[selection]["test"].to_json()
                     assert found["by_selection"][selection]["test"] == expected
 
@@ -242,7 +244,7 @@ class TestResult:
         expected = summary["methods"]["cfr"]["test"]["worst_group"]
         assert chosen.value.mean() == pytest.approx(expected)
         groups = frame[frame.metric == "accuracy"]
-        assert len(groups) == len(NAMES) * len(SEEDS) * len(SELECTIONS) * 2 * 4
+        assert len(groups) == len(NAMES) * len(SEEDS) * len(OFFERED) * 2 * 4
         assert not groups.label.isna().any()
 
     def test_recommends_the_seed_that_is_best_on_val(self, result):

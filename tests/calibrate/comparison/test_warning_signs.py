@@ -32,7 +32,8 @@ def minority() -> CalibrationSet:
 def accuracies(worst_group: float, average: float) -> SplitMetrics:
     """Metrics of which the warnings read two."""
     other = dict.fromkeys((each.name for each in fields(SplitMetrics)), 0.5)
-    return SplitMetrics(**{**other, "worst_group": worst_group, "average": average, "groups": ()})
+    no_groups = {"groups": (), "named_groups": ()}
+    return SplitMetrics(**{**other, "worst_group": worst_group, "average": average, **no_groups})
 
 
 FINE = accuracies(0.7, 0.8)

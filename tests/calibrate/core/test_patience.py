@@ -100,11 +100,12 @@ def test_stages_that_run_together_stop_on_their_own(overlapping, patience):
 @pytest.mark.parametrize(
     ("selection", "counted"),
     [
-        ("worst-class", [True, True, False, False]),
-        ("average", [True, True, False, False]),
-        ("last", [True, True, False, False]),
-        ("inferred-groups", [True, True, True, False]),
-        ("worst-group", [True, True, False, True]),
+        ("worst-class", [True, True, False, False, False]),
+        ("average", [True, True, False, False, False]),
+        ("last", [True, True, False, False, False]),
+        ("inferred-groups", [True, True, True, False, False]),
+        ("worst-named-group", [True, True, False, True, False]),
+        ("worst-group", [True, True, False, False, True]),
     ],
 )
 def test_group_labels_count_only_where_they_select(selection, counted):

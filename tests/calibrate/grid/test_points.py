@@ -7,12 +7,14 @@ from optuna import TrialPruned
 from clip_cfr.calibrate.comparison.compare import evaluate_fitted
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
-from clip_cfr.calibrate.core.settings import CRITERIA, SELECTIONS
+from clip_cfr.calibrate.core.settings import CRITERIA, selections_of
 from clip_cfr.calibrate.core.stage_spec import ERM_STAGE, SHARED_STAGES
 from clip_cfr.calibrate.grid.point_result import METRICS
 from clip_cfr.calibrate.grid.points import ExperimentCache, Fit, fit_points
 from clip_cfr.calibrate.methods import batched, fit
 from tests.calibrate.synthetic import quick_settings
+
+OFFERED = selections_of(has_named=False)
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def trained_stages(experiments) -> list:
     return [each.trained for each in experiments.recent.values() if each.trained]
 
 
-@pytest.mark.parametrize("selection", SELECTIONS)
+@pytest.mark.parametrize("selection", OFFERED)
 def test_a_point_has_the_accuracies_of_a_comparison(prepared, experiments, selection):
     settings = quick_settings(selection=selection)
     (found,) = fit_points(experiments, "cfr", [Fit(settings, 3)])

@@ -45,6 +45,7 @@ def test_each_criterion_takes_its_best_by_hand():
         "worst-class": 2,
         "average": 1,
         "inferred-groups": 1 + int(np.argmax(inferred)),
+        "worst-named-group": 2,
         "worst-group": 3,
         "last": 2,
     }

@@ -8,7 +8,7 @@ import pytest
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.methods import fit
-from clip_cfr.calibrate.methods.group_dro import make_segments
+from clip_cfr.calibrate.methods.group_dro import METHOD, make_segments
 from tests.calibrate.outcomes import fit_and_evaluate
 from tests.calibrate.synthetic import make_task, quick_settings
 
@@ -20,7 +20,8 @@ def weights_of(fitted) -> np.ndarray:
 
 
 def test_minibatches_are_balanced_over_the_groups(experiment, task):
-    batches = next(make_segments(experiment)).stage.batches
+    segments = make_segments(experiment, METHOD.stage, task.groups, task.num_groups)
+    batches = next(segments).stage.batches
     assert batches.rows.shape == batches.groups.shape == (60, 32)
     assert (task.groups[batches.rows] == batches.groups).all()
     assert set(batches.rows.reshape(-1)) <= set(task.rows("train"))

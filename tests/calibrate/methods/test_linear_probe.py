@@ -47,6 +47,7 @@ def values_of(task, correct):
         "worst-class": worst_class,
         "average": correct[rows].mean(),
         "inferred-groups": inferred_value(task, correct[rows]),
+        "worst-named-group": worst_class,
         "worst-group": lowest(task.groups),
         "last": worst_class,
     }

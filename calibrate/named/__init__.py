@@ -1,0 +1,1 @@
+"""Attributes named in words: from phrases, over text embeddings, to a value of each row."""

@@ -1,0 +1,233 @@
+"""Summary of attributes named in words: rows of each value, and agreement with true attributes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Int
+from scipy.optimize import linear_sum_assignment
+
+from clip_cfr.calibrate.core.named_groups import SMALLEST, NamedAttribute
+from clip_cfr.calibrate.core.task import Task
+from clip_cfr.calibrate.named.embedded import EmbeddedAttributes
+from clip_cfr.calibrate.named.request import WordAttribute
+
+REPORTED = ("val", "test")
+SHOWN_GROUPS = 6
+
+
+@dataclass(frozen=True)
+class GroupAgreement:
+    """How often the rows of one true group have the named value that stands for its attribute.
+
+    Attributes:
+        label, attribute: names of class and attribute of the group.
+        value: the named value that stands for the attribute; None if none does.
+        n: rows of the group that have a named value.
+        agreement: share of them with this value, in [0, 1]; None if `n` is 0.
+    """
+
+    label: str
+    attribute: str
+    value: str | None
+    n: int
+    agreement: float | None
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """The named values of one split.
+
+    Attributes:
+        counts: rows of each value, in the order of the values.
+        left_out: rows without a value, because their margin is below the threshold.
+        agreement: share of the rows with a value that agrees with the attribute of the cache; None
+            if the cache has no attributes, or no row has a value.
+        groups: agreement in each true group, in the order of the group index; empty without
+            attributes in the cache.
+    """
+
+    counts: tuple[int, ...]
+    left_out: int
+    agreement: float | None
+    groups: tuple[GroupAgreement, ...]
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the summary from a dictionary of its fields."""
+        groups = tuple(GroupAgreement(**each) for each in values["groups"])
+        return cls(**{**values, "counts": tuple(values["counts"]), "groups": groups})
+
+
+@dataclass(frozen=True)
+class NamedSummary:
+    """Attributes named in words, and the rows that they name.
+
+    Attributes:
+        attributes: the attributes with their phrases.
+        margin: smallest margin of a row that got a value.
+        templates: sentences that the phrases were put into.
+        options: the command line options that name the attributes.
+        splits: for each attribute, its summary by split (`val`, `test`).
+    """
+
+    attributes: tuple[WordAttribute, ...]
+    margin: float
+    templates: tuple[str, ...]
+    options: tuple[str, ...]
+    splits: tuple[Mapping[str, SplitSummary], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the attributes with their summaries, in JSON types."""
+        return {
+            "margin": self.margin,
+            "templates": list(self.templates),
+            "options": list(self.options),
+            "attributes": [
+                each.to_json() | {split: asdict(found) for split, found in splits.items()}
+                for each, splits in zip(self.attributes, self.splits, strict=True)
+            ],
+        }
+
+    def request_json(self) -> dict[str, Any]:
+        """Return the attributes as they were named, without the rows, in JSON types."""
+        return {
+            "attributes": [each.to_json() for each in self.attributes],
+            "margin": self.margin,
+            "templates": list(self.templates),
+            "options": list(self.options),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the summary that `to_json` wrote; raise KeyError if a key is missing."""
+        return cls(
+            attributes=tuple(
+                WordAttribute(
+                    each["name"], tuple(each["values"]), tuple(map(tuple, each["values"].values()))
+                )
+                for each in values["attributes"]
+            ),
+            margin=values["margin"],
+            templates=tuple(values["templates"]),
+            options=tuple(values["options"]),
+            splits=tuple(
+                {split: SplitSummary.from_json(each[split]) for split in REPORTED}
+                for each in values["attributes"]
+            ),
+        )
+
+
+def summarize_named(task: Task, embedded: EmbeddedAttributes | None) -> NamedSummary | None:
+    """Return the summary of the named attributes of a task; None if none is named."""
+    if embedded is None:
+        return None
+    return NamedSummary(
+        embedded.attributes,
+        embedded.margin,
+        embedded.templates,
+        embedded.options,
+        tuple(summarize_attribute(task, each) for each in task.named),
+    )
+
+
+def summarize_attribute(task: Task, named: NamedAttribute) -> dict[str, SplitSummary]:
+    """Return the summaries of one attribute by split.
+
+    The attributes of the cache are used here to measure agreement, and nowhere else.
+    """
+    matches = match_values(task, named) if len(task.attribute_names) > 1 else None
+    return {split: summarize_split(task, named, matches, split) for split in REPORTED}
+
+
+def match_values(task: Task, named: NamedAttribute) -> Int[np.ndarray, " attributes"]:
+    """Return the named value that stands for each attribute of the cache; -1 if none does.
+
+    Of all one-to-one assignments it is that of most agreement on val and test, where each attribute
+    counts the same.
+    """
+    rows = np.concatenate([task.rows(split) for split in REPORTED])
+    rows = rows[named.indices[rows] >= 0]
+    table = np.zeros((len(task.attribute_names), len(named.values)))
+    np.add.at(table, (task.attributes[rows], named.indices[rows]), 1)
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    attributes, values = linear_sum_assignment(shares, maximize=True)
+    matches = np.full(len(task.attribute_names), -1)
+    matches[attributes] = values
+    return matches
+
+
+def summarize_split(
+    task: Task,
+    named: NamedAttribute,
+    matches: Int[np.ndarray, " attributes"] | None,
+    split: str,
+) -> SplitSummary:
+    """Return the summary of one attribute on one split; `matches` are those of `match_values`."""
+    rows = task.rows(split)
+    has_value = named.indices[rows] >= 0
+    left_out, rows = int((~has_value).sum()), rows[has_value]
+    values = named.indices[rows]
+    counts = tuple(np.bincount(values, minlength=len(named.values)).tolist())
+    if matches is None:
+        return SplitSummary(counts, left_out, None, ())
+    agrees = values == matches[task.attributes[rows]]
+    groups = tuple(
+        summarize_group(task, named, matches, agrees[task.groups[rows] == group], group)
+        for group in range(task.num_groups)
+    )
+    return SplitSummary(counts, left_out, float(agrees.mean()) if len(rows) else None, groups)
+
+
+def summarize_group(
+    task: Task, named: NamedAttribute, matches: np.ndarray, agrees: np.ndarray, group: int
+) -> GroupAgreement:
+    """Return the agreement in one true group.
+
+    Args:
+        matches: see `match_values`.
+        agrees: whether each row of the group with a value agrees.
+        group: index of the group.
+    """
+    match = int(matches[group % len(task.attribute_names)])
+    return GroupAgreement(
+        *task.group_name(group),
+        value=named.values[match] if match >= 0 else None,
+        n=len(agrees),
+        agreement=float(agrees.mean()) if len(agrees) else None,
+    )
+
+
+def named_warnings(task: Task) -> list[str]:
+    """Return a warning for each named attribute of which groups are missing or small in val."""
+    rows = task.rows("val")
+    return [
+        warning
+        for each in task.named
+        if (warning := warn_of_small(task, each, task.labels[rows], each.indices[rows]))
+    ]
+
+
+def warn_of_small(task: Task, named: NamedAttribute, labels, indices) -> str | None:
+    """Return a warning if a named group has fewer than `SMALLEST` validation rows; else None."""
+    shape = (task.num_classes, len(named.values))
+    counts = np.zeros(shape, int)
+    np.add.at(counts, (labels[indices >= 0], indices[indices >= 0]), 1)
+    small = [
+        f"({task.class_names[label]}, {named.values[value]})"
+        for label, value in np.argwhere(counts < SMALLEST)
+    ]
+    if not small:
+        return None
+    return (
+        f"groups named in words with fewer than {SMALLEST} validation images: {shorten(small)}; "
+        "selection by worst-named-group does not see them: add such images to val, or describe the "
+        f"values of {named.name!r} by other words"
+    )
+
+
+def shorten(names: Sequence[str]) -> str:
+    """Return the first names, and the number of the others."""
+    more = len(names) - SHOWN_GROUPS
+    return ", ".join(names[:SHOWN_GROUPS]) + (f" and {more} more" if more > 0 else "")
