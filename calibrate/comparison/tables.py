@@ -249,7 +249,7 @@ def named_groups_table(
     ]
     if margin:
         rows = count_noun(split.left_out, "test row is", "test rows are")
-        title.append(f"{rows} left out: their margin is below {margin:g}")
+        title.append(f"{rows} left out, with a margin below {margin:g}")
     return cells_table(tuple(title), "value", "named value", methods, columns)
 
 
