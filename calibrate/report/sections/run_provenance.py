@@ -1,6 +1,7 @@
 """Where a run comes from, and the command that computes it again."""
 
 import json
+from dataclasses import asdict
 
 from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
 from clip_cfr.calibrate.report.section import Section, command_line, details, escape, paragraph
@@ -14,7 +15,7 @@ def make(source: RunSource) -> Section:
         cache=str(config["cache"]),
         methods=config["methods"],
         varied={},
-        fixed=config["settings"],
+        fixed=asdict(source.result.settings),
         seeds=config["seeds"],
         hold_rows=config.get("held_rows"),
         prompts=config.get("prompts"),
