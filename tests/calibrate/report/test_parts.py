@@ -1,0 +1,95 @@
+"""Pure functions of the report, with values computed by hand."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
+from clip_cfr.calibrate.report.cached_rows import choose_map_rows
+from clip_cfr.calibrate.report.embeddings import centroid_cosines
+from clip_cfr.calibrate.report.options import ReportOptions
+from clip_cfr.calibrate.report.pictures import Pictures, shrink, to_rgb
+from clip_cfr.calibrate.report.plots.lines import Line
+from clip_cfr.calibrate.report.plots.plot import finite, safe_json, wrap
+
+
+def test_rows_of_a_small_split_leave_their_share_to_others(rng):
+    members = {"train": np.arange(100), "val": np.arange(100, 102), "test": np.arange(102, 202)}
+    rows = choose_map_rows(rng, members, np.array([3, 7]), 41)
+    counts = np.histogram(rows, [0, 100, 102, 202])[0]
+    assert counts.tolist() == [13, 2, 26]
+    assert {3, 7} <= set(rows.tolist())
+    assert (np.diff(rows) > 0).all()
+
+
+def test_all_rows_are_chosen_if_there_are_not_more(rng):
+    members = {"train": np.arange(3), "val": np.arange(3, 4), "test": np.arange(4, 9)}
+    assert choose_map_rows(rng, members, np.arange(0), 1000).tolist() == list(range(9))
+
+
+def test_cosines_of_centroids():
+    embeddings = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    found = centroid_cosines(embeddings, np.array([0, 0, 1]), 3)
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(found[:2, :2], [[1, half], [half, 1]])
+    assert np.isnan(found[2]).all()
+
+
+def test_a_picture_is_the_mean_over_its_pixels():
+    pixels = np.arange(16.0).reshape(4, 4)[..., None].repeat(3, axis=2) / 16
+    np.testing.assert_allclose(shrink(pixels, 2)[..., 0] * 16, [[2.5, 4.5], [10.5, 12.5]])
+
+
+def test_grey_and_transparent_images_have_three_colours():
+    assert to_rgb(np.zeros((2, 3), np.uint8)).shape == (2, 3, 3)
+    assert to_rgb(np.zeros((2, 3, 4), np.float32)).shape == (2, 3, 3)
+    np.testing.assert_allclose(to_rgb(np.full((1, 1), 65535, np.uint16)), 1.0)
+
+
+def test_no_picture_from_outside_the_root_or_of_a_damaged_file(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "secret.png").write_bytes(b"")
+    (tmp_path / "root" / "damaged.png").write_bytes(b"\x89PNG and no more")
+    pictures = Pictures(tmp_path / "root", 5)
+    assert pictures.take(["../secret.png", "damaged.png", "missing.png"]) == {}
+    assert pictures.describe() == (
+        "Pictures on this page: 0 of at most 5; 3 images could not be read."
+    )
+
+
+def test_json_cannot_end_its_script():
+    assert safe_json({"a": "</script>&"}) == '{"a":"\\u003c/script\\u003e\\u0026"}'
+
+
+def test_numbers_that_json_lacks_are_none():
+    assert finite([1.23456, np.nan, np.inf, None], 2) == [1.23, None, None, None]
+
+
+def test_labels_are_broken_between_words():
+    assert wrap("a digit from zero to four, red") == ["a digit from zero to", "four, red"]
+
+
+@pytest.mark.parametrize(("selected", "mark"), [(None, None), (25, (20, 2)), (5, (10, 1))])
+def test_the_mark_is_the_last_evaluation_up_to_the_step(selected, mark):
+    assert Line((10, 20, 30), (1, 2, 3), colour=0, selected=selected).mark == mark
+
+
+def test_the_command_of_several_methods_names_each():
+    command = calibrate_command(
+        cache="a.h5",
+        methods=["zeroshot", "cfr"],
+        varied={},
+        fixed={},
+        seeds=[0, 1],
+        hold_rows=None,
+        prompts=None,
+    )
+    assert command.endswith("calibrate --cache a.h5 --method zeroshot --method cfr --seeds 2")
+
+
+def test_a_missing_umap_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(ModuleNotFoundError) as error:
+        ReportOptions(map_method="umap").check()
+    assert error.value.name == "umap"
