@@ -1,15 +1,18 @@
 """Clusters of the images of a class in which a method is worse than in the whole class."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from clip_cfr.cache.words.words import Words
 from clip_cfr.calibrate.explain.inputs import Images
+from clip_cfr.calibrate.explain.permutations import ROUNDING
 from clip_cfr.calibrate.explain.result import Slice
 from clip_cfr.calibrate.explain.words import ComparedWords, rank_words, why_untested
 
@@ -81,9 +84,9 @@ def find_clusters(images: Images, method: str, rows: Int[np.ndarray, " n"]) -> l
             2022. There the mixture models label and prediction as categories.
     """
     components = min(COMPONENTS, len(rows) // ROWS_EACH)
-    if components < 2:
-        return []
     embeddings = images.embeddings[rows].astype(np.float64)
+    if components < 2 or np.ptp(embeddings, axis=0).max() < ROUNDING:
+        return []
     owners, distances = fit_mixture(embeddings, images.probability[rows], components)
     wrong = images.wrong(method)[rows]
     clusters = []
@@ -109,12 +112,16 @@ def fit_mixture(
         components: number of components, at most n.
     """
     dimensions = min(DIMENSIONS, embeddings.shape[1], max(1, len(embeddings) // ROWS_EACH))
-    reduced = PCA(dimensions, svd_solver="full").fit_transform(embeddings)
+    reduced = PCA(dimensions, svd_solver="covariance_eigh").fit_transform(embeddings)
     reduced /= max(reduced[:, 0].std(), np.finfo(np.float32).tiny)
     confidence = (probability - probability.mean()) / max(probability.std(), 1e-6)
     mixture = GaussianMixture(
         components, covariance_type="diag", reg_covar=1e-3, n_init=3, random_state=0
-    ).fit(np.column_stack([reduced, confidence]))
+    )
+    with warnings.catch_warnings():
+        # Equal images, and a mixture that is not quite converged, are clusters good enough to show.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(np.column_stack([reduced, confidence]))
     means, variances = mixture.means_[:, :-1], mixture.covariances_[:, :-1]
     distances = (((reduced[:, None] - means) ** 2) / variances).sum(axis=2)
     log_density = np.log(mixture.weights_) - 0.5 * (distances + np.log(variances).sum(axis=1))
