@@ -71,7 +71,7 @@ def explain_run(
         permutations=PERMUTATIONS,
         classes=classes,
         slices=find_slices(images, method, texts.class_names, tested, found, names < 0),
-        statement=make_statement(inputs, classes),
+        statement=make_statement(inputs, tested),
         attributes=suggest_attributes(classes),
     )
 
@@ -128,22 +128,21 @@ def describe_class(
     )
 
 
-def make_statement(inputs: Inputs, classes: Sequence[ClassErrorsExplained]) -> str:
+def make_statement(inputs: Inputs, tested: Sequence[ComparedWords]) -> str:
     """Return a sentence that says whether words stand out, with its error rate."""
     if inputs.words is None:
         return describe_missing_words(inputs)
     rate = f"family-wise error {100 * LEVEL:g} %"
     number = len(inputs.words.words)
-    if all(each.untested for each in classes):
+    if not tested:
         return f"no class has enough wrong and right images to test {count_noun(number, 'word')}"
-    count = sum(each.num_standing_out for each in classes)
-    tested = sum(each.untested is None for each in classes)
-    over = f"{number:,} in {count_noun(tested, 'class', 'classes')}"
+    count = np.count_nonzero(np.any([each.stands_out for each in tested], axis=0))
     if not count:
-        return f"no word stands out among {over} ({rate})"
-    return (
-        f"{count_noun(count, 'word')} {agree(count, 'stands', 'stand')} out among {over} ({rate})"
-    )
+        classes = count_noun(len(tested), "class", "classes")
+        return f"no word stands out among {number:,} in {classes} ({rate})"
+    where = "the class" if len(tested) == 1 else f"at least one of {len(tested):,} classes"
+    stand = agree(count, "stands", "stand")
+    return f"{count:,} of {count_noun(number, 'word')} {stand} out in {where} tested ({rate})"
 
 
 def describe_missing_words(inputs: Inputs) -> str:
