@@ -27,6 +27,7 @@ from clip_cfr.calibrate.open_task import open_task, start_jax
 from clip_cfr.calibrate.progress import LineReporter, ProgressReporter, count_steps
 from clip_cfr.calibrate.run_folder import write_result
 from clip_cfr.calibrate.runtime import jax_setup
+from clip_cfr.calibrate.runtime.memory import peak_memory_mb
 from clip_cfr.calibrate.runtime.precision import resolve_precision
 
 DEFAULT_METHODS = ("zeroshot", "erm", "cfr")
@@ -158,7 +159,7 @@ def calibrate_cache(
             versus=versus,
             tuning=tuning,
             embedded=embedded,
-        ).with_seconds(
+        ).with_usage(
             {
                 "import": imported - tuned + begun - started,
                 **({} if tuning is None else {"tune": tuned - begun}),
@@ -166,7 +167,8 @@ def calibrate_cache(
                 "compile": compiling.seconds,
                 "train": trained - loaded - compiling.seconds,
                 "total": perf_counter() - started,
-            }
+            },
+            peak_memory_mb(),
         )
         if out is not None:
             write_result(target, result, opened, platform, overwrite)

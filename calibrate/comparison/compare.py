@@ -1,7 +1,8 @@
 """Fit methods with several seeds on one task, and evaluate every selected head."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Protocol, runtime_checkable
 
 from clip_cfr.calibrate.comparison.method_result import REPORTED
@@ -44,12 +45,14 @@ class Outcome:
         predictions: of the selected classifier, by selection criterion, then by split (`val`,
             `test`).
         metrics: those of the predictions, in the same order.
+        seconds: time that fitting took; a shared stage counts for the method that trained it.
     """
 
     experiment: Experiment
     fitted: Fitted
     predictions: Mapping[str, Predicted]
     metrics: Mapping[str, Measured]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -154,10 +157,12 @@ def fit_method(
     outcomes = []
     for experiment in experiments:
         reporter.start_fit(name, experiment.seed)
+        started = perf_counter()
         fitted = next(fits)
+        seconds = perf_counter() - started
         if isinstance(fitted, CalibrationError):
             raise fitted
-        outcomes.append(evaluate_fitted(experiment, fitted))
+        outcomes.append(replace(evaluate_fitted(experiment, fitted), seconds=seconds))
     return outcomes
 
 

@@ -1,7 +1,7 @@
 """Metrics of one method: for each seed, selection criterion and split, and their means."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -66,6 +66,19 @@ class SeedResult:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What fitting a method took, for each seed.
+
+    Attributes:
+        steps: training steps of its stages, those that it shares with other methods included.
+        seconds: mean time; a shared stage counts for the first method that needs it.
+    """
+
+    steps: int
+    seconds: float = field(compare=False)
+
+
+@dataclass(frozen=True)
 class MethodResult:
     """Metrics of one method over all seeds.
 
@@ -78,6 +91,7 @@ class MethodResult:
         worst_class_interval: the same of worst-class accuracy; None if a run of an older version
             has none.
         tuned_settings: the settings that tuning chose, by name; None if it was not tuned.
+        cost: None if a run of an older version has none.
     """
 
     name: str
@@ -86,6 +100,7 @@ class MethodResult:
     worst_group_interval: tuple[float, float]
     worst_class_interval: tuple[float, float] | None = None
     tuned_settings: Mapping[str, Any] | None = None
+    cost: Cost | None = None
 
     def evaluations(self, selection: str) -> list[Evaluation]:
         """Return the evaluation of each seed under a selection criterion, in the order of seeds."""
@@ -146,6 +161,7 @@ class MethodResult:
             "selected_steps": None if None in steps else steps,
             "group_labels": self.group_labels,
             "tuned_settings": None if self.tuned_settings is None else dict(self.tuned_settings),
+            "cost": None if self.cost is None else asdict(self.cost),
             "seeds": [each.to_json() for each in self.seeds],
         }
 
@@ -164,6 +180,7 @@ class MethodResult:
             worst_group_interval=tuple(values["test"]["worst_group_interval"]),
             worst_class_interval=None if by_class is None else tuple(by_class),
             tuned_settings=values.get("tuned_settings"),
+            cost=None if values.get("cost") is None else Cost(**values["cost"]),
         )
 
 

@@ -116,6 +116,8 @@ class Result:
         warnings: signs of failure and remarks on the data, as sentences.
         failures: the reason why a method could not be fitted, by name.
         seconds: duration of each phase in seconds, by name.
+        peak_memory_mb: highest resident memory of the process in MB (10^6 bytes); None if the
+            system does not report it.
         drawn_val: how val was drawn, if the cache has none.
         versus: differences of all methods from one of them on the test split; None if not asked
             for.
@@ -140,6 +142,7 @@ class Result:
     tuning: Tuning | None = None
     trade: Trade | None = None
     named: NamedSummary | None = None
+    peak_memory_mb: int | None = None
     artifacts: Artifacts | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -170,9 +173,9 @@ class Result:
         )
         return name, best.seed
 
-    def with_seconds(self, seconds: Mapping[str, float]) -> Self:
-        """Return a copy of the result with other values of `seconds`."""
-        return replace(self, seconds=seconds)
+    def with_usage(self, seconds: Mapping[str, float], peak_memory_mb: int | None) -> Self:
+        """Return a copy of the result with other values of `seconds` and `peak_memory_mb`."""
+        return replace(self, seconds=seconds, peak_memory_mb=peak_memory_mb)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the artifacts, in JSON types."""
@@ -202,6 +205,7 @@ class Result:
             "warnings": list(self.warnings),
             "failures": dict(self.failures),
             "seconds": dict(self.seconds),
+            "peak_memory_mb": self.peak_memory_mb,
             "drawn_val": None if self.drawn_val is None else self.drawn_val.to_json(),
             "versus": None if self.versus is None else self.versus.to_json(),
             "tuning": None if self.tuning is None else self.tuning.to_json(),
@@ -250,6 +254,7 @@ class Result:
             warnings=tuple(values["warnings"]),
             failures=values["failures"],
             seconds=values["seconds"],
+            peak_memory_mb=values.get("peak_memory_mb"),
             drawn_val=None if values.get("drawn_val") is None else DrawnVal(**values["drawn_val"]),
             versus=None if values.get("versus") is None else Versus.from_json(values["versus"]),
             tuning=None if values.get("tuning") is None else Tuning.from_json(values["tuning"]),

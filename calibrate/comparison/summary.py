@@ -11,6 +11,7 @@ from clip_cfr.calibrate.comparison.cross_fit import cross_fit, draw_halves
 from clip_cfr.calibrate.comparison.intervals import lowest_accuracy_interval, tally_cells
 from clip_cfr.calibrate.comparison.method_result import (
     REPORTED,
+    Cost,
     Evaluation,
     MethodResult,
     SeedResult,
@@ -128,7 +129,15 @@ def summarize_method(
         worst_group_interval=worst_interval(task, first, task.groups, task.num_groups),
         worst_class_interval=worst_interval(task, first, task.labels, task.num_classes),
         tuned_settings=tuned_settings,
+        cost=summarize_cost(name, outcomes),
     )
+
+
+def summarize_cost(name: str, outcomes: Sequence[Outcome]) -> Cost:
+    """Return the training steps of a method, and the mean time over its seeds."""
+    settings = outcomes[0].experiment.settings
+    steps = sum(stage.num_steps(settings) for stage in load_method(name).stages)
+    return Cost(steps, float(np.mean([each.seconds for each in outcomes])))
 
 
 def summarize_seed(outcome: Outcome) -> SeedResult:

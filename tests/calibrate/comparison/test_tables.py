@@ -8,12 +8,13 @@ import pytest
 from rich.console import Console
 
 from clip_cfr.calibrate.comparison.formats import render
-from clip_cfr.calibrate.comparison.method_result import Evaluation, MethodResult, SeedResult
+from clip_cfr.calibrate.comparison.method_result import Cost, Evaluation, MethodResult, SeedResult
 from clip_cfr.calibrate.comparison.recommendation import Recommendation
 from clip_cfr.calibrate.comparison.result import CacheSummary, CalibrationSetSummary, Result
 from clip_cfr.calibrate.comparison.tables import (
     describe_calibration_set,
     describe_choices,
+    describe_costs,
     format_recommendation,
     group_labels,
     groups_table,
@@ -320,3 +321,16 @@ class TestVersus:
 
     def test_without_it_there_are_two_tables(self):
         assert len(make_tables(RESULT)) == 2
+
+
+def test_costs_are_steps_and_seconds_of_each_method():
+    assert describe_costs(RESULT) == []
+    costs = {"erm": Cost(2000, 1.25), "cfr": Cost(2400, 3.04)}
+    methods = {
+        name: replace(each, cost=costs.get(name)) for name, each in RESULT.methods.items()
+    }
+    found = describe_costs(replace(RESULT, methods=methods, peak_memory_mb=958))
+    assert found == [
+        "Training steps and seconds for each seed: ERM 2,000 and 1.2, CFR 2,400 and 3.0. A stage "
+        "that methods share takes time once, for the first of them. Peak memory: 958 MB."
+    ]
