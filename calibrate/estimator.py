@@ -29,7 +29,7 @@ from clip_cfr.calibrate.array_task import (
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
-from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP, Settings
 from clip_cfr.calibrate.methods.fitted import Fitted
 from clip_cfr.calibrate.runtime import jax_setup
 from clip_cfr.calibrate.runtime.precision import resolve_precision
@@ -275,6 +275,11 @@ def check_attributes(method: str, settings: Settings, examples: Examples) -> Non
         raise ValueError(
             f"method={method!r} needs the attributes of the training rows, which the estimator "
             "does not read: use calibrate_cache on a cache with attributes"
+        )
+    if settings.selection == WORST_NAMED_GROUP:
+        raise ValueError(
+            f"selection={WORST_NAMED_GROUP!r} needs attributes named in words, which the estimator "
+            "does not read: use calibrate_cache with attributes=..., or select by another criterion"
         )
     if examples.val_attributes is not None:
         return

@@ -6,7 +6,7 @@ import pytest
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
-from clip_cfr.calibrate.core.settings import CRITERIA, SELECTIONS, WORST_NAMED_GROUP
+from clip_cfr.calibrate.core.settings import CRITERIA, SELECTIONS, WORST_NAMED_GROUP, selections_of
 from clip_cfr.calibrate.methods import fit, wise_ft
 from clip_cfr.calibrate.methods.checks import check_task
 from tests.calibrate.inferred import inferred_value
@@ -28,7 +28,7 @@ def test_the_ends_are_zero_shot_and_erm_to_the_bit(trained, monkeypatch, alpha, 
     monkeypatch.setattr(wise_ft, "ALPHAS", (alpha,))
     found, expected = (fit_and_evaluate(each, trained) for each in ("wise-ft", end))
     others = expected.fitted.classifiers["last"].arrays(trained)
-    for selection in SELECTIONS:
+    for selection in selections_of(has_named=False):
         arrays = found.fitted.classifiers[selection].arrays(trained)
         assert arrays.keys() == others.keys()
         for name, array in arrays.items():
