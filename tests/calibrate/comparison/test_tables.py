@@ -326,9 +326,7 @@ class TestVersus:
 def test_costs_are_steps_and_seconds_of_each_method():
     assert describe_costs(RESULT) == []
     costs = {"erm": Cost(2000, 1.25), "cfr": Cost(2400, 3.04)}
-    methods = {
-        name: replace(each, cost=costs.get(name)) for name, each in RESULT.methods.items()
-    }
+    methods = {name: replace(each, cost=costs.get(name)) for name, each in RESULT.methods.items()}
     found = describe_costs(replace(RESULT, methods=methods, peak_memory_mb=958))
     assert found == [
         "Training steps and seconds for each seed: ERM 2,000 and 1.2, CFR 2,400 and 3.0. A stage "
