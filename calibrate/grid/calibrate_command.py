@@ -65,7 +65,7 @@ def tuned_commands(result: Result) -> list[str]:
     return [
         calibrate_command(
             cache=result.cache.path,
-            method=name,
+            methods=[name],
             varied=method.tuned_settings,
             fixed=asdict(result.settings),
             seeds=result.seeds,

@@ -181,7 +181,7 @@ class TestBest:
     @pytest.mark.parametrize(
         ("settings", "words"),
         [
-            ({"lr": Settings().lr}, ["--lr", "0.001"]),
+            ({"lr": Settings().lr}, ["--lr", "0.003"]),
             ({"freeze_logit_scale": False}, ["--no-freeze-logit-scale"]),
             ({"positive": "dps", "lr": 0.5}, ["--lr", "0.5", "--positive", "dps"]),
             ({"calibration_size": None}, []),
