@@ -294,7 +294,7 @@ class Settings:
     jtt_upweight: int = option(
         20,
         "How often JTT counts a training row of the calibration set",
-        "ours; Liu et al. 2021 tuned it: 100 on Waterbirds, 50 on CelebA, 6 on texts",
+        "ours; Liu et al. 2021 tuned it: 100 on Waterbirds, 50 on CelebA, 4 and 6 on texts",
         within=COUNT,
         search=(5, 10, 20, 50, 100),
     )
@@ -311,7 +311,7 @@ class Settings:
     cnc_weight: float = option(
         0.75,
         "Weight of the contrastive loss of CnC; cross-entropy has 1 minus it",
-        "Zhang et al. 2022, the authors' code",
+        "ours; Zhang et al. 2022 tuned it",
         within=FRACTION,
         search=Range(0.1, 0.9),
     )
