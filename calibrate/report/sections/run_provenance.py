@@ -10,7 +10,7 @@ from clip_cfr.calibrate.report.source import RunSource
 
 def make(source: RunSource) -> Section:
     """Return the section with the command, the cache, the device, the versions and the settings."""
-    config, provenance = source.run.config, source.run.provenance
+    config, provenance, named = source.run.config, source.run.provenance, source.result.named
     command = calibrate_command(
         cache=str(config["cache"]),
         methods=config["methods"],
@@ -19,6 +19,7 @@ def make(source: RunSource) -> Section:
         seeds=config["seeds"],
         hold_rows=config.get("held_rows"),
         prompts=config.get("prompts"),
+        attribute_options=() if named is None else named.options,
     )
     cache = provenance.get("cache", {})
     facts = {

@@ -17,9 +17,9 @@ from clip_cfr.calibrate.grid.space import (
     search_space,
     sort_settings,
 )
-from clip_cfr.calibrate.methods import METHODS, load_method
+from clip_cfr.calibrate.methods import ALL_METHODS, METHODS, load_method
 
-KNOWN = ", ".join(METHODS)
+KNOWN = ", ".join(ALL_METHODS)
 
 
 def space(*assignments, fixed_names=(), methods=("cfr",)):
