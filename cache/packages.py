@@ -23,6 +23,8 @@ EXTRAS = {
     "pyarrow": "parquet",
     **dict.fromkeys(("plotly", "matplotlib"), "report"),
     "umap": "report,umap",
+    "tensorboard": "track",
+    "mlflow": "mlflow",
 }
 
 

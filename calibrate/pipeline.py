@@ -8,6 +8,7 @@ from time import perf_counter
 
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.runs.folder import reserve_run_folder
+from clip_cfr.cache.runs.run import default_run_directory
 from clip_cfr.calibrate.comparison.compare import Comparison, compare
 from clip_cfr.calibrate.comparison.result import (
     CacheSummary,
@@ -29,6 +30,8 @@ from clip_cfr.calibrate.run_folder import write_result
 from clip_cfr.calibrate.runtime import jax_setup
 from clip_cfr.calibrate.runtime.memory import peak_memory_mb
 from clip_cfr.calibrate.runtime.precision import resolve_precision
+from clip_cfr.calibrate.tracking.from_result import track_result
+from clip_cfr.calibrate.tracking.trackers import log_run, open_trackers
 
 DEFAULT_METHODS = ("zeroshot", "erm", "cfr")
 
@@ -52,6 +55,8 @@ def calibrate_cache(
     words: str | Path | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    log_dir: str | Path | None = None,
+    mlflow: str | None = None,
     reporter: ProgressReporter | None = None,
     started: float | None = None,
 ) -> Result:
@@ -84,18 +89,23 @@ def calibrate_cache(
             neither are embedded by the command `words`, if the extra `extract` is installed.
         out: the run folder to write; None writes none.
         overwrite: replace a finished run in `out`.
+        log_dir: folder of TensorBoard to log the finished run to (extra `track`); None for none.
+        mlflow: tracking URI of MLflow to log it to (extra `mlflow`), such as
+            `sqlite:///mlflow.db`; None for none. A failure to log after training is a warning.
         reporter: receives progress; by default lines on standard error.
         started: `time.perf_counter()` before the imports of the caller, whose time `seconds`
             includes.
 
     Raises:
         OutputError: `out` is the cache.
-        CacheError: the cache cannot be read, or `out` cannot be written or holds something else. If
-            writing fails after training, it is `RunNotWritten`, which has the result.
+        CacheError: the cache cannot be read, `out` cannot be written or holds something else, or
+            `log_dir` cannot be written. If writing fails after training, it is `RunNotWritten`,
+            which has the result.
         SettingsError: a setting does not suit the task, there is no seed, `versus` is not one of
             `methods`, or none of `methods` has settings to tune.
         CalibrationError: the task cannot be trained on, no method could be fitted, or the
-            attributes cannot be read or embedded.
+            attributes cannot be read or embedded, or `mlflow` cannot be used.
+        ModuleNotFoundError: the extra of a tracker is not installed.
         MemoryError: training does not fit in device memory; `hold_rows` bounds the features in it.
     """
     started = perf_counter() if started is None else started
@@ -108,6 +118,7 @@ def calibrate_cache(
     if tune is not None:
         check_tuning(tune, methods, fixed)
     check_selection(settings, bool(attributes))
+    trackers = open_trackers(log_dir, mlflow)
     with ExitStack() as stack:
         if out is not None:
             inputs = [path, words and Path(words)]
@@ -172,6 +183,9 @@ def calibrate_cache(
         )
         if out is not None:
             write_result(target, result, opened, platform, overwrite)
+    if trackers:
+        name = default_run_directory(path.stem).name if out is None else target.name
+        log_run(trackers, track_result(result, name))
     return result
 
 

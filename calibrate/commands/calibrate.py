@@ -15,6 +15,7 @@ from clip_cfr.calibrate.commands.options import (
     named_options,
     run_options,
     setting_options,
+    tracking_options,
 )
 from clip_cfr.calibrate.commands.show import format_option, print_result, show_next_steps
 from clip_cfr.calibrate.methods import ALL_METHODS, methods_of
@@ -74,6 +75,7 @@ COMMANDLINE = click.core.ParameterSource.COMMANDLINE
     optgroup.option("--overwrite", is_flag=True, help="Replace a finished run."),
     format_option(optgroup.option),
 )
+@tracking_options
 @setting_options
 @click.pass_context
 def calibrate(
@@ -98,6 +100,8 @@ def calibrate(
     device,
     preset,
     as_json,
+    log_dir,
+    mlflow,
     **values,
 ):
     """Train and compare heads on a cache, and recommend one.
@@ -145,6 +149,8 @@ def calibrate(
                 workers=workers,
                 out=out,
                 overwrite=overwrite,
+                log_dir=log_dir,
+                mlflow=mlflow,
                 reporter=reporter,
                 started=started,
             )

@@ -16,6 +16,7 @@ from clip_cfr.calibrate.commands.options import (
     option_group,
     run_options,
     setting_options,
+    tracking_options,
 )
 from clip_cfr.calibrate.commands.show import format_option, print_grid
 from clip_cfr.calibrate.methods import ALL_METHODS
@@ -81,6 +82,7 @@ from clip_cfr.calibrate.runtime.environment import import_jax
     optgroup.option("--overwrite", is_flag=True, help="Remove an earlier grid in OUT first."),
     format_option(optgroup.option),
 )
+@tracking_options
 @setting_options
 @click.pass_context
 def grid(
@@ -108,6 +110,8 @@ def grid(
     device,
     preset,
     as_json,
+    log_dir,
+    mlflow,
     **values,
 ):
     """Fit every combination of settings, and rank them by the validation split.
@@ -154,7 +158,7 @@ def grid(
         f"{job.directory}: interrupted; finished points are kept, run the same command to resume"
     )
     with exit_on_interrupt(interrupted):
-        result = run_grid(job, device=device, workers=workers)
+        result = run_grid(job, device=device, workers=workers, log_dir=log_dir, mlflow=mlflow)
     try:
         print_grid(result, as_json, form)
     finally:  # Say where the grid is even if standard output is full.

@@ -181,6 +181,25 @@ def run_options(*options: Decorator, seeds: int = 1) -> Decorator:
     )
 
 
+def tracking_options(command: Callable) -> Callable:
+    """Add the options --log-dir and --mlflow to a command, which log the finished result."""
+    return option_group(
+        "Tracking",
+        optgroup.option(
+            "--log-dir",
+            type=PATH,
+            metavar="DIR",
+            help="Log the finished result to TensorBoard, which then shows DIR (extra track).",
+        ),
+        optgroup.option(
+            "--mlflow",
+            metavar="URI",
+            help="Log the finished result to MLflow, such as sqlite:///mlflow.db or "
+            "http://localhost:5000 (extra mlflow).",
+        ),
+    )(command)
+
+
 def setting_options(command: Callable) -> Callable:
     """Add one option for each field of `Settings` to a command, grouped as in `SETTING_GROUPS`."""
     for title, names in reversed(SETTING_GROUPS.items()):

@@ -20,6 +20,8 @@ from clip_cfr.calibrate.methods import load_method
 from clip_cfr.calibrate.named.embedded import name_groups
 from clip_cfr.calibrate.named.request import Attributes
 from clip_cfr.calibrate.open_task import load_prepared
+from clip_cfr.calibrate.tracking.from_grid import track_grid
+from clip_cfr.calibrate.tracking.trackers import log_run, open_trackers
 
 
 def search_grid(
@@ -42,6 +44,8 @@ def search_grid(
     attribute_margin: float = 0.0,
     words: str | Path | None = None,
     workers: int = 1,
+    log_dir: str | Path | None = None,
+    mlflow: str | None = None,
 ) -> GridResult:
     """Fit many settings on a cache and rank them by the validation split.
 
@@ -70,14 +74,17 @@ def search_grid(
             default those of the cache.
         attributes, attribute_margin, words: attributes named in words, as in `calibrate_cache`.
         workers: number of processes that fit points.
+        log_dir, mlflow: where to log the finished points to, as in `calibrate_cache`.
 
     Returns:
         The finished points, best first. `best` is None if every point failed.
 
     Raises:
         SettingsError: an argument is invalid.
-        CacheError: the cache cannot be read, or the folder cannot be written.
-        CalibrationError: the points of the folder have other settings, or the task cannot be used.
+        CacheError: the cache cannot be read, or the folder or `log_dir` cannot be written.
+        CalibrationError: the points of the folder have other settings, the task cannot be used, or
+            `mlflow` cannot be.
+        ModuleNotFoundError: the extra of a tracker is not installed.
     """
     job = prepare_grid(
         cache,
@@ -97,21 +104,32 @@ def search_grid(
         attribute_margin=attribute_margin,
         words=words,
     )
-    return run_grid(job, device=device, workers=workers)
+    return run_grid(job, device=device, workers=workers, log_dir=log_dir, mlflow=mlflow)
 
 
-def run_grid(job: GridJob, *, device: str = "auto", workers: int = 1) -> GridResult:
+def run_grid(
+    job: GridJob,
+    *,
+    device: str = "auto",
+    workers: int = 1,
+    log_dir: str | Path | None = None,
+    mlflow: str | None = None,
+) -> GridResult:
     """Fit the points of a grid that are not finished, write its folder, and return the result.
 
     Args:
         job: the grid.
         device: `auto`, `cpu` or `gpu`.
         workers: number of processes that fit points.
+        log_dir, mlflow: where to log the finished points to, as in `calibrate_cache`.
 
     Raises:
-        CacheError: the folder cannot be written.
-        CalibrationError: the points of the folder have other settings, or the task cannot be used.
+        CacheError: the folder or `log_dir` cannot be written.
+        CalibrationError: the points of the folder have other settings, the task cannot be used, or
+            `mlflow` cannot be.
+        ModuleNotFoundError: the extra of a tracker is not installed.
     """
+    trackers = open_trackers(log_dir, mlflow)
     plan = job.plan.methods[0]
     methods = tuple(each.method for each in job.plan.methods)
     load = partial(
@@ -126,6 +144,8 @@ def run_grid(job: GridJob, *, device: str = "auto", workers: int = 1) -> GridRes
         finished = fit_plan(job.plan, job.url, job.name, load=load, workers=workers)
         result = make_result(job, finished)
         write_grid(job.directory, result.to_json(), leaderboard_columns(result))
+    if trackers:
+        log_run(trackers, track_grid(result, job.directory.resolve().name))
     return result
 
 

@@ -46,6 +46,8 @@ def test_an_extra_that_is_missing_is_named(photos, tmp_path, monkeypatch):
         ("openpyxl", "xlsx"),
         ("plotly.offline", "report"),
         ("umap", "report,umap"),
+        ("tensorboard.plugins.hparams", "track"),
+        ("mlflow", "mlflow"),
     ],
 )
 def test_each_package_has_its_extra(package, extras):

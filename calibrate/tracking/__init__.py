@@ -1,0 +1,1 @@
+"""Log results to TensorBoard and MLflow."""
