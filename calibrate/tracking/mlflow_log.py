@@ -1,15 +1,13 @@
-"""Log runs to MLflow: a server, or a database such as `sqlite:///mlflow.db`."""
+"""Log runs to MLflow: a server, or a database such as `sqlite:///mlflow.db`.
+
+MLflow is imported by functions, so that this module can be imported without the extra.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import time
-
-# MLflow reads this when it is imported. Nothing is reported unless the user asks for it.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-
-from mlflow.entities import Metric, Param
-from mlflow.tracking import MlflowClient
+from typing import Any
 
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.grid.mask_secrets import mask_secrets
@@ -34,6 +32,7 @@ class MlflowTracker:
         uri: tracking URI, such as `sqlite:///mlflow.db` or `http://localhost:5000`.
 
     Raises:
+        ModuleNotFoundError: MLflow is not installed.
         CalibrationError: the experiment can be neither found nor created there.
     """
 
@@ -41,8 +40,10 @@ class MlflowTracker:
         self.destination = mask_secrets(uri)
         try:
             with one_retry():
-                self.client = MlflowClient(uri)
+                self.client = make_client(uri)
                 self.experiment = find_experiment(self.client)
+        except ModuleNotFoundError:
+            raise
         except Exception as error:  # Of MLflow, its database driver or its HTTP client.
             reason = mask_secrets(first_line(error))
             raise CalibrationError(
@@ -64,8 +65,7 @@ class MlflowTracker:
         tags = {**run.tags, **parent, **note}
         created = self.client.create_run(self.experiment, run_name=run.name, tags=tags)
         identifier = created.info.run_id
-        parameters = [Param(name, str(value)) for name, value in run.parameters.items()]
-        for part in batches(parameters, PARAM_BATCH):
+        for part in batches(parameters_of(run), PARAM_BATCH):
             self.client.log_batch(identifier, params=part)
         for part in batches(metrics_of(run), BATCH):
             self.client.log_batch(identifier, metrics=part)
@@ -74,7 +74,15 @@ class MlflowTracker:
         self.client.set_terminated(identifier)
 
 
-def find_experiment(client: MlflowClient) -> str:
+def make_client(uri: str) -> Any:
+    """Return an `MlflowClient`; MLflow reports its usage only if the user's environment says so."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # Is read by the import.
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def find_experiment(client: Any) -> str:
     """Return the id of the experiment, which is created if it is missing."""
     name = os.environ.get(EXPERIMENT) or DEFAULT_EXPERIMENT
     found = client.get_experiment_by_name(name)
@@ -96,8 +104,17 @@ def one_retry() -> Iterator[None]:
             del os.environ[RETRIES]
 
 
-def metrics_of(run: TrackedRun) -> list[Metric]:
-    """Return the curves of a run, then its final metrics at step 0."""
+def parameters_of(run: TrackedRun) -> list:
+    """Return the hyperparameters of a run as `Param`."""
+    from mlflow.entities import Param
+
+    return [Param(name, str(value)) for name, value in run.parameters.items()]
+
+
+def metrics_of(run: TrackedRun) -> list:
+    """Return the curves of a run, then its final metrics at step 0, as `Metric`."""
+    from mlflow.entities import Metric
+
     now = int(1000 * time())
     curves = [
         Metric(name, value, now, step)
