@@ -3,7 +3,7 @@
 import click
 
 from clip_cfr.cache.console import PATH, Command, echo, emit, json_option
-from clip_cfr.calibrate.methods import METHODS
+from clip_cfr.calibrate.methods import ALL_METHODS
 
 RUN = "Run folder of calibrate."
 WORDS = "Words file of the command words; by default the words of the cache."
@@ -14,7 +14,7 @@ TOP = "Most words shown of a class, for its wrong and for its right images each.
 
 @click.command(cls=Command)
 @click.option("--run", "directory", type=PATH, required=True, help=RUN)
-@click.option("--method", type=click.Choice(METHODS), default="erm", help=METHOD)
+@click.option("--method", type=click.Choice(ALL_METHODS), default="erm", help=METHOD)
 @click.option("--split", type=click.Choice(("val", "test")), default="val", help="The split.")
 @click.option("--words", type=PATH, help=WORDS)
 @click.option("--cache", type=PATH, help=CACHE)

@@ -135,7 +135,10 @@ def make_statement(inputs: Inputs, tested: Sequence[ComparedWords]) -> str:
     rate = f"family-wise error {100 * LEVEL:g} %"
     number = len(inputs.words.words)
     if not tested:
-        return f"no class has enough wrong and right images to test {count_noun(number, 'word')}"
+        return (
+            f"no class has enough wrong and right images to test {count_noun(number, 'word')}; "
+            "choose another --method or --split, or calibrate on more validation images"
+        )
     count = np.count_nonzero(np.any([each.stands_out for each in tested], axis=0))
     if not count:
         classes = count_noun(len(tested), "class", "classes")

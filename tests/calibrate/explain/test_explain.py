@@ -112,7 +112,10 @@ def test_right_answers_and_single_errors_name_nothing(tmp_path, world):
     found = explain_run(tmp_path / "run", words=tmp_path / "words.h5")
     assert [each.untested for each in found.classes] == ["fewer than 5 errors", "no errors"]
     assert (found.slices, found.attributes) == ((), ())
-    assert found.statement == "no class has enough wrong and right images to test 102 words"
+    assert found.statement == (
+        "no class has enough wrong and right images to test 102 words; choose another --method or "
+        "--split, or calibrate on more validation images"
+    )
 
 
 def test_errors_at_random_name_nothing(tmp_path):
@@ -134,6 +137,13 @@ def test_a_method_without_predictions_is_refused(folder):
         f"{folder / 'run'}: method: expected one with predictions: erm, cfr, found dfr; name one "
         "that it has, or calibrate again with --method"
     )
+
+
+def test_the_command_takes_the_methods_on_groups_named_in_words(folder):
+    options = ["--run", str(folder / "run"), "--method", "dfr-named"]
+    result = CliRunner().invoke(main, ["explain", *options])
+    assert result.exit_code == 1
+    assert "method: expected one with predictions: erm, cfr, found dfr-named" in result.output
 
 
 def test_a_split_without_predictions_is_refused(folder):
