@@ -36,15 +36,25 @@ def describe_shared_val(outcomes: Mapping[str, Sequence[Outcome]]) -> str | None
     train, val = measure_errors(trained[0])
     if val.sum() and is_rarer(train, val):
         return None
-    selected = trained[0].settings.selection == "inferred-groups"
     return (
         f"val looks like train: the identification head is wrong about "
         f"{format_per_cent(val.mean())} % of val and {format_per_cent(train.mean())} % of train. "
         "Where class and attribute are correlated in train, they then are in val, and worst-class "
         "and average accuracy on val cannot see the repair. "
-        + ("" if selected else "Select with --selection inferred-groups; ")
-        + f"{'N' if selected else 'n'}ame the attribute in words with --attribute, label it for "
-        "some validation images, or see what misclassified images have in common with explain"
+        f"{describe_remedies(trained[0])}"
+    )
+
+
+def describe_remedies(experiment: Experiment) -> str:
+    """Return a sentence with the remedies that a run does not use yet, without a final period."""
+    label = "label the attribute of some validation images"
+    if experiment.task.named:
+        return f"Select with --selection {WORST_NAMED_GROUP}, or {label}"
+    used = experiment.settings.selection == "inferred-groups"
+    return (
+        ("N" if used else "Select with --selection inferred-groups, n")
+        + "ame the attribute in words with --attribute (the command explain says what "
+        f"misclassified images have in common), or {label}"
     )
 
 

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from clip_cfr.calibrate.comparison.compare import evaluate_fitted
-from clip_cfr.calibrate.comparison.shared_val import describe_shared_val, is_rarer
+from clip_cfr.calibrate.comparison.shared_val import (
+    describe_remedies,
+    describe_shared_val,
+    is_rarer,
+)
 from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.named_groups import NamedAttribute
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.methods import fit
 from tests.calibrate.synthetic import make_task, quick_settings
@@ -49,14 +54,28 @@ def outcomes_of(task, **settings):
 def test_a_val_split_from_the_same_images_is_described_with_the_remedies(shared):
     found = describe_shared_val(outcomes_of(shared))
     assert found.startswith("val looks like train: the identification head is wrong about ")
-    for remedy in ("--selection inferred-groups; name the attribute", "--attribute", "explain"):
-        assert remedy in found
+    assert found.endswith(
+        " Select with --selection inferred-groups, name the attribute in words with --attribute "
+        "(the command explain says what misclassified images have in common), or label the "
+        "attribute of some validation images"
+    )
 
 
 def test_the_selection_that_is_used_is_not_suggested(shared):
     found = describe_shared_val(outcomes_of(shared, selection="inferred-groups"))
     assert "--selection" not in found
     assert "Name the attribute" in found
+
+
+def test_groups_named_in_words_are_suggested_for_selection_not_named_again(shared):
+    values = NamedAttribute(
+        "colour", ("red", "green"), shared.attributes, np.ones(len(shared.labels), np.float32)
+    )
+    experiment = Experiment(prepare(replace(shared, named=(values,))), quick_settings(), 0)
+    assert describe_remedies(experiment) == (
+        "Select with --selection worst-named-group, or label the attribute of some "
+        "validation images"
+    )
 
 
 def test_nothing_is_said_if_group_labels_select(shared):
