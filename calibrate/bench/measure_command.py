@@ -1,10 +1,10 @@
-"""Run a command, and write its duration and its peak memory to a file as JSON.
+"""Run a command, and write its duration, CPU time and peak memory to a file as JSON.
 
 python calibrate/bench/measure_command.py FILE COMMAND...
 
 This small process starts the command on behalf of the benchmark, because Linux includes the memory
-of the parent process in the peak of a child. The file then holds {"seconds": 1.2, "rss_mb": 340.5},
-with 1 MB = 10^6 bytes.
+of the parent process in the peak of a child. The file then holds
+{"seconds": 1.2, "cpu_seconds": 1.1, "rss_mb": 340.5}, with 1 MB = 10^6 bytes.
 """
 
 import json
@@ -25,8 +25,13 @@ def main() -> int:
     start = perf_counter()
     code = subprocess.call(command)
     duration = perf_counter() - start
-    rss = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * UNIT / MEGA
-    Path(file).write_text(json.dumps({"seconds": duration, "rss_mb": rss}))
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    measured = {
+        "seconds": duration,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "rss_mb": usage.ru_maxrss * UNIT / MEGA,
+    }
+    Path(file).write_text(json.dumps(measured))
     return code
 
 

@@ -1,43 +1,23 @@
 """Run commands as a user does, and measure their duration, start-up time and peak memory."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from clip_cfr.calibrate.bench.measured_run import Run, run_measured
 from clip_cfr.calibrate.bench.sizes import Sizes, Splits
 from clip_cfr.calibrate.bench.synthetic import synthetic_task
-from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.task import SPLITS, Task
 
 MEGA = 1e6
-MEASURE_COMMAND = str(Path(__file__).with_name("measure_command.py"))
 # Enough steps to read all rows; more would not change the peak memory.
 FEW_STEPS = ("--steps", "40", "--erm-steps", "40", "--identification-steps", "40")
 
 # Learning rates of the CFR stage; the points share the identification stage.
 GRID_RATES = (1e-4, 3e-4, 1e-3, 3e-3)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A command that has ended without an error.
-
-    Attributes:
-        output: its output, parsed as JSON.
-        seconds: time from start to exit.
-        rss_mb: peak resident memory, in MB (10^6 bytes).
-    """
-
-    output: dict[str, Any]
-    seconds: float
-    rss_mb: float
 
 
 @dataclass(frozen=True)
@@ -61,17 +41,7 @@ class CommandLine:
         Raises:
             CalibrationError: its exit code is not 0; with the last line of its standard error.
         """
-        command = [*self.program, *map(str, options), "--json"]
-        report = self.folder / "measured.json"
-        # -P: do not let modules beside the script shadow the standard library.
-        measured_command = [sys.executable, "-P", MEASURE_COMMAND, str(report), *command]
-        process = subprocess.run(measured_command, capture_output=True, text=True)
-        if process.returncode:
-            last_line = (process.stderr.strip().splitlines() or ["no error message"])[-1]
-            raise CalibrationError(
-                f"{' '.join(command)}: exit code {process.returncode}: {last_line}"
-            )
-        return Run(json.loads(process.stdout), **json.loads(report.read_text()))
+        return run_measured([*self.program, *map(str, options), "--json"], self.folder)
 
     @contextmanager
     def temporary_cache(self, name: str, sizes: Sizes, rows: Splits) -> Iterator[Path]:
