@@ -45,6 +45,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "explain_run": "clip_cfr.calibrate",
         "read_grid_result": "clip_cfr.calibrate",
         "read_result": "clip_cfr.calibrate",
+        "run_cost": "clip_cfr.calibrate",
         "run_study": "clip_cfr.calibrate",
         "search_grid": "clip_cfr.calibrate",
         "write_report": "clip_cfr.calibrate",

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "explain_run": "clip_cfr.calibrate.explain.explain",
         "read_grid_result": "clip_cfr.calibrate.grid.result",
         "read_result": "clip_cfr.calibrate.run_folder",
+        "run_cost": "clip_cfr.calibrate.studies.cost.run",
         "run_study": "clip_cfr.calibrate.studies.run",
         "search_grid": "clip_cfr.calibrate.grid.run",
         "write_report": "clip_cfr.calibrate.report.write",

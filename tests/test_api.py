@@ -22,7 +22,7 @@ CACHE = {
 CALIBRATE = {
     *("CFRClassifier", "CalibrationError", "GridResult", "Interval", "Result", "Settings", "Task"),
     *("calibrate_cache", "explain_run", "read_grid_result", "read_result", "search_grid"),
-    *("run_study", "write_report"),
+    *("run_cost", "run_study", "write_report"),
 }
 PACKAGES = {
     "clip_cfr": EXTRACT | CACHE | CALIBRATE,

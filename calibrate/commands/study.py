@@ -12,14 +12,16 @@ from clip_cfr.calibrate.commands.options import (
     run_options,
     setting_options,
 )
+from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.runtime.environment import import_jax
 from clip_cfr.calibrate.studies import STUDIES
+from clip_cfr.calibrate.studies.cost import DEFAULT_EPOCHS, NAME
 
 DEFAULT_SEEDS = 3
 
 
 @click.command(cls=Command)
-@click.argument("name", type=click.Choice(STUDIES), metavar="NAME")
+@click.argument("name", type=click.Choice([*STUDIES, NAME]), metavar="NAME")
 @data_options(several=True)
 @run_options(
     optgroup.option(
@@ -30,6 +32,13 @@ DEFAULT_SEEDS = 3
         type=click.IntRange(min=1),
         default=1,
         help="Number of processes that fit points.",
+    ),
+    optgroup.option("--root", type=PATH, help="Folder of the images; for the study cost only."),
+    optgroup.option(
+        "--epochs",
+        type=click.IntRange(min=1),
+        default=DEFAULT_EPOCHS,
+        help="Epochs of full fine-tuning; for the study cost only.",
     ),
     seeds=DEFAULT_SEEDS,
 )
@@ -43,6 +52,8 @@ def study(
     prompts,
     out,
     workers,
+    root,
+    epochs,
     seeds,
     seed,
     device,
@@ -52,10 +63,13 @@ def study(
 ):
     """Answer one of the paper's open questions in two sentences, a table and a plot.
 
-    NAME is a study: strategies, calibration-size, dps-uncertainty, negatives, calibration-quality
-    or selection. Its points are fitted on each cache with every seed. Heads are selected on val and
-    compared on test, with intervals over seeds and test rows; a difference within noise is said to
-    be one.
+    NAME is a study: strategies, calibration-size, dps-uncertainty, negatives, calibration-quality,
+    selection or cost. Its points are fitted on each cache with every seed. Heads are selected on
+    val and compared on test, with intervals over seeds and test rows; a difference within noise is
+    said to be one.
+
+    The study cost fits no points: it measures full fine-tuning of the embedded tiny CLIP on the
+    images of --root against extraction and calibration, and computes the FLOPs of larger models.
 
     A study takes fewer steps than calibrate: 400 to 2,000 with 3 seeds, chosen for about 5 minutes
     on two idle cores with 5,000 rows of 1,024 features. Options override this budget. Run the same
@@ -65,8 +79,16 @@ def study(
     Example:
       clip-cfr study strategies --cache celeba.h5
       clip-cfr study negatives --cache vit.h5 --cache rn50.h5 --seeds 5
+      clip-cfr study cost --cache runs/demo/digits.h5 --root runs/demo/images
     """
     import_jax()
+    if name == NAME:
+        check_cost_options(ctx, paths)
+        common = {"out": out, "device": device, "hold_rows": hold_rows, "prompts": prompts}
+        settings = make_settings(ctx, preset, values)
+        run_and_print(paths[0], root, settings, as_json, epochs, seeds, seed, common)
+        return
+    check_points_options(ctx, name)
     from clip_cfr.calibrate.studies import load_study, run_study
     from clip_cfr.calibrate.studies.run import check_not_varied
     from clip_cfr.calibrate.studies.table import render_study
@@ -87,4 +109,34 @@ def study(
             prompts=prompts,
         )
     emit(result.to_json(), as_json, lambda _: render_study(result))
+    echo(f"study written to {result.directory}", err=True)
+
+
+def check_cost_options(ctx: click.Context, paths) -> None:
+    """Raise SettingsError if several caches or several workers are given for the study cost."""
+    if len(paths) > 1:
+        raise SettingsError(f"--cache is given {len(paths)} times; the study cost takes one")
+    if is_given(ctx, "workers"):
+        raise SettingsError("--workers: the study cost fits no points; leave it out")
+
+
+def check_points_options(ctx: click.Context, name: str) -> None:
+    """Raise SettingsError if an option of the study cost is given for another one."""
+    for option in ("root", "epochs"):
+        if is_given(ctx, option):
+            raise SettingsError(f"--{option}: the study {name} fine-tunes nothing; leave it out")
+
+
+def is_given(ctx: click.Context, parameter: str) -> bool:
+    """Return whether an option is given on the command line."""
+    return ctx.get_parameter_source(parameter) == click.core.ParameterSource.COMMANDLINE
+
+
+def run_and_print(path, root, settings, as_json, epochs, seeds, seed, common) -> None:
+    """Run the study cost and print its result."""
+    from clip_cfr.calibrate.studies.cost.run import run_cost
+    from clip_cfr.calibrate.studies.cost.table import render_cost
+
+    result = run_cost(path, root, settings, epochs=epochs, seeds=seeds, seed=seed, **common)
+    emit(result.to_json(), as_json, lambda _: render_cost(result))
     echo(f"study written to {result.directory}", err=True)

@@ -5,24 +5,21 @@ from dataclasses import asdict
 from pathlib import Path
 
 from clip_cfr.cache.files.folder_lock import use_folder
-from clip_cfr.cache.packages import missing_package
-from clip_cfr.cache.runs.encoding import csv_bytes, json_bytes
-from clip_cfr.cache.runs.study_folder import POINTS, make_study_folder, write_study_files
+from clip_cfr.cache.runs.study_folder import POINTS, make_study_folder
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.plan import short_digest
 from clip_cfr.calibrate.grid.storage import url_of_file
-from clip_cfr.calibrate.progress import LineReporter
 from clip_cfr.calibrate.runtime.precision import resolve_precision
 from clip_cfr.calibrate.studies import STUDIES, load_study
 from clip_cfr.calibrate.studies.check import StudyCache, check_cache
+from clip_cfr.calibrate.studies.files import write_files
 from clip_cfr.calibrate.studies.measure import measure_cache
 from clip_cfr.calibrate.studies.plot import plot_study
 from clip_cfr.calibrate.studies.result import CacheAnswer, StudyResult
 from clip_cfr.calibrate.studies.study import Study
 
 DEFAULT_SEEDS = 3
-RESULT, TABLE, PLOT = "study.json", "study.csv", "study.png"
 
 
 def run_study(
@@ -76,7 +73,7 @@ def run_study(
         ]
         result = StudyResult(study, settings, seeds, tuple(answers), directory)
         result.check_any_fitted()
-        write_result(directory, result)
+        write_files(directory, result, plot_study)
     return result
 
 
@@ -128,23 +125,3 @@ def answer_cache(
     except CalibrationError as reason:
         sentences = (f"The data do not tell: {reason}.",)
     return CacheAnswer(cache.dataset, cache.model, data, study.reference, sentences, cache.left_out)
-
-
-def write_result(directory: Path, result: StudyResult) -> None:
-    """Write `study.json`, `study.csv` and, where matplotlib is installed, `study.png`.
-
-    Without matplotlib, a warning on standard error names the command that installs it.
-
-    Raises:
-        CacheError: the folder cannot be written.
-    """
-    rows = list(result.tidy_rows())
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    files = {RESULT: json_bytes(RESULT, result.to_json()), TABLE: csv_bytes(TABLE, columns)}
-    write_study_files(directory, files)
-    try:
-        plot = plot_study(result)
-    except ModuleNotFoundError as error:
-        LineReporter().message(f"warning: no plot: {missing_package(error)}")
-        return
-    write_study_files(directory, {PLOT: plot})
