@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from clip_cfr.cli import main
-from tests.data_page import run_page, write_inputs
+from tests.data_page import MODEL, run_page, write_inputs
+from tests.tutorial_page import comparable_lines, first_line_not_found, run_tutorial
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -95,6 +96,27 @@ def test_the_data_page_says_what_its_commands_say(tmp_path, monkeypatch):
         assert len(shown) == len(said), said
         for start, line in zip(shown, said, strict=True):
             assert line.startswith(start)
+
+
+def test_the_tutorial_prints_what_it_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "extract").mkdir()
+    (tmp_path / "extract" / MODEL.name).symlink_to(MODEL)
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    blocks = list(run_tutorial(page))
+    assert len(blocks) == 10
+    for block, shown, printed in blocks:
+        missing = first_line_not_found(shown, printed)
+        assert missing is None, f"{block}\ndoes not print {missing!r}:\n" + "\n".join(printed)
+
+
+def test_lines_of_the_tutorial_are_compared_without_their_numbers():
+    shown = comparable_lines(
+        "...\n│ rows │ 2,078 (train 600) │\n  red  +0.402 [+0.295, +0.509]  1\n"
+    )
+    assert shown == ["rows # (train #)"]
+    assert first_line_not_found(["a", "c"], ["a", "b", "c"]) is None
+    assert first_line_not_found(["c", "a"], ["a", "b", "c"]) == "a"
 
 
 def commands(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
