@@ -15,7 +15,9 @@ NAMES = [
     "open_cache",
     "read_cache",
     "read_info",
+    "read_head",
     "read_run",
+    "read_words",
     "verify_cache",
     "write_cache",
 ]

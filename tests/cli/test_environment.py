@@ -1,6 +1,5 @@
 """Variables of the environment, consoles and standard streams as people have them."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from click.testing import CliRunner
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.cli import main
 from tests.cli.test_calibrate import make_cache
+from tests.method_entries import parse_methods
 
 ROOT = Path(__file__).parents[2]
 QUICK = [
@@ -44,7 +44,7 @@ def methods(cache_file, tmp_path_factory):
     """Return the results of a run without special variables."""
     out = tmp_path_factory.mktemp("runs") / "run"
     done = run("calibrate", "--cache", cache_file, *QUICK, "--out", out, "--json")
-    return json.loads(done.stdout)["methods"]
+    return parse_methods(done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def methods(cache_file, tmp_path_factory):
 )
 def test_settings_of_jax_do_not_change_results(cache_file, methods, tmp_path, variables):
     words = ["calibrate", "--cache", cache_file, *QUICK, "--out", tmp_path / "r", "--json"]
-    assert json.loads(run(*words, **variables).stdout)["methods"] == methods
+    assert parse_methods(run(*words, **variables).stdout) == methods
 
 
 def test_the_cpu_is_used_as_asked_for_whatever_jax_platforms_says(cache_file, methods, tmp_path):
@@ -64,7 +64,7 @@ def test_the_cpu_is_used_as_asked_for_whatever_jax_platforms_says(cache_file, me
     words = ["calibrate", "--cache", cache_file, *QUICK, "--out", tmp_path / "r", "--json"]
     variables = {"JAX_PLATFORMS": "cuda", "JAX_COMPILATION_CACHE_DIR": "~/programs"}
     done = run(*words, "--device", "cpu", HOME=str(tmp_path), **variables)
-    assert json.loads(done.stdout)["methods"] == methods
+    assert parse_methods(done.stdout) == methods
     assert any(compiled.iterdir())
 
 

@@ -10,6 +10,7 @@ from clip_cfr.cache.read.info import content_digest
 from clip_cfr.cache.read.reader import verify_cache
 from clip_cfr.cli import main
 from tests.cache.shard_files import make_whole, write_shards
+from tests.method_entries import parse_methods
 from tests.samples import save_photos
 
 
@@ -62,7 +63,7 @@ def test_from_images_to_a_merged_cache(small_clip, tmp_path, monkeypatch):
     results = []
     for name in ("virtual.h5", "whole.h5"):
         args = ("--method", "zeroshot", "--json", "--out", tmp_path / "runs" / name)
-        results.append(json.loads(run("calibrate", "--cache", name, *args).stdout)["methods"])
+        results.append(parse_methods(run("calibrate", "--cache", name, *args).stdout))
     assert results[0] == results[1]
 
 

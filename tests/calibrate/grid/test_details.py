@@ -5,7 +5,7 @@ from base64 import b64encode
 import numpy as np
 import pytest
 
-from clip_cfr.calibrate.core.settings import SELECTIONS
+from clip_cfr.calibrate.core.settings import selections_of
 from clip_cfr.calibrate.grid.details import pack_correct, unpack_correct
 from clip_cfr.calibrate.grid.make_details import make_details
 from clip_cfr.calibrate.grid.point_result import SeedResult
@@ -28,7 +28,7 @@ def test_details_of_cfr_agree_with_its_metrics(experiment):
     fitted = fit("cfr", experiment)
     result = measure_seed(experiment, fitted, "cfr", True)
     details, task = result.details, experiment.task
-    assert list(details.test_correct) == list(SELECTIONS)
+    assert list(details.test_correct) == list(selections_of(False))
     rows = task.rows("test")
     correct = unpack_correct(details.test_correct["worst-class"], len(rows))
     assert correct.mean() == pytest.approx(result.test["average"])

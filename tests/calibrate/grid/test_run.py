@@ -101,7 +101,7 @@ RUNS = "UPDATE trial_user_attributes SET value_json = {} WHERE key = 'runs'"
         (RUNS.format("'[{'"), "JSONDecodeError"),
         (RUNS.format("'[]'"), "no result"),
         (RUNS.format("replace(value_json, 'group_mean', 'mean')"), "KeyError: 'group_mean'"),
-        (RUNS.format("replace(value_json, 'val', 'vam')"), "TypeError"),
+        (RUNS.format("replace(value_json, 'val', 'vam')"), "KeyError"),
         ("UPDATE trials SET state = 'COMPLEUE'", "LookupError"),
         ("UPDATE study_user_attributes SET value_json = '3'", "AttributeError"),
     ],
