@@ -20,6 +20,7 @@ RUN_SECTIONS = (
     "training",
     "calibration_set",
     "wrong_images",
+    "errors_in_words",
     "run_provenance",
 )
 GRID_SECTIONS = (

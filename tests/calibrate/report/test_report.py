@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -76,6 +77,7 @@ def test_a_run_has_every_section(reported):
         "Training",
         "Calibration set",
         "Confident errors",
+        "What misclassified images have in common",
         "Provenance",
     ]
 
@@ -248,3 +250,21 @@ def test_a_wrong_option_is_named(reported, options, message, tmp_path):
     with pytest.raises(SettingsError) as error:
         write_report([reported.run], tmp_path / "page.html", **options)
     assert str(error.value) == message
+
+
+def test_errors_without_words_name_the_command_that_makes_them(reported):
+    text = body(reported.page)
+    assert "misclassified images of the val split" in text
+    assert f"{reported.cache} has no words, so errors are not described in words" in text
+    assert "the attribute that the words suggest" not in text
+
+
+def test_errors_are_not_explained_without_the_cache(run_alone):
+    from clip_cfr.calibrate.report.options import ReportOptions
+    from clip_cfr.calibrate.report.pictures import Pictures
+    from clip_cfr.calibrate.report.sections import errors_in_words
+    from clip_cfr.calibrate.report.source import read_source
+
+    source = read_source(run_alone, ReportOptions(), Pictures(None, 0))
+    moved = replace(source, cache_path=None, missing="It is gone.")
+    assert errors_in_words.make(moved).parts == ("<p class=note>It is gone.</p>",)

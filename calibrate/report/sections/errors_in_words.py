@@ -1,0 +1,164 @@
+"""Words and slices of the images that ERM and the recommended head misclassify."""
+
+from collections.abc import Iterator
+
+from clip_cfr.cache.errors import CacheError
+from clip_cfr.calibrate.comparison.tables import Table
+from clip_cfr.calibrate.comparison.titles import format_per_cent
+from clip_cfr.calibrate.explain.explain import explain_run
+from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation, Slice
+from clip_cfr.calibrate.explain.suggestion import suggested_command
+from clip_cfr.calibrate.explain.table import DIFFERENCE_NOTE, NAMES_CLASS, SLICES_NOTE
+from clip_cfr.calibrate.report.section import (
+    Section,
+    command_line,
+    details,
+    escape,
+    paragraph,
+    table_html,
+)
+from clip_cfr.calibrate.report.source import RunSource
+
+BEFORE = "erm"
+SPLIT = "val"
+TOP = 5
+SHOWN_PICTURES = 6
+
+
+def make(source: RunSource) -> Section:
+    """Return the section; with one sentence that says why if the errors cannot be explained."""
+    return Section(
+        "errors-in-words", "What misclassified images have in common", tuple(make_parts(source))
+    )
+
+
+def make_parts(source: RunSource) -> Iterator[str]:
+    """Yield the contents: counts before and after, words and slices of each, the command."""
+    why = find_obstacle(source)
+    if why:
+        yield paragraph(why, "note")
+        return
+    try:
+        found = [explain(source, method) for method in explained_methods(source)]
+    except CacheError as error:
+        yield paragraph(f"The errors are not explained: {error}.", "note")
+        return
+    yield table_html(errors_table(source, found))
+    yield paragraph(f"{found[0].statement}.")
+    before, *after = found
+    yield from explanation_parts(source, before)
+    for each in after:
+        contents = paragraph(f"{each.statement}.") + "".join(explanation_parts(source, each))
+        yield details(f"The errors of {head_title(source, each)}", contents)
+    yield from command_parts(before)
+
+
+def find_obstacle(source: RunSource) -> str:
+    """Return a sentence that says why no error can be explained; empty if they can."""
+    if source.cache_path is None:
+        return source.missing
+    if not any(name.startswith(f"{BEFORE}_seed") for name in source.run.predictions):
+        return "This run has no predictions of ERM, whose errors this section explains."
+    return ""
+
+
+def explained_methods(source: RunSource) -> list[str]:
+    """Return ERM and, if it is another, the method of the recommended head."""
+    recommended = source.result.recommended_head
+    return list(dict.fromkeys([BEFORE, *(recommended or ())[:1]]))
+
+
+def explain(source: RunSource, method: str) -> Explanation:
+    """Return the explanation of the errors of a method on the validation split."""
+    return explain_run(source.directory, method, SPLIT, cache=source.cache_path, top=TOP)
+
+
+def head_title(source: RunSource, found: Explanation) -> str:
+    """Return method and seed of an explanation, as `ERM, seed 0`."""
+    return f"{source.title(found.method)}, seed {found.seed}"
+
+
+def errors_table(source: RunSource, found: list[Explanation]) -> Table:
+    """Return the misclassified images of each class, by explained head."""
+    return Table(
+        title=(f"misclassified images of the {SPLIT} split",),
+        header=("class", "images", *(head_title(source, each) for each in found)),
+        rows=tuple(
+            (classes[0].label, f"{classes[0].images:,}", *(f"{each.errors:,}" for each in classes))
+            for classes in zip(*(each.classes for each in found), strict=True)
+        ),
+        text_columns=1,
+        notes=(),
+    )
+
+
+def explanation_parts(source: RunSource, found: Explanation) -> Iterator[str]:
+    """Yield the tables of words of each class, and the slices with the nearest images."""
+    tables = [words_table(source, found, each) for each in found.classes]
+    shown = [each for each in tables if each.rows]
+    yield from map(table_html, shown)
+    if shown:
+        yield paragraph(DIFFERENCE_NOTE, "note")
+    if found.slices:
+        yield table_html(slices_table(source, found))
+        yield from (gallery(source, each) for each in found.slices)
+
+
+def words_table(source: RunSource, found: Explanation, errors: ClassErrorsExplained) -> Table:
+    """Return the words that stand out in a class; without rows if there are none."""
+    sides = (("wrong", errors.wrong_words), ("right", errors.right_words))
+    return Table(
+        title=(f"{errors.label}: words that stand out, {head_title(source, found)}",),
+        header=("word", "nearer to", "remark", "difference", "p", "nearest quarter, per cent"),
+        rows=tuple(
+            (
+                each.word,
+                f"{side} images",
+                "" if each.names_class is None else NAMES_CLASS.format(name=each.names_class),
+                f"{each.difference:+.3f} [{each.interval[0]:+.3f}, {each.interval[1]:+.3f}]",
+                f"{each.p_value:.3f}",
+                format_per_cent(each.nearest_accuracy),
+            )
+            for side, words in sides
+            for each in words
+        ),
+        text_columns=3,
+        notes=(),
+    )
+
+
+def slices_table(source: RunSource, found: Explanation) -> Table:
+    """Return the slices, with their size and the accuracy of every method in per cent."""
+    return Table(
+        title=(f"slices of the {SPLIT} split, with accuracies in per cent",),
+        header=("class", "words", "images", *map(source.title, found.methods)),
+        rows=tuple(
+            (
+                each.label,
+                ", ".join(each.words) or "-",
+                f"{each.images:,}",
+                *(format_per_cent(each.accuracies[name]) for name in found.methods),
+            )
+            for each in found.slices
+        ),
+        text_columns=2,
+        notes=(SLICES_NOTE.format(method=source.title(found.method)),),
+    )
+
+
+def gallery(source: RunSource, found: Slice) -> str:
+    """Return the pictures of the images nearest to a slice's centre; empty without pictures."""
+    pictures = source.pictures.take(found.nearest[:SHOWN_PICTURES])
+    items = "".join(
+        f'<li><img src="{url}" alt="{escape(name)}"></li>' for name, url in pictures.items()
+    )
+    title = ": ".join(filter(None, (found.label, ", ".join(found.words))))
+    return f"{paragraph(title, 'note')}<ul class=gallery>{items}</ul>" if items else ""
+
+
+def command_parts(found: Explanation) -> Iterator[str]:
+    """Yield the command that calibrates with the attribute that the words suggest, if any."""
+    command = suggested_command(found)
+    if command is not None:
+        yield paragraph("Calibrate with the attribute that the words suggest:")
+        yield command_line(command)
