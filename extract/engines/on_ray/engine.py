@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import ray
 import torch
 from jaxtyping import Float32
 from ray.actor import ActorHandle
+from ray.exceptions import ActorUnavailableError
 
 from clip_cfr.cache.format.schema import Head
 from clip_cfr.extract.encoders.spec import EncoderSpec
@@ -34,6 +36,8 @@ from clip_cfr.extract.images.preprocessing import Preprocessing
 from clip_cfr.extract.images.read import read_image
 
 RETRIES = 3
+# Seconds to wait for an actor that restarts and loads its model again.
+RESTART_S = 300
 SECONDS_BEFORE_MESSAGE = 60
 
 
@@ -71,7 +75,7 @@ class RemoteModel:
             ExtractError: a sentence has more tokens than the text tower takes, or the actor fails.
         """
         with convert_ray_errors("embedding texts"):
-            return fetch(with_retries(self.actor.embed_texts).remote(sentences))
+            return call_actor(self.actor.embed_texts, sentences)
 
     def choose_batch_size(self) -> int:
         """Return a batch size that fits the memory of the actor's device.
@@ -80,7 +84,7 @@ class RemoteModel:
             ExtractError: the actor fails.
         """
         with convert_ray_errors("choosing a batch size"):
-            return fetch(with_retries(self.actor.choose_batch_size).remote())
+            return call_actor(self.actor.choose_batch_size)
 
     def head(self) -> Head:
         """Return the linear map from features to embeddings, and the logit scale."""
@@ -97,7 +101,7 @@ class RemoteModel:
             ExtractError: the actor fails.
         """
         with convert_ray_errors("checking the weights"):
-            return fetch(with_retries(self.actor.find_bad_weight).remote())
+            return call_actor(self.actor.find_bad_weight)
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,19 @@ def check_unreadable_here(request: EncodingRequest, batch: PendingBatch) -> None
         )
 
 
-def with_retries(method: Any) -> Any:
-    """Return a method of an actor that repeats a call up to RETRIES times if the actor dies."""
-    return method.options(max_task_retries=RETRIES)
+def call_actor(method: Any, *arguments: Any) -> Any:
+    """Call a method of an actor and return its result; repeat the call if the actor dies.
+
+    Ray repeats a call whose actor dies, but refuses one that arrives while the actor restarts.
+
+    Raises:
+        ray.exceptions.RayError: the call failed, or the actor restarted for `RESTART_S` seconds.
+    """
+    deadline = monotonic() + RESTART_S
+    while True:
+        try:
+            return fetch(method.options(max_task_retries=RETRIES).remote(*arguments))
+        except ActorUnavailableError:
+            if monotonic() > deadline:
+                raise
+            sleep(1)

@@ -124,7 +124,7 @@ def test_the_file_is_the_same(manifest, on_ray, whole, out):
     found, expected = read_cache(out).provenance, read_cache(whole).provenance
     assert found | {"created": ""} == expected | {"created": ""}
     assert (reporter.started, reporter.saved) == ((0, NUM_PHOTOS), [4] * 11)
-    assert len(reporter.lines) == 1
+    assert len(reporter.lines) == 2, "the batch size, and the words"
 
 
 @pytest.mark.parametrize("name", ["webdataset", "parquet"])
