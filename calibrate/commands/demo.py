@@ -32,9 +32,12 @@ def demo(out):
     check_packages()
     cache, run = out / "digits.h5", out / "run"
     out.mkdir(parents=True, exist_ok=True)
-    run_command("extract", "--dataset", "digits", "--root", out / "images", "--model", MODEL, cache)
+    run_command(
+        "extract", "--dataset", "digits", "--root", out / "images", "--model", MODEL, out=cache
+    )
     methods = [word for name in METHODS for word in ("--method", name)]
-    run_command("calibrate", "--cache", cache, "--seeds", 3, *methods, run)
+    run_command("calibrate", "--cache", cache, "--seeds", 3, *methods, out=run)
+    run_command("explain", "--run", run, "--top", 3)
     write_report(out, run)
     look = f"{program_name()} info {shlex.quote(str(cache))}"
     echo(f"cache: {cache}, run: {run}; look at them with: {look}")
@@ -51,7 +54,7 @@ def write_report(out: Path, run: Path) -> None:
         echo("a page with plots of this run needs: pip install 'clip-cfr[report]'")
         return
     pictures = ("--root", out / "images", "--thumbnails", 200, "--rows", 600)
-    run_command("report", run, *pictures, out / "report.html")
+    run_command("report", run, *pictures, out=out / "report.html")
 
 
 def check_packages() -> None:
@@ -64,20 +67,20 @@ def check_packages() -> None:
             raise ModuleNotFoundError(name, name=name)
 
 
-def run_command(*words) -> None:
-    """Print and run a command of this program, with the last word as `--out` and `--overwrite`.
+def run_command(*words, out: Path | None = None) -> None:
+    """Print and run a command of this program, with `--out` and `--overwrite` if it has an output.
 
     The command runs in a process of its own: torch and JAX would each take all cores and memory.
     If an exception such as KeyboardInterrupt arrives, the process is ended.
 
     Args:
-        words: name and arguments of the command, then its output; converted to text.
+        words: name and arguments of the command; converted to text.
+        out: what it writes; None if it only prints.
 
     Raises:
         SystemExit: the command failed; has its exit code.
     """
-    *words, out = map(str, words)
-    words += ["--out", out, "--overwrite"]
+    words = [*map(str, words), *([] if out is None else ["--out", str(out), "--overwrite"])]
     echo(f"$ {program_name()} {shlex.join(words)}")
     with exit_on_termination(), subprocess.Popen([*COMMAND_LINE, *words]) as process:
         try:

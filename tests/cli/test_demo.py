@@ -10,7 +10,7 @@ from clip_cfr.cli import main
 
 
 def test_the_last_line_can_be_pasted(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(demo, "run_command", lambda *words: None)
+    monkeypatch.setattr(demo, "run_command", lambda *words, out=None: None)
     out = tmp_path / "my demo"
     result = CliRunner().invoke(main, ["demo", "--out", str(out)])
     assert result.output == (
@@ -21,18 +21,18 @@ def test_the_last_line_can_be_pasted(tmp_path: Path, monkeypatch):
 
 def test_the_demo_ends_with_the_report(tmp_path: Path, monkeypatch):
     commands = []
-    monkeypatch.setattr(demo, "run_command", lambda *words: commands.append(words))
+    monkeypatch.setattr(demo, "run_command", lambda *words, out=None: commands.append((words, out)))
     CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
-    first, *_, out = commands[-1]
-    assert (first, out) == ("report", tmp_path / "report.html")
+    assert [words[0] for words, _ in commands] == ["extract", "calibrate", "explain", "report"]
+    assert commands[-1][1] == tmp_path / "report.html"
 
 
 def test_without_plotly_the_demo_names_the_extra(tmp_path: Path, monkeypatch):
     commands = []
-    monkeypatch.setattr(demo, "run_command", lambda *words: commands.append(words[0]))
+    monkeypatch.setattr(demo, "run_command", lambda *words, out=None: commands.append(words[0]))
     monkeypatch.setitem(sys.modules, "plotly", None)
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
-    assert commands == ["extract", "calibrate"]
+    assert commands == ["extract", "calibrate", "explain"]
     assert result.output.startswith(
         "a page with plots of this run needs: pip install 'clip-cfr[report]'\ncache: "
     )
