@@ -57,7 +57,7 @@ def draw_accuracies(axes: "Axes", answer: CacheAnswer) -> None:
         axes.plot(100 * data.accuracy(label), row, "o", color=COLOR, ms=6)
     set_rows(axes, labels)
     axes.set_yticks(range(len(labels)), labels)
-    axes.set_xlabel(f"{data.measure} (%); ring: a seed, dot: mean of seeds")
+    axes.set_xlabel(f"{data.measure} (%)\nring: a seed, dot: mean of seeds")
     axes.set_title(answer.dataset, fontsize=9)
 
 
@@ -74,7 +74,7 @@ def draw_differences(axes: "Axes", answer: CacheAnswer) -> None:
     axes.axvline(0, color="black", lw=0.8)
     set_rows(axes, labels)
     axes.set_yticks(range(len(labels)), [""] * len(labels))
-    axes.set_xlabel(f"difference from {answer.reference} (points), 95 % interval")
+    axes.set_xlabel(f"difference from {answer.reference}\n(points), 95 % interval")
     axes.set_title("blue: beyond noise, grey: within noise", fontsize=9)
 
 
