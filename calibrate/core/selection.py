@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from clip_cfr.calibrate.core.features import CHUNK_ROWS, Data
-from clip_cfr.calibrate.core.head import AnyHead, embed, logits
+from clip_cfr.calibrate.core.head import AnyHead, predict
 from clip_cfr.calibrate.core.settings import ALWAYS_COUNTED, CRITERIA, WORST_NAMED_GROUP
 
 # More evaluations than a stage can have.
@@ -92,19 +92,18 @@ def count_hits(
 def predict_val(head: AnyHead, data: Data) -> Int[Array, " val"]:
     """Return the predicted class of each validation row.
 
-    The rows are projected in equal chunks of up to `CHUNK_ROWS`, the last one padded: those of a
-    large split, in float32, would take more memory than all features do as stored.
+    The rows are read in equal chunks of up to `CHUNK_ROWS`, the last one padded: those of a large
+    split, in float32, would take more memory than all features do as stored.
     """
     count = len(data.val_rows)
     chunks = -(-count // CHUNK_ROWS)
     size = -(-count // chunks)
     rows = jnp.pad(data.val_rows, (0, chunks * size - count)).reshape(chunks, size)
 
-    def predict(chunk: Int[Array, " size"]) -> Int[Array, " size"]:
-        embeddings = embed(head, data.features.gather(chunk))
-        return logits(head, embeddings, data.class_embeddings).argmax(axis=-1)
+    def predict_chunk(chunk: Int[Array, " size"]) -> Int[Array, " size"]:
+        return predict(head, data.features.gather(chunk), data.class_embeddings)
 
-    return jax.lax.map(predict, rows).reshape(-1)[:count]
+    return jax.lax.map(predict_chunk, rows).reshape(-1)[:count]
 
 
 def accuracies(
