@@ -65,4 +65,4 @@ def compute_centroids(
     for chunk, embeddings in embed_in_chunks(head, features, rows):
         members = np.eye(num_classes, dtype=np.float32)[labels[chunk]] * weights[chunk, None]
         total += members.T @ embeddings
-    return normalize(jnp.asarray(total.T))
+    return jax.jit(normalize)(total.T)

@@ -107,8 +107,9 @@ def predict(
     if isinstance(head, AdapterHead):
         return logits(head, embed(head, features), class_embeddings).argmax(axis=-1)
     products = features @ (class_embeddings @ head.weight).T
-    shift = 0 if head.bias is None else class_embeddings @ head.bias
-    return (products + shift).argmax(axis=-1)
+    if head.bias is not None:
+        products += (class_embeddings @ head.bias)[None, :]
+    return products.argmax(axis=-1)
 
 
 def embed_in_chunks(

@@ -77,7 +77,7 @@ class Prepared:
             val_group_counts=jnp.asarray(task.group_counts("val").astype(np.float32)),
             val_inferred=jnp.asarray(inferred),
             val_inferred_counts=jnp.asarray(inferred_counts.astype(np.float32)),
-            group_labels=jnp.arange(task.num_groups) // len(task.attribute_names),
+            group_labels=jnp.asarray(np.arange(task.num_groups) // len(task.attribute_names)),
             **named_arrays(task),
         )
 

@@ -186,7 +186,7 @@ def centroid_weights(experiment: Experiment) -> Float[np.ndarray, " n"]:
     maximum (`entropy`), by `dps_weighting`. All other rows have weight 0.
     """
     settings, task, rows = experiment.settings, experiment.task, experiment.task.rows("train")
-    predicted = np.asarray(jax.nn.softmax(experiment.train_logits(settings.dps_source)))
+    predicted = np.asarray(jax.jit(jax.nn.softmax)(experiment.train_logits(settings.dps_source)))
     labels = task.labels[rows]
     certainty = {
         "none": np.ones(len(rows)),

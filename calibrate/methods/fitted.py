@@ -55,7 +55,7 @@ def fitted_heads(
         classify: makes the classifier of a head.
     """
     steps = np.asarray(trained.info.step)
-    selected_steps = (*map(int, trained.best.steps), int(steps[-1]))
+    selected_steps = (*np.asarray(trained.best.steps).tolist(), int(steps[-1]))
     return Fitted(
         classifiers={name: classify(head) for name, head in selected_heads(trained).items()},
         selected_steps=dict(zip(SELECTIONS, selected_steps, strict=True)),

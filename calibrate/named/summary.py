@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Int
-from scipy.optimize import linear_sum_assignment
 
 from clip_cfr.calibrate.core.named_groups import SMALLEST, NamedAttribute
 from clip_cfr.calibrate.core.task import Task
@@ -147,6 +146,8 @@ def match_values(task: Task, named: NamedAttribute) -> Int[np.ndarray, " attribu
     Of all one-to-one assignments it is that of most agreement on val and test, where each attribute
     counts the same.
     """
+    from scipy.optimize import linear_sum_assignment
+
     rows = np.concatenate([task.rows(split) for split in REPORTED])
     rows = rows[named.indices[rows] >= 0]
     table = np.zeros((len(task.attribute_names), len(named.values)))

@@ -7,7 +7,7 @@ import pytest
 
 from clip_cfr.calibrate.core.embeddings import normalize
 from clip_cfr.calibrate.core.features import CHUNK_ROWS, Features
-from clip_cfr.calibrate.core.head import Head, embed, embed_in_chunks, logits
+from clip_cfr.calibrate.core.head import Head, embed, embed_in_chunks, logits, predict
 from tests.calibrate import reference
 from tests.calibrate.synthetic import unit
 
@@ -25,6 +25,16 @@ def test_logits_are_scaled_cosines():
     head = Head(jnp.eye(2), None, jnp.log(jnp.float32(5)))
     found = logits(head, normalize(jnp.array([[6.0], [8.0]])), jnp.eye(2))
     assert found[0].tolist() == pytest.approx([3, 4])
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_the_predicted_class_has_the_highest_logit(rng, with_bias):
+    bias = jnp.asarray(rng.normal(size=4)) if with_bias else None
+    head = Head(jnp.asarray(rng.normal(size=(4, 5))), bias, jnp.zeros(()))
+    features = jnp.asarray(rng.normal(size=(200, 5)))
+    classes = jnp.asarray(unit(rng.normal(size=(3, 4))))
+    expected = logits(head, embed(head, features), classes).argmax(axis=1)
+    assert predict(head, features, classes).tolist() == expected.tolist()
 
 
 def test_a_zero_row_has_zero_gradients():
