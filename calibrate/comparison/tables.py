@@ -65,20 +65,26 @@ def named_tables(result: Result) -> list[Table]:
     """Return the tables of each attribute named in words: accuracies, and agreement if known."""
     if result.named is None:
         return []
-    columns = [
-        each.mean(result.selection, "test")["named_groups"] for each in result.methods.values()
-    ]
     tables = []
     for attribute, splits in zip(result.named.attributes, result.named.splits, strict=True):
-        chosen = [[g for g in each if g["attribute"] == attribute.name] for each in columns]
+        columns = named_columns(result, attribute)
         tables.append(
             named_groups_table(
-                attribute, splits["test"], result.named.margin, titles(result), chosen
+                attribute, splits["test"], result.named.margin, titles(result), columns
             )
         )
         if splits["test"].groups:
             tables.append(agreement_table(attribute, splits["test"]))
     return tables
+
+
+def named_columns(result: Result, attribute: WordAttribute) -> list[list[Mapping[str, Any]]]:
+    """Return the groups named in words of one attribute on the test split, for each method."""
+    means = (each.mean(result.selection, "test") for each in result.methods.values())
+    return [
+        [group for group in each["named_groups"] if group["attribute"] == attribute.name]
+        for each in means
+    ]
 
 
 def titles(result: Result) -> list[str]:
@@ -248,9 +254,14 @@ def named_groups_table(
         f"accuracy by groups named in words ({attribute.name}), on the test split, in per cent"
     ]
     if margin:
-        rows = count_noun(split.left_out, "test row is", "test rows are")
-        title.append(f"{rows} left out, with a margin below {margin:g}")
+        title.append(describe_left_out(split, margin))
     return cells_table(tuple(title), "value", "named value", methods, columns)
+
+
+def describe_left_out(split: SplitSummary, margin: float) -> str:
+    """Return how many test rows have no named value, as `3 test rows are left out, with ...`."""
+    rows = count_noun(split.left_out, "test row is", "test rows are")
+    return f"{rows} left out, with a margin below {margin:g}"
 
 
 def agreement_table(attribute: WordAttribute, split: SplitSummary) -> Table:

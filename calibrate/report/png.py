@@ -3,10 +3,11 @@
 import io
 from collections.abc import Iterable
 
-from clip_cfr.calibrate.report.plots.plot import Plot, literal
+from clip_cfr.calibrate.report.plots.plot import Plot, literal, wrap
 
 INCHES = (8, 4.5)
 DPI = 200
+TITLE_CHARACTERS = 100
 
 
 def render_png(plot: Plot) -> bytes:
@@ -17,7 +18,8 @@ def render_png(plot: Plot) -> bytes:
     figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     plot.draw(figure)
-    figure.suptitle(literal(plot.title), fontsize="medium")
+    title = "\n".join(wrap(plot.title, TITLE_CHARACTERS))
+    figure.suptitle(literal(title), fontsize="medium")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -9,6 +9,7 @@ import numpy as np
 from clip_cfr.calibrate.report.plots.plot import (
     COLOURS,
     Plot,
+    add_legend,
     finite,
     literal,
     text_label,
@@ -95,7 +96,7 @@ class Bars(Plot):
         axes.set_ylabel(literal(self.unit))
         axes.set_ylim(0, self.maximum)
         if len(self.series) > 1:
-            figure.legend(loc="outside lower center", ncols=4, frameon=False)
+            add_legend(figure)
 
 
 def cycle(series: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from clip_cfr.calibrate.report.plots.plot import (
     COLOURS,
     SYMBOLS,
     Plot,
+    add_legend,
     finite,
     literal,
     safe_json,
@@ -130,4 +131,4 @@ class EmbeddingMap(Plot):
             axes.set_xticks([])
             axes.set_yticks([])
         handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+        add_legend(figure, handles, labels, columns=2)

@@ -7,6 +7,7 @@ from typing import Any
 from clip_cfr.calibrate.report.plots.plot import (
     COLOURS,
     Plot,
+    add_legend,
     finite,
     literal,
     text_label,
@@ -95,7 +96,7 @@ class Lines(Plot):
                 axes.plot([x], without_none([y]), "o", color=colour, markeredgecolor="black")
         axes.set_xlabel(literal(self.x_title))
         axes.set_ylabel(literal(self.y_title))
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        add_legend(figure, columns=3)
 
 
 def marker(name: str, point: tuple[float, float | None], colour: str) -> dict[str, Any]:

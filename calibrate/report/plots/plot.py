@@ -109,6 +109,22 @@ def without_none(values: Sequence[float | None]) -> list[float]:
     return [math.nan if each is None else each for each in values]
 
 
+def add_legend(figure: Any, *entries: Any, columns: int = 4) -> None:
+    """Add a legend below a matplotlib figure, in at most `columns` columns that fit its width.
+
+    Args:
+        figure: the figure.
+        entries: handles and labels; by default those of the axes.
+        columns: largest number of columns.
+    """
+    for count in range(columns, 0, -1):
+        place = {"loc": "outside lower center", "ncols": count, "frameon": False}
+        legend = figure.legend(*entries, **place)
+        if count == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
+
+
 def literal(text: object) -> str:
     """Return a text for matplotlib, which would read `$` as the start of a formula."""
     return escape_controls(str(text)).replace("$", r"\$")

@@ -9,6 +9,7 @@ from clip_cfr.calibrate.report.plots.plot import (
     PLOTLY_SYMBOLS,
     SYMBOLS,
     Plot,
+    add_legend,
     finite,
     literal,
     text_label,
@@ -85,4 +86,4 @@ class Points(Plot):
             axes.set_xscale("log")
         axes.set_xlabel(literal(self.x_title))
         axes.set_ylabel(literal(self.y_title))
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        add_legend(figure, columns=3)

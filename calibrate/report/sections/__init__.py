@@ -15,6 +15,7 @@ RUN_SECTIONS = (
     "recommendation",
     "results",
     "groups",
+    "named_groups",
     "embedding_map",
     "centroids",
     "training",

@@ -1,5 +1,8 @@
 """Test accuracy by group, methods side by side."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from clip_cfr.cache.wording import count_noun
 from clip_cfr.calibrate.report.plots.bars import Bars
 from clip_cfr.calibrate.report.section import Section, paragraph
@@ -15,26 +18,49 @@ def make(source: RunSource) -> Section:
         source.title(name): method.mean(result.selection, "test")["groups"]
         for name, method in result.methods.items()
     }
-    first = next(iter(cells.values()))
-    shown = choose_groups(cells, source.title(source.shown_head[0]))
-    bars = Bars(
+    bars = plot_groups(
+        source,
+        cells,
+        [(name,) for name in source.group_names],
         name="groups",
         title="Accuracy by group on the test split, in per cent",
-        alt="Bars of the accuracy of each method in each group; the table above has the numbers.",
-        categories=tuple(
-            (source.group_names[index], f"n = {first[index]['n']:,}") for index in shown
-        ),
-        series={title: per_cent(groups, "accuracy", shown) for title, groups in cells.items()},
-        whiskers={title: per_cent(groups, "accuracy_std", shown) for title, groups in cells.items()}
-        if len(result.seeds) > 1
+    )
+    return Section("groups", "Accuracy by group", (*limits(len(source.group_names), result), bars))
+
+
+def plot_groups(
+    source: RunSource,
+    cells: Mapping[str, Sequence[Mapping[str, Any]]],
+    names: Sequence[tuple[str, ...]],
+    *,
+    name: str,
+    title: str,
+) -> Bars:
+    """Return bars of the accuracy of every method in the groups to show, see `choose_groups`.
+
+    Args:
+        source: the run.
+        cells: the groups of each method by its title, as in `SplitMetrics.to_json`.
+        names: the lines of the label of each group.
+        name, title: of the plot.
+    """
+    first = next(iter(cells.values()))
+    shown = choose_groups(cells, source.title(source.shown_head[0]))
+    return Bars(
+        name=name,
+        title=title,
+        alt=f"Bars. {title}. The section Results has the numbers in a table.",
+        categories=tuple((*names[index], f"n = {first[index]['n']:,}") for index in shown),
+        series={each: per_cent(groups, "accuracy", shown) for each, groups in cells.items()},
+        whiskers={each: per_cent(groups, "accuracy_std", shown) for each, groups in cells.items()}
+        if len(source.result.seeds) > 1
         else {},
         unit="accuracy in per cent",
         maximum=100.0,
     )
-    return Section("groups", "Accuracy by group", (*limits(len(first), result), bars))
 
 
-def choose_groups(cells: dict[str, list[dict]], title: str) -> list[int]:
+def choose_groups(cells: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> list[int]:
     """Return the indices of the groups to show: those with rows, if too many the worst ones.
 
     Args:
@@ -46,7 +72,9 @@ def choose_groups(cells: dict[str, list[dict]], title: str) -> list[int]:
     return sorted(worst)
 
 
-def per_cent(groups: list[dict], key: str, shown: list[int]) -> tuple[float | None, ...]:
+def per_cent(
+    groups: Sequence[Mapping[str, Any]], key: str, shown: Sequence[int]
+) -> tuple[float | None, ...]:
     """Return a value of some groups in per cent; None where it is missing."""
     values = (groups[index].get(key) for index in shown)
     return tuple(None if value is None else 100 * value for value in values)

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
+from clip_cfr.calibrate.named.summary import GroupAgreement, SplitSummary
 from clip_cfr.calibrate.report.cached_rows import choose_map_rows
 from clip_cfr.calibrate.report.embeddings import centroid_cosines
 from clip_cfr.calibrate.report.options import ReportOptions
 from clip_cfr.calibrate.report.pictures import Pictures, shrink, to_rgb
 from clip_cfr.calibrate.report.plots.lines import Line
-from clip_cfr.calibrate.report.plots.plot import finite, safe_json, wrap
+from clip_cfr.calibrate.report.plots.plot import add_legend, finite, safe_json, wrap
+from clip_cfr.calibrate.report.sections.named_groups import describe_agreement
 
 
 def test_rows_of_a_small_split_leave_their_share_to_others(rng):
@@ -93,3 +95,27 @@ def test_a_missing_umap_is_named(monkeypatch):
     with pytest.raises(ModuleNotFoundError) as error:
         ReportOptions(map_method="umap").check()
     assert error.value.name == "umap"
+
+
+def test_a_legend_has_as_many_columns_as_fit():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 3), layout="constrained")
+    axes = figure.add_subplot()
+    for title in ("a", "group-reweighted LR, named groups", "DFR, named groups"):
+        axes.bar([0], [1], label=title)
+    add_legend(figure)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    heights = {round(each.get_window_extent().y0) for each in legend.get_texts()}
+    assert len(heights) == 3, "one column"
+    assert legend.get_window_extent().width <= figure.bbox.width
+
+
+@pytest.mark.parametrize(("agreements", "count"), [((), 0), ((None,), 0), ((None, 0.5, 0.9), 1)])
+def test_agreement_is_told_where_it_is_known(agreements, count):
+    groups = tuple(GroupAgreement("cat", "day", "sun", 1200, each) for each in agreements)
+    lines = describe_agreement(SplitSummary((1,), 0, 0.7 if count else None, groups))
+    assert [line.partition("per cent: ")[2] for line in lines] == count * [
+        "70.0 over all images, lowest in the group (cat, day): 50.0 of 1,200."
+    ]

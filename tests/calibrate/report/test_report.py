@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -72,6 +73,7 @@ def test_a_run_has_every_section(reported):
         "Which head to use",
         "Results",
         "Accuracy by group",
+        "Accuracy by groups named in words",
         "Embeddings before and after calibration",
         "Similarity of classes",
         "Training",
@@ -98,9 +100,34 @@ def test_names_are_escaped_everywhere(reported):
 
 def test_figures_are_what_plotly_accepts(reported):
     figures = [json.loads(each) for each in FIGURE.findall(body(reported.page))]
-    assert len(figures) == 8
+    assert len(figures) == 9
     for each in figures:
         go.Figure(each)
+
+
+def test_groups_named_in_words_have_bars_with_the_numbers_of_the_table(reported):
+    named = json.loads((reported.run / "metrics.json").read_text())
+    split = named["named"]["attributes"][0]["test"]
+    text = body(reported.page)
+    assert "on &lt;b&gt;land&lt;/b&gt;" in text
+    assert f"{split['left_out']} test rows are left out, with a margin below 0.05." in text
+    lowest = min(split["groups"], key=lambda each: each["agreement"])
+    assert (
+        "Agreement of the values with the attribute of the cache on the test split, in per cent: "
+        f"{100 * split['agreement']:.1f} over all images, lowest in the group "
+        f"({escape(lowest['label'])}, {lowest['attribute']}): {100 * lowest['agreement']:.1f} of "
+        f"{lowest['n']}."
+    ) in text
+    title = (
+        "Accuracy by groups named in words (attribute; agreement "
+        f"{100 * split['agreement']:.1f}) on the test split, in per cent"
+    )
+    assert f"<figcaption>{title}</figcaption>" in text
+    figure = json.loads(FIGURE.findall(text)[1])
+    by_method = {each["name"]: each["y"] for each in figure["data"]}
+    means = named["methods"]["erm"]["test"]["named_groups"]
+    assert by_method["ERM"] == [round(100 * each["accuracy"], 4) for each in means]
+    assert figure["layout"]["xaxis"]["ticktext"][3] == f"dog<br>on water<br>n = {means[3]['n']}"
 
 
 def test_the_map_has_the_sample_that_the_page_tells_of(reported):
@@ -137,6 +164,7 @@ def test_each_plot_is_a_file(reported):
         "centroids-groups.png",
         "groups.png",
         "map.png",
+        "named-groups.png",
         "training-loss.png",
         "training-val-average.png",
         "training-val-worst-class.png",
