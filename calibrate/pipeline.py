@@ -20,7 +20,7 @@ from clip_cfr.calibrate.comparison.tuning import Tuning, check_tuning
 from clip_cfr.calibrate.comparison.versus import check_versus
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.prepared import Prepared, prepare
-from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.core.settings import Settings, default_settings
 from clip_cfr.calibrate.methods.checks import check_selection
 from clip_cfr.calibrate.named.embedded import name_groups, prepare_attributes
 from clip_cfr.calibrate.named.request import Attributes
@@ -66,7 +66,7 @@ def calibrate_cache(
 
     Args:
         cache: the cache file.
-        settings: hyperparameters; by default `Settings()`.
+        settings: hyperparameters; by default those of `default_settings`.
         methods: names of `clip_cfr.calibrate.methods.ALL_METHODS`; a repeated one is fitted once.
         seeds: the number of seeds from 0, or the seeds themselves; at least one.
         device: `auto`, `cpu` or `gpu`.
@@ -110,7 +110,8 @@ def calibrate_cache(
     """
     started = perf_counter() if started is None else started
     path, reporter = Path(cache), reporter or LineReporter()
-    settings, methods = resolve_precision(settings or Settings()), tuple(dict.fromkeys(methods))
+    settings = resolve_precision(settings or default_settings(bool(attributes)))
+    methods = tuple(dict.fromkeys(methods))
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not seeds:
         raise SettingsError("seeds is empty, expected at least one")

@@ -119,8 +119,8 @@ def calibrate(
     started = perf_counter()
     if tune is None and ctx.get_parameter_source("workers") == COMMANDLINE:
         raise click.UsageError("--workers is for the trials of --tune; leave it out")
-    settings = make_settings(ctx, preset, values)
     named = named_arguments(values_in_words, attributes_file, attribute_margin, words)
+    settings = make_settings(ctx, preset, values, has_named=bool(named["attributes"]))
     methods = methods_of(bool(named["attributes"])) if "all" in methods else methods
 
     import_jax()

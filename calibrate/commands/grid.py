@@ -129,8 +129,8 @@ def grid(
       clip-cfr grid --cache celeba.h5 --set lr=1e-4,1e-3 --set positive=dps,rps --seeds 3
       clip-cfr grid --cache celeba.h5 --set lr=1e-5:1e-2 --sampler tpe --trials 50 --prune
     """
-    settings = make_settings(ctx, preset, values)
     named = named_arguments(values_in_words, attributes_file, attribute_margin, words)
+    settings = make_settings(ctx, preset, values, has_named=bool(named["attributes"]))
 
     import_jax()
     from clip_cfr.calibrate.grid.job import prepare_grid

@@ -13,7 +13,7 @@ from clip_cfr.cache.console import PATH
 from clip_cfr.cache.device_option import DeviceName
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.presets import NOT_REPRODUCED, PRESETS
-from clip_cfr.calibrate.core.settings import Settings, value_type
+from clip_cfr.calibrate.core.settings import Settings, default_settings, value_type
 
 Decorator = Callable[[Callable], Callable]
 
@@ -221,7 +221,9 @@ def setting_option(field: Field) -> Decorator:
     return optgroup.option(f"--{name}", type=kind, default=field.default, help=text)
 
 
-def make_settings(ctx: click.Context, preset: str | None, values: Mapping) -> Settings:
+def make_settings(
+    ctx: click.Context, preset: str | None, values: Mapping, has_named: bool = False
+) -> Settings:
     """Return the settings of a command line; options override the preset, which overrides defaults.
 
     With a preset, print on standard error the parts of the release that it does not reproduce.
@@ -230,6 +232,7 @@ def make_settings(ctx: click.Context, preset: str | None, values: Mapping) -> Se
         ctx: context of the command, which tells the options that were given.
         preset: a name of `PRESETS`, or None.
         values: the values of all settings as click parsed them, defaults included.
+        has_named: whether attributes are named in words, which changes the default selection.
 
     Raises:
         SettingsError: a value is out of its range.
@@ -237,8 +240,8 @@ def make_settings(ctx: click.Context, preset: str | None, values: Mapping) -> Se
     given = given_settings(ctx)
     if preset:
         click.echo(f"preset {preset}: {NOT_REPRODUCED[preset]}", err=True)
-    from_preset = {k: v for k, v in PRESETS.get(preset, {}).items() if k not in given}
-    return Settings(**{**values, **from_preset})
+    defaults = {"selection": default_settings(has_named).selection, **PRESETS.get(preset, {})}
+    return Settings(**values | {k: v for k, v in defaults.items() if k not in given})
 
 
 def given_settings(ctx: click.Context) -> set[str]:

@@ -260,10 +260,10 @@ class Settings:
     selection: str = option(
         "worst-class",
         "Criterion on the validation split that selects a head of each stage: worst-class or "
-        "average accuracy; inferred-groups, the mean accuracy over the rows that CLIP's own head "
-        "gets right and those that it gets wrong, in each class; worst-named-group, the lowest "
-        "accuracy over the groups named in words by --attribute or --attributes; last, the last "
-        "step; worst-group, which uses group labels and is therefore an oracle",
+        "average accuracy; worst-named-group, the lowest accuracy over the groups named in words, "
+        "which is the default where an attribute is named; inferred-groups, the mean accuracy over "
+        "the rows that CLIP's own head gets right and those that it gets wrong, in each class; "
+        "last, the last step; worst-group, which uses group labels and is therefore an oracle",
         "ours; release worst-group",
         choices=SELECTIONS,
     )
@@ -349,6 +349,15 @@ class Settings:
             object.__setattr__(self, name, to_number(getattr(self, name)))
         for name in POOL_WORDS:
             pool_rows(self, name)
+
+
+def default_settings(has_named: bool) -> Settings:
+    """Return the default settings, which select by groups named in words if there are some.
+
+    References:
+        docs/defaults.md, "Selection without group labels".
+    """
+    return Settings(selection=WORST_NAMED_GROUP) if has_named else Settings()
 
 
 def selections_of(has_named: bool) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from clip_cfr.cache.console import program_name
 from clip_cfr.calibrate.comparison.result import Result
-from clip_cfr.calibrate.core.settings import Value
+from clip_cfr.calibrate.core.settings import Value, default_settings
 from clip_cfr.calibrate.grid.axes import FIELDS
 
 
@@ -39,7 +39,8 @@ def calibrate_command(
         val_fraction: fraction of the training rows to draw as val; None draws none.
         attribute_options: the options that name attributes in words.
     """
-    changed = {name: fixed[name] for name in fixed if fixed[name] != FIELDS[name].default}
+    defaults = asdict(default_settings(bool(attribute_options)))
+    changed = {name: fixed[name] for name in fixed if fixed[name] != defaults[name]}
     shown = {**changed, **varied}
     words = [*program_name().split(), "calibrate", "--cache", cache]
     if list(methods) != ["cfr"]:

@@ -15,7 +15,7 @@ from clip_cfr.cache.runs.grid import (
 )
 from clip_cfr.calibrate.class_prompts import check_prompt_set
 from clip_cfr.calibrate.core.errors import SettingsError
-from clip_cfr.calibrate.core.settings import Settings, Value
+from clip_cfr.calibrate.core.settings import Settings, Value, default_settings
 from clip_cfr.calibrate.core.windows import check_resident_rows
 from clip_cfr.calibrate.grid.axes import Axis
 from clip_cfr.calibrate.grid.grid_plan import GridPlan, make_grid_plan
@@ -83,7 +83,7 @@ def prepare_grid(
     For arguments and errors see `search_grid`. With `overwrite`, the study of an earlier grid in
     the folder is set aside. The storage is not opened.
     """
-    cache, fixed = Path(cache), resolve_precision(settings or Settings())
+    cache, fixed = Path(cache), resolve_precision(settings or default_settings(bool(attributes)))
     space = check_space(space, fixed, methods)
     url = storage and parse_storage(storage, overwrite)
     check_selection(fixed, bool(attributes))

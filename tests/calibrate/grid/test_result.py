@@ -210,6 +210,17 @@ class TestBest:
         assert str(context.params["path"]) == "my cache.h5"
         assert (context.params["seed"], context.params["seeds"]) == (4, 1)
 
+    def test_names_a_selection_that_is_not_the_default_of_named_attributes(self):
+        named = {"options": ["--attribute", "red", "--attribute", "green"]}
+        for selection, words in (
+            ("worst-class", ["--selection", "worst-class"]),
+            ("worst-named-group", []),
+        ):
+            point = make_point(0, settings={}, val=(0.5,), test=(0.5,))
+            result = make_result([point], fixed=Settings(selection=selection), space={})
+            command = shlex.split(replace(result, named=named).best_command)
+            assert command[4:-2] == [*words, *named["options"]]
+
     def test_is_none_if_every_point_failed(self):
         result = make_result([make_point(0, state="failed", reason="CFR diverged")])
         assert (result.best, result.best_command, result.to_json()["best"]) == (None, None, None)

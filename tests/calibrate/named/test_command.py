@@ -3,7 +3,7 @@
 import csv
 import gzip
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,9 @@ import clip_cfr
 from clip_cfr.cache.format.schema import Head
 from clip_cfr.cache.runs.run import read_run
 from clip_cfr.cache.write.writer import write_cache
+from clip_cfr.calibrate.commands.calibrate import calibrate
+from clip_cfr.calibrate.commands.options import make_settings
+from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.named.embedded import prepare_attributes
 from clip_cfr.calibrate.progress import SilentReporter
 from clip_cfr.cli import main
@@ -56,6 +59,7 @@ def test_the_tables_have_groups_named_in_words_and_say_how_many_images_are_left_
     test = result["named"]["attributes"][0]["test"]
     assert test["left_out"] > 0
     assert test["agreement"] > 0.9
+    assert result["selection"] == "worst-named-group"
     shown = invoke("show", run).stdout
     assert "worst group named in words" in shown
     assert "accuracy by groups named in words (attribute), on the test split, in per cent" in shown
@@ -77,6 +81,24 @@ def test_the_run_keeps_the_value_and_the_margin_of_each_image(run):
         {"name": "attribute", "values": {"red": ["red"], "green": ["green"]}}
     ]
     assert config["options"] == [*NAMED, "--attribute-margin", "0.1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "has_named", "selection"),
+    [
+        ([], False, "worst-class"),
+        ([], True, "worst-named-group"),
+        (["--selection", "worst-class"], True, "worst-class"),
+        (["--preset", "release"], True, "worst-group"),
+    ],
+)
+def test_the_default_selection_is_by_named_groups_where_there_are_some(
+    options, has_named, selection
+):
+    context = calibrate.make_context("calibrate", ["--cache", "toy.h5", *options])
+    values = {name: context.params[name] for name in asdict(Settings())}
+    settings = make_settings(context, context.params["preset"], values, has_named)
+    assert settings.selection == selection
 
 
 @pytest.mark.parametrize(
@@ -116,7 +138,7 @@ def test_a_phrase_that_the_cache_lacks_is_embedded_by_its_model(tmp_path):
 
 def test_a_grid_ranks_by_groups_named_in_words_and_its_command_names_them(run, tmp_path):
     arguments = ["grid", "--cache", run.parent / "toy.h5", "--out", tmp_path / "grid", *NAMED]
-    quick = ["--method", "group-lr-named", "--selection", "worst-named-group", "--erm-steps", 20]
+    quick = ["--method", "group-lr-named", "--erm-steps", 20]
     quick += ["--set", "resample=false"]
     result = json.loads(invoke(*arguments, *quick, "--evaluations", 2, "--json").stdout)
     assert result["criterion"] == "worst-named-group"
@@ -124,5 +146,6 @@ def test_a_grid_ranks_by_groups_named_in_words_and_its_command_names_them(run, t
     assert 0 < point["val"]["worst_named_group"] <= 1
     assert result["named"]["options"] == list(NAMED)
     assert " --attribute red --attribute green " in result["best"]["command"]
+    assert "--selection" not in result["best"]["command"]
     shown = invoke("show", tmp_path / "grid").stdout
     assert "val worst-named-group" in shown
