@@ -22,6 +22,7 @@ class Pictures:
         root: the folder; None for no pictures.
         limit: largest number of pictures.
         urls: the pictures made so far, by id.
+        counts: number of pictures by the place for which they were made first.
         missing: number of ids without an image that can be read.
         bytes: size of all pictures.
     """
@@ -29,20 +30,26 @@ class Pictures:
     root: Path | None
     limit: int
     urls: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     missing: int = 0
     bytes: int = 0
 
-    def take(self, ids: Iterable[str]) -> dict[str, str]:
-        """Return pictures of images as data URLs by id, until a limit is reached."""
-        found = {}
+    def take(self, ids: Iterable[str], kind: str) -> None:
+        """Make the pictures of images until a limit is reached.
+
+        Args:
+            ids: the images; those that have a picture keep it.
+            kind: where they are shown, such as `of the map`, for `describe`.
+        """
         for each in ids:
-            if each not in self.urls and not self._has_room():
-                continue
-            if each not in self.urls:
-                self._add(each)
-            if each in self.urls:
-                found[each] = self.urls[each]
-        return found
+            if not self._has_room():
+                return
+            if each not in self.urls and self._add(each):
+                self.counts[kind] = self.counts.get(kind, 0) + 1
+
+    def find(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return the pictures that were made of some images, as data URLs by id."""
+        return {each: self.urls[each] for each in ids if each in self.urls}
 
     def describe(self) -> str:
         """Return a sentence on the number of pictures; empty without a folder."""
@@ -51,19 +58,24 @@ class Pictures:
         full = ""
         if self.bytes >= MAX_BYTES:
             full = f", as {MAX_BYTES / 1e6:.0f} MB are reached"
+        counts = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
+        parts = f": {counts}" if counts else ""
         lost = f"; {self.missing} images could not be read" if self.missing else ""
-        return f"Pictures on this page: {len(self.urls)} of at most {self.limit}{full}{lost}."
+        return (
+            f"Pictures on this page: {len(self.urls)} of at most {self.limit}{full}{parts}{lost}."
+        )
 
     def _has_room(self) -> bool:
         return self.root is not None and len(self.urls) < self.limit and self.bytes < MAX_BYTES
 
-    def _add(self, name: str) -> None:
+    def _add(self, name: str) -> bool:
         url = read_picture(self.root, name)
         if url is None:
             self.missing += 1
-        else:
-            self.urls[name] = url
-            self.bytes += len(url)
+            return False
+        self.urls[name] = url
+        self.bytes += len(url)
+        return True
 
 
 def read_picture(root: Path, name: str) -> str | None:

@@ -14,6 +14,7 @@ from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.grid.result import GridResult, read_grid_result
 from clip_cfr.calibrate.report.cached_rows import CachedRows, read_rows
 from clip_cfr.calibrate.report.embeddings import find_calibrated_head
+from clip_cfr.calibrate.report.explained import ExplainedErrors, explain_errors
 from clip_cfr.calibrate.report.locate_cache import locate_cache
 from clip_cfr.calibrate.report.options import ReportOptions
 from clip_cfr.calibrate.report.pictures import Pictures
@@ -62,6 +63,16 @@ class RunSource:
         recommended = self.result.recommended_head
         with error_context(self.directory, NAME_ONE):
             return find_calibrated_head(self.run, recommended and recommended[0])
+
+    @cached_property
+    def explained(self) -> ExplainedErrors:
+        """The errors of ERM and of the recommended head, or why they are not explained."""
+        if self.cache_path is None:
+            return ExplainedErrors(reason=self.missing)
+        recommended = self.result.recommended_head
+        return explain_errors(
+            self.directory, self.run, recommended and recommended[0], self.cache_path
+        )
 
     def title(self, method: str) -> str:
         """Return the title of a method."""

@@ -30,6 +30,7 @@ from clip_cfr.calibrate.report.pictures import Pictures
 from clip_cfr.calibrate.report.plots.plot import Plot
 from clip_cfr.calibrate.report.png import name_files, render_png
 from clip_cfr.calibrate.report.sections import make_sections
+from clip_cfr.calibrate.report.shown_pictures import take_pictures
 from clip_cfr.calibrate.report.source import GridSource, RunSource, read_source
 
 
@@ -97,6 +98,7 @@ def write_report(
     pictures = Pictures(options.root, options.thumbnails)
     sources = [read_source(each, options, pictures) for each in folders]
     check_caches(sources, options.caches)
+    take_pictures(sources)
     parts = make_parts(sources)
     command = describe_command(folders, path, png, options)
     page = render_page(page_title(sources), parts, pictures.describe(), command).encode()

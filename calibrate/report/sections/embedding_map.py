@@ -12,7 +12,6 @@ from clip_cfr.calibrate.report.embeddings import MINIMUM_ROWS, embed_with, proje
 from clip_cfr.calibrate.report.options import MAPS
 from clip_cfr.calibrate.report.plots.embedding_map import Colouring, EmbeddingMap
 from clip_cfr.calibrate.report.section import Section, paragraph
-from clip_cfr.calibrate.report.sections.wrong_images import find_errors
 from clip_cfr.calibrate.report.source import RunSource
 
 TITLE = "Embeddings before and after calibration"
@@ -28,13 +27,9 @@ def make(source: RunSource) -> Section:
     with error_context(source.cache_path, "the run belongs to another cache"):
         before = embed_with(rows.initial, sample.features)
         after = embed_with(head.arrays, sample.features)
-    errors = find_errors(source)
-    if errors is not None:
-        # Pictures are limited in number: those of the errors come before those of the map.
-        source.pictures.take(row[0] for row in errors.rows)
     method = source.options.map_method
     maps = project_pair(before, after, method)
-    ids = tuple(rows.ids[row] for row in sample.rows)
+    ids = tuple(picture_ids(source))
     plot = EmbeddingMap(
         name="map",
         title=f"{MAPS[method]} of the embeddings; each point is an image",
@@ -45,9 +40,15 @@ def make(source: RunSource) -> Section:
         ids=ids,
         splits=tuple(SPLIT_NAMES[each] for each in rows.splits[sample.rows]),
         colourings=tuple(make_colourings(source)),
-        pictures=source.pictures.take(ids),
+        pictures=source.pictures.find(ids),
     )
     return Section("map", TITLE, (paragraph(describe_sample(source), "note"), plot))
+
+
+def picture_ids(source: RunSource) -> Iterator[str]:
+    """Yield the ids of the images in the map; none without a map."""
+    if not find_obstacle(source):
+        yield from (source.rows.ids[row] for row in source.rows.map_sample.rows)
 
 
 def find_obstacle(source: RunSource) -> str:

@@ -1,14 +1,13 @@
 """Words and slices of the images that ERM and the recommended head misclassify."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from clip_cfr.cache.errors import CacheError
 from clip_cfr.calibrate.comparison.tables import Table
 from clip_cfr.calibrate.comparison.titles import format_per_cent
-from clip_cfr.calibrate.explain.explain import explain_run
 from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation, Slice
 from clip_cfr.calibrate.explain.suggestion import suggested_command
 from clip_cfr.calibrate.explain.table import DIFFERENCE_NOTE, NAMES_CLASS, SLICES_NOTE
+from clip_cfr.calibrate.report.explained import SPLIT
 from clip_cfr.calibrate.report.section import (
     Section,
     command_line,
@@ -18,11 +17,6 @@ from clip_cfr.calibrate.report.section import (
     table_html,
 )
 from clip_cfr.calibrate.report.source import RunSource
-
-BEFORE = "erm"
-SPLIT = "val"
-TOP = 5
-SHOWN_PICTURES = 6
 
 
 def make(source: RunSource) -> Section:
@@ -34,14 +28,9 @@ def make(source: RunSource) -> Section:
 
 def make_parts(source: RunSource) -> Iterator[str]:
     """Yield the contents: counts before and after, words and slices of each, the command."""
-    why = find_obstacle(source)
-    if why:
-        yield paragraph(why, "note")
-        return
-    try:
-        found = [explain(source, method) for method in explained_methods(source)]
-    except CacheError as error:
-        yield paragraph(f"The errors are not explained: {error}.", "note")
+    found = source.explained.found
+    if not found:
+        yield paragraph(source.explained.reason, "note")
         return
     yield table_html(errors_table(source, found))
     yield paragraph(f"{found[0].statement}.")
@@ -53,24 +42,11 @@ def make_parts(source: RunSource) -> Iterator[str]:
     yield from command_parts(before)
 
 
-def find_obstacle(source: RunSource) -> str:
-    """Return a sentence that says why no error can be explained; empty if they can."""
-    if source.cache_path is None:
-        return source.missing
-    if not any(name.startswith(f"{BEFORE}_seed") for name in source.run.predictions):
-        return "This run has no predictions of ERM, whose errors this section explains."
-    return ""
-
-
-def explained_methods(source: RunSource) -> list[str]:
-    """Return ERM and, if it is another, the method of the recommended head."""
-    recommended = source.result.recommended_head
-    return list(dict.fromkeys([BEFORE, *(recommended or ())[:1]]))
-
-
-def explain(source: RunSource, method: str) -> Explanation:
-    """Return the explanation of the errors of a method on the validation split."""
-    return explain_run(source.directory, method, SPLIT, cache=source.cache_path, top=TOP)
+def picture_ids(source: RunSource) -> Iterator[str]:
+    """Yield the ids of the images nearest to the slices' centres; none unless they are shown."""
+    for explanation in source.explained.found:
+        for each in explanation.slices:
+            yield from each.nearest
 
 
 def head_title(source: RunSource, found: Explanation) -> str:
@@ -78,7 +54,7 @@ def head_title(source: RunSource, found: Explanation) -> str:
     return f"{source.title(found.method)}, seed {found.seed}"
 
 
-def errors_table(source: RunSource, found: list[Explanation]) -> Table:
+def errors_table(source: RunSource, found: Sequence[Explanation]) -> Table:
     """Return the misclassified images of each class, by explained head."""
     return Table(
         title=(f"misclassified images of the {SPLIT} split",),
@@ -148,7 +124,7 @@ def slices_table(source: RunSource, found: Explanation) -> Table:
 
 def gallery(source: RunSource, found: Slice) -> str:
     """Return the pictures of the images nearest to a slice's centre; empty without pictures."""
-    pictures = source.pictures.take(found.nearest[:SHOWN_PICTURES])
+    pictures = source.pictures.find(found.nearest)
     items = "".join(
         f'<li><img src="{url}" alt="{escape(name)}"></li>' for name, url in pictures.items()
     )

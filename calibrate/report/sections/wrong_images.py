@@ -1,6 +1,6 @@
 """The test images that a head misclassifies with the highest confidence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,12 @@ def make(source: RunSource) -> Section | None:
         table_html(table) if errors.rows else "",
     )
     return Section("wrong-images", "Confident errors", parts)
+
+
+def picture_ids(source: RunSource) -> Iterator[str]:
+    """Yield the ids of the most confident errors; none without predictions."""
+    errors = find_errors(source)
+    yield from (row[0] for row in ([] if errors is None else errors.rows))
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def find_errors(source: RunSource) -> Errors | None:
 
 def gallery(source: RunSource, rows: Sequence[tuple[str, ...]]) -> str:
     """Return the small pictures of images with their classes; empty without pictures."""
-    pictures = source.pictures.take(row[0] for row in rows)
+    pictures = source.pictures.find(row[0] for row in rows)
     items = "".join(
         f'<li><img src="{pictures[name]}" alt="{escape(name)}">'
         f"<span>{escape(label)}, {escape(attribute)} → {escape(predicted)}</span></li>"

@@ -54,7 +54,8 @@ def test_no_picture_from_outside_the_root_or_of_a_damaged_file(tmp_path):
     (tmp_path / "secret.png").write_bytes(b"")
     (tmp_path / "root" / "damaged.png").write_bytes(b"\x89PNG and no more")
     pictures = Pictures(tmp_path / "root", 5)
-    assert pictures.take(["../secret.png", "damaged.png", "missing.png"]) == {}
+    pictures.take(["../secret.png", "damaged.png", "missing.png"], "of the map")
+    assert pictures.urls == {}
     assert pictures.describe() == (
         "Pictures on this page: 0 of at most 5; 3 images could not be read."
     )

@@ -151,8 +151,8 @@ def test_the_map_has_the_sample_that_the_page_tells_of(reported):
 
 def test_pictures_are_at_most_as_many_as_asked(reported):
     pictures = set(re.findall(r"data:image/jpeg;base64,[\w+/=]+", body(reported.page)))
-    assert "Pictures on this page: 20 of at most 20; " in body(reported.page)
-    assert "images could not be read." in body(reported.page)
+    assert "Pictures on this page: 20 of at most 20: " in body(reported.page)
+    assert " images could not be read." in body(reported.page)
     assert len(pictures) == 1, "all images are equal"
 
 
