@@ -23,6 +23,8 @@ from clip_cfr.calibrate.explain.words import (
 )
 
 SEED = 0
+# Stands for the file that the user makes.
+WORDS_FILE = "WORDS.h5"
 
 
 def explain_run(
@@ -71,7 +73,9 @@ def explain_run(
         permutations=PERMUTATIONS,
         classes=classes,
         slices=find_slices(images, method, texts.class_names, tested, found, names < 0),
-        statement=make_statement(inputs, tested),
+        statement=make_statement(
+            inputs, tested, command_with_words(directory, method, split, cache)
+        ),
         attributes=suggest_attributes(classes),
     )
 
@@ -128,16 +132,22 @@ def describe_class(
     )
 
 
-def make_statement(inputs: Inputs, tested: Sequence[ComparedWords]) -> str:
-    """Return a sentence that says whether words stand out, with its error rate."""
+def make_statement(inputs: Inputs, tested: Sequence[ComparedWords], command: str) -> str:
+    """Return a sentence that says whether words stand out, with its error rate.
+
+    Args:
+        inputs: images, texts and words.
+        tested: the tested classes.
+        command: see `command_with_words`.
+    """
     if inputs.words is None:
-        return describe_missing_words(inputs)
+        return describe_missing_words(inputs, command)
     rate = f"family-wise error {100 * LEVEL:g} %"
     number = len(inputs.words.words)
     if not tested:
         return (
             f"no class has enough wrong and right images to test {count_noun(number, 'word')}; "
-            "choose another --method or --split, or calibrate on more validation images"
+            "explain with another --method or --split, or calibrate on more validation images"
         )
     count = np.count_nonzero(np.any([each.stands_out for each in tested], axis=0))
     if not count:
@@ -148,12 +158,22 @@ def make_statement(inputs: Inputs, tested: Sequence[ComparedWords]) -> str:
     return f"{count:,} of {count_noun(number, 'word')} {stand} out in {where} tested ({rate})"
 
 
-def describe_missing_words(inputs: Inputs) -> str:
-    """Return a sentence that says how to make a words file for a cache without words."""
+def describe_missing_words(inputs: Inputs, command: str) -> str:
+    """Return a sentence with the commands for a cache without words; see `make_statement`."""
     model = " --model MODEL" if inputs.is_imported else ""
-    command = f"words --cache {shlex.quote(str(inputs.cache_path))}{model} --out WORDS.h5"
+    words = f"words --cache {shlex.quote(str(inputs.cache_path))}{model} --out {WORDS_FILE}"
     which = ", where MODEL computed the features" if inputs.is_imported else ""
     return (
         f"{inputs.cache_path} has no words, so errors are not described in words; make a words "
-        f"file and name it with --words: {program_name()} {command}{which}"
+        f"file, and explain the errors with it: {program_name()} {words}, then {command}{which}"
     )
+
+
+def command_with_words(
+    directory: str | Path, method: str, split: str, cache: str | Path | None
+) -> str:
+    """Return the command that explains the same errors with a words file; see `explain_run`."""
+    options = {"--method": method, "--split": split} | ({"--cache": str(cache)} if cache else {})
+    given = [part for name, value in options.items() for part in (name, value)]
+    words = ["explain", "--run", str(directory), *given, "--words", WORDS_FILE]
+    return f"{program_name()} {shlex.join(words)}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from clip_cfr.calibrate.comparison.tables import Table
 from clip_cfr.calibrate.comparison.titles import format_per_cent
-from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation, Slice
+from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation, Slice, WordFinding
 from clip_cfr.calibrate.explain.suggestion import suggested_command
 from clip_cfr.calibrate.explain.table import DIFFERENCE_NOTE, NAMES_CLASS, SLICES_NOTE
 from clip_cfr.calibrate.report.explained import SPLIT
@@ -17,6 +17,9 @@ from clip_cfr.calibrate.report.section import (
     table_html,
 )
 from clip_cfr.calibrate.report.source import RunSource
+
+# Classes, and slices, of each head.
+SHOWN = 24
 
 
 def make(source: RunSource) -> Section:
@@ -33,19 +36,21 @@ def make_parts(source: RunSource) -> Iterator[str]:
         yield paragraph(source.explained.reason, "note")
         return
     yield table_html(errors_table(source, found))
-    yield paragraph(f"{found[0].statement}.")
     before, *after = found
+    if not before.num_words:
+        yield paragraph(f"{before.statement}.")
     yield from explanation_parts(source, before)
     for each in after:
-        contents = paragraph(f"{each.statement}.") + "".join(explanation_parts(source, each))
-        yield details(f"The errors of {head_title(source, each)}", contents)
+        contents = "".join(explanation_parts(source, each))
+        if contents:
+            yield details(f"The errors of {head_title(source, each)}", contents)
     yield from command_parts(before)
 
 
 def picture_ids(source: RunSource) -> Iterator[str]:
-    """Yield the ids of the images nearest to the slices' centres; none unless they are shown."""
+    """Yield the ids of the images nearest to the centres of the slices shown."""
     for explanation in source.explained.found:
-        for each in explanation.slices:
+        for each in explanation.slices[:SHOWN]:
             yield from each.nearest
 
 
@@ -56,57 +61,89 @@ def head_title(source: RunSource, found: Explanation) -> str:
 
 def errors_table(source: RunSource, found: Sequence[Explanation]) -> Table:
     """Return the misclassified images of each class, by explained head."""
+    classes = found[0].classes
+    shown = most_errors(classes)
+    limit = f"; {len(shown)} of {len(classes):,} classes: those with the most errors"
     return Table(
-        title=(f"misclassified images of the {SPLIT} split",),
+        title=(f"misclassified images of the {SPLIT} split{limit * (len(shown) < len(classes))}",),
         header=("class", "images", *(head_title(source, each) for each in found)),
         rows=tuple(
-            (classes[0].label, f"{classes[0].images:,}", *(f"{each.errors:,}" for each in classes))
-            for classes in zip(*(each.classes for each in found), strict=True)
+            (
+                classes[index].label,
+                f"{classes[index].images:,}",
+                *(f"{each.classes[index].errors:,}" for each in found),
+            )
+            for index in shown
         ),
-        text_columns=1,
-        notes=(),
     )
 
 
+def most_errors(classes: Sequence[ClassErrorsExplained]) -> list[int]:
+    """Return the indices of the at most `SHOWN` classes with the most errors, ascending."""
+    return sorted(sorted(range(len(classes)), key=lambda index: -classes[index].errors)[:SHOWN])
+
+
 def explanation_parts(source: RunSource, found: Explanation) -> Iterator[str]:
-    """Yield the tables of words of each class, and the slices with the nearest images."""
-    tables = [words_table(source, found, each) for each in found.classes]
+    """Yield the statement, the tables of words of each class, and the slices with pictures.
+
+    The statement on a cache without words is left out.
+    """
+    if not any(each.errors for each in found.classes):
+        yield paragraph(f"{head_title(source, found)} misclassifies no image of the {SPLIT} split.")
+        return
+    if found.num_words:
+        yield paragraph(f"{found.statement}.")
+    tables = [words_table(source, found, found.classes[i]) for i in most_errors(found.classes)]
     shown = [each for each in tables if each.rows]
     yield from map(table_html, shown)
     if shown:
         yield paragraph(DIFFERENCE_NOTE, "note")
     if found.slices:
         yield table_html(slices_table(source, found))
-        yield from (gallery(source, each) for each in found.slices)
+        yield from (gallery(source, each) for each in found.slices[:SHOWN])
 
 
 def words_table(source: RunSource, found: Explanation, errors: ClassErrorsExplained) -> Table:
-    """Return the words that stand out in a class; without rows if there are none."""
+    """Return the words that stand out in a class; without rows if there are none.
+
+    The column of remarks is left out if there are none.
+    """
     sides = (("wrong", errors.wrong_words), ("right", errors.right_words))
+    words = [(side, each) for side, words in sides for each in words]
+    remarks = any(each.names_class is not None for _, each in words)
+    texts = ("word", "nearer to", *(["remark"] if remarks else []))
     return Table(
         title=(f"{errors.label}: words that stand out, {head_title(source, found)}",),
-        header=("word", "nearer to", "remark", "difference", "p", "nearest quarter, per cent"),
+        header=(*texts, "difference", "p", "nearest quarter, per cent"),
         rows=tuple(
             (
                 each.word,
                 f"{side} images",
-                "" if each.names_class is None else NAMES_CLASS.format(name=each.names_class),
+                *([remark(each)] if remarks else []),
                 f"{each.difference:+.3f} [{each.interval[0]:+.3f}, {each.interval[1]:+.3f}]",
                 f"{each.p_value:.3f}",
                 format_per_cent(each.nearest_accuracy),
             )
-            for side, words in sides
-            for each in words
+            for side, each in words
         ),
-        text_columns=3,
-        notes=(),
+        text_columns=len(texts),
     )
+
+
+def remark(found: WordFinding) -> str:
+    """Return that a word names a class, or an empty text."""
+    return "" if found.names_class is None else NAMES_CLASS.format(name=found.names_class)
 
 
 def slices_table(source: RunSource, found: Explanation) -> Table:
     """Return the slices, with their size and the accuracy of every method in per cent."""
+    shown = found.slices[:SHOWN]
+    limit = f"; {len(shown)} of {len(found.slices):,} slices: the worst ones"
     return Table(
-        title=(f"slices of the {SPLIT} split, with accuracies in per cent",),
+        title=(
+            f"slices of the {SPLIT} split, with accuracies in per cent"
+            f"{limit * (len(shown) < len(found.slices))}",
+        ),
         header=("class", "words", "images", *map(source.title, found.methods)),
         rows=tuple(
             (
@@ -115,7 +152,7 @@ def slices_table(source: RunSource, found: Explanation) -> Table:
                 f"{each.images:,}",
                 *(format_per_cent(each.accuracies[name]) for name in found.methods),
             )
-            for each in found.slices
+            for each in shown
         ),
         text_columns=2,
         notes=(SLICES_NOTE.format(method=source.title(found.method)),),

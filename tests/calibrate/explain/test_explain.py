@@ -95,8 +95,9 @@ def test_without_words_slices_still_work(folder):
     found = explain_run(folder / "run")
     assert found.statement == (
         f"{folder / 'world.h5'} has no words, so errors are not described in words; make a words "
-        f"file and name it with --words: clip-cfr words --cache {folder / 'world.h5'} --model "
-        "MODEL --out WORDS.h5, where MODEL computed the features"
+        f"file, and explain the errors with it: clip-cfr words --cache {folder / 'world.h5'} "
+        f"--model MODEL --out WORDS.h5, then clip-cfr explain --run {folder / 'run'} --method erm "
+        "--split val --words WORDS.h5, where MODEL computed the features"
     )
     assert len(found.slices) >= 2
     assert all(each.words == () for each in found.slices)
@@ -113,8 +114,8 @@ def test_right_answers_and_single_errors_name_nothing(tmp_path, world):
     assert [each.untested for each in found.classes] == ["fewer than 5 errors", "no errors"]
     assert (found.slices, found.attributes) == ((), ())
     assert found.statement == (
-        "no class has enough wrong and right images to test 102 words; choose another --method or "
-        "--split, or calibrate on more validation images"
+        "no class has enough wrong and right images to test 102 words; explain with another "
+        "--method or --split, or calibrate on more validation images"
     )
 
 
