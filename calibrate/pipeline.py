@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.read.info import read_info
 from clip_cfr.cache.runs.folder import reserve_run_folder
 from clip_cfr.cache.runs.run import default_run_directory
 from clip_cfr.calibrate.comparison.compare import Comparison, compare
@@ -15,6 +16,7 @@ from clip_cfr.calibrate.comparison.result import (
     Result,
     class_embeddings_source,
 )
+from clip_cfr.calibrate.comparison.shared_val import describe_drawn_val
 from clip_cfr.calibrate.comparison.summary import summarize
 from clip_cfr.calibrate.comparison.tuning import Tuning, check_tuning
 from clip_cfr.calibrate.comparison.versus import check_versus
@@ -126,6 +128,11 @@ def calibrate_cache(
             target = stack.enter_context(reserve_run_folder(Path(out), overwrite, inputs))
         words = None if words is None else Path(words)
         embedded = prepare_attributes(path, attributes, attribute_margin, words, reporter)
+        shared_val = describe_drawn_val(
+            read_info(path), val_fraction, methods, settings.selection, bool(attributes)
+        )
+        if shared_val is not None:
+            reporter.message(f"warning: {shared_val}")
         begun, tuning = perf_counter(), None
         if tune is not None:
             from clip_cfr.calibrate.grid.tune import tune_methods  # Loads Optuna.
@@ -171,6 +178,7 @@ def calibrate_cache(
             versus=versus,
             tuning=tuning,
             embedded=embedded,
+            shared_val=shared_val,
         ).with_usage(
             {
                 "import": imported - tuned + begun - started,

@@ -26,7 +26,7 @@ from clip_cfr.extract.images.decode import without_remedy
 from clip_cfr.extract.images.settings import FULL_BIT_DEPTH, DecodeSettings
 from clip_cfr.extract.manifest.file_states import check_files_unchanged, digest_file_states
 from clip_cfr.extract.manifest.limit import limit_rows
-from clip_cfr.extract.manifest.manifest import Manifest
+from clip_cfr.extract.manifest.manifest import Manifest, describe_splits
 from clip_cfr.extract.manifest.shards import select_shard
 from clip_cfr.extract.not_finite import check_head_and_texts, explain_not_finite
 from clip_cfr.extract.options import ExtractOptions
@@ -42,6 +42,9 @@ from clip_cfr.extract.unreadable import (
 )
 from clip_cfr.extract.words.embed import embed_vocabulary
 from clip_cfr.extract.words.vocabulary import DEFAULT_TEMPLATES, read_default_vocabulary
+
+# Entries of the provenance that do not determine the features of a job.
+NOT_OF_JOB = ("templates", "drawn_splits")
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def describe_job(
 ) -> dict[str, Any]:
     """Return, in JSON types, how the cache is made: provenance of the model, rows and settings.
 
-    The bit depth is included only if it is below 16.
+    The bit depth is included only if it is below 16, and drawn splits if there are any.
 
     Args:
         manifest: all rows after the limit, of all shards.
@@ -166,6 +169,7 @@ def describe_job(
             "batch_size": batch_size,
             "templates": options.templates,
         }
+        | describe_splits(manifest)
     )
 
 
@@ -284,8 +288,9 @@ def make_writer(job: ExtractionJob) -> ResumableWriter:
     """Return the writer of the cache; entering its context starts the file or resumes its job."""
     return ResumableWriter(
         job.out,
-        # Prompts are embedded again in each run; everything else determines the features.
-        job={key: value for key, value in job.provenance.items() if key != "templates"},
+        # Prompts are embedded again in each run, and the digest of the manifest covers the splits;
+        # everything else determines the features.
+        job={key: value for key, value in job.provenance.items() if key not in NOT_OF_JOB},
         num_rows=len(job.manifest.rows),
         dim=job.model.dim,
         dtype=job.options.features_dtype,

@@ -30,6 +30,9 @@ OPTIONS = {
 }
 # Entries about the rows or the run of one shard.
 PER_SHARD = ("created", SHARD_KEY, "batch_size_halved")
+# Entries that another one implies (the digest of the manifest covers the splits), and that shards
+# of an earlier version lack.
+IMPLIED = ("drawn_splits",)
 # Largest difference between embeddings of the same prompts on two machines. Other prompts or
 # weights change embeddings far more.
 EMBEDDING_TOLERANCE = 1e-3
@@ -238,7 +241,7 @@ def _relevant_entries(provenance: Mapping[str, Any]) -> dict[str, Any]:
         {
             key: value
             for key, value in provenance.items()
-            if key not in PER_SHARD and not key.startswith(ROUNDING)
+            if key not in (*PER_SHARD, *IMPLIED) and not key.startswith(ROUNDING)
         }
     )
 

@@ -2,10 +2,12 @@
 
 A head that follows a spurious feature is wrong about the rows where the feature misleads. If the
 validation split was drawn from the same images as the training split, these rows are as rare there,
-and a repair of them hardly moves accuracy.
+and a repair of them hardly moves accuracy. Before training this is known if val was drawn from the
+images of train; otherwise the errors of the identification head tell it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.special import bdtrc
@@ -18,6 +20,44 @@ from clip_cfr.calibrate.core.stage_spec import IDENTIFICATION_STAGE
 
 # Validation errors differ from training errors if so many are less probable than this.
 LEVEL = 0.01
+DRAWN = "val was drawn from the same images as train, and no attribute is known"
+
+
+def describe_drawn_val(
+    info: Mapping[str, Any],
+    val_fraction: float | None,
+    methods: Collection[str],
+    selection: str,
+    has_named: bool,
+) -> str | None:
+    """Return a warning, before training, that no repair can be seen on a drawn val, or None.
+
+    None if val was not drawn, images have several attributes, selection uses groups, or nothing
+    is selected.
+
+    Args:
+        info: summary of the cache, as `read_info` returns it.
+        val_fraction: fraction of the training rows that is drawn as val; None if none is.
+        methods: the methods to fit.
+        selection: the criterion that selects heads.
+        has_named: whether attributes are named in words.
+    """
+    groups = [each for split in info["splits"].values() for each in split["groups"] if each["n"]]
+    is_drawn = val_fraction is not None or "val" in info["provenance"].get("drawn_splits", ())
+    has_attributes = len({each["attribute"] for each in groups}) > 1
+    uses_groups = has_named or selection == "inferred-groups"
+    if not is_drawn or has_attributes or uses_groups or set(methods) == {"zeroshot"}:
+        return None
+    return describe_blindness(DRAWN, selection, has_named)
+
+
+def describe_blindness(cause: str, selection: str, has_named: bool) -> str:
+    """Return a warning with its cause, its consequence and the remedies, without a final period."""
+    return (
+        f"{cause}. Where class and attribute are correlated in train, they then are in val, and "
+        "worst-class and average accuracy on val cannot see the repair. "
+        f"{describe_remedies(selection, has_named)}"
+    )
 
 
 def describe_shared_val(outcomes: Mapping[str, Sequence[Outcome]]) -> str | None:
@@ -36,21 +76,20 @@ def describe_shared_val(outcomes: Mapping[str, Sequence[Outcome]]) -> str | None
     train, val = measure_errors(trained[0])
     if val.sum() and is_rarer(train, val):
         return None
-    return (
+    cause = (
         f"val looks like train: the identification head is wrong about "
-        f"{format_per_cent(val.mean())} % of val and {format_per_cent(train.mean())} % of train. "
-        "Where class and attribute are correlated in train, they then are in val, and worst-class "
-        "and average accuracy on val cannot see the repair. "
-        f"{describe_remedies(trained[0])}"
+        f"{format_per_cent(val.mean())} % of val and {format_per_cent(train.mean())} % of train"
     )
+    selection, has_named = trained[0].settings.selection, bool(trained[0].task.named)
+    return describe_blindness(cause, selection, has_named)
 
 
-def describe_remedies(experiment: Experiment) -> str:
+def describe_remedies(selection: str, has_named: bool) -> str:
     """Return a sentence with the remedies that a run does not use yet, without a final period."""
     label = "label the attribute of some validation images"
-    if experiment.task.named:
+    if has_named:
         return f"Select with --selection {WORST_NAMED_GROUP}, or {label}"
-    used = experiment.settings.selection == "inferred-groups"
+    used = selection == "inferred-groups"
     return (
         ("N" if used else "Select with --selection inferred-groups, n")
         + "ame the attribute in words with --attribute (the command explain says what "

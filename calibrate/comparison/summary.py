@@ -54,6 +54,7 @@ def summarize(
     versus: str | None = None,
     tuning: Tuning | None = None,
     embedded: EmbeddedAttributes | None = None,
+    shared_val: str | None = None,
 ) -> Result:
     """Return the result of a calibration with metrics, recommendation, warnings and artifacts.
 
@@ -71,12 +72,14 @@ def summarize(
             could not be fitted, there is a warning.
         tuning: how methods were tuned; None if they were not.
         embedded: the attributes named in words; None if none is.
+        shared_val: the warning of `describe_drawn_val`; if it is None, the errors of the
+            identification head tell whether val shares the correlations of train.
     """
     outcomes = comparison.outcomes
     chosen = {} if tuning is None else tuning.chosen
     judged = judge_candidates(task, outcomes, settings.selection, seeds[0])
     recommendation = recommend(task, judged, settings.selection, cache.class_embeddings)
-    shared_val = describe_shared_val(outcomes)
+    shared_val = shared_val or describe_shared_val(outcomes)
     return Result(
         cache=cache,
         settings=settings,

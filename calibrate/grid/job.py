@@ -14,6 +14,7 @@ from clip_cfr.cache.runs.grid import (
     make_grid_folder,
 )
 from clip_cfr.calibrate.class_prompts import check_prompt_set
+from clip_cfr.calibrate.comparison.shared_val import describe_drawn_val
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.settings import Settings, Value, default_settings
 from clip_cfr.calibrate.core.windows import check_resident_rows
@@ -95,8 +96,11 @@ def prepare_grid(
     if "batch_size" not in space:
         val = info["splits"]["val"]
         check_resident_rows(val["n"] - val["invalid"], resident_rows, fixed.batch_size)
-    words = None if words is None else Path(words)
-    named = prepare_attributes(cache, attributes, attribute_margin, words, LineReporter())
+    words, reporter = None if words is None else Path(words), LineReporter()
+    named = prepare_attributes(cache, attributes, attribute_margin, words, reporter)
+    shared_val = describe_drawn_val(info, None, methods, fixed.selection, bool(attributes))
+    if shared_val is not None:
+        reporter.message(f"warning: {shared_val}")
     plan = make_grid_plan(
         space,
         fixed,

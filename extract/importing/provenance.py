@@ -11,7 +11,7 @@ import numpy as np
 
 from clip_cfr.extract.importing.arrays.reference import ArrayReference
 from clip_cfr.extract.importing.embedding_files import EmbeddingFiles
-from clip_cfr.extract.manifest.manifest import Manifest
+from clip_cfr.extract.manifest.manifest import Manifest, describe_splits
 
 
 def make_provenance(files: EmbeddingFiles, manifest: Manifest) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def make_provenance(files: EmbeddingFiles, manifest: Manifest) -> dict[str, Any]
 
     It has the model `imported`, name and SHA-256 of each file of arrays (or `identity` and `class
     means of the training split` instead), the manifest's digest, the time in UTC (ISO 8601, to the
-    second), and the versions of NumPy and Python.
+    second), the versions of NumPy and Python, and the drawn splits if there are any.
     """
     projection, class_embeddings = files.projection, files.class_embeddings
     return {
@@ -34,6 +34,7 @@ def make_provenance(files: EmbeddingFiles, manifest: Manifest) -> dict[str, Any]
         "manifest_sha256": manifest.sha256(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"numpy": np.__version__, "python": platform.python_version()},
+        **describe_splits(manifest),
     }
 
 

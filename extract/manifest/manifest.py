@@ -44,6 +44,8 @@ class Manifest:
             paths; otherwise empty.
         warnings: observations of the loader, such as row counts that differ from the published
             ones.
+        drawn_splits: names of the splits whose rows were drawn at random from the same images as
+            those of train; empty if the data set has its own splits.
     """
 
     dataset: str
@@ -55,6 +57,7 @@ class Manifest:
     attribute_prompts: tuple[tuple[str, ...], ...]
     images_sha256: str = ""
     warnings: tuple[str, ...] = ()
+    drawn_splits: tuple[str, ...] = ()
 
     def sha256(self) -> str:
         """Return the SHA-256 of the rows, the names and `images_sha256`, as hexadecimal digits.
@@ -71,6 +74,12 @@ class Manifest:
             if column is not None:
                 digest.update(np.asarray(column, "<i4").tobytes())
         return digest.hexdigest()
+
+
+def describe_splits(manifest: Manifest) -> dict[str, list[str]]:
+    """Return the entry of the provenance with the drawn splits; empty if none was drawn."""
+    drawn = list(manifest.drawn_splits)
+    return {"drawn_splits": drawn} if drawn else {}
 
 
 def make_rows(

@@ -104,6 +104,20 @@ def test_val_is_drawn_from_train_on_demand(tmp_path):
     assert splits.value_counts().to_dict() == {"test": 800, "val": 300}
 
 
+def test_a_drawn_val_without_attributes_is_warned_of_before_training(tmp_path):
+    cache = without_val()
+    rows = replace(cache.rows, attributes=np.zeros_like(cache.rows.attributes))
+    texts = replace(cache.texts, attribute_names=(), attribute_prompts=())
+    write_cache(tmp_path / "toy.h5", replace(cache, rows=rows, texts=texts))
+    arguments = ["--cache", tmp_path / "toy.h5", "--out", tmp_path / "run", *QUICK]
+    done = invoke(*arguments, "--method", "erm", "--val-fraction", "0.25", "--json")
+    warning = "val was drawn from the same images as train, and no attribute is known. "
+    before, training, _ = done.stderr.partition("seed 0: erm\n")
+    assert training
+    assert before.count(f"warning: {warning}") == 1
+    assert sum("cannot see the repair" in x for x in json.loads(done.stdout)["warnings"]) == 1
+
+
 def test_a_cache_with_val_needs_none(cache_file, tmp_path):
     arguments = ["--cache", cache_file, "--out", tmp_path / "run", "--val-fraction", "0.2"]
     assert "this one has 400 rows in val" in invoke(*arguments, code=1).stderr

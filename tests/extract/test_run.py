@@ -94,6 +94,13 @@ def test_the_provenance_records_model_data_set_and_settings(manifest, encoder, o
     }
 
 
+def test_drawn_splits_are_recorded_and_change_no_unfinished_job(manifest, encoder, out):
+    interrupt_extraction(manifest, encoder, out, OPTIONS, after=2)
+    drawn = replace(manifest, drawn_splits=("val",))
+    assert extract_manifest(drawn, encoder, out, OPTIONS).resumed_at == 16
+    assert read_cache(out).provenance["drawn_splits"] == ["val"]
+
+
 def test_the_storage_type_of_features_is_an_option(manifest, encoder, tmp_path):
     half, full = tmp_path / "half.h5", tmp_path / "full.h5"
     extract_manifest(manifest, encoder, half, OPTIONS)

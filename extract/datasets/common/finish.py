@@ -157,5 +157,8 @@ def draw_val(manifest: Manifest, fraction: float, seed: int | None) -> Manifest:
         f"with seed {seed}, {how}"
     )
     return replace(
-        manifest, rows=replace(rows, splits=splits), warnings=(*manifest.warnings, warning)
+        manifest,
+        rows=replace(rows, splits=splits),
+        warnings=(*manifest.warnings, warning),
+        drawn_splits=("val",),
     )

@@ -21,7 +21,12 @@ from clip_cfr.extract.datasets.common.encode import (
 from clip_cfr.extract.datasets.common.image_paths import locate_images
 from clip_cfr.extract.datasets.common.left_out import drop_ignored_splits, drop_missing_values
 from clip_cfr.extract.datasets.common.options import DatasetOptions
-from clip_cfr.extract.datasets.common.random_splits import DEFAULT_SEED, FRACTIONS, draw_splits
+from clip_cfr.extract.datasets.common.random_splits import (
+    DEFAULT_SEED,
+    DRAWN_SPLITS,
+    FRACTIONS,
+    draw_splits,
+)
 from clip_cfr.extract.datasets.common.repeated_rows import drop_repeated_rows
 from clip_cfr.extract.datasets.common.values import (
     clean_text,
@@ -114,7 +119,8 @@ def make_manifest(
     warnings += notes
     columns = [labels.codes, attributes.codes, splits, subjects]
     label, attribute, split, subject = (None if each is None else each[kept] for each in columns)
-    if split is None:
+    is_drawn = split is None
+    if is_drawn:
         groups = label * max(1, len(attributes.names)) + attribute
         split, note = draw_splits_with_note(table, dataset, (label, groups, subject), options)
         warnings.append(note)
@@ -128,6 +134,7 @@ def make_manifest(
         class_prompts=tuple((spell_out(name),) for name in labels.names),
         attribute_prompts=make_attribute_prompts(attributes.names),
         warnings=tuple(warnings),
+        drawn_splits=DRAWN_SPLITS if is_drawn else (),
     )
     return ListedManifest(manifest, entries[kept], num_entries)
 

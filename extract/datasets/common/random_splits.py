@@ -8,6 +8,8 @@ from jaxtyping import Int, Int8
 
 DEFAULT_SEED = 42
 FRACTIONS = (0.6, 0.2, 0.2)
+# Those that are drawn if a data set has none: they share the distribution of train.
+DRAWN_SPLITS = ("val", "test")
 # Weight of missing rows of any class, relative to those of the subject's class.
 TIE_WEIGHT = 0.01
 

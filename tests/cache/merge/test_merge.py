@@ -58,6 +58,13 @@ def test_a_merge_equals_one_extraction(count, virtual, tmp_path, out):
     assert [each["file"] for each in found.provenance["merged"]] == [x.name for x in shards]
 
 
+def test_shards_of_an_earlier_version_record_no_drawn_splits(tmp_path, out):
+    whole = replace(WHOLE, provenance=WHOLE.provenance | {"drawn_splits": ["val"]})
+    new, old = write_shards(tmp_path / "new", whole), write_shards(tmp_path / "old", WHOLE)
+    assert merge_shards([new[0], *old[1:]], out) == []
+    assert read_cache(out).provenance["drawn_splits"] == ["val"]
+
+
 def test_merge_of_several_chunks(tmp_path, out):
     whole = make_whole(n=5000, dim=256, width=2, subjects=False)
     for virtual in (False, True):

@@ -7,12 +7,12 @@ import pytest
 
 from clip_cfr.calibrate.comparison.compare import evaluate_fitted
 from clip_cfr.calibrate.comparison.shared_val import (
+    describe_drawn_val,
     describe_remedies,
     describe_shared_val,
     is_rarer,
 )
 from clip_cfr.calibrate.core.experiment import Experiment
-from clip_cfr.calibrate.core.named_groups import NamedAttribute
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.methods import fit
 from tests.calibrate.synthetic import make_task, quick_settings
@@ -67,12 +67,8 @@ def test_the_selection_that_is_used_is_not_suggested(shared):
     assert "Name the attribute" in found
 
 
-def test_groups_named_in_words_are_suggested_for_selection_not_named_again(shared):
-    values = NamedAttribute(
-        "colour", ("red", "green"), shared.attributes, np.ones(len(shared.labels), np.float32)
-    )
-    experiment = Experiment(prepare(replace(shared, named=(values,))), quick_settings(), 0)
-    assert describe_remedies(experiment) == (
+def test_groups_named_in_words_are_suggested_for_selection_not_named_again():
+    assert describe_remedies("worst-class", has_named=True) == (
         "Select with --selection worst-named-group, or label the attribute of some "
         "validation images"
     )
@@ -92,3 +88,39 @@ def test_nothing_is_said_without_an_identification_head(shared):
     assert (
         describe_shared_val({"erm": [evaluate_fitted(experiment, fit("erm", experiment))]}) is None
     )
+
+
+def info_of(attributes=(0,), **provenance) -> dict:
+    """Return the summary of a cache with images of some attributes, and none of attribute 9."""
+    groups = [{"attribute": each, "n": 5} for each in attributes] + [{"attribute": 9, "n": 0}]
+    return {"splits": {"train": {"groups": groups}}, "provenance": provenance}
+
+
+DRAWN_INFO = info_of(drawn_splits=["val", "test"])
+
+
+@pytest.mark.parametrize(("info", "fraction"), [(DRAWN_INFO, None), (info_of(), 0.2)])
+@pytest.mark.parametrize("selection", ["worst-class", "worst-group", "last"])
+def test_a_drawn_val_without_attributes_is_described_before_training(info, fraction, selection):
+    assert describe_drawn_val(info, fraction, ("zeroshot", "cfr"), selection, False) == (
+        "val was drawn from the same images as train, and no attribute is known. Where class and "
+        "attribute are correlated in train, they then are in val, and worst-class and average "
+        "accuracy on val cannot see the repair. Select with --selection inferred-groups, name the "
+        "attribute in words with --attribute (the command explain says what misclassified images "
+        "have in common), or label the attribute of some validation images"
+    )
+
+
+@pytest.mark.parametrize(
+    ("info", "methods", "selection", "has_named"),
+    [
+        (info_of(), ("cfr",), "worst-class", False),
+        (info_of(drawn_splits=["test"]), ("cfr",), "worst-class", False),
+        (info_of((0, 1), drawn_splits=["val"]), ("cfr",), "worst-class", False),
+        (DRAWN_INFO, ("cfr",), "inferred-groups", False),
+        (DRAWN_INFO, ("cfr",), "worst-named-group", True),
+        (DRAWN_INFO, ("zeroshot",), "worst-class", False),
+    ],
+)
+def test_nothing_is_said_before_training_where_val_can_tell(info, methods, selection, has_named):
+    assert describe_drawn_val(info, None, methods, selection, has_named) is None

@@ -5,12 +5,14 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.axes import Interval
+from clip_cfr.calibrate.grid.job import prepare_grid
 from clip_cfr.calibrate.grid.result import read_grid_result
 from clip_cfr.calibrate.grid.run import search_grid
 from tests.cli.test_calibrate import make_cache
@@ -36,6 +38,18 @@ def test_returns_the_result_that_it_writes(cache_file, tmp_path):
     assert [point.method for point in result.references] == ["zeroshot", "erm"]
     assert read_grid_result(out) == result
     assert json.loads((out / "grid.json").read_text()) == result.to_json()
+
+
+def test_warns_before_fitting_of_a_drawn_val_without_attributes(tmp_path, capsys):
+    cache = make_cache()
+    rows = replace(cache.rows, attributes=np.zeros_like(cache.rows.attributes))
+    texts = replace(cache.texts, attribute_names=(), attribute_prompts=())
+    provenance = cache.provenance | {"drawn_splits": ["val"]}
+    cache = replace(cache, rows=rows, texts=texts, provenance=provenance)
+    write_cache(tmp_path / "toy.h5", cache)
+    prepare_grid(tmp_path / "toy.h5", {"lr": [1e-4]}, SETTINGS, out=tmp_path / "grid")
+    warning = "warning: val was drawn from the same images as train, and no attribute is known. "
+    assert capsys.readouterr().err.startswith(warning)
 
 
 def test_names_the_source_of_imported_class_embeddings(cache_file, tmp_path):

@@ -33,7 +33,7 @@ def test_reads_images_and_metadata(root: Path, jpeg: bytes):
     assert manifest.rows.ids == ("0.jpg", "1.jpg", "2.jpg")
     assert manifest.class_names == ("cat", "dog")
     assert manifest.images.read(0) == jpeg
-    assert manifest.warnings == ()
+    assert (manifest.warnings, manifest.drawn_splits) == ((), ())
 
 
 def test_a_given_metadata_file_takes_precedence(root: Path):
@@ -59,6 +59,7 @@ def test_the_seed_determines_the_drawn_splits(root: Path, write_images):
     (root / "metadata.csv").write_text("filename,label\n" + "".join(f"{n},a\n" for n in names))
     assert load(root).sha256() == load(root, seed=42).sha256()
     assert load(root).sha256() != load(root, seed=1).sha256()
+    assert load(root).drawn_splits == ("val", "test")
 
 
 def test_columns_and_rows_are_chosen_by_options(root: Path):

@@ -36,6 +36,7 @@ def test_drawn_splits_are_noted(inputs: Inputs, features: np.ndarray):
     cache, notes = read_contents(inputs, seed=3)
     assert np.bincount(cache.rows.splits).tolist() == [30, 10, 10]
     assert cache.texts.attribute_names == ()
+    assert cache.provenance["drawn_splits"] == ["val", "test"]
     assert "has no column split; drew 30 rows as train, 10 rows as val, 10 rows as test" in notes[0]
 
 

@@ -69,6 +69,7 @@ def test_draws_val_from_train(tmp_path):
     assert (manifest.rows.splits[100:] == 2).all()
     is_val = manifest.rows.splits == 1
     assert np.bincount(manifest.rows.labels[is_val]).tolist() == [10, 10]
+    assert manifest.drawn_splits == ("val",)
     assert manifest.warnings == (
         "first",
         "mine: drew 20 of 100 training rows as val with seed 42, stratified by group",
