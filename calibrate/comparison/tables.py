@@ -229,9 +229,9 @@ def mark_few(n: int) -> str:
     return f"{n}{'*' if 0 < n < FEW_ROWS else ''}"
 
 
-def few_rows_note(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Return the note on marked groups; none if no row of a table is marked in its third column."""
-    return (FEW_ROWS_NOTE,) if any(row[2].endswith("*") for row in rows) else ()
+def few_rows_note(rows: Sequence[Sequence[str]], column: int = 2) -> tuple[str, ...]:
+    """Return the note on marked groups; none if no row of a table is marked in its column of n."""
+    return (FEW_ROWS_NOTE,) if any(row[column].endswith("*") for row in rows) else ()
 
 
 def named_groups_table(
@@ -270,8 +270,8 @@ def agreement_table(attribute: WordAttribute, split: SplitSummary) -> Table:
         (
             each.label,
             each.attribute,
-            mark_few(each.n),
             "-" if each.value is None else each.value,
+            mark_few(each.n),
             format_per_cent(each.agreement),
         )
         for each in split.groups
@@ -281,8 +281,8 @@ def agreement_table(attribute: WordAttribute, split: SplitSummary) -> Table:
         "cache, on the test split, in per cent",
         f"over all images: {format_per_cent(split.agreement)}",
     )
-    header = ("class", "attribute", "n", "named value", "agreement")
-    return Table(title, header, rows, text_columns=2, notes=few_rows_note(rows))
+    header = ("class", "attribute", "named value", "n", "agreement")
+    return Table(title, header, rows, text_columns=3, notes=few_rows_note(rows, 3))
 
 
 def notes(result: Result) -> list[str]:

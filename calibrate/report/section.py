@@ -1,5 +1,6 @@
 """A section of the report, and the HTML of its parts; every text is escaped here."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape as escape_html
@@ -7,6 +8,8 @@ from html import escape as escape_html
 from clip_cfr.cache.console import escape_controls
 from clip_cfr.calibrate.comparison.tables import Table
 from clip_cfr.calibrate.report.plots.plot import Plot
+
+OPTION = re.compile(r"(?<!\S)--[\w-]+")
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ def bullet_list(items: Sequence[str], kind: str = "") -> str:
 
 
 def command_line(text: str) -> str:
-    """Return a command as a block to copy."""
-    return f"<pre tabindex=0><code>{escape(text)}</code></pre>"
+    """Return a command as a block to copy, of which no line ends within the name of an option."""
+    code = OPTION.sub(r"<span class=option>\g<0></span>", escape(text))
+    return f"<pre tabindex=0><code>{code}</code></pre>"
 
 
 def details(summary: str, html: str) -> str:
@@ -71,7 +75,7 @@ def table_html(table: Table) -> str:
     notes = "".join(paragraph(each, "note") for each in table.notes)
     return (
         f'<div class=scroll tabindex=0 role=region aria-label="{escape(" ".join(table.title))}">'
-        f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead>"
+        f"<table><caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{rows}</tbody></table></div>{notes}"
     )
 

@@ -70,7 +70,12 @@ class Bars(Plot):
             "height": 440,
             "minimum_width": 60
             + len(labels) * max(WIDTH_OF_LABEL, WIDTH_OF_BAR * len(self.series)),
-            "xaxis": {"tickvals": positions, "ticktext": labels, "automargin": True},
+            "xaxis": {
+                "tickvals": positions,
+                "ticktext": labels,
+                "automargin": True,
+                "showgrid": False,
+            },
             "yaxis": values,
         }
 

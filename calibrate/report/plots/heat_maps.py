@@ -1,6 +1,6 @@
 """Heat maps side by side, with one scale of colours and their values as text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from clip_cfr.calibrate.report.plots.plot import (
     finite,
     literal,
     text_label,
+    wrap,
 )
 
 CELLS_WITH_TEXT = 150
@@ -59,12 +60,12 @@ class HeatMaps(Plot):
             start = index * (width + gap)
             data.append(self.trace(cells, suffix, low, high, show_scale=index == count - 1))
             layout[f"xaxis{suffix}"] = {
-                **axis(self.columns, self.x_title),
+                **axis([[shorten(each)] for each in self.columns], self.x_title),
                 "domain": [start, min(start + width, 1)],
                 "anchor": f"y{suffix}",
             }
             layout[f"yaxis{suffix}"] = {
-                **axis(self.rows, self.y_title),
+                **axis(map(lines_of_row, self.rows), self.y_title),
                 "autorange": "reversed",
                 "showticklabels": index == 0,
                 "anchor": f"x{suffix}",
@@ -101,7 +102,7 @@ class HeatMaps(Plot):
             options = {"fontsize": "small"}
             columns = [literal(shorten(each)) for each in self.columns]
             axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right", **options)
-            rows = [literal(shorten(each)) for each in self.rows]
+            rows = ["\n".join(map(literal, lines_of_row(each))) for each in self.rows]
             axes.set_yticks(range(len(rows)), rows, **options)
             axes.set_xlabel(literal(self.x_title))
             axes.set_ylabel(literal(self.y_title))
@@ -119,11 +120,16 @@ class HeatMaps(Plot):
                 axes.text(column, row, text, ha="center", va="center", color=colour)
 
 
-def axis(labels: tuple[str, ...], title: str) -> dict[str, Any]:
-    """Return an axis of plotly with one label for each cell."""
-    shown = [text_label(shorten(each)) for each in labels]
+def axis(labels: Iterable[Sequence[str]], title: str) -> dict[str, Any]:
+    """Return an axis of plotly with a label for each cell, which has one or more lines."""
+    shown = ["<br>".join(map(text_label, each)) for each in labels]
     ticks = {"tickvals": list(range(len(shown))), "ticktext": shown}
     return {**ticks, "title": {"text": text_label(title)}, "automargin": True}
+
+
+def lines_of_row(label: str) -> list[str]:
+    """Return the label of a row in lines, which are as high as a row if they are two."""
+    return wrap(shorten(label, 2 * LINE_CHARACTERS))
 
 
 def shorten(label: str, characters: int = LINE_CHARACTERS + 6) -> str:

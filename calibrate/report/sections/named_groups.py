@@ -56,18 +56,22 @@ def describe_groups(attribute: WordAttribute, split: SplitSummary, margin: float
 def describe_agreement(split: SplitSummary) -> list[str]:
     """Return a sentence on the agreement with the attribute of the cache; none if it is unknown.
 
-    It has the agreement over all images, and that of the group with the lowest.
+    It has the agreement over all images, and that of the group with the lowest, if groups differ.
     """
     known = [each for each in split.groups if each.agreement is not None]
     if not known:
         return []
-    lowest = min(known, key=lambda each: each.agreement)
-    return [
+    line = (
         "Agreement of the values with the attribute of the cache on the test split, in per cent: "
-        f"{format_per_cent(split.agreement)} over all images, lowest in the group "
-        f"({lowest.label}, {lowest.attribute}): {format_per_cent(lowest.agreement)} of "
-        f"{lowest.n:,}."
-    ]
+        f"{format_per_cent(split.agreement)} over all images"
+    )
+    lowest = min(known, key=lambda each: each.agreement)
+    if lowest.agreement < split.agreement:
+        line += (
+            f", lowest in the group ({lowest.label}, {lowest.attribute}): "
+            f"{format_per_cent(lowest.agreement)} of {lowest.n:,}"
+        )
+    return [f"{line}."]
 
 
 def plot_attribute(

@@ -1,5 +1,6 @@
 """The section on errors in words: its tables, its sentences, and the number of its rows."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -103,7 +104,8 @@ def test_the_section_has_words_slices_and_the_command(text_of):
     assert "dog: words that stand out" not in text
     assert "green &lt;b&gt;" in text
     assert "<summary>The errors of CFR, seed 0</summary>" in text
-    assert "calibrate --cache toy.h5 --attribute green --attribute red</code>" in text
+    command = "calibrate --cache toy.h5 --attribute green --attribute red"
+    assert command in re.sub("</?(span|code)[^>]*>", "", text)
 
 
 def test_a_cache_without_words_is_told_of_once(text_of):

@@ -27,6 +27,14 @@ HOVER = """(() => {
           output.querySelectorAll('script').length];
 })()"""
 
+# Number of elements, of those that a line end divides, and of those beyond the right edge.
+IN_VIEW = """(selector) => {
+  const found = [...document.querySelectorAll(selector)];
+  const boxes = found.map((each) => each.getBoundingClientRect());
+  return [found.length, found.filter((each) => each.getClientRects().length > 1).length,
+          boxes.filter((each) => each.right > innerWidth).length];
+}"""
+
 
 @pytest.fixture(scope="module")
 def browser(reported, tmp_path_factory):
@@ -72,3 +80,13 @@ def test_a_phone_scrolls_the_page_in_one_direction(browser):
     browser.resize(375)
     assert browser.evaluate(WIDTHS) == [375, 375]
     assert browser.problems == []
+
+
+def test_a_phone_shows_whole_titles_of_wide_tables_and_whole_names_of_options(browser):
+    browser.resize(375)
+    captions, _, hidden = browser.evaluate(f"({IN_VIEW})('caption span')")
+    assert captions > 5
+    assert hidden == 0
+    options, divided, _ = browser.evaluate(f"({IN_VIEW})('.option')")
+    assert options > 5
+    assert divided == 0

@@ -5,14 +5,18 @@ import sys
 import numpy as np
 import pytest
 
+from clip_cfr.calibrate.comparison.tables import FEW_ROWS_NOTE, agreement_table
 from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
+from clip_cfr.calibrate.named.request import WordAttribute
 from clip_cfr.calibrate.named.summary import GroupAgreement, SplitSummary
 from clip_cfr.calibrate.report.cached_rows import choose_map_rows
 from clip_cfr.calibrate.report.embeddings import centroid_cosines
 from clip_cfr.calibrate.report.options import ReportOptions
 from clip_cfr.calibrate.report.pictures import Pictures, shrink, to_rgb
+from clip_cfr.calibrate.report.plots.heat_maps import lines_of_row
 from clip_cfr.calibrate.report.plots.lines import Line
 from clip_cfr.calibrate.report.plots.plot import add_legend, finite, safe_json, wrap
+from clip_cfr.calibrate.report.section import command_line
 from clip_cfr.calibrate.report.sections.named_groups import describe_agreement
 
 
@@ -113,10 +117,43 @@ def test_a_legend_has_as_many_columns_as_fit():
     assert legend.get_window_extent().width <= figure.bbox.width
 
 
-@pytest.mark.parametrize(("agreements", "count"), [((), 0), ((None,), 0), ((None, 0.5, 0.9), 1)])
-def test_agreement_is_told_where_it_is_known(agreements, count):
-    groups = tuple(GroupAgreement("cat", "day", "sun", 1200, each) for each in agreements)
-    lines = describe_agreement(SplitSummary((1,), 0, 0.7 if count else None, groups))
-    assert [line.partition("per cent: ")[2] for line in lines] == count * [
-        "70.0 over all images, lowest in the group (cat, day): 50.0 of 1,200."
-    ]
+@pytest.mark.parametrize(
+    ("agreements", "over_all", "text"),
+    [
+        ((), None, None),
+        ((None,), None, None),
+        ((None, 0.9, 0.5), 0.7, "70.0 over all images, lowest in the group (cat, 2): 50.0 of 9."),
+        ((1.0, 1.0), 1.0, "100.0 over all images."),
+    ],
+)
+def test_agreement_is_told_where_it_is_known(agreements, over_all, text):
+    groups = tuple(
+        GroupAgreement("cat", str(index), "sun", 9, each) for index, each in enumerate(agreements)
+    )
+    lines = describe_agreement(SplitSummary((1,), 0, over_all, groups))
+    assert [line.partition("per cent: ")[2] for line in lines] == ([text] if text else [])
+
+
+def test_the_agreement_has_the_number_of_images_beside_it():
+    groups = (
+        GroupAgreement("cat", "day", "sun", 99, 0.5),
+        GroupAgreement("cat", "x", None, 3, 0),
+    )
+    attribute = WordAttribute("light", ("sun", "moon"), (("sun",), ("moon",)))
+    table = agreement_table(attribute, SplitSummary((1,), 0, 0.5, groups))
+    assert table.header[:4] == ("class", "attribute", "named value", "n")
+    assert table.rows == (("cat", "day", "sun", "99", "50.0"), ("cat", "x", "-", "3*", "0.0"))
+    assert table.notes == (FEW_ROWS_NOTE,)
+
+
+def test_lines_of_a_command_end_between_its_words():
+    assert command_line("run --a-b 'x --c' <y>") == (
+        "<pre tabindex=0><code>run <span class=option>--a-b</span> &#x27;x "
+        "<span class=option>--c</span>&#x27; &lt;y&gt;</code></pre>"
+    )
+
+
+def test_labels_of_rows_have_two_lines_and_long_ones_an_ellipsis():
+    assert lines_of_row("red") == ["red"]
+    assert lines_of_row("a digit from zero to four, red") == ["a digit from zero to", "four, red"]
+    assert lines_of_row("x" * 70) == [f"{'x' * 19}…{'x' * 19}"]
