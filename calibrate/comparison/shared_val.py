@@ -63,25 +63,40 @@ def describe_blindness(cause: str, selection: str, has_named: bool) -> str:
 def describe_shared_val(outcomes: Mapping[str, Sequence[Outcome]]) -> str | None:
     """Return a warning if the identification head errs on val as rarely as on train, or None.
 
-    The head of the first seed is tested. None if no method trained this head, and if
-    selection uses groups, labelled or named in words.
+    None if selection uses groups, labelled or named in words.
+    """
+    experiment = next(iter(outcomes.values()))[0].experiment
+    selection, has_named = experiment.settings.selection, bool(experiment.task.named)
+    if selection in ("worst-group", WORST_NAMED_GROUP):
+        return None
+    rates = find_shared_errors(outcomes)
+    if rates is None:
+        return None
+    on_val, on_train = map(format_per_cent, rates)
+    cause = (
+        f"val looks like train: the identification head is wrong about {on_val} % of val and "
+        f"{on_train} % of train"
+    )
+    return describe_blindness(cause, selection, has_named)
+
+
+def find_shared_errors(outcomes: Mapping[str, Sequence[Outcome]]) -> tuple[float, float] | None:
+    """Return the error rates of the identification head on val and on train if they are alike.
+
+    The head of the first seed is tested. None if it errs more often on val, beyond noise, or if no
+    method trained it.
     """
     trained = [
         found[0].experiment
         for found in outcomes.values()
         if found[0].experiment.shared[IDENTIFICATION_STAGE].trained is not None
     ]
-    if not trained or trained[0].settings.selection in ("worst-group", WORST_NAMED_GROUP):
+    if not trained:
         return None
     train, val = measure_errors(trained[0])
     if val.sum() and is_rarer(train, val):
         return None
-    cause = (
-        f"val looks like train: the identification head is wrong about "
-        f"{format_per_cent(val.mean())} % of val and {format_per_cent(train.mean())} % of train"
-    )
-    selection, has_named = trained[0].settings.selection, bool(trained[0].task.named)
-    return describe_blindness(cause, selection, has_named)
+    return float(val.mean()), float(train.mean())
 
 
 def describe_remedies(selection: str, has_named: bool) -> str:

@@ -28,7 +28,7 @@ from clip_cfr.calibrate.comparison.result import (
     CalibrationSetSummary,
     Result,
 )
-from clip_cfr.calibrate.comparison.shared_val import describe_shared_val
+from clip_cfr.calibrate.comparison.shared_val import describe_shared_val, find_shared_errors
 from clip_cfr.calibrate.comparison.trade import Trade, measure_trade
 from clip_cfr.calibrate.comparison.tuning import Tuning
 from clip_cfr.calibrate.comparison.versus import Versus, compare_with
@@ -80,6 +80,9 @@ def summarize(
     judged = judge_candidates(task, outcomes, settings.selection, seeds[0])
     recommendation = recommend(task, judged, settings.selection, cache.class_embeddings)
     shared_val = shared_val or describe_shared_val(outcomes)
+    is_shared = shared_val is not None or (
+        settings.selection == WORST_NAMED_GROUP and find_shared_errors(outcomes) is not None
+    )
     return Result(
         cache=cache,
         settings=settings,
@@ -95,12 +98,12 @@ def summarize(
             *warn_of_missing(outcomes, versus),
             *(() if shared_val is None else (shared_val,)),
             *named_warnings(task),
-            *collect_warnings(task, outcomes, settings.selection),
+            *collect_warnings(task, outcomes, settings.selection, is_shared),
         ),
         drawn_val=drawn_val,
         versus=compare_test(task, outcomes, settings.selection, versus),
         tuning=tuning,
-        trade=None if shared_val is None else weigh_trade(task, judged, recommendation),
+        trade=weigh_trade(task, judged, recommendation) if is_shared else None,
         named=summarize_named(task, embedded),
         failures=comparison.failures,
         seconds={},
@@ -203,8 +206,8 @@ def weigh_trade(
     """Return the trade of the best other method if ERM is recommended, or None.
 
     The best other method has the highest mean accuracy over inferred groups; CLIP's own head, whose
-    errors define them, takes no part. Heads of the first seed are weighed. None if the trade is not
-    beyond noise.
+    errors define them, takes no part. Heads of the first seed are weighed. None if the share of
+    mended errors is not above that of lost answers.
 
     Args:
         task: the task.
@@ -218,7 +221,7 @@ def weigh_trade(
     values = {name: mean_accuracy(correct[name][0], groups, task.num_classes) for name in rivals}
     best = max(rivals, key=values.__getitem__)
     trade = measure_trade(task, best, REFERENCE, correct[best][0], correct[REFERENCE][0])
-    return trade if trade is not None and trade.is_beyond_noise else None
+    return trade if trade is not None and trade.mends_more else None
 
 
 def compare_test(
@@ -294,8 +297,10 @@ def mean_counts(cells: Sequence[np.ndarray], num_cells: int) -> tuple[float, ...
     return tuple(np.mean(counts, axis=0).tolist())
 
 
-def collect_warnings(task: Task, outcomes: Outcomes, selection: str) -> list[str]:
+def collect_warnings(task: Task, outcomes: Outcomes, selection: str, is_shared: bool) -> list[str]:
     """Return the warnings about the task, then those about CFR.
+
+    If val shares the correlations of train (`is_shared`), CFR is not said to lack a gain there.
 
     A warning about CFR appears once; with several seeds it starts with those that it is about, as
     in `seeds 0, 2: ...`.
@@ -304,7 +309,7 @@ def collect_warnings(task: Task, outcomes: Outcomes, selection: str) -> list[str
     erm = outcomes.get("erm")
     seeds: dict[str, list[int]] = {}
     for index, outcome in enumerate(cfr):
-        for warning in seed_warnings(outcome, erm and erm[index], selection):
+        for warning in seed_warnings(outcome, erm and erm[index], selection, is_shared):
             seeds.setdefault(warning, []).append(outcome.experiment.seed)
     prefixed = [
         (f"{name_seeds(of)}: " if len(cfr) > 1 else "") + warning for warning, of in seeds.items()
@@ -312,7 +317,7 @@ def collect_warnings(task: Task, outcomes: Outcomes, selection: str) -> list[str
     return warning_signs.task_warnings(task) + prefixed
 
 
-def seed_warnings(cfr: Outcome, erm: Outcome | None, selection: str) -> list[str]:
+def seed_warnings(cfr: Outcome, erm: Outcome | None, selection: str, is_shared: bool) -> list[str]:
     """Return the warnings about CFR with one seed, compared with ERM if it was fitted.
 
     Without `erm` they are about the calibration set only.
@@ -322,7 +327,7 @@ def seed_warnings(cfr: Outcome, erm: Outcome | None, selection: str) -> list[str
     if erm is None:
         return found
     ours, theirs = (each.metrics[selection]["val"] for each in (cfr, erm))
-    return found + warning_signs.cfr_warnings(ours, theirs, cfr.fitted.history)
+    return found + warning_signs.cfr_warnings(ours, theirs, cfr.fitted.history, is_shared)
 
 
 def name_seeds(seeds: Sequence[int]) -> str:

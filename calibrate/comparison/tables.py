@@ -409,23 +409,26 @@ def prompts_note(prompts: Sequence[Sequence[str]], prompt_set: str | None) -> tu
 
 
 def describe_trade(result: Result) -> str:
-    """Return the sentences about the trade; the result must have one."""
+    """Return the sentences about the trade, which the result must have, instead of a verdict."""
     names = (result.trade.method, result.trade.over)
-    titles = (method_title(name, result.cache.class_embeddings) for name in names)
-    return result.trade.describe(*titles)
+    title, reference = (method_title(name, result.cache.class_embeddings) for name in names)
+    undecided = f"{reference} or {title}; val cannot decide, as it shares the correlations of train"
+    return f"{undecided}. {result.trade.describe(title, reference)}"
 
 
 def format_recommendation(result: Result) -> str:
     """Return a line with the recommendation and its reason.
 
-    It starts with `Recommendation: use TITLE.`, or with `Recommendation: none.` followed by the
-    reason and a remedy.
+    It starts with `Recommendation: use TITLE.`, or, with a trade, with the two methods that val
+    cannot decide between, or with `Recommendation: none.` followed by the reason and a remedy.
     """
     head = result.recommended_head
     if result.recommendation is not None:
         title = method_title(result.recommendation.method, result.cache.class_embeddings)
-        line = f"Recommendation: use {title}. {result.recommendation.reason}."
-        return line if result.trade is None else f"{line} {describe_trade(result)}"
+        reason = f"{result.recommendation.reason}."
+        if result.trade is not None:
+            return f"Recommendation: {describe_trade(result)} {reason}"
+        return f"Recommendation: use {title}. {reason}"
     if head is None:
         return (
             "Recommendation: none. Only methods without group labels are recommended; add for "

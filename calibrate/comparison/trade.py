@@ -65,6 +65,11 @@ class Trade:
         """Whether the share of mended errors is above that of lost answers, beyond noise."""
         return self.mended.interval[0] > self.lost.interval[1]
 
+    @property
+    def mends_more(self) -> bool:
+        """Whether the share of mended errors is above that of lost answers."""
+        return self.mended.hits * self.lost.rows > self.lost.hits * self.mended.rows
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields by name, in JSON types."""
         values = asdict(self)
@@ -83,7 +88,7 @@ class Trade:
         return cls(values["method"], values["over"], **shares, classes=classes)
 
     def describe(self, title: str, reference: str) -> str:
-        """Return the trade as two sentences.
+        """Return the trade as two sentences: the numbers, and which head to use when.
 
         Args:
             title, reference: titles of the method and of the reference.
@@ -97,8 +102,11 @@ class Trade:
             f"On validation images that did not select it, {title} mends {mended.hits} of the "
             f"{mended.rows} errors of {reference} ({format_interval(mended.interval)}) and loses "
             f"{lost.hits} of its {lost.rows} right answers ({format_interval(lost.interval)}); by "
-            f"class: {classes}. Use {title} if you expect that the correlations of the training "
-            "images do not hold where you deploy it."
+            f"class: {classes}; the two shares differ "
+            f"{'beyond' if self.is_beyond_noise else 'within'} noise. Use {title} (--method "
+            f"{self.method} of predict and export) if you expect that the correlations of the "
+            f"training images do not hold where you deploy it, otherwise {reference}, their "
+            "default."
         )
 
 

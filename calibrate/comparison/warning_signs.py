@@ -180,12 +180,16 @@ def calibration_set_warnings(task: Task, chosen: CalibrationSet) -> list[str]:
     return [sign for sign in found if sign]
 
 
-def cfr_warnings(cfr: SplitMetrics, erm: SplitMetrics, history: History) -> list[str]:
+def cfr_warnings(
+    cfr: SplitMetrics, erm: SplitMetrics, history: History, is_shared: bool = False
+) -> list[str]:
     """Return the warnings about CFR; may be empty.
 
     Args:
         cfr, erm: validation metrics of both.
         history: training log of CFR.
+        is_shared: whether val shares the correlations of train, so that it shows no gain.
     """
-    found = (check_gain(cfr, erm), check_average(cfr, erm), check_overfitting(history))
+    gain = None if is_shared else check_gain(cfr, erm)
+    found = (gain, check_average(cfr, erm), check_overfitting(history))
     return [sign for sign in found if sign]

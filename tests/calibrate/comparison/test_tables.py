@@ -22,6 +22,7 @@ from clip_cfr.calibrate.comparison.tables import (
     methods_table,
     notes,
 )
+from clip_cfr.calibrate.comparison.trade import Share, Trade
 from clip_cfr.calibrate.comparison.versus import COMPARED, MetricDifference, Versus
 from clip_cfr.calibrate.core.metrics import GroupAccuracy, SplitMetrics
 from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
@@ -185,6 +186,17 @@ def test_the_calibration_set_is_described_group_by_group():
         "over seeds: 20 of 'land_bird' (1 land, 19 water), 21 of 'water|bird' (18.5 land, 2.5 "
         "water)."
     )
+
+
+def test_where_val_cannot_decide_the_recommendation_states_the_trade():
+    share = Share(1, 2, (0.1, 0.9))
+    trade = Trade("cfr", "erm", share, replace(share, hits=0), ())
+    found = format_recommendation(replace(RESULT, trade=trade))
+    assert found.startswith(
+        "Recommendation: ERM or CFR; val cannot decide, as it shares the correlations of train. "
+        "On validation images that did not select it, CFR mends 1 of the 2 errors of ERM"
+    )
+    assert found.endswith(" otherwise ERM, their default. CFR is better.")
 
 
 def test_the_recommendation_says_which_method_to_use():

@@ -53,6 +53,16 @@ def test_it_is_beyond_noise_if_the_intervals_are_apart():
     assert trade_of(np.ones(40, bool)).is_beyond_noise
 
 
+@pytest.mark.parametrize(("mend", "lose", "expected"), [(1, 3, False), (2, 3, True), (0, 0, False)])
+def test_it_mends_more_if_its_share_of_the_errors_is_above_that_of_the_answers(
+    mend, lose, expected
+):
+    ours = THEIRS.copy()
+    ours[np.flatnonzero(~THEIRS)[:mend]] = True
+    ours[np.flatnonzero(THEIRS)[:lose]] = False
+    assert trade_of(ours).mends_more is expected
+
+
 def test_rows_of_one_subject_count_as_fewer():
     subjects = np.arange(len(TASK.labels), dtype=np.int32)
     subjects[TASK.rows("val")] = np.arange(40) // 4
@@ -82,7 +92,8 @@ def test_is_described_with_its_condition():
     assert trade_of(make_ours()).describe("CFR", "ERM") == (
         "On validation images that did not select it, CFR mends 4 of the 10 errors of ERM (95 % "
         "interval 12.2 to 73.8 %) and loses 2 of its 30 right answers (95 % interval 0.8 to 22.1 "
-        f"%); by class: {names[0]!r} 3 of 4 and 2 of 16; {names[1]!r} 1 of 6 and 0 of 14. Use CFR "
-        "if you expect that the correlations of the training images do not hold where you deploy "
-        "it."
+        f"%); by class: {names[0]!r} 3 of 4 and 2 of 16; {names[1]!r} 1 of 6 and 0 of 14; the two "
+        "shares differ within noise. Use CFR (--method cfr of predict and export) if you expect "
+        "that the correlations of the training images do not hold where you deploy it, otherwise "
+        "ERM, their default."
     )

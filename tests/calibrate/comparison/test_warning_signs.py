@@ -57,6 +57,9 @@ class TestOfCfr:
             f"({100 * theirs:.1f} %): recalibration does not reach the spurious feature"
         ]
 
+    def test_no_gain_is_expected_on_a_val_split_that_shares_the_correlations(self):
+        assert warning_signs.cfr_warnings(FINE, accuracies(0.7, 0.8), HISTORY, True) == []
+
     def test_average_well_below_erm(self):
         found = warning_signs.cfr_warnings(FINE, accuracies(0.1, 0.9), HISTORY)
         assert found == [
