@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from clip_cfr.calibrate.comparison.tallies import Tally, criterion
-from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
+from clip_cfr.calibrate.core.inferred_groups import criterion_value
 from clip_cfr.calibrate.core.named_groups import worst_accuracy
 from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP
 from clip_cfr.calibrate.core.task import Task
@@ -68,7 +68,7 @@ def select(
     """Return the index of the first of the best classifiers by a criterion on the chosen rows."""
     if selection == "inferred-groups":
         groups = task.inferred_groups[task.rows("val")[chosen]]
-        return int(mean_accuracy(val_correct[:, chosen], groups, task.num_classes).argmax())
+        return int(criterion_value(val_correct[:, chosen], groups, task.num_classes).argmax())
     if selection == WORST_NAMED_GROUP and task.named:
         cells = task.named_cells[task.rows("val")[chosen]]
         return int(worst_accuracy(val_correct[:, chosen], cells, task.num_named_cells).argmax())

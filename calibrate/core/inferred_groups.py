@@ -2,6 +2,8 @@
 
 CLIP leans on the spurious feature before any training, so that the rows that it gets wrong are
 mostly those of small groups. A head that only follows the feature is wrong about the same rows.
+The criterion `inferred-groups` weighs these groups as much as the worst class: where many of the
+rows that CLIP gets wrong have wrong labels, the groups alone select heads that fit those.
 """
 
 from typing import Any
@@ -47,6 +49,27 @@ def mean_accuracy(
     counts = count_large(groups, num_classes)
     weights = np.divide(1, counts, out=np.zeros(len(counts)), where=counts > 0)[groups]
     return np.asarray(correct @ weights / np.count_nonzero(counts))
+
+
+def criterion_value(
+    correct: Bool[np.ndarray, "*classifiers rows"],
+    groups: Int[np.ndarray, " rows"],
+    num_classes: int,
+) -> Float[np.ndarray, "*classifiers"]:
+    """Return the value of the criterion `inferred-groups` in [0, 1], for each classifier.
+
+    It is the mean of worst-class accuracy and of the mean accuracy over inferred groups.
+
+    Args:
+        correct: whether each classifier is right about each row.
+        groups: inferred group of each row; at least one row.
+        num_classes: number of classes.
+    """
+    labels = groups // 2
+    counts = np.bincount(labels, minlength=num_classes)
+    by_class = correct @ np.eye(num_classes)[labels] / np.maximum(counts, 1)
+    worst_class = by_class[..., counts > 0].min(axis=-1)
+    return np.asarray((worst_class + mean_accuracy(correct, groups, num_classes)) / 2)
 
 
 def predict_zero_shot(

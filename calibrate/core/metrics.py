@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
+from clip_cfr.calibrate.core.inferred_groups import criterion_value
 from clip_cfr.calibrate.core.named_groups import count_rows, hits_of, worst_accuracy
 from clip_cfr.calibrate.core.task import Task
 
@@ -170,8 +170,8 @@ class SplitMetrics:
         auroc: area under the ROC curve; None unless there are two classes and both occur.
         ece: expected calibration error.
         groups: every group in the order of its index, `label * num_attributes + attribute`.
-        inferred_groups: mean accuracy over inferred groups, see `infer_groups`; None in a run of an
-            older version.
+        inferred_groups: value of the criterion, see `criterion_value`; None in a run of an older
+            version.
         worst_named_group: lowest accuracy over the groups named in words that count, see
             `worst_accuracy`; None if no attribute is named, or no row has a value.
         named_groups: every group named in words, attribute after attribute, in the order of
@@ -232,7 +232,9 @@ def evaluate(task: Task, predictions: Predictions) -> SplitMetrics:
         auroc=auroc(predictions.logits, labels),
         ece=expected_calibration_error(confidence, correct),
         groups=group_accuracies(task, groups, by_group),
-        inferred_groups=float(mean_accuracy(correct, task.inferred_groups[rows], task.num_classes)),
+        inferred_groups=float(
+            criterion_value(correct, task.inferred_groups[rows], task.num_classes)
+        ),
         **(named_metrics(task, rows, correct) if task.named else {}),
     )
 

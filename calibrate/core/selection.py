@@ -72,7 +72,8 @@ def evaluate(head: AnyHead, data: Data) -> Evaluation:
     by_label = label_criteria(hits, counts, data.group_labels, len(data.class_embeddings))
     values = {
         **by_label,
-        "inferred-groups": mean_accuracy(inferred_hits, inferred_counts),
+        "inferred-groups": (by_label["worst-class"] + mean_accuracy(inferred_hits, inferred_counts))
+        / 2,
         # Without attributes named in words, classes are the only groups with a name.
         WORST_NAMED_GROUP: by_label["worst-class"]
         if data.val_named is None

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import Head
-from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
+from clip_cfr.calibrate.core.inferred_groups import criterion_value
 from clip_cfr.calibrate.core.metrics import worst
 from clip_cfr.calibrate.core.named_groups import worst_accuracy
 from clip_cfr.calibrate.core.settings import SELECTIONS, WORST_NAMED_GROUP
@@ -88,7 +88,7 @@ def measure_criteria(task: Task, val_correct: Bool[np.ndarray, " val"]) -> dict[
         "worst-class": worst_class,
         "average": float(val_correct.mean()),
         "inferred-groups": float(
-            mean_accuracy(val_correct, task.inferred_groups[rows], task.num_classes)
+            criterion_value(val_correct, task.inferred_groups[rows], task.num_classes)
         ),
         WORST_NAMED_GROUP: worst_named_group(task, val_correct, worst_class),
         "worst-group": worst(val_correct, task.groups[rows], task.num_groups),

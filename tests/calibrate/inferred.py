@@ -4,7 +4,7 @@ import numpy as np
 
 
 def inferred_value(task, correct, rows=None) -> float:
-    """Return the mean accuracy over inferred groups of three or more rows.
+    """Return the mean of worst-class accuracy and of that over inferred groups of 3 or more rows.
 
     Args:
         correct: whether a classifier is right about each row of val.
@@ -14,4 +14,6 @@ def inferred_value(task, correct, rows=None) -> float:
     groups, correct = task.inferred_groups[task.rows("val")][rows], np.asarray(correct)[rows]
     found = [correct[groups == each] for each in np.unique(groups)]
     large = [each.mean() for each in found if len(each) >= 3]
-    return float(np.mean(large or [each.mean() for each in found]))
+    mean = np.mean(large or [each.mean() for each in found])
+    worst_class = min(correct[groups // 2 == each].mean() for each in np.unique(groups // 2))
+    return float((worst_class + mean) / 2)

@@ -6,6 +6,7 @@ import pytest
 from clip_cfr.calibrate.core.head import compute_logits
 from clip_cfr.calibrate.core.inferred_groups import (
     count_large,
+    criterion_value,
     infer_groups,
     mean_accuracy,
     predict_zero_shot,
@@ -26,6 +27,16 @@ def test_the_value_is_the_mean_accuracy_over_groups():
     assert mean_accuracy(correct, groups, 2) == pytest.approx((1 / 3 + 2 / 5 + 1 / 4 + 1 / 2) / 4)
     both = mean_accuracy(np.stack([correct, ~correct]), groups, 2)
     assert both == pytest.approx([both[0], 1 - both[0]])
+
+
+def test_the_criterion_weighs_the_worst_class_as_much_as_the_groups():
+    groups = np.repeat([0, 1, 4, 5], [3, 5, 4, 8])  # No row has class 1.
+    correct = np.zeros(20, bool)
+    correct[[0, 3, 4, 8, 12, 13, 14, 15]] = True
+    expected = (3 / 8 + (1 / 3 + 2 / 5 + 1 / 4 + 1 / 2) / 4) / 2
+    assert criterion_value(correct, groups, 3) == pytest.approx(expected)
+    both = criterion_value(np.stack([correct, correct | True]), groups, 3)
+    assert both == pytest.approx([expected, 1])
 
 
 def test_groups_of_one_or_two_rows_do_not_count():

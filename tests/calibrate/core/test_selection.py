@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
+from clip_cfr.calibrate.core.inferred_groups import criterion_value
 from clip_cfr.calibrate.core.selection import label_criteria
 from clip_cfr.calibrate.core.settings import CRITERIA, SELECTIONS
 from clip_cfr.calibrate.methods import fit
@@ -65,7 +65,7 @@ class TestSelectedHeads:
         for name in CRITERIA:
             predicted = fitted.classifiers[name].logits(overlapping, rows).argmax(axis=1)
             correct = predicted == labels
-            inferred = mean_accuracy(correct, task.inferred_groups[rows], task.num_classes)
+            inferred = criterion_value(correct, task.inferred_groups[rows], task.num_classes)
             values = expected_criteria(correct, labels, task.groups[rows])
             values["worst-named-group"] = values["worst-class"]  # No attribute is named.
             value = {**values, "inferred-groups": inferred}[name]
