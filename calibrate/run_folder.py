@@ -159,15 +159,21 @@ def named_columns(opened: OpenTask) -> dict[str, list]:
 
 
 def calibration_columns(cache: FeatureCache, artifacts: Artifacts) -> dict[str, list]:
-    """Return the rows of each seed's calibration set as columns: `seed` and those of `row_columns`.
+    """Return the rows of each seed's calibration set as columns.
 
-    There are no columns without calibration sets.
+    They are `seed`, those of `row_columns`, and `predicted`, the name of the class that the head
+    which selected the rows predicts. There are no columns without calibration sets.
     """
     if not artifacts.calibration_rows:
         return {}
     sets = artifacts.calibration_rows
     seeds = [seed for seed, rows in sets.items() for _ in rows]
-    return {"seed": seeds, **row_columns(cache, np.concatenate(list(sets.values())))}
+    predicted = np.concatenate([artifacts.calibration_predictions[seed] for seed in sets])
+    return {
+        "seed": seeds,
+        **row_columns(cache, np.concatenate(list(sets.values()))),
+        "predicted": [cache.texts.class_names[each] for each in predicted],
+    }
 
 
 def read_result(directory: str | Path) -> Result:

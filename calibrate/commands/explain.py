@@ -8,14 +8,15 @@ from clip_cfr.calibrate.methods import ALL_METHODS
 RUN = "Run folder of calibrate."
 WORDS = "Words file of the command words; by default the words of the cache."
 CACHE = "Where the cache of the run is now, if it moved."
-METHOD = "The method whose errors are explained."
+METHOD = "The method whose errors are explained; by default erm."
+SPLIT = "The split; train has the training errors that CFR learns from, and takes no --method."
 TOP = "Most words shown of a class, for its wrong and for its right images each."
 
 
 @click.command(cls=Command)
 @click.option("--run", "directory", type=PATH, required=True, help=RUN)
-@click.option("--method", type=click.Choice(ALL_METHODS), default="erm", help=METHOD)
-@click.option("--split", type=click.Choice(("val", "test")), default="val", help="The split.")
+@click.option("--method", type=click.Choice(ALL_METHODS), help=METHOD)
+@click.option("--split", type=click.Choice(("val", "test", "train")), default="val", help=SPLIT)
 @click.option("--words", type=PATH, help=WORDS)
 @click.option("--cache", type=PATH, help=CACHE)
 @click.option("--top", type=click.IntRange(min=1), default=10, help=TOP)
@@ -28,6 +29,7 @@ def explain(directory, method, split, words, cache, top, as_json):
     \b
     Example:
       clip-cfr explain --run runs/demo/run
+      clip-cfr explain --run runs/demo/run --split train
       clip-cfr explain --run runs/demo/run --method cfr --split test --words words.h5
     """
     from clip_cfr.calibrate.explain.explain import explain_run

@@ -93,6 +93,8 @@ class Artifacts:
         histories: the training log as columns, by method and seed; only of methods with a log.
         predictions: those of the selected classifier, by method and seed, then by split.
         calibration_rows: row indices of CFR's calibration set, by seed; empty without CFR.
+        calibration_predictions: class that the head which selected them predicts for each of these
+            rows, by seed.
     """
 
     heads: Mapping[tuple[str, int], Mapping[str, np.ndarray]]
@@ -100,6 +102,7 @@ class Artifacts:
     histories: Mapping[tuple[str, int], Mapping[str, np.ndarray]]
     predictions: Mapping[tuple[str, int], Mapping[str, Predictions]]
     calibration_rows: Mapping[int, Int[np.ndarray, " rows"]]
+    calibration_predictions: Mapping[int, Int[np.ndarray, " rows"]]
 
 
 @dataclass(frozen=True)

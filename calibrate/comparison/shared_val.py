@@ -108,7 +108,8 @@ def describe_remedies(selection: str, has_named: bool) -> str:
     return (
         ("N" if used else "Select with --selection inferred-groups, n")
         + "ame the attribute in words with --attribute (the command explain says what "
-        f"misclassified images have in common), or {label}"
+        "misclassified images have in common; if they are few, explain --split train), or "
+        f"{label}"
     )
 
 

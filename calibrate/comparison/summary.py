@@ -32,6 +32,7 @@ from clip_cfr.calibrate.comparison.shared_val import describe_shared_val, find_s
 from clip_cfr.calibrate.comparison.trade import Trade, measure_trade
 from clip_cfr.calibrate.comparison.tuning import Tuning
 from clip_cfr.calibrate.comparison.versus import Versus, compare_with
+from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.inferred_groups import mean_accuracy
 from clip_cfr.calibrate.core.metrics import Predictions
 from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP, Settings, Value
@@ -342,6 +343,7 @@ def collect_artifacts(outcomes: Outcomes, selection: str) -> Artifacts:
     """
     runs = {(name, each.experiment.seed): each for name, done in outcomes.items() for each in done}
     chosen = {key: run.fitted.classifiers[selection] for key, run in runs.items()}
+    calibrated = [each.experiment for each in calibrated_outcomes(outcomes)]
     return Artifacts(
         heads={key: chosen[key].arrays(run.experiment) for key, run in runs.items()},
         formulas={
@@ -352,11 +354,16 @@ def collect_artifacts(outcomes: Outcomes, selection: str) -> Artifacts:
             key: {split: run.predictions[selection][split] for split in REPORTED}
             for key, run in runs.items()
         },
-        calibration_rows={
-            each.experiment.seed: each.experiment.calibration_set.rows
-            for each in calibrated_outcomes(outcomes)
-        },
+        calibration_rows={each.seed: each.calibration_set.rows for each in calibrated},
+        calibration_predictions={each.seed: predict_calibration_set(each) for each in calibrated},
     )
+
+
+def predict_calibration_set(experiment: Experiment) -> Int[np.ndarray, " rows"]:
+    """Return the class that the source head predicts for each row of the calibration set."""
+    logits = experiment.train_logits(experiment.settings.calibration_source)
+    train = experiment.task.rows("train")
+    return logits[np.searchsorted(train, experiment.calibration_set.rows)].argmax(axis=1)
 
 
 def offered_history(run: Outcome) -> dict[str, np.ndarray]:

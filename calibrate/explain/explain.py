@@ -29,7 +29,7 @@ WORDS_FILE = "WORDS.h5"
 
 def explain_run(
     directory: str | Path,
-    method: str = "erm",
+    method: str | None = None,
     split: str = "val",
     words: str | Path | None = None,
     cache: str | Path | None = None,
@@ -41,8 +41,10 @@ def explain_run(
 
     Args:
         directory: the run folder.
-        method: the method whose errors are explained, with the recommended seed or its first.
-        split: `val` or `test`.
+        method: the method whose errors are explained, with the recommended seed or its first; by
+            default `erm`. None for `train`.
+        split: `val`, `test`, or `train` for the training errors that CFR learns from, which are
+            those of the identification head or of CLIP. They have no slices.
         words: a words file; by default the words of the cache, and without any no word is tested.
         cache: where the cache of the run is now; by default as named in the run.
         top: most words of a class in each direction.
@@ -51,8 +53,10 @@ def explain_run(
         CacheError: the run, the cache or the words file cannot be read; the cache is not that of
             the run; the words are of another model; or the run has no predictions of the method or
             the split.
+        SettingsError: a method is given for `train`.
     """
     inputs = read_inputs(Path(directory), method, split, words, cache)
+    method = inputs.method
     found, texts, images = inputs.words, inputs.texts, inputs.images
     tested, names = [], np.full(0, -1)
     if found is not None:
@@ -72,7 +76,9 @@ def explain_run(
         level=LEVEL,
         permutations=PERMUTATIONS,
         classes=classes,
-        slices=find_slices(images, method, texts.class_names, tested, found, names < 0),
+        slices=()
+        if images.probability is None
+        else find_slices(images, method, texts.class_names, tested, found, names < 0),
         statement=make_statement(
             inputs, tested, command_with_words(directory, method, split, cache)
         ),
@@ -147,7 +153,8 @@ def make_statement(inputs: Inputs, tested: Sequence[ComparedWords], command: str
     if not tested:
         return (
             f"no class has enough wrong and right images to test {count_noun(number, 'word')}; "
-            "explain with another --method or --split, or calibrate on more validation images"
+            "explain with another --split (train has the training errors) or another --method, or "
+            "calibrate on more images"
         )
     count = np.count_nonzero(np.any([each.stands_out for each in tested], axis=0))
     if not count:
@@ -173,7 +180,8 @@ def command_with_words(
     directory: str | Path, method: str, split: str, cache: str | Path | None
 ) -> str:
     """Return the command that explains the same errors with a words file; see `explain_run`."""
-    options = {"--method": method, "--split": split} | ({"--cache": str(cache)} if cache else {})
+    chosen = {} if split == "train" else {"--method": method}
+    options = chosen | {"--split": split} | ({"--cache": str(cache)} if cache else {})
     given = [part for name, value in options.items() for part in (name, value)]
     words = ["explain", "--run", str(directory), *given, "--words", WORDS_FILE]
     return f"{program_name()} {shlex.join(words)}"

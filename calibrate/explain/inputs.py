@@ -2,46 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int, Int32
+from jaxtyping import Int
 
 from clip_cfr.cache.class_prompts import list_prompt_sets, with_prompt_set
 from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.format.schema import FeatureCache, Texts
 from clip_cfr.cache.read.reader import open_cache
-from clip_cfr.cache.runs.apply_head import CHUNK, embed
 from clip_cfr.cache.runs.cache_of_run import find_cache_of_run
 from clip_cfr.cache.runs.heads import NAME_ONE, parse_head_name
 from clip_cfr.cache.runs.run import PREDICTIONS, Run, read_run
 from clip_cfr.cache.words.files import read_words
 from clip_cfr.cache.words.words import IMPORTED, Words, check_same_model, words_of_cache
-
-
-@dataclass(frozen=True)
-class Images:
-    """The images of a split with the predictions of a run, in the order of the run.
-
-    Attributes:
-        ids: id of each image.
-        labels: class index of each image.
-        subjects: number of each image's subject; None if all images are independent.
-        embeddings: unit-length embeddings under CLIP's own projection.
-        predicted: predicted class index of each image, by method, of one seed.
-        probability: probability of the true class under the explained method.
-    """
-
-    ids: tuple[str, ...]
-    labels: Int[np.ndarray, " n"]
-    subjects: Int32[np.ndarray, " n"] | None
-    embeddings: Float32[np.ndarray, "n embedding"]
-    predicted: Mapping[str, Int[np.ndarray, " n"]]
-    probability: Float64[np.ndarray, " n"]
-
-    def wrong(self, method: str) -> Bool[np.ndarray, " n"]:
-        """Return whether each image is misclassified by a method."""
-        return self.predicted[method] != self.labels
+from clip_cfr.calibrate.explain.images import Chosen, Images, class_indices, read_embeddings
+from clip_cfr.calibrate.explain.train_errors import choose_train_errors
 
 
 @dataclass(frozen=True)
@@ -54,6 +31,7 @@ class Inputs:
         images: the images of the split.
         texts: names and embeddings of the classes, of the prompts that the run used.
         words: the words; None if there are none.
+        method: the explained method.
         seed: seed of the explained predictions.
         is_imported: whether the cache has imported features, of which no text tower is known.
     """
@@ -63,13 +41,14 @@ class Inputs:
     images: Images
     texts: Texts
     words: Words | None
+    method: str
     seed: int
     is_imported: bool
 
 
 def read_inputs(
     directory: Path,
-    method: str,
+    method: str | None,
     split: str,
     words: str | Path | None = None,
     cache: str | Path | None = None,
@@ -77,22 +56,36 @@ def read_inputs(
     """Read and check a run, its cache and the words; see `explain_run`.
 
     Raises:
-        CacheError: as in `explain_run`.
+        CacheError, SettingsError: as in `explain_run`.
     """
     run = read_run(directory)
-    with error_context(directory, NAME_ONE):
-        seeds = choose_seeds(run)
-        check_method(seeds, method)
-    rows = rows_of_split(directory, run, split)
+    choose = choose_train_errors if split == "train" else partial(choose_predictions, split=split)
+    chosen = choose(directory, run, method)
     path = find_cache_of_run(directory, run, cache)
     with open_cache(path) as opened:
         prompts = run.config.get("prompts")
         prompts = prompts if prompts in list_prompt_sets(opened) else None
         opened = with_prompt_set(opened, prompts)
-        images = read_images(opened, run, rows, seeds, method)
+        images = chosen.read(opened)
         found = read_words_for(opened, path, words)
     imported = opened.provenance.get("model") == IMPORTED
-    return Inputs(path, opened.dataset, images, opened.texts, found, seeds[method], imported)
+    dataset, texts = opened.dataset, opened.texts
+    return Inputs(path, dataset, images, texts, found, chosen.method, chosen.seed, imported)
+
+
+def choose_predictions(directory: Path, run: Run, method: str | None, split: str) -> Chosen:
+    """Return the errors of a method, by default `erm`, on val or test.
+
+    Raises:
+        CacheError: the run has no predictions of the method or the split.
+    """
+    method = method or "erm"
+    with error_context(directory, NAME_ONE):
+        seeds = choose_seeds(run)
+        check_method(seeds, method)
+    rows = rows_of_split(directory, run, split)
+    read = partial(read_images, run=run, rows=rows, seeds=seeds, method=method)
+    return Chosen(method, seeds[method], read)
 
 
 def choose_seeds(run: Run) -> dict[str, int]:
@@ -167,46 +160,6 @@ def read_images(
         predicted=predicted,
         probability=probabilities[labels, np.arange(len(rows))].astype(np.float64),
     )
-
-
-def class_indices(column: np.ndarray, names: tuple[str, ...]) -> Int[np.ndarray, " n"]:
-    """Return the class index of each predicted name in a column of a CSV table.
-
-    If all names in a column are numbers, it was read as numbers.
-
-    Raises:
-        FieldError: a name is not that of a class.
-    """
-    as_read = str if column.dtype == object else float
-    known = {}
-    for index, name in enumerate(names):
-        try:
-            known[as_read(name)] = index
-        except ValueError:  # A name that is no number is not in a column of numbers.
-            continue
-    try:
-        return np.array([known[as_read(each)] for each in column], np.int64)
-    except KeyError as error:
-        raise FieldError(PREDICTIONS, "names of classes of the cache", error) from error
-
-
-def read_embeddings(
-    cache: FeatureCache, rows: Int[np.ndarray, " rows"]
-) -> Float32[np.ndarray, "rows embedding"]:
-    """Return the unit-length embeddings of rows under CLIP's own projection.
-
-    Args:
-        cache: an open cache, with its features in memory or on disk.
-        rows: ascending row indices, at least one.
-    """
-    head = {"projection": cache.head.projection}
-    if cache.head.bias is not None:
-        head["bias"] = cache.head.bias
-    parts = [
-        embed(head, cache.features[rows[start : start + CHUNK]].astype(np.float64))
-        for start in range(0, len(rows), CHUNK)
-    ]
-    return np.concatenate(parts).astype(np.float32)
 
 
 def read_words_for(cache: FeatureCache, path: Path, words: str | Path | None) -> Words | None:

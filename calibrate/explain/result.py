@@ -88,8 +88,8 @@ class Explanation:
         run: the run folder.
         cache: the cache file.
         dataset: name of the data set.
-        split: `val` or `test`.
-        method: the explained method.
+        split: `train`, `val` or `test`.
+        method: the explained method; `identification` or `zeroshot` on train.
         seed: the seed of its head.
         methods: all methods with predictions, in the order of the run.
         num_words: number of words tested; 0 without words.

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from clip_cfr.cache.words.words import Words
-from clip_cfr.calibrate.explain.inputs import Images
+from clip_cfr.calibrate.explain.images import Images
 from clip_cfr.calibrate.explain.permutations import ROUNDING
 from clip_cfr.calibrate.explain.result import Slice
 from clip_cfr.calibrate.explain.words import ComparedWords, rank_words, why_untested

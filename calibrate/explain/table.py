@@ -25,12 +25,13 @@ SLICES_NOTE = (
     "slices: found with the errors of {method} on these images, so {method} looks somewhat worse "
     "in them, and other methods better, than on new images."
 )
+TITLES = {**METHOD_TITLES, "identification": "the identification head"}
 NAMES_CLASS = "names the class {name}"
 
 
 def render_explanation(explanation: Explanation) -> Group:
     """Return the tables of words, the table of slices, and the statement, as a rich renderable."""
-    title = METHOD_TITLES.get(explanation.method, explanation.method)
+    title = TITLES.get(explanation.method, explanation.method)
     head = (
         f"{explanation.dataset}: errors of {title}, seed {explanation.seed}, on the "
         f"{explanation.split} split"
@@ -83,7 +84,7 @@ def render_slices(explanation: Explanation) -> Table:
     table = Table(title="slices, with accuracies in per cent", box=SIMPLE_HEAD)
     for name in ("class", "words"):
         table.add_column(name)
-    for name in ("n", *(METHOD_TITLES.get(each, each) for each in explanation.methods)):
+    for name in ("n", *(TITLES.get(each, each) for each in explanation.methods)):
         table.add_column(name, justify="right")
     table.add_column("nearest image")
     for each in explanation.slices:

@@ -10,7 +10,7 @@ from scipy.stats import t as student_t
 from clip_cfr.cache.format.schema import Texts
 from clip_cfr.cache.runs.apply_head import normalize
 from clip_cfr.cache.words.words import Words
-from clip_cfr.calibrate.explain.inputs import Images
+from clip_cfr.calibrate.explain.images import Images
 from clip_cfr.calibrate.explain.permutations import ClassErrors, family_wise_p_values
 from clip_cfr.calibrate.explain.result import WordFinding
 

@@ -537,6 +537,7 @@ def test_calibration_rows_are_named_by_id(cache_file, tmp_path):
     frame = pandas.read_csv(run / "calibration_rows.csv")
     assert len(frame) / 2 == printed["calibration_set"]["size"]
     assert set(frame.split) == {"train"}
+    assert (frame.predicted != frame.label).all()
     assert (frame.id == [f"images/{row}.png" for row in frame.row]).all()
 
 

@@ -56,8 +56,8 @@ def test_a_val_split_from_the_same_images_is_described_with_the_remedies(shared)
     assert found.startswith("val looks like train: the identification head is wrong about ")
     assert found.endswith(
         " Select with --selection inferred-groups, name the attribute in words with --attribute "
-        "(the command explain says what misclassified images have in common), or label the "
-        "attribute of some validation images"
+        "(the command explain says what misclassified images have in common; if they are few, "
+        "explain --split train), or label the attribute of some validation images"
     )
 
 
@@ -107,7 +107,8 @@ def test_a_drawn_val_without_attributes_is_described_before_training(info, fract
         "attribute are correlated in train, they then are in val, and worst-class and average "
         "accuracy on val cannot see the repair. Select with --selection inferred-groups, name the "
         "attribute in words with --attribute (the command explain says what misclassified images "
-        "have in common), or label the attribute of some validation images"
+        "have in common; if they are few, explain --split train), or label the attribute of some "
+        "validation images"
     )
 
 

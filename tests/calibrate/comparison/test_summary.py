@@ -282,3 +282,6 @@ class TestArtifacts:
         assert found.correct(task).mean() == outcomes["dfr"][0].metrics["last"]["test"].average
         rows = result.artifacts.calibration_rows
         assert {seed: len(each) for seed, each in rows.items()} == {3: 20, 4: 20}
+        for seed, predicted in result.artifacts.calibration_predictions.items():
+            assert predicted.shape == (20,)
+            assert (predicted != task.labels[rows[seed]]).all()

@@ -11,13 +11,17 @@ import pytest
 from click.testing import CliRunner
 
 from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.runs.run import read_run, write_run
 from clip_cfr.cache.words.files import read_words, write_words
+from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.calibrate.explain.explain import explain_run
-from clip_cfr.calibrate.explain.inputs import class_indices
+from clip_cfr.calibrate.explain.images import class_indices
 from clip_cfr.calibrate.explain.suggestion import suggest_attributes
 from clip_cfr.cli import main
-from tests.calibrate.explain.conftest import write_world
+from tests.calibrate.explain.conftest import world_cache, world_run, write_world
 from tests.calibrate.explain.worlds import HIDDEN, make_world
+
+DRAWN = 10  # Training images that are val in a run.
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +119,7 @@ def test_right_answers_and_single_errors_name_nothing(tmp_path, world):
     assert (found.slices, found.attributes) == ((), ())
     assert found.statement == (
         "no class has enough wrong and right images to test 102 words; explain with another "
-        "--method or --split, or calibrate on more validation images"
+        "--split (train has the training errors) or another --method, or calibrate on more images"
     )
 
 
@@ -197,3 +201,75 @@ def test_words_of_one_class_suggest_both_sides(explained):
 @pytest.fixture(autouse=True)
 def called_as_installed(monkeypatch):
     monkeypatch.setattr("sys.argv", ["clip-cfr"])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, world) -> Path:
+    """A folder like `folder`, whose images are training images; val was drawn from the first."""
+    root = tmp_path_factory.mktemp("trained")
+    images, texts, words = world
+    write_world(root, images, texts, words)
+    cache = world_cache(images, texts)
+    splits = np.zeros(len(images.ids), np.int8)
+    write_cache(root / "world.h5", replace(cache, rows=replace(cache.rows, splits=splits)), True)
+    run = world_run(root / "world.h5", cache, images)
+    settings = {"calibration_size": None, "resample": False, "calibration_source": "identification"}
+    errors = np.flatnonzero(images.wrong("erm"))
+    errors = errors[errors >= DRAWN]
+    names = np.array(texts.class_names)
+    rows = {
+        "seed": [0] * len(errors),
+        "row": errors.tolist(),
+        "predicted": names[images.predicted["erm"][errors]].tolist(),
+    }
+    predictions = {name: each[:DRAWN] for name, each in run.predictions.items()}
+    run = replace(run, predictions=predictions, calibration_rows=rows)
+    write_run(root / "run", replace(run, config=run.config | {"settings": settings}), True)
+    return root
+
+
+def test_training_errors_have_words_and_no_slices(trained, world):
+    images, _, _ = world
+    found = explain_run(trained / "run", split="train", words=trained / "words.h5", top=3)
+    assert (found.method, found.methods) == ("identification", ("identification",))
+    assert found.slices == ()
+    assert found.attributes == (HIDDEN[1], HIDDEN[0])
+    kept = np.arange(len(images.ids)) >= DRAWN
+    for label, each in enumerate(found.classes):
+        of_class = kept & (images.labels == label)
+        assert (each.images, each.errors) == (of_class.sum(), images.wrong("erm")[of_class].sum())
+
+
+def test_training_errors_are_those_of_one_head(trained):
+    result = CliRunner().invoke(
+        main, ["explain", "--run", str(trained / "run"), "--split", "train", "--method", "erm"]
+    )
+    assert result.exit_code == 2
+    assert result.output.endswith(
+        "Error: the run has training errors of the head that selects the calibration set, none of "
+        "erm; leave out --method, or give --split val or test\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"resample": True}, "the setting resample is True, so the run lacks training errors; "),
+        ({"calibration_size": 20}, "the setting calibration_size is 20, so the run lacks "),
+    ],
+)
+def test_a_run_without_all_training_errors_is_refused(trained, tmp_path, settings, message):
+    run = read_run(trained / "run")
+    config = run.config | {"settings": run.config["settings"] | settings}
+    write_run(tmp_path / "run", replace(run, config=config))
+    with pytest.raises(CacheError, match=message):
+        explain_run(tmp_path / "run", split="train")
+
+
+def test_a_run_of_an_earlier_version_has_no_training_errors(trained, tmp_path):
+    run = read_run(trained / "run")
+    rows = {name: each for name, each in run.calibration_rows.items() if name != "predicted"}
+    for kept, found in ((rows, "a file of an earlier version"), ({}, "none")):
+        write_run(tmp_path / "run", replace(run, calibration_rows=kept), True)
+        with pytest.raises(CacheError, match=f"found {found}; calibrate again with --method cfr"):
+            explain_run(tmp_path / "run", split="train")

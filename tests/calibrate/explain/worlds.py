@@ -4,7 +4,7 @@ import numpy as np
 
 from clip_cfr.cache.format.schema import Texts
 from clip_cfr.cache.words.words import Words
-from clip_cfr.calibrate.explain.inputs import Images
+from clip_cfr.calibrate.explain.images import Images
 from tests.calibrate.synthetic import unit
 
 HIDDEN = ("hidden 0", "hidden 1")

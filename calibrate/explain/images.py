@@ -1,0 +1,89 @@
+"""The images whose errors are explained, and how they are read."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int, Int32
+
+from clip_cfr.cache.errors import FieldError
+from clip_cfr.cache.format.schema import FeatureCache
+from clip_cfr.cache.runs.apply_head import CHUNK, embed
+from clip_cfr.cache.runs.run import PREDICTIONS
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a split with the predictions of a run, in the order of the run.
+
+    Attributes:
+        ids: id of each image.
+        labels: class index of each image.
+        subjects: number of each image's subject; None if all images are independent.
+        embeddings: unit-length embeddings under CLIP's own projection.
+        predicted: predicted class index of each image, by method, of one seed.
+        probability: probability of the true class under the explained method; None if it is not
+            known.
+    """
+
+    ids: tuple[str, ...]
+    labels: Int[np.ndarray, " n"]
+    subjects: Int32[np.ndarray, " n"] | None
+    embeddings: Float32[np.ndarray, "n embedding"]
+    predicted: Mapping[str, Int[np.ndarray, " n"]]
+    probability: Float64[np.ndarray, " n"] | None
+
+    def wrong(self, method: str) -> Bool[np.ndarray, " n"]:
+        """Return whether each image is misclassified by a method."""
+        return self.predicted[method] != self.labels
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The errors to explain: those of a method with a seed, and how to read their images."""
+
+    method: str
+    seed: int
+    read: Callable[[FeatureCache], Images]
+
+
+def class_indices(
+    column: np.ndarray, names: tuple[str, ...], file: str = PREDICTIONS
+) -> Int[np.ndarray, " n"]:
+    """Return the class index of each predicted name in a column of a CSV table.
+
+    If all names in a column are numbers, it was read as numbers.
+
+    Raises:
+        FieldError: a name is not that of a class.
+    """
+    as_read = str if column.dtype == object else float
+    known = {}
+    for index, name in enumerate(names):
+        try:
+            known[as_read(name)] = index
+        except ValueError:  # A name that is no number is not in a column of numbers.
+            continue
+    try:
+        return np.array([known[as_read(each)] for each in column], np.int64)
+    except KeyError as error:
+        raise FieldError(file, "names of classes of the cache", error) from error
+
+
+def read_embeddings(
+    cache: FeatureCache, rows: Int[np.ndarray, " rows"]
+) -> Float32[np.ndarray, "rows embedding"]:
+    """Return the unit-length embeddings of rows under CLIP's own projection.
+
+    Args:
+        cache: an open cache, with its features in memory or on disk.
+        rows: ascending row indices, at least one.
+    """
+    head = {"projection": cache.head.projection}
+    if cache.head.bias is not None:
+        head["bias"] = cache.head.bias
+    parts = [
+        embed(head, cache.features[rows[start : start + CHUNK]].astype(np.float64))
+        for start in range(0, len(rows), CHUNK)
+    ]
+    return np.concatenate(parts).astype(np.float32)
