@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Float64, Int
 from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_limits
 
 from clip_cfr.cache.errors import FieldError
 from clip_cfr.cache.runs.apply_head import adapt, embed, normalize
@@ -109,9 +108,7 @@ def project_tsne(rows: np.ndarray, start: np.ndarray | None) -> np.ndarray:
     init = "pca" if start is None else scale_start(start)
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init=init, max_iter=500, random_state=0)
-    # Several threads wait for each other in every step: 30 s on a busy machine instead of 3.
-    with threadpool_limits(1):
-        return tsne.fit_transform(rows)
+    return tsne.fit_transform(rows)
 
 
 def scale_start(start: np.ndarray) -> np.ndarray:
