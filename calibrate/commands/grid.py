@@ -136,7 +136,10 @@ def grid(
     from clip_cfr.calibrate.grid.job import prepare_grid
     from clip_cfr.calibrate.grid.run import run_grid
     from clip_cfr.calibrate.grid.space import read_space
+    from clip_cfr.calibrate.tracking.trackers import open_trackers
 
+    # Before the folder is made: an earlier grid stays if a tracker cannot be used.
+    trackers = open_trackers(log_dir, mlflow)
     fixed_names = given_settings(ctx)
     job = prepare_grid(
         path,
@@ -158,7 +161,7 @@ def grid(
         f"{job.directory}: interrupted; finished points are kept, run the same command to resume"
     )
     with exit_on_interrupt(interrupted):
-        result = run_grid(job, device=device, workers=workers, log_dir=log_dir, mlflow=mlflow)
+        result = run_grid(job, device=device, workers=workers, trackers=trackers)
     try:
         print_grid(result, as_json, form)
     finally:  # Say where the grid is even if standard output is full.

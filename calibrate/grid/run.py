@@ -21,7 +21,7 @@ from clip_cfr.calibrate.named.embedded import name_groups
 from clip_cfr.calibrate.named.request import Attributes
 from clip_cfr.calibrate.open_task import load_prepared
 from clip_cfr.calibrate.tracking.from_grid import track_grid
-from clip_cfr.calibrate.tracking.trackers import log_run, open_trackers
+from clip_cfr.calibrate.tracking.trackers import Tracker, log_run, open_trackers
 
 
 def search_grid(
@@ -86,6 +86,8 @@ def search_grid(
             `mlflow` cannot be.
         ModuleNotFoundError: the extra of a tracker is not installed.
     """
+    # Before the folder is made: an earlier grid stays if a tracker cannot be used.
+    trackers = open_trackers(log_dir, mlflow)
     job = prepare_grid(
         cache,
         space,
@@ -104,7 +106,7 @@ def search_grid(
         attribute_margin=attribute_margin,
         words=words,
     )
-    return run_grid(job, device=device, workers=workers, log_dir=log_dir, mlflow=mlflow)
+    return run_grid(job, device=device, workers=workers, trackers=trackers)
 
 
 def run_grid(
@@ -112,8 +114,7 @@ def run_grid(
     *,
     device: str = "auto",
     workers: int = 1,
-    log_dir: str | Path | None = None,
-    mlflow: str | None = None,
+    trackers: Sequence[Tracker] = (),
 ) -> GridResult:
     """Fit the points of a grid that are not finished, write its folder, and return the result.
 
@@ -121,15 +122,12 @@ def run_grid(
         job: the grid.
         device: `auto`, `cpu` or `gpu`.
         workers: number of processes that fit points.
-        log_dir, mlflow: where to log the finished points to, as in `calibrate_cache`.
+        trackers: log the finished points.
 
     Raises:
-        CacheError: the folder or `log_dir` cannot be written.
-        CalibrationError: the points of the folder have other settings, the task cannot be used, or
-            `mlflow` cannot be.
-        ModuleNotFoundError: the extra of a tracker is not installed.
+        CacheError: the folder cannot be written.
+        CalibrationError: the points of the folder have other settings, or the task cannot be used.
     """
-    trackers = open_trackers(log_dir, mlflow)
     plan = job.plan.methods[0]
     methods = tuple(each.method for each in job.plan.methods)
     load = partial(

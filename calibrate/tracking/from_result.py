@@ -6,6 +6,7 @@ import numpy as np
 
 from clip_cfr.calibrate.comparison.method_result import REPORTED, MethodResult, SeedResult
 from clip_cfr.calibrate.comparison.result import Result
+from clip_cfr.calibrate.comparison.tables import format_recommendation
 from clip_cfr.calibrate.core.settings import Value
 from clip_cfr.calibrate.methods import load_method
 from clip_cfr.calibrate.run_folder import run_name
@@ -88,6 +89,5 @@ def result_tags(result: Result) -> dict[str, str]:
 
 def describe_result(result: Result) -> str:
     """Return the recommendation and the warnings of a result, one paragraph each."""
-    advice = result.recommendation
-    first = [] if advice is None else [f"Recommendation: use {advice.method}. {advice.reason}."]
-    return "\n\n".join([*first, *(f"Warning: {each}." for each in result.warnings)])
+    warnings = [f"Warning: {each}." for each in result.warnings]
+    return "\n\n".join([format_recommendation(result), *warnings])

@@ -3,6 +3,7 @@
 import pytest
 
 from clip_cfr.cache.errors import CacheError
+from clip_cfr.calibrate.comparison.tables import format_recommendation
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.pipeline import calibrate_cache
 from clip_cfr.calibrate.progress import SilentReporter
@@ -83,8 +84,7 @@ def test_the_text_has_the_recommendation_and_the_data(logged):
     log, result = logged
     events = read_events(log / "run")
     shown = text(events)
-    assert shown.startswith(f"Recommendation: use {result.recommendation.method}. ")
-    assert result.recommendation.reason in shown
+    assert shown.startswith(format_recommendation(result))
     assert "| dataset | toy |" in shown
     assert "| model | none |" in shown
     assert HPARAMS not in events.Tags()["tensors"]

@@ -66,3 +66,14 @@ def test_a_missing_package_is_named_before_training(
     )
     assert "precision" not in result.output
     assert not (tmp_path / "log").exists()
+
+
+def test_an_earlier_grid_stays_if_a_tracker_cannot_be_used(toy_cache, tmp_path):
+    study, log = tmp_path / "grid" / "study.db", tmp_path / "log"
+    study.parent.mkdir()
+    study.write_text("points")
+    log.touch()  # A file, so that no event file can be written below it.
+    words = ["grid", "--cache", toy_cache, "--set", "lr=1e-4", "--out", study.parent, "--overwrite"]
+    result = CliRunner().invoke(main, list(map(str, [*words, "--log-dir", log])))
+    assert result.exit_code == 1
+    assert study.read_text() == "points"
