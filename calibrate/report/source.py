@@ -45,11 +45,17 @@ class RunSource:
     pictures: Pictures
 
     @property
+    def has_attributes(self) -> bool:
+        """Whether the cache has several attributes; without, a group is a class."""
+        return len({attribute for _, attribute in self.result.cache.groups}) > 1
+
+    @property
     def group_names(self) -> list[str]:
         """Names of the groups by index: `cat, night`; `cat` without attributes."""
         groups = self.result.cache.groups
-        several = len({attribute for _, attribute in groups}) > 1
-        return [f"{label}, {attribute}" if several else label for label, attribute in groups]
+        return [
+            f"{label}, {attribute}" if self.has_attributes else label for label, attribute in groups
+        ]
 
     @property
     def shown_head(self) -> tuple[str, int]:

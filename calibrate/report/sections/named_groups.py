@@ -54,10 +54,12 @@ def describe_groups(attribute: WordAttribute, split: SplitSummary, margin: float
 
 
 def describe_agreement(split: SplitSummary) -> list[str]:
-    """Return a sentence on the agreement with the attribute of the cache; none if it is unknown.
+    """Return a sentence on the agreement with the attribute of the cache; none without any value.
 
     It has the agreement over all images, and that of the group with the lowest, if groups differ.
     """
+    if not split.groups:
+        return ["The cache has no attribute, so their agreement with one is unknown."]
     known = [each for each in split.groups if each.agreement is not None]
     if not known:
         return []

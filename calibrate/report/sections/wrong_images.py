@@ -22,11 +22,12 @@ def make(source: RunSource) -> Section | None:
     text = f"{head} misclassifies {errors.count:,} of {errors.tested:,} test images."
     if errors.count > SHOWN:
         text += f" Shown are the {SHOWN} with the highest probability of the wrong class."
+    texts = ("image", "class", *(["attribute"] if source.has_attributes else []), "predicted")
     table = Table(
         title=(f"most confidently wrong test images of {head}",),
-        header=("image", "class", "attribute", "predicted", "probability in per cent"),
+        header=(*texts, "probability in per cent"),
         rows=errors.rows,
-        text_columns=4,
+        text_columns=len(texts),
     )
     parts = (
         paragraph(text),
@@ -49,8 +50,8 @@ class Errors:
     Attributes:
         tested: number of test images.
         count: number of those that the head misclassifies.
-        rows: id, class, attribute, predicted class and its probability in per cent of the most
-            confident errors, at most `SHOWN`.
+        rows: id, class, attribute if the cache has some, predicted class and its probability in
+            per cent of the most confident errors, at most `SHOWN`.
     """
 
     tested: int
@@ -76,7 +77,7 @@ def find_errors(source: RunSource) -> Errors | None:
         (
             str(found["id"][index]),
             labels[index],
-            str(found["attribute"][index]),
+            *([str(found["attribute"][index])] if source.has_attributes else []),
             predicted[index],
             f"{100 * confidence[index]:.1f}",
         )
@@ -86,12 +87,17 @@ def find_errors(source: RunSource) -> Errors | None:
 
 
 def gallery(source: RunSource, rows: Sequence[tuple[str, ...]]) -> str:
-    """Return the small pictures of images with their classes; empty without pictures."""
+    """Return the small pictures of images with their classes; empty without pictures.
+
+    Args:
+        source: the run.
+        rows: as in `Errors`.
+    """
     pictures = source.pictures.find(row[0] for row in rows)
     items = "".join(
         f'<li><img src="{pictures[name]}" alt="{escape(name)}">'
-        f"<span>{escape(label)}, {escape(attribute)} → {escape(predicted)}</span></li>"
-        for name, label, attribute, predicted, _ in rows
+        f"<span>{escape(', '.join(group))} → {escape(predicted)}</span></li>"
+        for name, *group, predicted, _ in rows
         if name in pictures
     )
     return f"<ul class=gallery>{items}</ul>" if items else ""

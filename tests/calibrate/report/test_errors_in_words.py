@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import unescape
 
 import pytest
 
@@ -11,7 +12,7 @@ from clip_cfr.calibrate.explain.result import (
     Slice,
     WordFinding,
 )
-from clip_cfr.calibrate.report.explained import ExplainedErrors
+from clip_cfr.calibrate.report.explained import ExplainedErrors, explain_errors
 from clip_cfr.calibrate.report.options import ReportOptions
 from clip_cfr.calibrate.report.pictures import Pictures
 from clip_cfr.calibrate.report.sections.errors_in_words import (
@@ -143,3 +144,26 @@ def test_a_page_has_at_most_24_classes_and_slices(source_of, count, note):
     more = f"{note} slices: the worst ones" if note else ""
     assert found.title == (f"slices of the val split, with accuracies in per cent{more}",)
     assert "".join(make(source).parts).count("words that stand out, ERM") == 2 * 24
+
+
+def test_errors_without_words_name_the_commands_that_describe_them(reported):
+    text = unescape(reported.page.read_text(encoding="utf-8"))
+    assert "misclassified images of the val split" in text
+    program = "python cli.py" if "python cli.py report" in text else "clip-cfr"
+    assert (
+        f"{reported.cache} has no words, so errors are not described in words; make a words file, "
+        f"and explain the errors with it: {program} words --cache {reported.cache} --out WORDS.h5, "
+        f"then {program} explain --run {reported.run} --method erm --split val --cache "
+        f"{reported.cache} --words WORDS.h5."
+    ) in text
+    assert "the attribute that the words suggest" not in text
+
+
+def test_errors_are_not_explained_without_predictions_of_erm(run, reported):
+    columns = {name: each for name, each in run.run.predictions.items() if "erm" not in name}
+    without = replace(run.run, predictions=columns)
+    found = explain_errors(reported.run, without, "cfr", reported.cache)
+    assert (found.found, found.reason) == (
+        (),
+        "This run has no predictions of ERM, whose errors this section explains.",
+    )

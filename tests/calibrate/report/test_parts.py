@@ -1,6 +1,7 @@
 """Pure functions of the report, with values computed by hand."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from clip_cfr.calibrate.report.plots.heat_maps import lines_of_row
 from clip_cfr.calibrate.report.plots.lines import Line
 from clip_cfr.calibrate.report.plots.plot import add_legend, finite, safe_json, wrap
 from clip_cfr.calibrate.report.section import command_line
+from clip_cfr.calibrate.report.sections import wrong_images
 from clip_cfr.calibrate.report.sections.named_groups import describe_agreement
+from clip_cfr.calibrate.report.source import read_source
 
 
 def test_rows_of_a_small_split_leave_their_share_to_others(rng):
@@ -120,7 +123,7 @@ def test_a_legend_has_as_many_columns_as_fit():
 @pytest.mark.parametrize(
     ("agreements", "over_all", "text"),
     [
-        ((), None, None),
+        ((), None, "The cache has no attribute, so their agreement with one is unknown."),
         ((None,), None, None),
         ((None, 0.9, 0.5), 0.7, "70.0 over all images, lowest in the group (cat, 2): 50.0 of 9."),
         ((1.0, 1.0), 1.0, "100.0 over all images."),
@@ -131,7 +134,7 @@ def test_agreement_is_told_where_it_is_known(agreements, over_all, text):
         GroupAgreement("cat", str(index), "sun", 9, each) for index, each in enumerate(agreements)
     )
     lines = describe_agreement(SplitSummary((1,), 0, over_all, groups))
-    assert [line.partition("per cent: ")[2] for line in lines] == ([text] if text else [])
+    assert [line.partition("per cent: ")[2] or line for line in lines] == ([text] if text else [])
 
 
 def test_the_agreement_has_the_number_of_images_beside_it():
@@ -157,3 +160,17 @@ def test_labels_of_rows_have_two_lines_and_long_ones_an_ellipsis():
     assert lines_of_row("red") == ["red"]
     assert lines_of_row("a digit from zero to four, red") == ["a digit from zero to", "four, red"]
     assert lines_of_row("x" * 70) == [f"{'x' * 19}…{'x' * 19}"]
+
+
+def test_confident_errors_have_attributes_only_if_the_cache_has_some(reported):
+    source = read_source(reported.run, ReportOptions(rows=0), Pictures(reported.images, 99))
+    source.pictures.take(wrong_images.picture_ids(source), "of confident errors")
+    text = "".join(wrong_images.make(source).parts)
+    assert "<th scope=col>attribute</th>" in text
+    assert "<span>dog, attribute 0 → " in text
+    groups = tuple((label, "any") for label, _ in source.result.cache.groups)
+    cache = replace(source.result.cache, groups=groups)
+    alone = replace(source, result=replace(source.result, cache=cache))
+    text = "".join(wrong_images.make(alone).parts)
+    assert "attribute" not in text
+    assert "<span>dog → " in text

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from html import unescape
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -277,19 +276,6 @@ def test_a_wrong_option_is_named(reported, options, message, tmp_path):
     assert str(error.value) == message
 
 
-def test_errors_without_words_name_the_commands_that_describe_them(reported):
-    text = unescape(body(reported.page))
-    assert "misclassified images of the val split" in text
-    program = "python cli.py" if "python cli.py report" in text else "clip-cfr"
-    assert (
-        f"{reported.cache} has no words, so errors are not described in words; make a words file, "
-        f"and explain the errors with it: {program} words --cache {reported.cache} --out WORDS.h5, "
-        f"then {program} explain --run {reported.run} --method erm --split val --cache "
-        f"{reported.cache} --words WORDS.h5."
-    ) in text
-    assert "the attribute that the words suggest" not in text
-
-
 def test_errors_are_not_explained_without_the_cache(run_alone):
     from clip_cfr.calibrate.report.options import ReportOptions
     from clip_cfr.calibrate.report.pictures import Pictures
@@ -299,16 +285,3 @@ def test_errors_are_not_explained_without_the_cache(run_alone):
     source = read_source(run_alone, ReportOptions(), Pictures(None, 0))
     moved = replace(source, cache_path=None, missing="It is gone.")
     assert errors_in_words.make(moved).parts == ("<p class=note>It is gone.</p>",)
-
-
-def test_errors_are_not_explained_without_predictions_of_erm(reported):
-    from clip_cfr.cache.runs.run import read_run
-    from clip_cfr.calibrate.report.explained import explain_errors
-
-    run = read_run(reported.run)
-    without = {name: each for name, each in run.predictions.items() if "erm" not in name}
-    found = explain_errors(reported.run, replace(run, predictions=without), "cfr", reported.cache)
-    assert (found.found, found.reason) == (
-        (),
-        "This run has no predictions of ERM, whose errors this section explains.",
-    )
