@@ -104,12 +104,10 @@ def describe_remedies(selection: str, has_named: bool) -> str:
     label = "label the attribute of some validation images"
     if has_named:
         return f"Select with --selection {WORST_NAMED_GROUP}, or {label}"
-    used = selection == "inferred-groups"
+    select = ", select with --selection inferred-groups" if selection != "inferred-groups" else ""
     return (
-        ("N" if used else "Select with --selection inferred-groups, n")
-        + "ame the attribute in words with --attribute (the command explain says what "
-        "misclassified images have in common; if they are few, explain --split train), or "
-        f"{label}"
+        "Name the attribute in words with --attribute (the command explain says what misclassified "
+        f"images have in common; if they are few, explain --split train){select}, or {label}"
     )
 
 

@@ -4,7 +4,7 @@ import shlex
 
 from clip_cfr.cache.runs.run import head_file
 from clip_cfr.calibrate.comparison.recommendation import REFERENCE
-from clip_cfr.calibrate.comparison.tables import format_recommendation
+from clip_cfr.calibrate.comparison.tables import describe_trade, format_recommendation
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.methods import METHOD_TITLES
 from clip_cfr.calibrate.report.section import Section, bullet_list, escape, paragraph
@@ -34,6 +34,8 @@ def verdict(source: RunSource) -> str:
     recommendation = source.result.recommendation
     if recommendation is None:
         return "No head is recommended."
+    if (trade := source.result.trade) is not None:
+        return f"Use the head of {source.title(trade.over)} or of {source.title(trade.method)}."
     return f"Use the head of {source.title(recommendation.method)}."
 
 
@@ -42,7 +44,8 @@ def gain_sentences(source: RunSource) -> list[str]:
     recommendation = source.result.recommendation
     if recommendation is None:
         return [format_recommendation(source.result)]
-    return [f"{recommendation.reason}.", *test_sentence(source, recommendation.method)]
+    trade = [] if source.result.trade is None else [describe_trade(source.result)]
+    return [*trade, f"{recommendation.reason}.", *test_sentence(source, recommendation.method)]
 
 
 def test_sentence(source: RunSource, method: str) -> list[str]:

@@ -55,9 +55,9 @@ def test_a_val_split_from_the_same_images_is_described_with_the_remedies(shared)
     found = describe_shared_val(outcomes_of(shared))
     assert found.startswith("val looks like train: the identification head is wrong about ")
     assert found.endswith(
-        " Select with --selection inferred-groups, name the attribute in words with --attribute "
-        "(the command explain says what misclassified images have in common; if they are few, "
-        "explain --split train), or label the attribute of some validation images"
+        " Name the attribute in words with --attribute (the command explain says what "
+        "misclassified images have in common; if they are few, explain --split train), select with "
+        "--selection inferred-groups, or label the attribute of some validation images"
     )
 
 
@@ -105,9 +105,9 @@ def test_a_drawn_val_without_attributes_is_described_before_training(info, fract
     assert describe_drawn_val(info, fraction, ("zeroshot", "cfr"), selection, False) == (
         "val was drawn from the same images as train, and no attribute is known. Where class and "
         "attribute are correlated in train, they then are in val, and worst-class and average "
-        "accuracy on val cannot see the repair. Select with --selection inferred-groups, name the "
-        "attribute in words with --attribute (the command explain says what misclassified images "
-        "have in common; if they are few, explain --split train), or label the attribute of some "
+        "accuracy on val cannot see the repair. Name the attribute in words with --attribute (the "
+        "command explain says what misclassified images have in common; if they are few, explain "
+        "--split train), select with --selection inferred-groups, or label the attribute of some "
         "validation images"
     )
 

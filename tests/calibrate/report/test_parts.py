@@ -2,11 +2,14 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from clip_cfr.cache.runs.run import Run
 from clip_cfr.calibrate.comparison.tables import FEW_ROWS_NOTE, agreement_table
+from clip_cfr.calibrate.comparison.trade import Share, Trade
 from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
 from clip_cfr.calibrate.named.request import WordAttribute
 from clip_cfr.calibrate.named.summary import GroupAgreement, SplitSummary
@@ -18,9 +21,10 @@ from clip_cfr.calibrate.report.plots.heat_maps import lines_of_row
 from clip_cfr.calibrate.report.plots.lines import Line
 from clip_cfr.calibrate.report.plots.plot import add_legend, finite, safe_json, wrap
 from clip_cfr.calibrate.report.section import command_line
-from clip_cfr.calibrate.report.sections import wrong_images
+from clip_cfr.calibrate.report.sections import recommendation, wrong_images
 from clip_cfr.calibrate.report.sections.named_groups import describe_agreement
-from clip_cfr.calibrate.report.source import read_source
+from clip_cfr.calibrate.report.source import RunSource, read_source
+from tests.calibrate.comparison.test_tables import RESULT
 
 
 def test_rows_of_a_small_split_leave_their_share_to_others(rng):
@@ -174,3 +178,23 @@ def test_confident_errors_have_attributes_only_if_the_cache_has_some(reported):
     text = "".join(wrong_images.make(alone).parts)
     assert "attribute" not in text
     assert "<span>dog → " in text
+
+
+def source_of(result) -> RunSource:
+    """Return the source of a run whose cache is not at hand."""
+    run, pictures = Run({}, {}, {}), Pictures(None, 0)
+    return RunSource(Path("run"), run, result, None, None, "gone", ReportOptions(), pictures)
+
+
+def test_where_val_cannot_decide_the_section_states_the_trade():
+    share = Share(1, 2, (0.1, 0.9))
+    result = replace(RESULT, trade=Trade("cfr", "erm", share, replace(share, hits=0), ()))
+    source = source_of(result)
+    assert recommendation.verdict(source) == "Use the head of ERM or of CFR."
+    stated, reason, on_test = recommendation.gain_sentences(source)
+    assert stated.startswith("ERM or CFR; val cannot decide, as it shares the correlations of ")
+    assert reason == "CFR is better."
+    assert on_test.startswith("On the test split ")
+    plain = source_of(RESULT)
+    assert recommendation.verdict(plain) == "Use the head of CFR."
+    assert recommendation.gain_sentences(plain) == [reason, on_test]
