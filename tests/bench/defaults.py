@@ -8,8 +8,8 @@ validation split shares. A task named NAME-shared is NAME with a validation spli
 that it shares the correlation. For a cache, a draw is a seed of training.
 
 After each draw it prints test accuracies in per cent over all draws so far: worst group / average
-of every setting, selected by validation worst-class accuracy; the same of some settings by every
-criterion; and differences from CFR's default, paired over draws, with 95 % intervals.
+of every setting, selected by validation worst-class accuracy, and differences from CFR's default,
+paired over draws, with 95 % intervals. For selection see selection.py.
 """
 
 import sys
@@ -27,7 +27,7 @@ from clip_cfr.calibrate.comparison.compare import evaluate_fitted
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.prepared import prepare
-from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
+from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods import fit
 from clip_cfr.calibrate.runtime.precision import resolve_precision
@@ -48,7 +48,7 @@ ROWS = {
     "JTT": ("jtt", {}),
 }
 REFERENCE = "CFR"
-BY_SELECTION = ("ERM", "CFR", "error set")
+SELECTION = "worst-class"
 COMPARED = ("ERM", "CFR, former default", "CFR without contrast", "CFR without holistic")
 COMPARED = (*COMPARED, "error set", "JTT")
 
@@ -91,7 +91,7 @@ def tasks_of_draw(caches, draw):
 
 
 def measure_task(task, seed):
-    """Test (worst group, average) in per cent of each row, by row, then by selection."""
+    """Test (worst group, average) in per cent of the selected head, by row."""
     base = Experiment(prepare(task), resolve_precision(Settings()), seed)
     found = {}
     for name, (method, changes) in ROWS.items():
@@ -101,19 +101,16 @@ def measure_task(task, seed):
         except CalibrationError as error:
             print(f"{name}: {error}", file=sys.stderr)
             continue
-        splits = {each: metrics[each]["test"] for each in SELECTIONS}
-        found[name] = {
-            each: (100 * split.worst_group, 100 * split.average) for each, split in splits.items()
-        }
+        test = metrics[SELECTION]["test"]
+        found[name] = (100 * test.worst_group, 100 * test.average)
     return found
 
 
 def add_draw(values, caches, draw):
-    """Add the accuracies of a draw to the lists by task, row and selection."""
+    """Add the accuracies of a draw to the lists by task and row."""
     for task_name, task in tasks_of_draw(caches, draw).items():
-        for row, found in measure_task(task, draw).items():
-            for selection, accuracies in found.items():
-                values[task_name][row][selection].append(accuracies)
+        for row, accuracies in measure_task(task, draw).items():
+            values[task_name][row].append(accuracies)
         print(f"draw {draw}: {task_name}", file=sys.stderr, flush=True)
 
 
@@ -149,7 +146,7 @@ def main():
     parser.add_argument("--draws", type=int, default=6)
     options = parser.parse_args()
     caches = {path.stem: Task.from_cache(read_cache(path)) for path in options.caches}
-    values = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    values = defaultdict(lambda: defaultdict(list))
     for draw in range(options.draws):
         add_draw(values, caches, draw)
         print_tables(values, draw + 1)
@@ -161,23 +158,12 @@ def print_tables(values, draws):
     print(f"\n{draws} draws")
     print_table(
         ("setting", *tasks),
-        [(row, *(cell(values[task][row]["worst-class"]) for task in tasks)) for row in ROWS],
+        [(row, *(cell(values[task][row]) for task in tasks)) for row in ROWS],
     )
-    print_table(
-        ("method", "selection", *tasks),
-        [
-            (row, selection, *(cell(values[task][row][selection]) for task in tasks))
-            for row in BY_SELECTION
-            for selection in SELECTIONS
-        ],
-    )
-    default = {task: values[task][REFERENCE]["worst-class"] for task in tasks}
+    default = {task: values[task][REFERENCE] for task in tasks}
     print_table(
         (f"minus {REFERENCE}", *tasks),
-        [
-            (row, *(difference_cell(default[t], values[t][row]["worst-class"]) for t in tasks))
-            for row in COMPARED
-        ],
+        [(row, *(difference_cell(default[t], values[t][row]) for t in tasks)) for row in COMPARED],
     )
 
 
