@@ -56,11 +56,12 @@ class CFRClassifier(ClassifierMixin, BaseEstimator, Hyperparameters):
     `calibrate_cache` for the same rows, settings and seed. The estimator passes all of
     scikit-learn's estimator checks; it takes no sparse matrices and no sample weights.
 
-    The head is selected on validation rows, by default by worst-class accuracy, on one assumption:
-    that the validation rows do not share the correlation of labels and spurious attributes in the
-    training rows. Without `fit(val=...)`, validation rows are drawn from the training rows and do
-    share it; worst-class accuracy then cannot see what recalibration gains. Pass validation rows
-    from elsewhere, or pass `attributes` and select by `selection="worst-group"`.
+    The head is selected on validation rows, by default by `inferred-groups`, without attributes.
+    This works best if the validation rows do not share the correlation of labels and spurious
+    attributes in the training rows. Without `fit(val=...)`, validation rows are drawn from the
+    training rows and do share it; the criterion then sees only a part of what recalibration gains.
+    Pass validation rows from elsewhere, or pass `attributes` and select by
+    `selection="worst-group"`.
 
     Args:
         method: a name of `clip_cfr.calibrate.methods.METHODS`. `dfr` needs attributes of the

@@ -32,8 +32,8 @@ def describe_drawn_val(
 ) -> str | None:
     """Return a warning, before training, that no repair can be seen on a drawn val, or None.
 
-    None if val was not drawn, images have several attributes, selection uses groups, or nothing
-    is selected.
+    None if val was not drawn, images have several attributes, an attribute is named in words, or
+    nothing is selected.
 
     Args:
         info: summary of the cache, as `read_info` returns it.
@@ -45,17 +45,17 @@ def describe_drawn_val(
     groups = [each for split in info["splits"].values() for each in split["groups"] if each["n"]]
     is_drawn = val_fraction is not None or "val" in info["provenance"].get("drawn_splits", ())
     has_attributes = len({each["attribute"] for each in groups}) > 1
-    uses_groups = has_named or selection == "inferred-groups"
-    if not is_drawn or has_attributes or uses_groups or set(methods) == {"zeroshot"}:
+    if not is_drawn or has_attributes or has_named or set(methods) == {"zeroshot"}:
         return None
     return describe_blindness(DRAWN, selection, has_named)
 
 
 def describe_blindness(cause: str, selection: str, has_named: bool) -> str:
     """Return a warning with its cause, its consequence and the remedies, without a final period."""
+    part = ", and inferred groups see a part of it" if selection == "inferred-groups" else ""
     return (
         f"{cause}. Where class and attribute are correlated in train, they then are in val, and "
-        "worst-class and average accuracy on val cannot see the repair. "
+        f"worst-class and average accuracy on val cannot see the repair{part}. "
         f"{describe_remedies(selection, has_named)}"
     )
 

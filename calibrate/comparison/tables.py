@@ -26,7 +26,11 @@ SHOWN_CLASSES = 5  # of which a note shows the prompts
 FEW_ROWS = 20
 FEW_ROWS_NOTE = f"* fewer than {FEW_ROWS} images: the accuracy of this group is uncertain."
 ORACLE = "oracle: the head with the best validation worst-group accuracy, which needs group labels."
-SELECTION_REMARKS = {"worst-group": " (an oracle)", WORST_NAMED_GROUP: " (groups named in words)"}
+SELECTION_REMARKS = {
+    "inferred-groups": " (worst class, and images that CLIP gets right or wrong; no group labels)",
+    "worst-group": " (an oracle)",
+    WORST_NAMED_GROUP: " (groups named in words)",
+}
 CLASS_MEANS_NOTE = (
     "class means: not zero-shot. The class embeddings are means over the training images, so this "
     "column has seen the training labels."

@@ -258,14 +258,14 @@ class Settings:
         choices=("none", "margin"),
     )
     selection: str = option(
-        "worst-class",
+        "inferred-groups",
         "Criterion on the validation split that selects a head of each stage: worst-class or "
         "average accuracy; worst-named-group, the lowest accuracy over the groups named in words, "
         "which is the default where an attribute is named; inferred-groups, half of it "
         "worst-class accuracy and half the mean accuracy over the rows that CLIP's own head gets "
         "right and those that it gets wrong, in each class; "
         "last, the last step; worst-group, which uses group labels and is therefore an oracle",
-        "ours; release worst-group",
+        "ours, measured; release worst-group",
         choices=SELECTIONS,
     )
     evaluations: int = option(

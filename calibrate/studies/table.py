@@ -76,4 +76,4 @@ def describe_selection(result: StudyResult) -> str:
     if selection == "last":
         return "Heads are those of the last step."
     oracle = ", which uses group labels (an oracle)" if selection == "worst-group" else ""
-    return f"Heads are selected by val {selection} accuracy{oracle}; never on test."
+    return f"Heads are selected by val {selection}{oracle}; never on test."

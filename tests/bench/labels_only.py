@@ -4,10 +4,10 @@ python tests/bench/labels_only.py FOLDER [--draws N]
 
 For each draw, FOLDER/N gets 300 coloured handwritten digits with a list of file and label, and 400
 other ones, in equal groups, as a test. Colour agrees with the class in 90 % of the 300; nothing
-says so. extract draws the splits, then calibrate selects by its default, by inferred groups, and by
-groups that the colours name in words, or the words that explain --split train suggests. It prints
-the worst-group accuracy of heads on the 400, in per cent, as mean and standard deviation over
-draws, and what calibrate recommends.
+says so. extract draws the splits, then calibrate selects by its default, by worst-class accuracy,
+and by groups that the colours name in words, or the words that explain --split train suggests. It
+prints the worst-group accuracy of heads on the 400, in per cent, as mean and standard deviation
+over draws, and what calibrate recommends.
 """
 
 import csv
@@ -27,7 +27,7 @@ from clip_cfr.extract.datasets.digits.rendering import render_digit
 
 MODEL = Path(__file__).parents[2] / "extract" / "tiny_clip"
 NAMES, COLOURS = ("low digit", "high digit"), ("red", "green")
-SELECTION = {"default": (), "inferred-groups": ("--selection", "inferred-groups")}
+SELECTION = {"default": (), "worst-class": ("--selection", "worst-class")}
 NAMED = {"colours named": ("red digit", "green digit")}
 METHODS = ("erm", "cfr")
 

@@ -123,7 +123,7 @@ def test_calibration_rows_selected_step_and_log_equal_those_of_the_run(mixed_tas
     classifier = fit_on(mixed_task, CFRClassifier(random_state=3, **QUICK))
     rows = mixed_task.rows("train")[classifier.calibration_rows_]
     np.testing.assert_array_equal(rows, folder.calibration_rows["row"].astype(int))
-    selected = result.methods["cfr"].seeds[0].by_selection["worst-class"].step
+    selected = result.methods["cfr"].seeds[0].by_selection["inferred-groups"].step
     assert classifier.selected_step_ == selected
     np.testing.assert_array_equal(classifier.history_["step"], folder.history["cfr-seed3"]["step"])
     assert classifier.validation_rows_ is None
@@ -138,7 +138,7 @@ def test_probabilities_equal_those_of_the_run(method, mixed_task, run):
     found = classifier.predict_proba(features)
     np.testing.assert_allclose(found, expected.probabilities, atol=1e-5)
     labels = np.array(mixed_task.class_names)[mixed_task.labels[expected.rows]]
-    average = result.methods[method].seeds[0].by_selection["worst-class"].test.average
+    average = result.methods[method].seeds[0].by_selection["inferred-groups"].test.average
     assert classifier.score(features, labels) == pytest.approx(average)
     ranks = classifier.decision_function(features) > 0
     assert (classifier.classes_[ranks.astype(int)] == classifier.predict(features)).all()

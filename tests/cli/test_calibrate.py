@@ -225,7 +225,7 @@ def test_json_has_all_that_the_contract_names(cache_file, tmp_path):
     out = tmp_path / "run"
     result = json.loads(invoke("--cache", cache_file, "--out", out, "--json", *QUICK).stdout)
     assert result["dataset"] == "toy"
-    assert result["selection"] == "worst-class"
+    assert result["selection"] == "inferred-groups"
     assert set(result["methods"]) == {"zeroshot", "erm", "cfr"}
     assert set(result["seconds"]) == {"import", "load", "compile", "train", "total"}
     assert sum(result["calibration_set"]["per_class"]) == result["calibration_set"]["size"]
@@ -521,7 +521,7 @@ def test_predictions_give_the_printed_accuracies(cache_file, tmp_path):
             name = f"{method}_seed{each['seed']}"
             right = test[name] == test.label
             groups = right.groupby([test.label, test.attribute]).mean()
-            expected = each["by_selection"]["worst-class"]["test"]
+            expected = each["by_selection"]["inferred-groups"]["test"]
             assert right.mean() == pytest.approx(expected["average"])
             assert groups.min() == pytest.approx(expected["worst_group"])
             probabilities = test[[f"{name}_p0", f"{name}_p1"]]

@@ -123,11 +123,11 @@ class TestResult:
         points = result["points"]
         values = {tuple(row["settings"].values()) for row in points}
         assert values == {(lr, size) for lr in (1e-4, 1e-3) for size in (0.5, 1.0)}
-        merits = [row["val"]["worst_class"] for row in points]
+        merits = [row["val"]["inferred_groups"] for row in points]
         assert merits == sorted(merits, reverse=True)
         assert result["counts"] == {"complete": 4, "pruned": 0, "failed": 0}
         assert (result["dataset"], result["model"], result["seeds"]) == ("toy", "none", [0, 1])
-        assert result["criterion"] == result["selection"] == "worst-class"
+        assert result["criterion"] == result["selection"] == "inferred-groups"
 
     def test_has_the_accuracies_of_calibrate(self, finished, cache_file, tmp_path):
         best = finished[1]["points"][0]
@@ -435,7 +435,7 @@ class TestGrowth:
         first = json.loads(invoke(*arguments, "--set", "lr=1e-4,1e-3").stdout)
         again = invoke(*arguments, "--set", "lr=1e-4,1e-3,1e-2")
         assert again.stderr.startswith("2 of 3 points are finished already\n")
-        assert "3 of 3: lr 0.01: val worst-class" in again.stderr
+        assert "3 of 3: lr 0.01: val inferred-groups" in again.stderr
         second = json.loads(again.stdout)
         assert second["digest"] == first["digest"]
         assert [each.name for each in (tmp_path / "runs").iterdir()] == [
@@ -493,7 +493,7 @@ class TestMethods:
         invoke(*arguments)
         both = invoke(*arguments, "--method", "cfr", "--method", "erm")
         assert both.stderr.startswith("1 of 2 points are finished already\n")
-        assert "2 of 2: ERM: val worst-class" in both.stderr
+        assert "2 of 2: ERM: val inferred-groups" in both.stderr
         assert states(out / "study.db") == ["COMPLETE"]
         assert states(out / "study.db", "grid-erm") == ["COMPLETE"]
 

@@ -7,6 +7,7 @@ from clip_cfr.calibrate.run_folder import run_name
 
 SHOWN_SEEDS = 3
 CURVES = {
+    "val inferred-groups": ("validation inferred-groups", 100),
     "val worst-class": ("validation worst-class accuracy", 100),
     "val worst-group": ("validation worst-group accuracy, which needs group labels", 100),
     "val average": ("validation average accuracy", 100),

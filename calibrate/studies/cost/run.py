@@ -1,6 +1,6 @@
 """Run the study `cost`: measure, answer the question and write the folder."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from clip_cfr.cache.files.folder_lock import use_folder
@@ -42,7 +42,8 @@ def run_cost(
     Args:
         cache: a cache of the embedded tiny CLIP.
         root: folder of its images.
-        settings: the settings of ERM and CFR.
+        settings: the settings of ERM and CFR. Fine-tuned models and heads are selected by
+            worst-class accuracy, whatever `selection` says.
         epochs: epochs of fine-tuning.
         seeds: number of seeds.
         seed: the first seed.
@@ -59,8 +60,8 @@ def run_cost(
             failed.
     """
     check_packages()
-    settings = resolve_precision(settings or Settings())
-    check_arguments(root, epochs, seeds, settings, device)
+    settings = resolve_precision(replace(settings or Settings(), selection="worst-class"))
+    check_arguments(root, epochs, seeds, device)
     inputs = load_inputs(Path(cache), Path(root), settings, prompts)
     identity = {"cache": inputs.digest, "prompts": prompts, "epochs": epochs, **asdict(settings)}
     seed_range = tuple(range(seed, seed + seeds))

@@ -110,13 +110,13 @@ class TestSummary:
 
     def test_shows_the_chosen_selection_on_top(self, summary):
         for method in summary["methods"].values():
-            chosen = method["by_selection"]["worst-class"]
+            chosen = method["by_selection"]["inferred-groups"]
             assert method["val"] == chosen["val"]
             names = ("worst_group_interval", "worst_class_interval")
             intervals = {name: method["test"][name] for name in names}
             assert method["test"] == {**chosen["test"], **intervals}
             for name, (low, high) in intervals.items():
-                first = method["seeds"][0]["by_selection"]["worst-class"]["test"]
+                first = method["seeds"][0]["by_selection"]["inferred-groups"]["test"]
                 assert low < first[name.removesuffix("_interval")] < high
 
     def test_describes_the_calibration_sets(self, summary, outcomes, task):
@@ -130,7 +130,7 @@ class TestSummary:
     def test_names_the_steps_that_were_selected(self, summary, outcomes):
         assert summary["methods"]["zeroshot"]["selected_steps"] is None
         assert summary["methods"]["cfr"]["selected_steps"] == [
-            each.fitted.selected_steps["worst-class"] for each in outcomes["cfr"]
+            each.fitted.selected_steps["inferred-groups"] for each in outcomes["cfr"]
         ]
 
     def test_recommends_cfr_and_never_a_method_with_group_labels(self, summary):
@@ -147,7 +147,7 @@ class TestSummary:
         lowest = {}
         for name in ("erm", "cfr"):
             correct = [
-                cross_fit(task, each.fitted.val_correct, "worst-class", second)
+                cross_fit(task, each.fitted.val_correct, "inferred-groups", second)
                 for each in outcomes[name]
             ]
             labels = task.labels[rows]
@@ -160,7 +160,7 @@ class TestSummary:
         found = summarize(task, settings, comparison, SEEDS, cache_of(task), versus="erm")
         assert list(found.versus.differences) == ["zeroshot", "cfr", "dfr"]
         averages = [
-            np.mean([each.metrics["worst-class"]["test"].average for each in outcomes[name]])
+            np.mean([each.metrics["inferred-groups"]["test"].average for each in outcomes[name]])
             for name in ("cfr", "erm")
         ]
         difference = found.versus.differences["cfr"]["average"]
@@ -236,7 +236,7 @@ class TestResult:
         frame = result.to_frame()
         chosen = frame[
             (frame.method == "cfr")
-            & (frame.selection == "worst-class")
+            & (frame.selection == "inferred-groups")
             & (frame.split == "test")
             & (frame.metric == "worst_group")
         ]
@@ -249,7 +249,7 @@ class TestResult:
 
     def test_recommends_the_seed_that_is_best_on_val(self, result):
         values = {
-            each.seed: each.by_selection["worst-class"].val.worst_class
+            each.seed: each.by_selection["inferred-groups"].val.inferred_groups
             for each in result.methods["cfr"].seeds
         }
         assert result.recommended_head == ("cfr", max(values, key=values.get))
@@ -269,7 +269,7 @@ class TestArtifacts:
         arrays, rows = kept["cfr", 4], task.rows("test")
         scores = task.features[rows] @ arrays["projection"] @ arrays["class_embeddings"].T
         right = scores.argmax(axis=1) == task.labels[rows]
-        expected = outcomes["cfr"][1].metrics["worst-class"]["test"].average
+        expected = outcomes["cfr"][1].metrics["inferred-groups"]["test"].average
         assert right.mean() == pytest.approx(expected, abs=1 / len(rows))
 
     def test_hold_the_log_of_what_trained(self, result):

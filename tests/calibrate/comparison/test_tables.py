@@ -54,7 +54,7 @@ RESULT = Result(
     cache=CacheSummary(
         "toy.h5", "toy", "none", GROUPS, (("a [land] bird.", "b."), ("c.",)), "prompts"
     ),
-    settings=Settings(),
+    settings=Settings(selection="worst-class"),
     seeds=(0, 1),
     methods={
         "zeroshot": method("zeroshot", [0.25, 0.25], None),

@@ -42,7 +42,7 @@ def test_every_point_is_reported_once_with_the_time_left(plan, capsys):
             trials += new
             reporter.update()
     first, second, third = lines(capsys)
-    assert re.fullmatch(r"1 of 5: lr 0\.0001: val worst-class 62\.5 \(\d+ s left\)", first)
+    assert re.fullmatch(r"1 of 5: lr 0\.0001: val inferred-groups 62\.5 \(\d+ s left\)", first)
     assert re.fullmatch(r"2 of 5: lr 0\.001: failed: seed 0: CFR diverged \(\d+ s left\)", second)
     assert third.startswith("3 of 5: lr 0.01: pruned: stopped at step 2 of 6 (")
 
@@ -57,7 +57,7 @@ def test_the_last_point_has_no_time_left(capsys):
     reporter = GridReporter(make_searches(quick_plan(space={"lr": Choices((1e-4,))}), trials))
     trials += TRIALS[:1]
     reporter.update()
-    assert lines(capsys) == ["1 of 1: lr 0.0001: val worst-class 62.5"]
+    assert lines(capsys) == ["1 of 1: lr 0.0001: val inferred-groups 62.5"]
 
 
 def test_points_of_several_methods_name_theirs(plan, capsys):
@@ -69,8 +69,8 @@ def test_points_of_several_methods_name_theirs(plan, capsys):
     other.append(make_trial(0, val=(0.5,), test=(0.5,), params={"erm_lr": 1e-3}))
     reporter.update()
     first, second = lines(capsys)
-    assert first.startswith("1 of 6: CFR, lr 0.0001: val worst-class 62.5 (")
-    assert second.startswith("2 of 6: ERM, erm_lr 0.001: val worst-class 50.0 (")
+    assert first.startswith("1 of 6: CFR, lr 0.0001: val inferred-groups 62.5 (")
+    assert second.startswith("2 of 6: ERM, erm_lr 0.001: val inferred-groups 50.0 (")
 
 
 def test_references_are_reported_and_not_counted(plan, capsys):
@@ -80,7 +80,7 @@ def test_references_are_reported_and_not_counted(plan, capsys):
     reporter = GridReporter(searches)
     trials.append(make_trial(0, val=(0.5,), test=(0.5,), params={}))
     reporter.update()
-    assert lines(capsys) == ["reference ERM: val worst-class 50.0"]
+    assert lines(capsys) == ["reference ERM: val inferred-groups 50.0"]
     assert reporter.num_points == 5
     assert reporter.num_finished == 0
 
@@ -103,7 +103,7 @@ def test_a_terminal_shows_a_bar(plan):
         trials += TRIALS[:1]
         reporter.update()
         assert (bars.tasks[0].completed, bars.tasks[0].total) == (1, 5)
-    assert "1 of 5: lr 0.0001: val worst-class 62.5" in console.file.getvalue()
+    assert "1 of 5: lr 0.0001: val inferred-groups 62.5" in console.file.getvalue()
 
 
 @pytest.mark.parametrize(

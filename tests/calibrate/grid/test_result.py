@@ -45,7 +45,7 @@ class TestJson:
         result = make_result().to_json()
         assert result["counts"] == {"complete": 3, "pruned": 1, "failed": 1}
         assert (result["method"], result["methods"]) == ("cfr", ["cfr"])
-        assert result["metric"] == "worst_class"
+        assert result["metric"] == "inferred_groups"
         assert result["study"] == {
             "storage": "study.db",
             "name": "grid",
@@ -232,8 +232,8 @@ class TestBest:
 class TestNote:
     def test_says_how_the_best_was_chosen(self):
         assert make_result().note == (
-            "The best of 3 points is chosen by val worst-class: the maximum of many noisy values "
-            "is optimistic. Test accuracies took no part in the choice."
+            "The best of 3 points is chosen by val inferred-groups: the maximum of many noisy "
+            "values is optimistic. Test accuracies took no part in the choice."
         )
 
     def test_names_an_oracle(self):

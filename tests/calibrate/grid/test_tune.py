@@ -78,7 +78,7 @@ def test_a_method_is_fitted_with_the_settings_of_its_best_trial(tuned, cache_fil
     seed = tuned.methods[method].seeds[0]
     assert chosen == tuned.tuning.chosen[method]
     assert seed.seed == 3
-    assert seed.by_selection["worst-class"].val.worst_class == best
+    assert seed.by_selection["inferred-groups"].val.inferred_groups == best
 
 
 def test_a_run_with_the_printed_settings_has_the_same_metrics(tuned, cache_file):
@@ -147,5 +147,5 @@ def test_a_drawn_val_is_the_same_in_trials_and_in_the_run(tmp_path):
     result = tune(tmp_path / "toy.h5", methods=["erm"], tune=1, val_fraction=0.3)
     [trial] = result.tuning.methods["erm"]
     [seed] = result.methods["erm"].seeds
-    assert seed.by_selection["worst-class"].val.worst_class == trial.val
+    assert seed.by_selection["inferred-groups"].val.inferred_groups == trial.val
     assert "--val-fraction 0.3" in tuned_commands(result)[0]

@@ -88,7 +88,7 @@ class TestGrid:
         with open_plan(url, plan) as searches:
             trials = assigned_trials(searches.methods[0])
         for result in results:
-            expected = np.mean([run.val["worst_class"] for run in result.runs])
+            expected = np.mean([run.val["inferred_groups"] for run in result.runs])
             assert trials[result.point].value == expected, result.point
 
     def test_trains_one_identification_head_for_points_that_share_it(

@@ -86,7 +86,7 @@ def test_the_run_keeps_the_value_and_the_margin_of_each_image(run):
 @pytest.mark.parametrize(
     ("options", "has_named", "selection"),
     [
-        ([], False, "worst-class"),
+        ([], False, "inferred-groups"),
         ([], True, "worst-named-group"),
         (["--selection", "worst-class"], True, "worst-class"),
         (["--preset", "release"], True, "worst-group"),

@@ -47,7 +47,7 @@ def browser(reported, tmp_path_factory):
 
 def test_every_plot_is_drawn_without_an_error_or_a_request(browser):
     drawn = browser.evaluate(DRAWN)
-    assert len(drawn) == 11
+    assert len(drawn) == 12
     assert all(drawn)
     assert browser.problems == []
 

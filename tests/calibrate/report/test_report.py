@@ -99,7 +99,7 @@ def test_names_are_escaped_everywhere(reported):
 
 def test_figures_are_what_plotly_accepts(reported):
     figures = [json.loads(each) for each in FIGURE.findall(body(reported.page))]
-    assert len(figures) == 9
+    assert len(figures) == 10
     for each in figures:
         go.Figure(each)
 
@@ -163,6 +163,7 @@ def test_each_plot_is_a_file(reported):
         "named-groups.png",
         "training-loss.png",
         "training-val-average.png",
+        "training-val-inferred-groups.png",
         "training-val-worst-class.png",
         "training-val-worst-group.png",
     ]

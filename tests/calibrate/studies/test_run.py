@@ -53,9 +53,9 @@ def test_prints_the_table_the_answer_and_the_criterion(finished):
     text = " ".join(printed.stdout.split())
     assert text.startswith("synthetic: dps-uncertainty, accuracy in per cent seeds: 2; differences")
     assert "Should DPS weight the rows of a centroid by their certainty?" in text
-    assert "By val worst-class " in text
-    assert text.endswith("Heads are selected by val worst-class accuracy; never on test.")
-    assert "3 of 3: positive dps, dps_weighting entropy: val worst-class" in printed.stderr
+    assert "By val inferred-groups " in text
+    assert text.endswith("Heads are selected by val inferred-groups; never on test.")
+    assert "3 of 3: positive dps, dps_weighting entropy: val inferred-groups" in printed.stderr
     assert printed.stderr.endswith(f"study written to {out}\n")
 
 

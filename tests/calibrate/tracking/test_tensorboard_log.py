@@ -77,7 +77,7 @@ def test_settings_that_a_method_depends_on_are_its_hyperparameters(logged):
     assert (erm["method"], erm["seed"], erm["erm_lr"]) == ("erm", 1, 3e-4)
     assert "adapter_dim" not in erm
     zeroshot = parameters(read_events(log / "run" / "zeroshot-seed0"))
-    assert zeroshot == {"method": "zeroshot", "seed": 0, "selection": "worst-class"}
+    assert zeroshot == {"method": "zeroshot", "seed": 0, "selection": "inferred-groups"}
 
 
 def test_the_text_has_the_recommendation_and_the_data(logged):
