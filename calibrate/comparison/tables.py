@@ -27,7 +27,7 @@ FEW_ROWS = 20
 FEW_ROWS_NOTE = f"* fewer than {FEW_ROWS} images: the accuracy of this group is uncertain."
 ORACLE = "oracle: the head with the best validation worst-group accuracy, which needs group labels."
 SELECTION_REMARKS = {
-    "inferred-groups": " (worst class, and images that CLIP gets right or wrong; no group labels)",
+    "inferred-groups": " (worst class, average, and what CLIP gets right or wrong)",
     "worst-group": " (an oracle)",
     WORST_NAMED_GROUP: " (groups named in words)",
 }

@@ -2,8 +2,8 @@
 
 CLIP leans on the spurious feature before any training, so that the rows that it gets wrong are
 mostly those of small groups. A head that only follows the feature is wrong about the same rows.
-The criterion `inferred-groups` weighs these groups as much as the worst class: where many of the
-rows that CLIP gets wrong have wrong labels, the groups alone select heads that fit those.
+The criterion `inferred-groups` weighs these groups as much as the worst class and the average:
+where labels are wrong, the groups alone select heads that fit the wrong labels.
 """
 
 from typing import Any
@@ -58,7 +58,7 @@ def criterion_value(
 ) -> Float[np.ndarray, "*classifiers"]:
     """Return the value of the criterion `inferred-groups` in [0, 1], for each classifier.
 
-    It is the mean of worst-class accuracy and of the mean accuracy over inferred groups.
+    It is the mean of three accuracies: average, worst-class, and the mean over inferred groups.
 
     Args:
         correct: whether each classifier is right about each row.
@@ -69,7 +69,8 @@ def criterion_value(
     counts = np.bincount(labels, minlength=num_classes)
     by_class = correct @ np.eye(num_classes)[labels] / np.maximum(counts, 1)
     worst_class = by_class[..., counts > 0].min(axis=-1)
-    return np.asarray((worst_class + mean_accuracy(correct, groups, num_classes)) / 2)
+    over_groups = mean_accuracy(correct, groups, num_classes)
+    return np.asarray((correct.mean(axis=-1) + worst_class + over_groups) / 3)
 
 
 def predict_zero_shot(

@@ -70,10 +70,10 @@ def evaluate(head: AnyHead, data: Data) -> Evaluation:
     inferred_counts = data.val_inferred_counts
     inferred_hits = count_hits(correct, data.val_inferred, len(inferred_counts))
     by_label = label_criteria(hits, counts, data.group_labels, len(data.class_embeddings))
+    over_inferred = mean_accuracy(inferred_hits, inferred_counts)
     values = {
         **by_label,
-        "inferred-groups": (by_label["worst-class"] + mean_accuracy(inferred_hits, inferred_counts))
-        / 2,
+        "inferred-groups": (by_label["average"] + by_label["worst-class"] + over_inferred) / 3,
         # Without attributes named in words, classes are the only groups with a name.
         WORST_NAMED_GROUP: by_label["worst-class"]
         if data.val_named is None

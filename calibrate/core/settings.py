@@ -260,11 +260,11 @@ class Settings:
     selection: str = option(
         "inferred-groups",
         "Criterion on the validation split that selects a head of each stage: worst-class or "
-        "average accuracy; worst-named-group, the lowest accuracy over the groups named in words, "
-        "which is the default where an attribute is named; inferred-groups, half of it "
-        "worst-class accuracy and half the mean accuracy over the rows that CLIP's own head gets "
-        "right and those that it gets wrong, in each class; "
-        "last, the last step; worst-group, which uses group labels and is therefore an oracle",
+        "average accuracy; inferred-groups, the mean of both and of the mean accuracy over the "
+        "rows that CLIP's own head gets right and those that it gets wrong, in each class; "
+        "worst-named-group, the lowest accuracy over the groups named in words, which is the "
+        "default where an attribute is named; last, the last step; worst-group, which uses group "
+        "labels and is therefore an oracle",
         "ours, measured; release worst-group",
         choices=SELECTIONS,
     )
@@ -274,7 +274,7 @@ class Settings:
     patience: int = option(
         0,
         "Evaluations without a better validation accuracy, average or of the worst class, after "
-        "which a stage stops; 0: never. With selection worst-group that accuracy counts too",
+        "which a stage stops; 0: never. A better value of the selection's criterion counts too",
         "ours, measured",
         within=Range(),
     )

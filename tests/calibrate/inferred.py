@@ -4,7 +4,9 @@ import numpy as np
 
 
 def inferred_value(task, correct, rows=None) -> float:
-    """Return the mean of worst-class accuracy and of that over inferred groups of 3 or more rows.
+    """Return the mean of average and worst-class accuracy and of that over inferred groups.
+
+    Groups of fewer than three rows do not count.
 
     Args:
         correct: whether a classifier is right about each row of val.
@@ -16,4 +18,4 @@ def inferred_value(task, correct, rows=None) -> float:
     large = [each.mean() for each in found if len(each) >= 3]
     mean = np.mean(large or [each.mean() for each in found])
     worst_class = min(correct[groups // 2 == each].mean() for each in np.unique(groups // 2))
-    return float((worst_class + mean) / 2)
+    return float((correct.mean() + worst_class + mean) / 3)

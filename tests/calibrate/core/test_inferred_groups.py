@@ -29,11 +29,11 @@ def test_the_value_is_the_mean_accuracy_over_groups():
     assert both == pytest.approx([both[0], 1 - both[0]])
 
 
-def test_the_criterion_weighs_the_worst_class_as_much_as_the_groups():
+def test_the_criterion_weighs_average_worst_class_and_groups_alike():
     groups = np.repeat([0, 1, 4, 5], [3, 5, 4, 8])  # No row has class 1.
     correct = np.zeros(20, bool)
     correct[[0, 3, 4, 8, 12, 13, 14, 15]] = True
-    expected = (3 / 8 + (1 / 3 + 2 / 5 + 1 / 4 + 1 / 2) / 4) / 2
+    expected = (8 / 20 + 3 / 8 + (1 / 3 + 2 / 5 + 1 / 4 + 1 / 2) / 4) / 3
     assert criterion_value(correct, groups, 3) == pytest.approx(expected)
     both = criterion_value(np.stack([correct, correct | True]), groups, 3)
     assert both == pytest.approx([expected, 1])
