@@ -20,6 +20,8 @@ from clip_cfr.calibrate.methods.checks import check_task
 MODEL = Path(__file__).parents[3] / "extract" / "tiny_clip"
 NEEDED = ("torch", "transformers", "PIL")
 METHODS = ("erm", "cfr")
+# Criterion that selects fine-tuned models and heads.
+SELECTION = "worst-class"
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,20 @@ def check_packages() -> None:
             raise ModuleNotFoundError(name, name=name)
 
 
-def check_arguments(root: str | Path | None, epochs: int, seeds: int, device: str) -> None:
+def check_arguments(
+    root: str | Path | None, epochs: int, seeds: int, settings: Settings, device: str
+) -> None:
     """Raise SettingsError if an argument of `run_cost` does not suit."""
     if root is None:
         raise SettingsError("--root is missing: the study cost needs the images of the cache")
     for name, value in {"epochs": epochs, "seeds": seeds}.items():
         if value < 1:
             raise SettingsError(f"{name} is {value}, expected at least 1")
+    if settings.selection not in (SELECTION, Settings().selection):
+        raise SettingsError(
+            f"selection is {settings.selection!r}, expected {SELECTION!r}: the study cost selects "
+            "fine-tuned models and heads by it"
+        )
     if device == "gpu":
         raise SettingsError("device is 'gpu': the study cost measures on the CPU; leave it out")
 

@@ -12,7 +12,7 @@ from clip_cfr.calibrate.bench.measured_run import CommandError, Run, run_measure
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.metrics import worst
 from clip_cfr.calibrate.core.settings import Settings
-from clip_cfr.calibrate.studies.cost.check import METHODS, MODEL, CostInputs
+from clip_cfr.calibrate.studies.cost.check import METHODS, MODEL, SELECTION, CostInputs
 
 SCRIPT = Path(__file__).parent / "pytorch" / "fine_tune.py"
 OPTIMIZER = {"name": "AdamW", "lr": 1e-4, "weight_decay": 0.01, "batch_size": 64}
@@ -199,7 +199,7 @@ def tuned_accuracy(inputs: CostInputs, runs: list[dict]) -> Accuracy:
 
 def calibrated_accuracy(judged_by: str, method: dict) -> Accuracy:
     """Return the accuracy of a method in the output of calibrate."""
-    tests = [each["by_selection"]["worst-class"]["test"] for each in method["seeds"]]
+    tests = [each["by_selection"][SELECTION]["test"] for each in method["seeds"]]
     return Accuracy(
         worst=tuple(each[judged_by] for each in tests),
         average=tuple(each["average"] for each in tests),

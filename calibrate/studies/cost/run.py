@@ -10,7 +10,12 @@ from clip_cfr.calibrate.grid.plan import short_digest
 from clip_cfr.calibrate.progress import LineReporter
 from clip_cfr.calibrate.runtime.precision import resolve_precision
 from clip_cfr.calibrate.studies.cost import DEFAULT_EPOCHS, NAME
-from clip_cfr.calibrate.studies.cost.check import check_arguments, check_packages, load_inputs
+from clip_cfr.calibrate.studies.cost.check import (
+    SELECTION,
+    check_arguments,
+    check_packages,
+    load_inputs,
+)
 from clip_cfr.calibrate.studies.cost.flops import paper_costs
 from clip_cfr.calibrate.studies.cost.measure import measure
 from clip_cfr.calibrate.studies.cost.plot import plot_cost
@@ -43,7 +48,7 @@ def run_cost(
         cache: a cache of the embedded tiny CLIP.
         root: folder of its images.
         settings: the settings of ERM and CFR. Fine-tuned models and heads are selected by
-            worst-class accuracy, whatever `selection` says.
+            worst-class accuracy, also if `selection` is the default; another one is refused.
         epochs: epochs of fine-tuning.
         seeds: number of seeds.
         seed: the first seed.
@@ -60,8 +65,9 @@ def run_cost(
             failed.
     """
     check_packages()
-    settings = resolve_precision(replace(settings or Settings(), selection="worst-class"))
-    check_arguments(root, epochs, seeds, device)
+    settings = settings or Settings()
+    check_arguments(root, epochs, seeds, settings, device)
+    settings = resolve_precision(replace(settings, selection=SELECTION))
     inputs = load_inputs(Path(cache), Path(root), settings, prompts)
     identity = {"cache": inputs.digest, "prompts": prompts, "epochs": epochs, **asdict(settings)}
     seed_range = tuple(range(seed, seed + seeds))

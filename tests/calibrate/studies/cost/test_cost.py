@@ -205,6 +205,11 @@ def test_names_a_missing_package_before_anything_runs(package, monkeypatch):
         ({"epochs": 0}, "epochs is 0, expected at least 1"),
         ({"seeds": 0}, "seeds is 0, expected at least 1"),
         ({"device": "gpu"}, "device is 'gpu': the study cost measures on the CPU; leave it out"),
+        (
+            {"settings": Settings(selection="average")},
+            "selection is 'average', expected 'worst-class': the study cost selects fine-tuned "
+            "models and heads by it",
+        ),
     ],
 )
 def test_refuses_arguments(arguments, message, tmp_path):
