@@ -34,6 +34,17 @@ def count_large(groups: Int[np.ndarray, " rows"], num_classes: int) -> Int[np.nd
     return np.where(large, counts, 0) if large.any() else counts
 
 
+def count_hits(
+    correct: Bool[np.ndarray, "*classifiers rows"],
+    groups: Int[np.ndarray, " rows"],
+    num_classes: int,
+) -> Float[np.ndarray, "*classifiers groups"]:
+    """Count the correct predictions of each classifier in each inferred group, as whole floats."""
+    by_classifier = correct.reshape(-1, len(groups))
+    hits = [np.bincount(groups, each, 2 * num_classes) for each in by_classifier]
+    return np.stack(hits).reshape(*correct.shape[:-1], 2 * num_classes)
+
+
 def mean_accuracy(
     correct: Bool[np.ndarray, "*classifiers rows"],
     groups: Int[np.ndarray, " rows"],
@@ -47,8 +58,8 @@ def mean_accuracy(
         num_classes: number of classes.
     """
     counts = count_large(groups, num_classes)
-    weights = np.divide(1, counts, out=np.zeros(len(counts)), where=counts > 0)[groups]
-    return np.asarray(correct @ weights / np.count_nonzero(counts))
+    hits = count_hits(correct, groups, num_classes)
+    return np.asarray((hits[..., counts > 0] / counts[counts > 0]).mean(axis=-1))
 
 
 def criterion_value(
@@ -65,10 +76,10 @@ def criterion_value(
         groups: inferred group of each row; at least one row.
         num_classes: number of classes.
     """
-    labels = groups // 2
-    counts = np.bincount(labels, minlength=num_classes)
-    by_class = correct @ np.eye(num_classes)[labels] / np.maximum(counts, 1)
-    worst_class = by_class[..., counts > 0].min(axis=-1)
+    counts = np.bincount(groups // 2, minlength=num_classes)
+    by_group = count_hits(correct, groups, num_classes)
+    hits = by_group.reshape(*by_group.shape[:-1], num_classes, 2).sum(axis=-1)
+    worst_class = (hits[..., counts > 0] / counts[counts > 0]).min(axis=-1)
     over_groups = mean_accuracy(correct, groups, num_classes)
     return np.asarray((correct.mean(axis=-1) + worst_class + over_groups) / 3)
 

@@ -39,6 +39,14 @@ def test_the_criterion_weighs_average_worst_class_and_groups_alike():
     assert both == pytest.approx([expected, 1])
 
 
+def test_the_value_of_the_criterion_does_not_depend_on_the_order_of_rows():
+    rng = np.random.default_rng(0)
+    groups, correct = rng.integers(0, 14, 301), rng.random((20, 301)) < 0.7
+    order = rng.permutation(301)
+    found = criterion_value(correct[:, order], groups[order], 7)
+    assert found.tolist() == criterion_value(correct, groups, 7).tolist()
+
+
 def test_groups_of_one_or_two_rows_do_not_count():
     groups = np.repeat([0, 1, 2, 3], [2, 5, 1, 8])
     assert count_large(groups, 2).tolist() == [0, 5, 0, 8]
