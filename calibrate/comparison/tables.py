@@ -26,8 +26,13 @@ SHOWN_CLASSES = 5  # of which a note shows the prompts
 FEW_ROWS = 20
 FEW_ROWS_NOTE = f"* fewer than {FEW_ROWS} images: the accuracy of this group is uncertain."
 ORACLE = "oracle: the head with the best validation worst-group accuracy, which needs group labels."
+INFERRED_GROUPS = "inferred-groups"
+INFERRED_GROUPS_NOTE = (
+    f"{INFERRED_GROUPS}: the mean of worst-class accuracy, average accuracy, and mean accuracy "
+    "over the images that CLIP's own head gets right and those that it gets wrong, in each class."
+)
 SELECTION_REMARKS = {
-    "inferred-groups": " (worst class, average, and what CLIP gets right or wrong)",
+    INFERRED_GROUPS: " (no group labels)",
     "worst-group": " (an oracle)",
     WORST_NAMED_GROUP: " (groups named in words)",
 }
@@ -292,10 +297,10 @@ def agreement_table(attribute: WordAttribute, split: SplitSummary) -> Table:
 def notes(result: Result) -> list[str]:
     """Return the lines below the tables; the recommendation is the last.
 
-    Before it come, where they apply, notes on the oracle, class means, the calibration set, chosen
-    hyperparameters, the tuning and durations.
+    Before it come, where they apply, notes on the selection, the oracle, class means, the
+    calibration set, chosen hyperparameters, the tuning and durations.
     """
-    lines = [ORACLE]
+    lines = [*selection_notes(result.selection), ORACLE]
     if result.cache.class_embeddings == CLASS_MEANS and "zeroshot" in result.methods:
         lines.append(CLASS_MEANS_NOTE)
     if result.calibration_set is not None:
@@ -307,6 +312,11 @@ def notes(result: Result) -> list[str]:
         seconds = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items())
         lines.append(f"Seconds: {seconds}")
     return [*lines, format_recommendation(result)]
+
+
+def selection_notes(selection: str) -> list[str]:
+    """Return the line that defines a criterion of selection; none if its name says it."""
+    return [INFERRED_GROUPS_NOTE] if selection == INFERRED_GROUPS else []
 
 
 def describe_costs(result: Result) -> list[str]:

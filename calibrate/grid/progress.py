@@ -66,8 +66,8 @@ class GridReporter:
     def report_point(self, search: Search, point: int, trial: FrozenTrial) -> None:
         """Write the line of a point or a reference.
 
-        For example, `3 of 12: lr 0.001: val worst-class 71.2 (5 min left)` or
-        `reference ERM: val worst-class 60.4`.
+        For example, `3 of 12: lr 0.001: val inferred-groups 71.2 (5 min left)` or
+        `reference ERM: val inferred-groups 60.4`.
         """
         plan, result = search.plan, point_result(search.plan, point, trial)
         if plan.is_reference:
@@ -140,7 +140,7 @@ def report_progress(searches: GridSearches) -> Iterator[GridReporter]:
 
 
 def describe_outcome(result: PointResult, criterion: str) -> str:
-    """Return `val worst-class 71.2` (per cent) for a complete point, else `STATE: REASON`.
+    """Return `val inferred-groups 71.2` (per cent) for a complete point, else `STATE: REASON`.
 
     Args:
         result: the point.

@@ -6,7 +6,7 @@ from io import StringIO
 from typing import Any
 
 from clip_cfr.calibrate.comparison.formats import for_terminal, latex, markdown
-from clip_cfr.calibrate.comparison.tables import Table
+from clip_cfr.calibrate.comparison.tables import Table, selection_notes
 from clip_cfr.calibrate.comparison.titles import (
     format_per_cent,
     format_settings,
@@ -113,10 +113,11 @@ def format_accuracy(accuracies: Accuracies, metric: str) -> str:
 def notes(result: GridResult) -> list[str]:
     """Return the lines below the table; the last is `GridResult.note`.
 
-    Before it are, where they apply, lines on references, methods without a place, points that are
-    not shown, and failures.
+    Before it are, where they apply, lines on the criterion, references, methods without a place,
+    points that are not shown, and failures.
     """
     return [
+        *selection_notes(result.criterion),
         *([REFERENCE_NOTE] if result.references else []),
         *unranked_notes(result),
         *omission_notes(result),

@@ -1,7 +1,7 @@
 """The points of a study as a table, with the answer below it."""
 
 from clip_cfr.calibrate.comparison.formats import for_terminal
-from clip_cfr.calibrate.comparison.tables import Table
+from clip_cfr.calibrate.comparison.tables import INFERRED_GROUPS, Table, selection_notes
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.studies.result import CacheAnswer, StudyResult
 from clip_cfr.calibrate.studies.sentences import format_gain
@@ -51,7 +51,7 @@ def format_cells(answer: CacheAnswer, label: str) -> tuple[str, ...]:
 
 
 def notes(result: StudyResult) -> list[str]:
-    """Return the lines below the tables: points without a result, and the answers."""
+    """Return the lines below the tables: points without a result, answers, and criteria."""
     several = len(result.answers) > 1
     lines = [result.question]
     for answer in result.answers:
@@ -65,7 +65,9 @@ def notes(result: StudyResult) -> list[str]:
             for each in answer.data.points.values()
             if each.reason
         ]
-    return [*lines, describe_selection(result)]
+    # A study of criteria has rows of inferred groups, whatever its settings select by.
+    criterion = result.settings.selection if result.study.expand is keep_points else INFERRED_GROUPS
+    return [*lines, *selection_notes(criterion), describe_selection(result)]
 
 
 def describe_selection(result: StudyResult) -> str:

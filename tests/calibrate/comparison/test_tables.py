@@ -21,6 +21,7 @@ from clip_cfr.calibrate.comparison.tables import (
     make_tables,
     methods_table,
     notes,
+    selection_notes,
 )
 from clip_cfr.calibrate.comparison.trade import Share, Trade
 from clip_cfr.calibrate.comparison.versus import COMPARED, MetricDifference, Versus
@@ -106,6 +107,18 @@ def test_every_method_has_a_column_in_per_cent():
         "worst class, 95 % interval": "[50.0, 87.5]",
         "worst group, oracle": "62.5 ± 17.7",
     }
+
+
+def test_inferred_groups_are_defined_below_the_tables():
+    inferred = replace(RESULT, settings=Settings(selection="inferred-groups"))
+    title = "heads selected by validation inferred-groups (no group labels)"
+    assert title in methods_table(inferred).title
+    assert selection_notes("inferred-groups") == [
+        "inferred-groups: the mean of worst-class accuracy, average accuracy, and mean accuracy "
+        "over the images that CLIP's own head gets right and those that it gets wrong, in each "
+        "class."
+    ]
+    assert selection_notes("worst-class") == []
 
 
 def test_selection_by_worst_group_is_called_an_oracle_that_uses_group_labels():

@@ -5,6 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
+from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.grid.table import render_grid
 from tests.calibrate.grid.results import make_point, make_result
 
@@ -34,6 +35,14 @@ class TestRows:
         assert rows == [["ref", "zero-shot", "-", "25.0"], ["ref", "ERM", "-", "50.0"]]
         note = "ref: a reference at the fixed settings with the same seeds; not ranked."
         assert note in text_of(result)
+
+    def test_that_inferred_groups_rank_have_their_definition_below(self):
+        note = "inferred-groups: the mean of worst-class accuracy, average accuracy, and mean"
+        ranked = {
+            fixed: text_of(make_result(fixed=Settings(selection=fixed)))
+            for fixed in ("inferred-groups", "worst-class")
+        }
+        assert [note in each for each in ranked.values()] == [True, False]
 
     def test_of_a_cache_with_class_means_are_not_called_zero_shot(self):
         text = text_of(make_result(class_embeddings="class means"))

@@ -54,6 +54,7 @@ def test_prints_the_table_the_answer_and_the_criterion(finished):
     assert text.startswith("synthetic: dps-uncertainty, accuracy in per cent seeds: 2; differences")
     assert "Should DPS weight the rows of a centroid by their certainty?" in text
     assert "By val inferred-groups " in text
+    assert "inferred-groups: the mean of worst-class accuracy, average accuracy, and mean" in text
     assert text.endswith("Heads are selected by val inferred-groups; never on test.")
     assert "3 of 3: positive dps, dps_weighting entropy: val inferred-groups" in printed.stderr
     assert printed.stderr.endswith(f"study written to {out}\n")
