@@ -43,7 +43,7 @@ class Tuning:
     Attributes:
         trials: number of trials of each method; the first has the settings that were given.
         seed: the seed of all trials.
-        criterion: the validation criterion that ranks the trials, such as `worst-class`.
+        criterion: the validation criterion that ranks the trials, such as `inferred-groups`.
         fixed: settings of search spaces that the user fixed, so that no method was tuned in them.
         hold_rows: rows of features in memory at a time; None for all.
         prompts: the set of class prompts; None for those of the cache.

@@ -103,12 +103,12 @@ class Plan:
 
     @property
     def criterion(self) -> str:
-        """Validation criterion that ranks the points, such as `worst-class`."""
+        """Validation criterion that ranks the points, such as `inferred-groups`."""
         return ranking_criterion(self.fixed.selection)
 
     @property
     def metric(self) -> str:
-        """Name of the criterion among the metrics, such as `worst_class`."""
+        """Name of the criterion among the metrics, such as `inferred_groups`."""
         return metric_of(self.fixed.selection)
 
     def values_at(self, point: int) -> dict[str, Value]:

@@ -71,7 +71,7 @@ class GridResult:
 
     @property
     def metric(self) -> str:
-        """Name of the criterion among the metrics, such as `worst_class`."""
+        """Name of the criterion among the metrics, such as `inferred_groups`."""
         return metric_of(self.criterion)
 
     @property

@@ -14,7 +14,7 @@ class TrackedRun:
         name: its name, which is unique among the runs beside it.
         parameters: hyperparameters by name.
         tags: where it is from, by name.
-        metrics: final values by name, such as `test/worst-class/worst_group`.
+        metrics: final values by name, such as `test/inferred-groups/worst_group`.
         curves: values by training step, by name, such as `training/loss`.
         text: Markdown for the reader; may be empty.
         children: the runs below it, such as one for each method and seed.
