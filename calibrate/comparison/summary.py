@@ -328,7 +328,9 @@ def seed_warnings(cfr: Outcome, erm: Outcome | None, selection: str, is_shared: 
     if erm is None:
         return found
     ours, theirs = (each.metrics[selection]["val"] for each in (cfr, erm))
-    return found + warning_signs.cfr_warnings(ours, theirs, cfr.fitted.history, is_shared)
+    # No criterion selects the last step: worst-class accuracy shows whether its head over-fits.
+    by, log = "worst-class" if selection == "last" else selection, cfr.fitted.history
+    return found + warning_signs.cfr_warnings(ours, theirs, log, by, is_shared)
 
 
 def name_seeds(seeds: Sequence[int]) -> str:

@@ -51,20 +51,21 @@ def check_average(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
     )
 
 
-def check_overfitting(history: History) -> str | None:
+def check_overfitting(history: History, criterion: str) -> str | None:
     """Return a warning if accuracy on the calibration set rises while validation accuracy falls.
 
-    It compares the last evaluation with that of the best validation worst-class accuracy: since
+    It compares the last evaluation with that of the best validation value of the criterion: since
     then, the latter has fallen by more than `OVERFIT_DROP`, and the former has risen.
 
     Args:
         history: training log of CFR with the columns `step`, `calibration_accuracy` and
-            `val worst-class`.
+            `val CRITERION`.
+        criterion: one of `CRITERIA`, such as `inferred-groups`.
 
     Returns:
         The warning, or None.
     """
-    on_set, on_val = history["calibration_accuracy"], history["val worst-class"]
+    on_set, on_val = history["calibration_accuracy"], history[f"val {criterion}"]
     best = int(on_val.argmax())
     if on_set[-1] <= on_set[best] or on_val[-1] >= on_val[best] - OVERFIT_DROP:
         return None
@@ -72,7 +73,7 @@ def check_overfitting(history: History) -> str | None:
     return (
         f"after step {step} accuracy on minibatches of the calibration set rose from "
         f"{format_per_cent(on_set[best])} % to {format_per_cent(on_set[-1])} % while val "
-        f"worst-class fell from {format_per_cent(on_val[best])} % to "
+        f"{criterion} fell from {format_per_cent(on_val[best])} % to "
         f"{format_per_cent(on_val[-1])} %: over-fitting the calibration set"
     )
 
@@ -181,15 +182,20 @@ def calibration_set_warnings(task: Task, chosen: CalibrationSet) -> list[str]:
 
 
 def cfr_warnings(
-    cfr: SplitMetrics, erm: SplitMetrics, history: History, is_shared: bool = False
+    cfr: SplitMetrics,
+    erm: SplitMetrics,
+    history: History,
+    criterion: str,
+    is_shared: bool = False,
 ) -> list[str]:
     """Return the warnings about CFR; may be empty.
 
     Args:
         cfr, erm: validation metrics of both.
         history: training log of CFR.
+        criterion: the criterion that selects heads, or worst-class accuracy if none does.
         is_shared: whether val shares the correlations of train, so that it shows no gain.
     """
     gain = None if is_shared else check_gain(cfr, erm)
-    found = (gain, check_average(cfr, erm), check_overfitting(history))
+    found = (gain, check_average(cfr, erm), check_overfitting(history, criterion))
     return [sign for sign in found if sign]

@@ -47,32 +47,37 @@ HISTORY = {
 class TestOfCfr:
     def test_a_good_run_has_none(self):
         erm = accuracies(0.5, 0.82)
-        assert warning_signs.cfr_warnings(FINE, erm, HISTORY) == []
+        assert warning_signs.cfr_warnings(FINE, erm, HISTORY, "worst-class") == []
 
     @pytest.mark.parametrize("theirs", [0.7, 0.712])
     def test_worst_group_not_above_erm(self, theirs):
-        found = warning_signs.cfr_warnings(FINE, accuracies(theirs, 0.8), HISTORY)
+        found = warning_signs.cfr_warnings(FINE, accuracies(theirs, 0.8), HISTORY, "worst-class")
         assert found == [
             "CFR's worst-group accuracy on val (70.0 %) is not above ERM's "
             f"({100 * theirs:.1f} %): recalibration does not reach the spurious feature"
         ]
 
     def test_no_gain_is_expected_on_a_val_split_that_shares_the_correlations(self):
-        assert warning_signs.cfr_warnings(FINE, accuracies(0.7, 0.8), HISTORY, True) == []
+        assert (
+            warning_signs.cfr_warnings(FINE, accuracies(0.7, 0.8), HISTORY, "worst-class", True)
+            == []
+        )
 
     def test_average_well_below_erm(self):
-        found = warning_signs.cfr_warnings(FINE, accuracies(0.1, 0.9), HISTORY)
+        found = warning_signs.cfr_warnings(FINE, accuracies(0.1, 0.9), HISTORY, "worst-class")
         assert found == [
             "CFR's average accuracy on val (80.0 %) is well below ERM's (90.0 %): over-correction"
         ]
 
-    def test_over_fitting_the_calibration_set(self):
-        history = {**HISTORY, "val worst-class": np.array([0.5, 0.7, 0.6])}
-        found = warning_signs.cfr_warnings(FINE, accuracies(0.1, 0.8), history)
+    @pytest.mark.parametrize("criterion", ["worst-class", "inferred-groups"])
+    def test_over_fitting_the_calibration_set(self, criterion):
+        steady = dict.fromkeys(("val worst-class", "val inferred-groups"), np.full(3, 0.7))
+        history = {**HISTORY, **steady, f"val {criterion}": np.array([0.5, 0.7, 0.6])}
+        found = warning_signs.cfr_warnings(FINE, accuracies(0.1, 0.8), history, criterion)
         assert found == [
             "after step 20 accuracy on minibatches of the calibration set rose from 60.0 % to "
-            "90.0 % while val worst-class fell from 70.0 % to 60.0 %: over-fitting the calibration "
-            "set"
+            f"90.0 % while val {criterion} fell from 70.0 % to 60.0 %: over-fitting the "
+            "calibration set"
         ]
 
     def test_a_fall_of_both_is_not_over_fitting(self):
@@ -81,7 +86,7 @@ class TestOfCfr:
             "val worst-class": np.array([0.5, 0.7, 0.6]),
             "calibration_accuracy": np.array([0.2, 0.9, 0.6]),
         }
-        assert warning_signs.check_overfitting(history) is None
+        assert warning_signs.check_overfitting(history, "worst-class") is None
 
 
 class TestOfCalibrationSet:
