@@ -1,11 +1,13 @@
 """Measures selection criteria without group labels: the figures in docs/defaults.md.
 
 python tests/bench/selection.py CACHE... [--draws N]
+python tests/bench/selection.py --worlds [--draws N]
 
 Data sets and draws are those of defaults.py, each also with 10 % wrong labels in train and val
-(NAME-noise). Every head of a training is evaluated on val and test once; each criterion then
-chooses one of them. It prints test accuracies in per cent, worst group / average, and differences
-of the worst group from `worst-class`, paired over draws, with 95 % intervals.
+(NAME-noise); with --worlds they are worlds of import --synthetic, some with wrong training labels.
+Every head of a training is evaluated on val and test once; each criterion then chooses one of them.
+It prints test accuracies in per cent, worst group / average, and differences of the worst group
+from `worst-class`, paired over draws, with 95 % intervals.
 """
 
 import json
@@ -14,12 +16,14 @@ from argparse import ArgumentParser
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jax
 import numpy as np
 from defaults import cell, difference_cell, print_table, share_correlation, synthetic_tasks
 from sklearn.mixture import GaussianMixture
 
+from clip_cfr import SyntheticWorld, import_synthetic
 from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.inferred_groups import (
@@ -37,6 +41,17 @@ from clip_cfr.calibrate.runtime.precision import resolve_precision
 TRAIN, VAL, TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
 METHODS = {"ERM": "erm", "CFR": "cfr", "error set": "error-set"}
 NOISE = 0.1
+# Options of `SyntheticWorld` by task.
+WORLDS = {
+    "world": {},
+    "correlation-0.9": {"correlation": 0.9},
+    "wrong-0.1": {"label_noise": 0.1},
+    "wrong-0.2": {"label_noise": 0.2},
+    "attribute-8": {"attribute_signal": 8.0},
+    "val-0.95": {"val_correlation": 0.95},
+    "dim-1024": {"dim": 1024},
+    "five-classes": {"num_classes": 5, "num_attributes": 5},
+}
 REFERENCE = "worst class"
 # Source of the inferred groups of the criterion `inferred-groups`.
 SOURCE = "zero-shot"
@@ -55,6 +70,17 @@ def add_noise(task, draw):
     return replace(task, labels=labels)
 
 
+def worlds_of_draw(draw):
+    """Tasks of import --synthetic by name; each draw has other rows and directions."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "world.h5"
+        tasks = {}
+        for name, changes in WORLDS.items():
+            import_synthetic(path, SyntheticWorld(**changes, seed=draw), overwrite=True)
+            tasks[name] = Task.from_cache(read_cache(path))
+    return tasks
+
+
 def tasks_of_draw(caches, draw):
     """All tasks by name, with and without wrong labels."""
     tasks = {**caches, **synthetic_tasks(draw)}
@@ -64,7 +90,7 @@ def tasks_of_draw(caches, draw):
 def validation_rows(task, name, draw):
     """Masks over rows: val, and val that shares the correlation where it does not yet."""
     masks = {name: task.splits == VAL}
-    if len(task.attribute_names) == 2 and not name.startswith("shared"):
+    if len(task.attribute_names) == 2 and name not in WORLDS and not name.startswith("shared"):
         shared = share_correlation(task, draw)
         masks[f"{name}-shared"] = shared.valid & (task.splits == VAL)
     return masks
@@ -220,11 +246,13 @@ def main():
     parser.add_argument("caches", nargs="*", type=Path)
     parser.add_argument("--draws", type=int, default=12)
     parser.add_argument("--json", type=Path, help="file for the accuracies of all draws")
+    parser.add_argument("--worlds", action="store_true", help="worlds of import --synthetic")
     options = parser.parse_args()
     caches = {path.stem: Task.from_cache(read_cache(path)) for path in options.caches}
     values = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for draw in range(options.draws):
-        for name, task in tasks_of_draw(caches, draw).items():
+        tasks = worlds_of_draw(draw) if options.worlds else tasks_of_draw(caches, draw)
+        for name, task in tasks.items():
             for val_name, method, found in measure_task(name, task, draw):
                 for criterion, accuracies in found.items():
                     values[val_name][method][criterion].append(accuracies)
