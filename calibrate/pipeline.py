@@ -68,7 +68,8 @@ def calibrate_cache(
 
     Args:
         cache: the cache file.
-        settings: hyperparameters; by default those of `default_settings`.
+        settings: hyperparameters; by default `Settings()`, with the selection `worst-named-group`
+            where `attributes` are named. Settings that are given keep their selection.
         methods: names of `clip_cfr.calibrate.methods.ALL_METHODS`; a repeated one is fitted once.
         seeds: the number of seeds from 0, or the seeds themselves; at least one.
         device: `auto`, `cpu` or `gpu`.

@@ -59,7 +59,7 @@ def search_grid(
     Args:
         cache: path of the feature cache.
         space: by setting, a list of values or an `Interval` to sample from.
-        settings: the settings that are not varied.
+        settings: the settings that are not varied; by default as in `calibrate_cache`.
         methods: the methods to fit; each varies the settings that it depends on.
         seeds: the number of seeds from 0, or the seeds themselves; every point is fitted with each.
         sampler: `grid` for every combination, or `tpe` or `random` for proposed points.
