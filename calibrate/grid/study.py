@@ -1,6 +1,6 @@
 """Open the Optuna studies that store a grid, and refuse those with other results."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -165,8 +165,16 @@ def check_identity(study: Study, plan: Plan, url: str) -> None:
         restart = ", or start again with --overwrite" if in_folder else ""
         raise CalibrationError(
             f"{display_url(url)}: the study {study.study_name} belongs to another grid: "
-            f"{'; '.join(differences)}; name another folder with --out{restart}"
+            f"{'; '.join(differences)}; {describe_resume(found, differences)}name another folder "
+            f"with --out{restart}"
         )
+
+
+def describe_resume(found: Mapping[str, Any] | None, differences: Sequence[str]) -> str:
+    """Return how to resume a grid that differs in its selection alone; its default has changed."""
+    if [each.partition(" is ")[0] for each in differences] != ["selection"]:
+        return ""
+    return f"give --selection {found['settings']['selection']} to resume it, "
 
 
 def identity_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:

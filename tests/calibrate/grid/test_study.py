@@ -63,6 +63,14 @@ class TestIdentity:
             "dps, here varied; name another folder with --out, or start again with --overwrite"
         )
 
+    def test_of_another_selection_says_how_to_resume(self, search, url, plan, tmp_path):
+        stored, asked = plan.fixed.selection, "average"
+        assert refusal(url, replace(plan, fixed=replace(plan.fixed, selection=asked))) == (
+            f"{tmp_path / 'study.db'}: the study grid belongs to another grid: selection is "
+            f"{stored}, here {asked}; give --selection {stored} to resume it, name another folder "
+            "with --out, or start again with --overwrite"
+        )
+
     def test_does_not_depend_on_the_values_of_a_full_grid(self, search, url):
         with open_plan(url, quick_plan(space={**SPACE, "lr": Choices((5.0,))})):
             pass
