@@ -1,5 +1,6 @@
 """Fixtures that several packages' tests use."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,18 @@ def own_user_cache(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_memory_maps():
+    """Frees compiled programs after a module if there are many.
+
+    Each maps several parts of memory, and Linux ends a process that has more than 65,530.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if "jax" in sys.modules and maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture(scope="session", autouse=True)

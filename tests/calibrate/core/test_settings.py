@@ -203,7 +203,6 @@ class TestPresets:
         ("logit_scale", 1 / 0.07),
         ("freeze_logit_scale", False),
         ("dropout", 0.1),
-        ("selection", "worst-class"),
         ("evaluations", 100),
         ("calibration_source", "identification"),
         ("calibration_size", None),
