@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from clip_cfr.cache.errors import FieldError
 from clip_cfr.cache.format.nested import load_json
@@ -119,6 +120,32 @@ def to_array(entries: Sequence[str], text: bool) -> np.ndarray:
     if text:
         return np.array(entries, object)
     raise ValueError(f"{entries[0]!r}")
+
+
+def class_indices(name: str, column: np.ndarray, names: Sequence[str]) -> Int[np.ndarray, " n"]:
+    """Return the class index of each predicted name in a column of a CSV table.
+
+    If all names in a column are numbers, it was read as numbers.
+
+    Args:
+        name: name of the file, for the error.
+        column: the names of classes, as `parse_csv` returns them.
+        names: name of each class.
+
+    Raises:
+        FieldError: a name is not that of a class.
+    """
+    as_read = str if column.dtype == object else float
+    known = {}
+    for index, each in enumerate(names):
+        try:
+            known[as_read(each)] = index
+        except ValueError:  # A name that is no number is not in a column of numbers.
+            continue
+    try:
+        return np.array([known[as_read(each)] for each in column], np.int64)
+    except KeyError as error:
+        raise FieldError(name, "names of classes of the cache", error) from error
 
 
 def gzip_bytes(data: bytes) -> bytes:

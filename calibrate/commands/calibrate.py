@@ -42,7 +42,7 @@ COMMANDLINE = click.core.ParameterSource.COMMANDLINE
         help="If the cache has no val: take this fraction of the training rows, by class.",
     )
 )
-@named_options
+@named_options()
 @run_options(
     optgroup.option(
         "--method",

@@ -76,7 +76,7 @@ from clip_cfr.calibrate.runtime.environment import import_jax
         help="Optuna storage that several machines share; by default OUT/study.db.",
     ),
 )
-@named_options
+@named_options()
 @run_options(
     optgroup.option("--out", type=PATH, help="The grid folder; by default runs/NAME-grid-DIGEST."),
     optgroup.option("--overwrite", is_flag=True, help="Remove an earlier grid in OUT first."),

@@ -17,6 +17,8 @@ from clip_cfr.calibrate.core.settings import Settings, default_settings, value_t
 
 Decorator = Callable[[Callable], Callable]
 
+# Help of --words.
+PHRASES = "Words file with embeddings of phrases that the cache has none of."
 # The range of seeds that JAX and scikit-learn accept.
 SEED = click.IntRange(0, 2**31 - 1)
 FIELDS = {each.name: each for each in fields(Settings)}
@@ -104,8 +106,11 @@ def data_options(*options: Decorator, several: bool = False) -> Decorator:
     )
 
 
-def named_options(command: Callable) -> Callable:
-    """Add the options that name attributes in words: parameters of `named_arguments`."""
+def named_options(words: str = PHRASES) -> Decorator:
+    """Return a decorator that adds the options that name attributes in words.
+
+    They are the parameters of `named_arguments`; `words` is the help of --words.
+    """
     return option_group(
         "Attributes named in words",
         optgroup.option(
@@ -130,18 +135,14 @@ def named_options(command: Callable) -> Callable:
             help="Images whose two most similar values differ by less, in cosine similarity, get "
             "no value.",
         ),
-        optgroup.option(
-            "--words",
-            type=PATH,
-            help="Words file with embeddings of phrases that the cache has none of.",
-        ),
-    )(command)
+        optgroup.option("--words", type=PATH, help=words),
+    )
 
 
 def named_arguments(
     values: Sequence[str], file: Path | None, margin: float, words: Path | None
 ) -> dict[str, Any]:
-    """Return the arguments of `calibrate_cache` and `search_grid` for `named_options`.
+    """Return the arguments of the Python function of a command for `named_options`.
 
     Raises:
         SettingsError: both --attribute and --attributes are given.

@@ -3,6 +3,7 @@
 import click
 
 from clip_cfr.cache.console import PATH, Command, echo, overwrite_option
+from clip_cfr.calibrate.commands.options import named_arguments, named_options
 
 
 @click.command(cls=Command)
@@ -33,18 +34,21 @@ from clip_cfr.cache.console import PATH, Command, echo, overwrite_option
     "--rows", type=int, default=1000, metavar="N", help="Show at most N images in the map."
 )
 @overwrite_option
-def report(directories, out, **options):
+@named_options()
+def report(directories, out, values_in_words, attributes_file, attribute_margin, words, **options):
     """Write one HTML page about runs and grids, which opens without a network.
 
     \b
     Example:
       clip-cfr report runs/demo/run
       clip-cfr report runs/demo/run --root runs/demo/images --thumbnails 200 --png plots
+      clip-cfr report runs/demo/run --attribute 'red digit' --attribute 'green digit'
       clip-cfr report runs/celeba-grid-0a1b2c3d --out celeba.html
     """
     from clip_cfr.calibrate.report.write import write_report
 
-    written = write_report(directories, out, **options)
+    named = named_arguments(values_in_words, attributes_file, attribute_margin, words)
+    written = write_report(directories, out, **options, **named)
     if written.note:
         echo(written.note, err=True)
     if written.plots:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clip_cfr.cache.wording import count_noun
 from clip_cfr.calibrate.comparison.method_result import MethodResult
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
 from clip_cfr.calibrate.comparison.titles import format_per_cent, method_title, seeds_title
@@ -13,6 +12,7 @@ from clip_cfr.calibrate.comparison.versus import COMPARED, LEVEL, MetricDifferen
 from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP
 from clip_cfr.calibrate.methods import METHOD_TITLES, load_method
 from clip_cfr.calibrate.named.request import WordAttribute
+from clip_cfr.calibrate.named.sentences import describe_left_out
 from clip_cfr.calibrate.named.summary import SplitSummary
 
 AVERAGES = {
@@ -263,14 +263,8 @@ def named_groups_table(
         f"accuracy by groups named in words ({attribute.name}), on the test split, in per cent"
     ]
     if margin:
-        title.append(describe_left_out(split, margin))
+        title.append(describe_left_out("test", split, margin))
     return cells_table(tuple(title), "value", "named value", methods, columns)
-
-
-def describe_left_out(split: SplitSummary, margin: float) -> str:
-    """Return how many test rows have no named value, as `3 test rows are left out, with ...`."""
-    rows = count_noun(split.left_out, "test row is", "test rows are")
-    return f"{rows} left out, with a margin below {margin:g}"
 
 
 def agreement_table(attribute: WordAttribute, split: SplitSummary) -> Table:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from clip_cfr.calibrate.core.task import RowSource
+from clip_cfr.calibrate.core.row_source import RowSource
 
 CHUNK_ROWS = 1024
 

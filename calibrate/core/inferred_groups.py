@@ -6,10 +6,10 @@ The criterion `inferred-groups` weighs these groups as much as the worst class a
 where labels are wrong, the groups alone select heads that fit the wrong labels.
 """
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
+
+from clip_cfr.calibrate.core.row_source import RowSource
 
 # Rows that are projected at a time.
 CHUNK_ROWS = 4096
@@ -85,7 +85,7 @@ def criterion_value(
 
 
 def predict_zero_shot(
-    features: Any,
+    features: Float[np.ndarray, "n dim"] | RowSource,
     rows: Int[np.ndarray, " rows"],
     projection: Float[np.ndarray, "dim embedding"],
     bias: Float[np.ndarray, " embedding"] | None,
@@ -94,7 +94,7 @@ def predict_zero_shot(
     """Return products of embeddings, of any length, with class embeddings; highest is predicted.
 
     Args:
-        features: features as stored, an array (n, dim) or a source that reads rows of a file.
+        features: features as stored, in memory or in a file.
         rows: indices of rows, ascending.
         projection, bias: CLIP's own head; no bias if None.
         class_embeddings: unit-length class embeddings.

@@ -1,5 +1,6 @@
 """Accuracy over rows, classes and groups; expected calibration error; AUROC."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -7,7 +8,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from clip_cfr.calibrate.core.inferred_groups import criterion_value
-from clip_cfr.calibrate.core.named_groups import count_rows, hits_of, worst_accuracy
+from clip_cfr.calibrate.core.named_groups import (
+    NamedAttribute,
+    count_cells,
+    count_rows,
+    hits_of,
+    worst_accuracy,
+)
 from clip_cfr.calibrate.core.task import Task
 
 
@@ -235,28 +242,36 @@ def evaluate(task: Task, predictions: Predictions) -> SplitMetrics:
         inferred_groups=float(
             criterion_value(correct, task.inferred_groups[rows], task.num_classes)
         ),
-        **(named_metrics(task, rows, correct) if task.named else {}),
+        **(
+            named_metrics(task.named, task.class_names, task.named_cells[rows], correct)
+            if task.named
+            else {}
+        ),
     )
 
 
 def named_metrics(
-    task: Task, rows: Int[np.ndarray, " rows"], correct: Bool[np.ndarray, " rows"]
+    named: tuple[NamedAttribute, ...],
+    class_names: Sequence[str],
+    cells: Int[np.ndarray, "rows attributes"],
+    correct: Bool[np.ndarray, " rows"],
 ) -> dict[str, Any]:
-    """Return `worst_named_group` and `named_groups` of a split.
+    """Return `worst_named_group` and `named_groups` of some rows, as in `SplitMetrics`.
 
     Args:
-        task: the task, with named attributes.
-        rows: the evaluated rows.
-        correct: whether each is right.
+        named: the named attributes, at least one.
+        class_names: name of each class.
+        cells: named groups of each row, see `number_cells`.
+        correct: whether each row is right.
     """
-    cells = task.named_cells[rows]
-    worst = float(worst_accuracy(correct, cells, task.num_named_cells))
-    counts = count_rows(cells, task.num_named_cells).tolist()
-    hits = hits_of(correct, cells, task.num_named_cells)
+    num_cells = count_cells(named, len(class_names))
+    worst = float(worst_accuracy(correct, cells, num_cells))
+    counts = count_rows(cells, num_cells).tolist()
+    hits = hits_of(correct, cells, num_cells)
     names = (
         (label, each.name, value)
-        for each in task.named
-        for label in task.class_names
+        for each in named
+        for label in class_names
         for value in each.values
     )
     return {

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32
 
+from clip_cfr.calibrate.core.row_source import RowSource
+
 # Rows that are projected at a time.
 CHUNK_ROWS = 4096
 # Named groups with fewer rows do not count: one row with a wrong value would decide.
@@ -48,7 +50,7 @@ class Grouping:
 
 
 def measure_similarities(
-    features: Float[np.ndarray, "n dim"],
+    features: Float[np.ndarray, "n dim"] | RowSource,
     rows: Int[np.ndarray, " rows"],
     projection: Float[np.ndarray, "dim embedding"],
     bias: Float[np.ndarray, " embedding"] | None,

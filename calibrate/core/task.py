@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int32
 from clip_cfr.calibrate.core.errors import CalibrationError
 from clip_cfr.calibrate.core.inferred_groups import infer_groups, predict_zero_shot
 from clip_cfr.calibrate.core.named_groups import NamedAttribute, count_cells, number_cells
+from clip_cfr.calibrate.core.row_source import RowSource
 
 SPLITS = ("train", "val", "test")
 # What to do if a split has no row.
@@ -19,17 +20,6 @@ REMEDIES = {
     "three",
     "test": "make the cache again with all three",
 }
-
-
-@runtime_checkable
-class RowSource(Protocol):
-    """A matrix that is read row by row, for example from a file."""
-
-    shape: tuple[int, int]
-    dtype: np.dtype
-
-    def __getitem__(self, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows dim"]:
-        """Read rows by their indices, which ascend."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Int, Int32, Shaped
 
 from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.core.row_source import RowSource
 from clip_cfr.calibrate.core.segments import split_eval_steps
-from clip_cfr.calibrate.core.task import RowSource, Task
+from clip_cfr.calibrate.core.task import Task
 
 # Consecutive rows are fast to read together: training rows are shuffled in runs of this length.
 RUN_ROWS = 512

@@ -9,6 +9,7 @@ import numpy as np
 from clip_cfr.cache.console import program_name
 from clip_cfr.cache.wording import agree, count_noun
 from clip_cfr.calibrate.explain.inputs import Inputs, read_inputs
+from clip_cfr.calibrate.explain.named_groups import measure_named
 from clip_cfr.calibrate.explain.permutations import PERMUTATIONS
 from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation
 from clip_cfr.calibrate.explain.slices import accuracies, find_slices
@@ -21,6 +22,8 @@ from clip_cfr.calibrate.explain.words import (
     find_named_classes,
     why_untested,
 )
+from clip_cfr.calibrate.named.request import Attributes
+from clip_cfr.calibrate.progress import ProgressReporter
 
 SEED = 0
 # Stands for the file that the user makes.
@@ -34,6 +37,9 @@ def explain_run(
     words: str | Path | None = None,
     cache: str | Path | None = None,
     top: int = 10,
+    attributes: Attributes | None = None,
+    attribute_margin: float = 0.0,
+    reporter: ProgressReporter | None = None,
 ) -> Explanation:
     """Describe the images that a method of a run misclassifies, in words and as slices.
 
@@ -48,14 +54,22 @@ def explain_run(
         words: a words file; by default the words of the cache, and without any no word is tested.
         cache: where the cache of the run is now; by default as named in the run.
         top: most words of a class in each direction.
+        attributes: attributes named in words, as for `calibrate_cache`, whose groups get
+            accuracies; by default those of the run.
+        attribute_margin: images whose two most similar values differ by less, in cosine
+            similarity, get no value.
+        reporter: receives messages; by default lines on standard error.
 
     Raises:
         CacheError: the run, the cache or the words file cannot be read; the cache is not that of
             the run; the words are of another model; or the run has no predictions of the method or
             the split.
-        SettingsError: a method is given for `train`.
+        CalibrationError: the attributes cannot be read or embedded, or no image has a value.
+        SettingsError: a method is given for `train`, or the attributes cannot be used.
     """
-    inputs = read_inputs(Path(directory), method, split, words, cache)
+    inputs = read_inputs(
+        Path(directory), method, split, words, cache, attributes, attribute_margin, reporter
+    )
     method = inputs.method
     found, texts, images = inputs.words, inputs.texts, inputs.images
     tested, names = [], np.full(0, -1)
@@ -79,10 +93,11 @@ def explain_run(
         slices=()
         if images.probability is None
         else find_slices(images, method, texts.class_names, tested, found, names < 0),
+        named=measure_named(inputs.named, images, split),
         statement=make_statement(
             inputs, tested, command_with_words(directory, method, split, cache)
         ),
-        attributes=suggest_attributes(classes),
+        attributes=suggest_attributes(classes, inputs.named.phrases if inputs.named else ()),
     )
 
 

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Int32
 
-from clip_cfr.cache.errors import FieldError
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.cache.runs.apply_head import CHUNK, embed
-from clip_cfr.cache.runs.run import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -17,6 +15,7 @@ class Images:
     """The images of a split with the predictions of a run, in the order of the run.
 
     Attributes:
+        rows: row of each image in the cache, ascending.
         ids: id of each image.
         labels: class index of each image.
         subjects: number of each image's subject; None if all images are independent.
@@ -26,6 +25,7 @@ class Images:
             known.
     """
 
+    rows: Int[np.ndarray, " n"]
     ids: tuple[str, ...]
     labels: Int[np.ndarray, " n"]
     subjects: Int32[np.ndarray, " n"] | None
@@ -45,29 +45,6 @@ class Chosen:
     method: str
     seed: int
     read: Callable[[FeatureCache], Images]
-
-
-def class_indices(
-    column: np.ndarray, names: tuple[str, ...], file: str = PREDICTIONS
-) -> Int[np.ndarray, " n"]:
-    """Return the class index of each predicted name in a column of a CSV table.
-
-    If all names in a column are numbers, it was read as numbers.
-
-    Raises:
-        FieldError: a name is not that of a class.
-    """
-    as_read = str if column.dtype == object else float
-    known = {}
-    for index, name in enumerate(names):
-        try:
-            known[as_read(name)] = index
-        except ValueError:  # A name that is no number is not in a column of numbers.
-            continue
-    try:
-        return np.array([known[as_read(each)] for each in column], np.int64)
-    except KeyError as error:
-        raise FieldError(file, "names of classes of the cache", error) from error
 
 
 def read_embeddings(

@@ -13,12 +13,17 @@ from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.format.schema import FeatureCache, Texts
 from clip_cfr.cache.read.reader import open_cache
 from clip_cfr.cache.runs.cache_of_run import find_cache_of_run
+from clip_cfr.cache.runs.encoding import class_indices
 from clip_cfr.cache.runs.heads import NAME_ONE, parse_head_name
-from clip_cfr.cache.runs.run import PREDICTIONS, Run, read_run
+from clip_cfr.cache.runs.run import DAMAGED, PREDICTIONS, Run, read_run
 from clip_cfr.cache.words.files import read_words
 from clip_cfr.cache.words.words import IMPORTED, Words, check_same_model, words_of_cache
-from clip_cfr.calibrate.explain.images import Chosen, Images, class_indices, read_embeddings
+from clip_cfr.calibrate.explain.images import Chosen, Images, read_embeddings
+from clip_cfr.calibrate.explain.named_groups import NamedImages, find_named
 from clip_cfr.calibrate.explain.train_errors import choose_train_errors
+from clip_cfr.calibrate.named.embedded import prepare_attributes
+from clip_cfr.calibrate.named.request import Attributes
+from clip_cfr.calibrate.progress import LineReporter, ProgressReporter
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Inputs:
         method: the explained method.
         seed: seed of the explained predictions.
         is_imported: whether the cache has imported features, of which no text tower is known.
+        named: the attributes named in words; None if none is.
     """
 
     cache_path: Path
@@ -44,6 +50,7 @@ class Inputs:
     method: str
     seed: int
     is_imported: bool
+    named: NamedImages | None
 
 
 def read_inputs(
@@ -52,25 +59,34 @@ def read_inputs(
     split: str,
     words: str | Path | None = None,
     cache: str | Path | None = None,
+    attributes: Attributes | None = None,
+    attribute_margin: float = 0.0,
+    reporter: ProgressReporter | None = None,
 ) -> Inputs:
-    """Read and check a run, its cache and the words; see `explain_run`.
+    """Read and check a run, its cache, the words and the attributes; see `explain_run`.
 
     Raises:
-        CacheError, SettingsError: as in `explain_run`.
+        CacheError, CalibrationError, SettingsError: as in `explain_run`.
     """
     run = read_run(directory)
     choose = choose_train_errors if split == "train" else partial(choose_predictions, split=split)
     chosen = choose(directory, run, method)
     path = find_cache_of_run(directory, run, cache)
+    phrases = Path(words) if words and attributes else None
+    embedded = prepare_attributes(
+        path, attributes, attribute_margin, phrases, reporter or LineReporter()
+    )
     with open_cache(path) as opened:
         prompts = run.config.get("prompts")
         prompts = prompts if prompts in list_prompt_sets(opened) else None
         opened = with_prompt_set(opened, prompts)
         images = chosen.read(opened)
         found = read_words_for(opened, path, words)
+        with error_context(directory, DAMAGED):
+            named = find_named(run, opened, images.rows, split, embedded)
     imported = opened.provenance.get("model") == IMPORTED
     dataset, texts = opened.dataset, opened.texts
-    return Inputs(path, dataset, images, texts, found, chosen.method, chosen.seed, imported)
+    return Inputs(path, dataset, images, texts, found, chosen.method, chosen.seed, imported, named)
 
 
 def choose_predictions(directory: Path, run: Run, method: str | None, split: str) -> Chosen:
@@ -146,13 +162,14 @@ def read_images(
     cache_rows = table["row"][rows]
     labels = cache.rows.labels[cache_rows]
     predicted = {
-        name: class_indices(table[column_name(name, seed)], names)[rows]
+        name: class_indices(PREDICTIONS, table[column_name(name, seed)], names)[rows]
         for name, seed in seeds.items()
     }
     column = column_name(method, seeds[method])
     probabilities = np.stack([table[f"{column}_p{label}"][rows] for label in range(len(names))])
     subjects = cache.rows.subjects
     return Images(
+        rows=cache_rows,
         ids=tuple(cache.rows.ids[row] for row in cache_rows),
         labels=labels,
         subjects=None if subjects is None else subjects[cache_rows],

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from clip_cfr.calibrate.named.summary import SplitSummary
+
 
 @dataclass(frozen=True)
 class WordFinding:
@@ -81,6 +83,41 @@ class ClassErrorsExplained:
 
 
 @dataclass(frozen=True)
+class NamedGroup:
+    """The images of a class that words give one value to.
+
+    Attributes:
+        label: the class.
+        value: the value.
+        images: number of images.
+        accuracies: accuracy in [0, 1] in the group, by method of the run; None without images.
+    """
+
+    label: str
+    value: str
+    images: int
+    accuracies: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class NamedAccuracies:
+    """Accuracy in the groups of one attribute that is named in words.
+
+    Attributes:
+        attribute: name of the attribute.
+        margin: smallest margin of an image that got a value.
+        summary: images of each value, those left out, and agreement with the true attribute, where
+            the assignment of values to attributes is that of most agreement on this split.
+        groups: every class x value, in the order of `label * number of values + value`.
+    """
+
+    attribute: str
+    margin: float
+    summary: SplitSummary
+    groups: tuple[NamedGroup, ...]
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What the images that a method misclassifies have in common.
 
@@ -97,8 +134,10 @@ class Explanation:
         permutations: number of permutations of the test.
         classes: every class of the data set.
         slices: the slices, those with the most errors above the rate of their class first.
+        named: accuracies in groups named in words, by attribute; empty if none is named.
         statement: whether words stand out, and the error rate of this statement, as a sentence.
-        attributes: words to give to `calibrate --attribute`; empty if none are suggested.
+        attributes: words to give to `calibrate --attribute`; empty if none are suggested, or all
+            are named already.
     """
 
     run: str
@@ -113,6 +152,7 @@ class Explanation:
     permutations: int
     classes: tuple[ClassErrorsExplained, ...]
     slices: tuple[Slice, ...]
+    named: tuple[NamedAccuracies, ...]
     statement: str
     attributes: tuple[str, ...]
 

@@ -1,7 +1,7 @@
 """Words that suggest an attribute, for `calibrate --attribute`."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from clip_cfr.cache.console import program_name
 from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation, WordFinding
@@ -10,13 +10,25 @@ from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation,
 MOST_WORDS = 4
 
 
-def suggest_attributes(classes: Sequence[ClassErrorsExplained]) -> tuple[str, ...]:
+def suggest_attributes(
+    classes: Sequence[ClassErrorsExplained], named: Collection[str] = ()
+) -> tuple[str, ...]:
     """Return at least two words, or none, that may be the values of a spurious attribute.
 
     They are the first words of the errors of several classes. If those of one class only stand out,
     they are its first word of wrong images and its first word of right images. Words that name a
-    class are left out.
+    class are left out. There are none if all of them are named already.
+
+    Args:
+        classes: the explained classes.
+        named: phrases of the attributes that are named already, in lower case (casefold).
     """
+    words = choose_words(classes)
+    return () if all(each.casefold() in named for each in words) else words
+
+
+def choose_words(classes: Sequence[ClassErrorsExplained]) -> tuple[str, ...]:
+    """Return the words of `suggest_attributes`, named already or not."""
     wrong = [first_word(each.wrong_words) for each in classes]
     words = tuple(dict.fromkeys(word for word in wrong if word))
     if len(words) >= 2:

@@ -11,10 +11,12 @@ from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.explain.result import (
     ClassErrorsExplained,
     Explanation,
+    NamedAccuracies,
     Slice,
     WordFinding,
 )
 from clip_cfr.calibrate.methods import METHOD_TITLES
+from clip_cfr.calibrate.named.sentences import describe_agreement, describe_left_out
 
 DIFFERENCE_NOTE = (
     "difference: mean cosine of wrong less right images under CLIP's own projection, without the "
@@ -39,6 +41,7 @@ def render_explanation(explanation: Explanation) -> Group:
     parts = [head, *(part for each in explanation.classes for part in render_class(each))]
     if any(each.num_standing_out for each in explanation.classes):
         parts.append(DIFFERENCE_NOTE)
+    parts += [part for each in explanation.named for part in render_named(explanation, each)]
     if explanation.slices:
         parts += [render_slices(explanation), SLICES_NOTE.format(method=title)]
     return Group(*parts, f"{explanation.statement}.")
@@ -77,6 +80,24 @@ def render_words(side: str, findings: tuple[WordFinding, ...]) -> Table:
             "" if each.names_class is None else NAMES_CLASS.format(name=each.names_class),
         )
     return table
+
+
+def render_named(explanation: Explanation, found: NamedAccuracies) -> Iterator[Table | str]:
+    """Yield the table of the groups of an attribute named in words, and lines about its values."""
+    title = f"groups named in words ({found.attribute}), with accuracies in per cent"
+    table = Table(title=title, box=SIMPLE_HEAD)
+    for name in ("class", "named value"):
+        table.add_column(name)
+    for name in ("n", *(TITLES.get(each, each) for each in explanation.methods)):
+        table.add_column(name, justify="right")
+    for each in found.groups:
+        cells = (format_per_cent(each.accuracies[name]) for name in explanation.methods)
+        table.add_row(each.label, each.value, f"{each.images:,}", *cells)
+    yield table
+    if found.margin:
+        yield f"{describe_left_out(explanation.split, found.summary, found.margin)}."
+    if found.summary.groups:
+        yield from describe_agreement(explanation.split, found.summary)
 
 
 def render_slices(explanation: Explanation) -> Table:

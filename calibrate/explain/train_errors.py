@@ -7,10 +7,11 @@ import numpy as np
 
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.format.schema import SPLIT_NAMES, FeatureCache
+from clip_cfr.cache.runs.encoding import class_indices
 from clip_cfr.cache.runs.heads import parse_head_name
 from clip_cfr.cache.runs.run import CALIBRATION_ROWS, Run
 from clip_cfr.calibrate.core.errors import SettingsError
-from clip_cfr.calibrate.explain.images import Chosen, Images, class_indices, read_embeddings
+from clip_cfr.calibrate.explain.images import Chosen, Images, read_embeddings
 
 
 def choose_train_errors(directory: Path, run: Run, method: str | None) -> Chosen:
@@ -59,9 +60,10 @@ def read_train_images(cache: FeatureCache, run: Run, source: str, seed: int) -> 
     labels, subjects = cache.rows.labels[rows], cache.rows.subjects
     predicted = labels.astype(np.int64)
     predicted[np.searchsorted(rows, errors["row"])] = class_indices(
-        errors["predicted"], cache.texts.class_names, CALIBRATION_ROWS
+        CALIBRATION_ROWS, errors["predicted"], cache.texts.class_names
     )
     return Images(
+        rows=rows,
         ids=tuple(cache.rows.ids[row] for row in rows),
         labels=labels,
         subjects=None if subjects is None else subjects[rows],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float, Float32, Int
 
 from clip_cfr.cache.read.reader import open_cache
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
@@ -16,6 +16,7 @@ from clip_cfr.calibrate.core.named_groups import (
     assign_values,
     measure_similarities,
 )
+from clip_cfr.calibrate.core.row_source import RowSource
 from clip_cfr.calibrate.core.task import SPLITS, Task
 from clip_cfr.calibrate.methods import load_method
 from clip_cfr.calibrate.named.phrases import Phrases, embed_phrases
@@ -162,24 +163,41 @@ def name_groups(task: Task, embedded: EmbeddedAttributes | None, methods: Sequen
     needs_train = any(load_method(each).named_split == "train" for each in methods)
     used = task.valid & (needs_train | (task.splits != SPLITS.index("train")))
     rows = np.flatnonzero(used).astype(np.int32)
+    named = name_images(embedded, task.features, rows, task.projection, task.bias)
+    check_some(named, task.rows("val"), "val", embedded.margin)
+    return replace(task, named=named)
+
+
+def name_images(
+    embedded: EmbeddedAttributes,
+    features: Float[np.ndarray, "n dim"] | RowSource,
+    rows: Int[np.ndarray, " rows"],
+    projection: Float32[np.ndarray, "dim embedding"],
+    bias: Float32[np.ndarray, " embedding"] | None,
+) -> tuple[NamedAttribute, ...]:
+    """Return each attribute with the value of some rows; other rows get none.
+
+    Args:
+        embedded: the attributes.
+        features: features as stored, in memory or in a file.
+        rows: indices of the rows, ascending.
+        projection, bias: CLIP's own head; no bias if None.
+    """
     similarities = measure_similarities(
-        task.features, rows, task.projection, task.bias, np.concatenate(embedded.embeddings)
+        features, rows, projection, bias, np.concatenate(embedded.embeddings)
     )
     ends = np.cumsum([len(each) for each in embedded.embeddings])[:-1]
     parts = np.split(similarities, ends, axis=1)
-    named = tuple(
-        name_rows(attribute, part, rows, len(task.labels), embedded.margin)
+    return tuple(
+        name_rows(attribute, part, rows, features.shape[0], embedded.margin)
         for attribute, part in zip(embedded.attributes, parts, strict=True)
     )
-    for each in named:
-        check_val(each, task.rows("val"), embedded.margin)
-    return replace(task, named=named)
 
 
 def name_rows(
     attribute: WordAttribute,
     similarities: Float32[np.ndarray, "rows values"],
-    rows: Int32[np.ndarray, " rows"],
+    rows: Int[np.ndarray, " rows"],
     num_rows: int,
     margin: float,
 ) -> NamedAttribute:
@@ -192,10 +210,14 @@ def name_rows(
     return NamedAttribute(attribute.name, attribute.values, indices, all_margins)
 
 
-def check_val(named: NamedAttribute, rows: Int32[np.ndarray, " val"], margin: float) -> None:
-    """Raise CalibrationError if no validation row has a value."""
-    if (named.indices[rows] < 0).all():
-        raise CalibrationError(
-            f"--attribute-margin {margin:g}: no validation row has a value of {named.name!r}; the "
-            f"largest margin there is {named.margins[rows].max():.3g}; lower it"
-        )
+def check_some(
+    named: Sequence[NamedAttribute], rows: Int[np.ndarray, " rows"], split: str, margin: float
+) -> None:
+    """Raise CalibrationError for an attribute of which no row of a split has a value."""
+    for each in named:
+        if (each.indices[rows] < 0).all():
+            raise CalibrationError(
+                f"--attribute-margin {margin:g}: no row of the {split} split has a value of "
+                f"{each.name!r}; the largest margin there is {each.margins[rows].max():.3g}; "
+                "lower it"
+            )

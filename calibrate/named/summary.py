@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
+from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.calibrate.core.named_groups import SMALLEST, NamedAttribute
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.named.embedded import EmbeddedAttributes
@@ -118,83 +119,132 @@ class NamedSummary:
         )
 
 
+@dataclass(frozen=True)
+class TrueGroups:
+    """Class and attribute of each row, by which agreement is measured and nothing else.
+
+    Attributes:
+        labels, attributes: of each row of the cache.
+        class_names, attribute_names: names by index; one attribute name if images have none.
+    """
+
+    labels: Int[np.ndarray, " n"]
+    attributes: Int[np.ndarray, " n"]
+    class_names: tuple[str, ...]
+    attribute_names: tuple[str, ...]
+
+    @classmethod
+    def from_cache(cls, cache: FeatureCache) -> Self:
+        """Return those of an open cache."""
+        rows, texts = cache.rows, cache.texts
+        names = texts.attribute_names or ("any",)
+        return cls(rows.labels, rows.attributes, texts.class_names, names)
+
+
 def summarize_named(task: Task, embedded: EmbeddedAttributes | None) -> NamedSummary | None:
     """Return the summary of the named attributes of a task; None if none is named."""
     if embedded is None:
         return None
+    truth = TrueGroups(task.labels, task.attributes, task.class_names, task.attribute_names)
+    return summarize(truth, task.named, {each: task.rows(each) for each in REPORTED}, embedded)
+
+
+def summarize(
+    truth: TrueGroups,
+    named: Sequence[NamedAttribute],
+    rows: Mapping[str, Int[np.ndarray, " rows"]],
+    embedded: EmbeddedAttributes,
+) -> NamedSummary:
+    """Return the summary of named attributes.
+
+    Args:
+        truth: class and attribute of each row.
+        named: the attributes, in the order of `embedded`.
+        rows: the rows of `val` and of `test`.
+        embedded: the attributes as they were named.
+    """
     return NamedSummary(
         embedded.attributes,
         embedded.margin,
         embedded.templates,
         embedded.options,
-        tuple(summarize_attribute(task, each) for each in task.named),
+        tuple(summarize_attribute(truth, each, rows) for each in named),
     )
 
 
-def summarize_attribute(task: Task, named: NamedAttribute) -> dict[str, SplitSummary]:
-    """Return the summaries of one attribute by split.
+def summarize_attribute(
+    truth: TrueGroups, named: NamedAttribute, rows: Mapping[str, Int[np.ndarray, " rows"]]
+) -> dict[str, SplitSummary]:
+    """Return the summaries of one attribute by split; `rows` are those of each split."""
+    matches = None
+    if len(truth.attribute_names) > 1:
+        matches = match_values(truth, named, np.concatenate(list(rows.values())))
+    return {split: summarize_split(truth, named, matches, each) for split, each in rows.items()}
 
-    The attributes of the cache are used here to measure agreement, and nowhere else.
-    """
-    matches = match_values(task, named) if len(task.attribute_names) > 1 else None
-    return {split: summarize_split(task, named, matches, split) for split in REPORTED}
 
-
-def match_values(task: Task, named: NamedAttribute) -> Int[np.ndarray, " attributes"]:
+def match_values(
+    truth: TrueGroups, named: NamedAttribute, rows: Int[np.ndarray, " rows"]
+) -> Int[np.ndarray, " attributes"]:
     """Return the named value that stands for each attribute of the cache; -1 if none does.
 
-    Of all one-to-one assignments it is that of most agreement on val and test, where each attribute
+    Of all one-to-one assignments it is that of most agreement on `rows`, where each attribute
     counts the same.
     """
     from scipy.optimize import linear_sum_assignment
 
-    rows = np.concatenate([task.rows(split) for split in REPORTED])
     rows = rows[named.indices[rows] >= 0]
-    table = np.zeros((len(task.attribute_names), len(named.values)))
-    np.add.at(table, (task.attributes[rows], named.indices[rows]), 1)
+    table = np.zeros((len(truth.attribute_names), len(named.values)))
+    np.add.at(table, (truth.attributes[rows], named.indices[rows]), 1)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     attributes, values = linear_sum_assignment(shares, maximize=True)
-    matches = np.full(len(task.attribute_names), -1)
+    matches = np.full(len(truth.attribute_names), -1)
     matches[attributes] = values
     return matches
 
 
 def summarize_split(
-    task: Task,
+    truth: TrueGroups,
     named: NamedAttribute,
     matches: Int[np.ndarray, " attributes"] | None,
-    split: str,
+    rows: Int[np.ndarray, " rows"],
 ) -> SplitSummary:
-    """Return the summary of one attribute on one split; `matches` are those of `match_values`."""
-    rows = task.rows(split)
+    """Return the summary of one attribute on the rows of a split; for `matches` see `match_values`.
+
+    Without attributes in the cache, `matches` is None.
+    """
     has_value = named.indices[rows] >= 0
     left_out, rows = int((~has_value).sum()), rows[has_value]
     values = named.indices[rows]
     counts = tuple(np.bincount(values, minlength=len(named.values)).tolist())
     if matches is None:
         return SplitSummary(counts, left_out, None, ())
-    agrees = values == matches[task.attributes[rows]]
+    agrees = values == matches[truth.attributes[rows]]
+    names = [None if match < 0 else named.values[match] for match in matches]
     groups = tuple(
-        summarize_group(task, named, matches, agrees[task.groups[rows] == group], group)
-        for group in range(task.num_groups)
+        summarize_group(
+            (label, attribute),
+            names[j],
+            agrees[(truth.labels[rows] == i) & (truth.attributes[rows] == j)],
+        )
+        for i, label in enumerate(truth.class_names)
+        for j, attribute in enumerate(truth.attribute_names)
     )
     return SplitSummary(counts, left_out, float(agrees.mean()) if len(rows) else None, groups)
 
 
 def summarize_group(
-    task: Task, named: NamedAttribute, matches: np.ndarray, agrees: np.ndarray, group: int
+    name: tuple[str, str], value: str | None, agrees: Bool[np.ndarray, " rows"]
 ) -> GroupAgreement:
     """Return the agreement in one true group.
 
     Args:
-        matches: see `match_values`.
+        name: names of its class and attribute.
+        value: the named value that stands for the attribute; None if none does.
         agrees: whether each row of the group with a value agrees.
-        group: index of the group.
     """
-    match = int(matches[group % len(task.attribute_names)])
     return GroupAgreement(
-        *task.group_name(group),
-        value=named.values[match] if match >= 0 else None,
+        *name,
+        value=value,
         n=len(agrees),
         agreement=float(agrees.mean()) if len(agrees) else None,
     )

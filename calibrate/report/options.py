@@ -5,6 +5,8 @@ from pathlib import Path
 
 from clip_cfr.cache.packages import is_installed
 from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.named.embedded import check_without
+from clip_cfr.calibrate.named.request import Attributes
 
 MAPS = {"tsne": "t-SNE", "umap": "UMAP"}
 MAX_ROWS = 20_000
@@ -20,6 +22,9 @@ class ReportOptions:
         caches: cache files to look into before the ones that the runs name.
         root: folder of the images, to which the ids of a cache are relative; None for no pictures.
         thumbnails: largest number of pictures.
+        attributes: attributes named in words, whose groups get accuracies; None for none.
+        attribute_margin: smallest margin of an image that gets a value.
+        words: words file with embeddings of their phrases; None for those of the caches.
     """
 
     rows: int = 1000
@@ -27,6 +32,9 @@ class ReportOptions:
     caches: tuple[Path, ...] = ()
     root: Path | None = None
     thumbnails: int = 0
+    attributes: Attributes | None = None
+    attribute_margin: float = 0.0
+    words: Path | None = None
 
     def check(self) -> None:
         """Raise the error of an option that is out of its range or lacks another option.
@@ -47,6 +55,8 @@ class ReportOptions:
             raise SettingsError("a root has no effect without pictures: give --thumbnails N")
         if self.root is not None and not self.root.is_dir():
             raise SettingsError(f"--root {self.root}: expected the folder of the images")
+        if not self.attributes:
+            check_without(self.attribute_margin, self.words)
         check_packages(self.map_method)
 
 

@@ -10,12 +10,15 @@ from clip_cfr.cache.runs.heads import NAME_ONE, SavedHead
 from clip_cfr.cache.runs.run import Run, read_run
 from clip_cfr.calibrate.comparison.result import Result
 from clip_cfr.calibrate.comparison.titles import method_title
-from clip_cfr.calibrate.core.errors import CalibrationError
+from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.grid.result import GridResult, read_grid_result
+from clip_cfr.calibrate.named.embedded import prepare_attributes
+from clip_cfr.calibrate.progress import LineReporter
 from clip_cfr.calibrate.report.cached_rows import CachedRows, read_rows
 from clip_cfr.calibrate.report.embeddings import find_calibrated_head
 from clip_cfr.calibrate.report.explained import ExplainedErrors, explain_errors
-from clip_cfr.calibrate.report.locate_cache import locate_cache
+from clip_cfr.calibrate.report.locate_cache import Located, locate_cache
+from clip_cfr.calibrate.report.named_result import name_result
 from clip_cfr.calibrate.report.options import ReportOptions
 from clip_cfr.calibrate.report.pictures import Pictures
 
@@ -106,7 +109,9 @@ def read_source(
     Raises:
         CacheError: the folder is missing, damaged or neither; or a file of `options.caches` is no
             cache.
-        CalibrationError: its metrics are not those of a calibration or grid.
+        CalibrationError: its metrics are not those of a calibration or grid, or attributes named
+            in words cannot be read or embedded.
+        SettingsError: attributes named in words cannot be used with it.
     """
     if has_grid_files(directory):
         return GridSource(directory, read_grid_result(directory))
@@ -118,5 +123,31 @@ def read_source(
     cache = str(run.config.get("cache", result.cache.path))
     digest = str(run.provenance.get("cache_sha256"))
     located = locate_cache(directory, cache, digest, options.caches)
+    result = with_attributes(directory, run, result, located, options)
     rows = None if located.path is None else read_rows(located.path, run, options.rows)
     return RunSource(directory, run, result, located.path, rows, located.reason, options, pictures)
+
+
+def with_attributes(
+    directory: Path, run: Run, result: Result, located: Located, options: ReportOptions
+) -> Result:
+    """Return a result with the accuracies in the groups that `options` name in words, if any.
+
+    Raises:
+        SettingsError: the run has such groups already, or its cache is not at hand; or the
+            attributes cannot be used.
+        CacheError, CalibrationError: see `prepare_attributes` and `name_result`.
+    """
+    if not options.attributes:
+        return result
+    if result.named is not None:
+        raise SettingsError(
+            f"{directory} was calibrated with attributes named in words, which the report shows; "
+            "leave out --attribute here, or look at others with explain"
+        )
+    if located.path is None:
+        raise SettingsError(f"{directory}: --attribute needs its cache. {located.reason}")
+    embedded = prepare_attributes(
+        located.path, options.attributes, options.attribute_margin, options.words, LineReporter()
+    )
+    return name_result(directory, run, result, located.path, embedded)

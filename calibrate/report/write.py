@@ -25,6 +25,8 @@ from clip_cfr.cache.files.output import (
 from clip_cfr.cache.runs.folder import is_run
 from clip_cfr.cache.runs.grid import has_grid_files
 from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.calibrate.named.embedded import list_options
+from clip_cfr.calibrate.named.request import Attributes
 from clip_cfr.calibrate.report.options import ReportOptions
 from clip_cfr.calibrate.report.overview import make_overview
 from clip_cfr.calibrate.report.page import Part, render_page
@@ -66,6 +68,9 @@ def write_report(
     map: str = "tsne",
     rows: int = 1000,
     overwrite: bool = False,
+    attributes: Attributes | None = None,
+    attribute_margin: float = 0.0,
+    words: str | Path | None = None,
 ) -> Report:
     """Write one HTML page about runs and grids, which opens without a network.
 
@@ -80,26 +85,41 @@ def write_report(
         map: `tsne` or `umap`.
         rows: largest number of images in a map of embeddings.
         overwrite: whether files of an earlier report are replaced.
+        attributes: attributes named in words, as for `calibrate_cache`, for runs without any: the
+            page has the accuracy of every method in their groups.
+        attribute_margin: images whose two most similar values differ by less, in cosine
+            similarity, get no value.
+        words: a words file with embeddings of phrases that the caches have none of.
 
     Raises:
-        SettingsError: an option is out of its range or lacks another option.
+        SettingsError: an option is out of its range or lacks another option, or the attributes
+            cannot be used.
         CacheError: a folder is missing, damaged, or neither a run nor a grid; or an output exists
             or cannot be written.
         OutputError: the output is an input, or lies in a run folder.
-        CalibrationError: the metrics of a run or grid are malformed.
+        CalibrationError: the metrics of a run or grid are malformed, or the attributes cannot be
+            read or embedded.
         ModuleNotFoundError: a package of the extra `report` or `umap` is not installed.
     """
     folders = [Path(each) for each in directories]
     if not folders:
         raise SettingsError("expected at least one run folder or grid folder")
     options = ReportOptions(
-        rows, map, tuple(Path(each) for each in cache), root and Path(root), thumbnails
+        rows,
+        map,
+        tuple(Path(each) for each in cache),
+        root and Path(root),
+        thumbnails,
+        attributes,
+        attribute_margin,
+        words and Path(words),
     )
     options.check()
     path = check_page(default_page(folders[0]) if out is None else Path(out), folders, overwrite)
     pictures = Pictures(options.root, options.thumbnails)
     sources = [read_source(each, options, pictures) for each in folders]
     check_caches(sources, options.caches)
+    check_attributes(sources, options)
     # Threads of BLAS and OpenMP wait for each other in problems as small as these: for a run of the
     # size of CelebA on a busy machine, three to four times the processor time.
     with threadpool_limits(1):
@@ -157,6 +177,15 @@ def check_caches(sources: Sequence[RunSource | GridSource], caches: Sequence[Pat
             )
 
 
+def check_attributes(sources: Sequence[RunSource | GridSource], options: ReportOptions) -> None:
+    """Raise SettingsError if attributes are named in words, and there is no run but grids only."""
+    if options.attributes and not any(isinstance(each, RunSource) for each in sources):
+        raise SettingsError(
+            "a grid has no accuracies in groups named in words; name the attributes in grid, or "
+            "give a run to the report"
+        )
+
+
 def make_parts(sources: Sequence[RunSource | GridSource]) -> list[Part]:
     """Return the sections of each run and grid; several have an overview before them."""
     several = len(sources) > 1
@@ -192,6 +221,8 @@ def describe_command(
         words += ["--rows", str(options.rows)]
     if png is not None:
         words += ["--png", str(png)]
+    if options.attributes:
+        words += list_options(options.attributes, options.attribute_margin, options.words)
     return shlex.join([*words, "--overwrite"])
 
 

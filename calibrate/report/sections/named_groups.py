@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from clip_cfr.calibrate.comparison.tables import describe_left_out, named_columns, titles
+from clip_cfr.calibrate.comparison.tables import named_columns, titles
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.named.request import WordAttribute
+from clip_cfr.calibrate.named.sentences import describe_agreement, describe_left_out
 from clip_cfr.calibrate.named.summary import SplitSummary
 from clip_cfr.calibrate.report.plots.bars import Bars
 from clip_cfr.calibrate.report.section import Section, paragraph
@@ -49,31 +50,8 @@ def describe_groups(attribute: WordAttribute, split: SplitSummary, margin: float
         "most similar to the image embedding."
     ]
     if margin:
-        lines.append(f"{describe_left_out(split, margin)}.")
-    return " ".join([*lines, *describe_agreement(split)])
-
-
-def describe_agreement(split: SplitSummary) -> list[str]:
-    """Return a sentence on the agreement with the attribute of the cache; none without any value.
-
-    It has the agreement over all images, and that of the group with the lowest, if groups differ.
-    """
-    if not split.groups:
-        return ["The cache has no attribute, so their agreement with one is unknown."]
-    known = [each for each in split.groups if each.agreement is not None]
-    if not known:
-        return []
-    line = (
-        "Agreement of the values with the attribute of the cache on the test split, in per cent: "
-        f"{format_per_cent(split.agreement)} over all images"
-    )
-    lowest = min(known, key=lambda each: each.agreement)
-    if lowest.agreement < split.agreement:
-        line += (
-            f", lowest in the group ({lowest.label}, {lowest.attribute}): "
-            f"{format_per_cent(lowest.agreement)} of {lowest.n:,}"
-        )
-    return [f"{line}."]
+        lines.append(f"{describe_left_out('test', split, margin)}.")
+    return " ".join([*lines, *describe_agreement("test", split)])
 
 
 def plot_attribute(

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from clip_cfr.cache.errors import CacheError
+from clip_cfr.cache.runs.encoding import class_indices
 from clip_cfr.cache.runs.run import read_run, write_run
 from clip_cfr.cache.words.files import read_words, write_words
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.calibrate.explain.explain import explain_run
-from clip_cfr.calibrate.explain.images import class_indices
 from clip_cfr.calibrate.explain.suggestion import suggest_attributes
 from clip_cfr.cli import main
 from tests.calibrate.explain.conftest import world_cache, world_run, write_world
@@ -184,10 +184,11 @@ def test_a_cache_that_moved_is_named(folder, tmp_path):
 
 
 def test_class_names_that_are_numbers_are_found():
-    assert class_indices(np.array([7, 1]), ("01", "7", "x")).tolist() == [1, 0]
-    assert class_indices(np.array(["x", "01"], object), ("01", "7", "x")).tolist() == [2, 0]
+    assert class_indices("table", np.array([7, 1]), ("01", "7", "x")).tolist() == [1, 0]
+    texts = np.array(["x", "01"], object)
+    assert class_indices("table", texts, ("01", "7", "x")).tolist() == [2, 0]
     with pytest.raises(CacheError, match="expected names of classes of the cache, found 8"):
-        class_indices(np.array([8]), ("01", "7"))
+        class_indices("table", np.array([8]), ("01", "7"))
 
 
 def test_words_of_one_class_suggest_both_sides(explained):

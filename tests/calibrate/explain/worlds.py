@@ -52,6 +52,7 @@ def make_world(
         predicted = np.where(rng.random(count)[subjects] < 0.2, 1 - labels, labels)
     vectors = np.concatenate([basis[2:4], rng.normal(size=(num_words, dim)) / np.sqrt(dim)])
     images = Images(
+        rows=np.arange(count),
         ids=tuple(f"{row}.png" for row in range(count)),
         labels=labels,
         subjects=None if rows_per_subject is None else subjects.astype(np.int32),

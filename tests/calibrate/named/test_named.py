@@ -146,7 +146,7 @@ def test_rows_below_the_margin_are_left_out(named_task):
     plain = replace(named_task, named=())
     cut = name_groups(plain, embedded(np.eye(2, 12), limit), ("erm",)).named[0]
     assert ((cut.margins >= limit) == (cut.indices >= 0)).all()
-    with pytest.raises(CalibrationError, match="no validation row has a value of 'attribute'; the"):
+    with pytest.raises(CalibrationError, match="no row of the val split has a value of"):
         name_groups(plain, embedded(np.eye(2, 12), 2.0), ("erm",))
 
 

@@ -42,6 +42,7 @@ ERM = Explanation(
     permutations=1000,
     classes=(CAT, DOG),
     slices=(SLICE,),
+    named=(),
     statement="1 of 102 words stands out in the class tested (family-wise error 5 %)",
     attributes=("green", "red"),
 )
@@ -106,7 +107,9 @@ def test_the_section_has_words_slices_and_the_command(text_of):
     assert "green &lt;b&gt;" in text
     assert "<summary>The errors of CFR, seed 0</summary>" in text
     command = "calibrate --cache toy.h5 --attribute green --attribute red"
-    assert command in re.sub("</?(span|code)[^>]*>", "", text)
+    plain = re.sub("</?(span|code)[^>]*>", "", text)
+    assert command in plain
+    assert re.search(r"often more:</p><pre[^>]*>.* explain --run \S+/run --split train", plain)
 
 
 def test_a_cache_without_words_is_told_of_once(text_of):
@@ -115,6 +118,7 @@ def test_a_cache_without_words_is_told_of_once(text_of):
     assert text.count("toy.h5 has no words") == 1
     assert text.count("slices of the val split, with accuracies in per cent") == 4
     assert "Calibrate with the attribute" not in text
+    assert "--split train" not in text
 
 
 def test_a_head_without_errors_is_told_of(text_of):

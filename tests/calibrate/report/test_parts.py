@@ -12,6 +12,7 @@ from clip_cfr.calibrate.comparison.tables import FEW_ROWS_NOTE, agreement_table
 from clip_cfr.calibrate.comparison.trade import Share, Trade
 from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
 from clip_cfr.calibrate.named.request import WordAttribute
+from clip_cfr.calibrate.named.sentences import describe_agreement
 from clip_cfr.calibrate.named.summary import GroupAgreement, SplitSummary
 from clip_cfr.calibrate.report.cached_rows import choose_map_rows
 from clip_cfr.calibrate.report.embeddings import centroid_cosines
@@ -22,7 +23,6 @@ from clip_cfr.calibrate.report.plots.lines import Line
 from clip_cfr.calibrate.report.plots.plot import add_legend, finite, safe_json, wrap
 from clip_cfr.calibrate.report.section import command_line
 from clip_cfr.calibrate.report.sections import recommendation, wrong_images
-from clip_cfr.calibrate.report.sections.named_groups import describe_agreement
 from clip_cfr.calibrate.report.source import RunSource, read_source
 from tests.calibrate.comparison.test_tables import RESULT
 
@@ -137,7 +137,7 @@ def test_agreement_is_told_where_it_is_known(agreements, over_all, text):
     groups = tuple(
         GroupAgreement("cat", str(index), "sun", 9, each) for index, each in enumerate(agreements)
     )
-    lines = describe_agreement(SplitSummary((1,), 0, over_all, groups))
+    lines = describe_agreement("test", SplitSummary((1,), 0, over_all, groups))
     assert [line.partition("per cent: ")[2] or line for line in lines] == ([text] if text else [])
 
 
