@@ -37,7 +37,7 @@ def demo(out):
     )
     methods = [word for name in METHODS for word in ("--method", name)]
     run_command("calibrate", "--cache", cache, "--seeds", 3, *methods, out=run)
-    run_command("explain", "--run", run, "--top", 3)
+    run_command("explain", "--run", run, "--split", "train", "--top", 3)
     write_report(out, run)
     look = f"{program_name()} info {shlex.quote(str(cache))}"
     echo(f"cache: {cache}, run: {run}; look at them with: {look}")

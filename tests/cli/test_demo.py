@@ -24,6 +24,7 @@ def test_the_demo_ends_with_the_report(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(demo, "run_command", lambda *words, out=None: commands.append((words, out)))
     CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
     assert [words[0] for words, _ in commands] == ["extract", "calibrate", "explain", "report"]
+    assert commands[2][0][-4:] == ("--split", "train", "--top", 3)
     assert commands[-1][1] == tmp_path / "report.html"
 
 

@@ -1,7 +1,9 @@
 """Words and slices of the images that ERM and the recommended head misclassify."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
+from clip_cfr.cache.console import program_name
 from clip_cfr.calibrate.comparison.tables import Table
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation, Slice, WordFinding
@@ -45,6 +47,9 @@ def make_parts(source: RunSource) -> Iterator[str]:
         if contents:
             yield details(f"The errors of {head_title(source, each)}", contents)
     yield from command_parts(before)
+    if before.num_words and source.run.calibration_rows:
+        yield paragraph("Describe the training errors that CFR learns from, which are often more:")
+        yield command_line(f"{program_name()} {shlex.join(train_command(source))}")
 
 
 def picture_ids(source: RunSource) -> Iterator[str]:
@@ -167,6 +172,11 @@ def gallery(source: RunSource, found: Slice) -> str:
     )
     title = ": ".join(filter(None, (found.label, ", ".join(found.words))))
     return f"{paragraph(title, 'note')}<ul class=gallery>{items}</ul>" if items else ""
+
+
+def train_command(source: RunSource) -> list[str]:
+    """Return the words of the command that explains the errors on the training split."""
+    return ["explain", "--run", str(source.directory), "--split", "train"]
 
 
 def command_parts(found: Explanation) -> Iterator[str]:
