@@ -66,10 +66,9 @@ def fitted_heads(
 
 def selected_heads(trained: Trained) -> dict[str, AnyHead]:
     """Return the best head by each of `CRITERIA`, and that of the last step as `last`."""
-    best = {
-        name: jax.tree.map(itemgetter(index), trained.best.heads)
-        for index, name in enumerate(CRITERIA)
-    }
+    # NumPy takes a head out of the arrays without a compiled program for each shape.
+    heads = jax.device_get(trained.best.heads)
+    best = {name: jax.tree.map(itemgetter(index), heads) for index, name in enumerate(CRITERIA)}
     return {**best, "last": trained.last}
 
 
