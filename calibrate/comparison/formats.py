@@ -4,8 +4,10 @@ import csv
 from collections.abc import Iterator
 from io import StringIO
 
+from clip_cfr.calibrate.comparison.notes import notes
 from clip_cfr.calibrate.comparison.result import Result
-from clip_cfr.calibrate.comparison.tables import Table, make_tables, notes
+from clip_cfr.calibrate.comparison.table import Table
+from clip_cfr.calibrate.comparison.tables import make_tables
 
 PADDING = 2  # columns of the terminal between two cells
 LATEX = {

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from clip_cfr.calibrate.comparison.method_result import MethodResult, metric_of
 from clip_cfr.calibrate.comparison.recommendation import Recommendation
 from clip_cfr.calibrate.comparison.stored_settings import read_settings
-from clip_cfr.calibrate.comparison.titles import TRAINING_ROWS
+from clip_cfr.calibrate.comparison.titles import TRAINING_ROWS, method_title
 from clip_cfr.calibrate.comparison.trade import Trade
 from clip_cfr.calibrate.comparison.tuning import Tuning
 from clip_cfr.calibrate.comparison.versus import Versus
@@ -152,6 +152,11 @@ class Result:
     def selection(self) -> str:
         """The criterion that selected the reported heads."""
         return self.settings.selection
+
+    @property
+    def titles(self) -> list[str]:
+        """Column title of each method, in the order of the methods."""
+        return [method_title(name, self.cache.class_embeddings) for name in self.methods]
 
     @cached_property
     def recommended_head(self) -> tuple[str, int] | None:

@@ -6,7 +6,8 @@ from io import StringIO
 from typing import Any
 
 from clip_cfr.calibrate.comparison.formats import for_terminal, latex, markdown
-from clip_cfr.calibrate.comparison.tables import Table, selection_notes
+from clip_cfr.calibrate.comparison.notes import selection_notes
+from clip_cfr.calibrate.comparison.table import Table
 from clip_cfr.calibrate.comparison.titles import (
     format_per_cent,
     format_settings,

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from clip_cfr.calibrate.comparison.tables import METRIC_TITLES, Table
+from clip_cfr.calibrate.comparison.table import Table
+from clip_cfr.calibrate.comparison.tables import METRIC_TITLES
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.report.plots.bars import Bars
 from clip_cfr.calibrate.report.section import Section, table_html

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape as escape_html
 
 from clip_cfr.cache.console import escape_controls
-from clip_cfr.calibrate.comparison.tables import Table
+from clip_cfr.calibrate.comparison.table import Table
 from clip_cfr.calibrate.report.plots.plot import Plot
 
 OPTION = re.compile(r"(?<!\S)--[\w-]+")

@@ -1,7 +1,8 @@
 """The points of a study as a table, with the answer below it."""
 
 from clip_cfr.calibrate.comparison.formats import for_terminal
-from clip_cfr.calibrate.comparison.tables import INFERRED_GROUPS, Table, selection_notes
+from clip_cfr.calibrate.comparison.notes import INFERRED_GROUPS, selection_notes
+from clip_cfr.calibrate.comparison.table import Table
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.studies.result import CacheAnswer, StudyResult
 from clip_cfr.calibrate.studies.sentences import format_gain

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from clip_cfr.calibrate.comparison.method_result import REPORTED, MethodResult, SeedResult
+from clip_cfr.calibrate.comparison.notes import format_recommendation
 from clip_cfr.calibrate.comparison.result import Result
-from clip_cfr.calibrate.comparison.tables import format_recommendation
 from clip_cfr.calibrate.core.settings import Value
 from clip_cfr.calibrate.methods import load_method
 from clip_cfr.calibrate.run_folder import run_name

@@ -1,6 +1,7 @@
 """The calibration set by group, beside the training split."""
 
-from clip_cfr.calibrate.comparison.tables import Table, describe_calibration_set, number
+from clip_cfr.calibrate.comparison.notes import describe_calibration_set, number
+from clip_cfr.calibrate.comparison.table import Table
 from clip_cfr.calibrate.report.plots.bars import Bars
 from clip_cfr.calibrate.report.section import Section, paragraph, table_html
 from clip_cfr.calibrate.report.source import RunSource

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from clip_cfr.cache.console import program_name
-from clip_cfr.calibrate.comparison.tables import Table
+from clip_cfr.calibrate.comparison.table import Table
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation, Slice, WordFinding
 from clip_cfr.calibrate.explain.suggestion import suggested_command

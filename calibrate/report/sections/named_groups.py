@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from clip_cfr.calibrate.comparison.tables import named_columns, titles
+from clip_cfr.calibrate.comparison.group_tables import named_columns
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.named.request import WordAttribute
 from clip_cfr.calibrate.named.sentences import describe_agreement, describe_left_out
@@ -59,7 +59,7 @@ def plot_attribute(
 ) -> Bars:
     """Return the bars of the groups of one attribute; see `attribute_parts`."""
     result = source.result
-    cells = dict(zip(titles(result), named_columns(result, attribute), strict=True))
+    cells = dict(zip(result.titles, named_columns(result, attribute), strict=True))
     groups = next(iter(cells.values()))
     agreement = "" if split.agreement is None else f"; agreement {format_per_cent(split.agreement)}"
     several = len(result.named.attributes) > 1

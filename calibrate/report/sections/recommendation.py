@@ -3,8 +3,8 @@
 import shlex
 
 from clip_cfr.cache.runs.run import head_file
+from clip_cfr.calibrate.comparison.notes import describe_trade, format_recommendation
 from clip_cfr.calibrate.comparison.recommendation import REFERENCE
-from clip_cfr.calibrate.comparison.tables import describe_trade, format_recommendation
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.methods import METHOD_TITLES
 from clip_cfr.calibrate.report.section import Section, bullet_list, escape, paragraph

@@ -1,6 +1,7 @@
 """The result tables, with intervals, selection and prompts."""
 
-from clip_cfr.calibrate.comparison.tables import make_tables, notes
+from clip_cfr.calibrate.comparison.notes import notes
+from clip_cfr.calibrate.comparison.tables import make_tables
 from clip_cfr.calibrate.report.section import Section, bullet_list, table_html
 from clip_cfr.calibrate.report.source import RunSource
 

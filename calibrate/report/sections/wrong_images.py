@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clip_cfr.calibrate.comparison.tables import Table
+from clip_cfr.calibrate.comparison.table import Table
 from clip_cfr.calibrate.report.section import Section, escape, paragraph, table_html
 from clip_cfr.calibrate.report.source import RunSource
 

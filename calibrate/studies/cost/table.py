@@ -3,7 +3,7 @@
 import numpy as np
 
 from clip_cfr.calibrate.comparison.formats import for_terminal
-from clip_cfr.calibrate.comparison.tables import Table
+from clip_cfr.calibrate.comparison.table import Table
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.studies.cost.measure import OPTIMIZER
 from clip_cfr.calibrate.studies.cost.result import LABELS, CostResult

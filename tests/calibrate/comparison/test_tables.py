@@ -8,21 +8,19 @@ import pytest
 from rich.console import Console
 
 from clip_cfr.calibrate.comparison.formats import render
+from clip_cfr.calibrate.comparison.group_tables import groups_table
 from clip_cfr.calibrate.comparison.method_result import Cost, Evaluation, MethodResult, SeedResult
-from clip_cfr.calibrate.comparison.recommendation import Recommendation
-from clip_cfr.calibrate.comparison.result import CacheSummary, CalibrationSetSummary, Result
-from clip_cfr.calibrate.comparison.tables import (
+from clip_cfr.calibrate.comparison.notes import (
     describe_calibration_set,
     describe_choices,
     describe_costs,
     format_recommendation,
-    group_labels,
-    groups_table,
-    make_tables,
-    methods_table,
     notes,
     selection_notes,
 )
+from clip_cfr.calibrate.comparison.recommendation import Recommendation
+from clip_cfr.calibrate.comparison.result import CacheSummary, CalibrationSetSummary, Result
+from clip_cfr.calibrate.comparison.tables import group_labels, make_tables, methods_table
 from clip_cfr.calibrate.comparison.trade import Share, Trade
 from clip_cfr.calibrate.comparison.versus import COMPARED, MetricDifference, Versus
 from clip_cfr.calibrate.core.metrics import GroupAccuracy, SplitMetrics

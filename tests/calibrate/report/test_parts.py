@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clip_cfr.cache.runs.run import Run
-from clip_cfr.calibrate.comparison.tables import FEW_ROWS_NOTE, agreement_table
+from clip_cfr.calibrate.comparison.group_tables import FEW_ROWS_NOTE, agreement_table
 from clip_cfr.calibrate.comparison.trade import Share, Trade
 from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
 from clip_cfr.calibrate.named.request import WordAttribute

@@ -3,7 +3,7 @@
 import pytest
 
 from clip_cfr.cache.errors import CacheError
-from clip_cfr.calibrate.comparison.tables import format_recommendation
+from clip_cfr.calibrate.comparison.notes import format_recommendation
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.pipeline import calibrate_cache
 from clip_cfr.calibrate.progress import SilentReporter
