@@ -72,6 +72,11 @@ def print_grid(result, as_json: bool, form: str) -> None:
         echo(f"Calibrate with the best point:\n{result.best_command}")
 
 
+def describe_other(method: str) -> str:
+    """Return the end of the line on the head to use where val cannot decide against a method."""
+    return f" (val cannot decide: predict and export take another with --method {method})"
+
+
 def show_next_steps(result, directory: Path) -> None:
     """Print on standard error the run folder, the file of the recommended head, and a next command.
 
@@ -82,8 +87,10 @@ def show_next_steps(result, directory: Path) -> None:
 
     echo(f"run written to {directory}", err=True)
     if result.recommended_head is not None:
-        head = directory / head_file(run_name(*result.recommended_head))
-        echo(f"head to use: {head}", err=True)
+        method, seed = result.recommended_head
+        head = directory / head_file(run_name(method, seed))
+        other = "" if result.trade is None else describe_other(result.trade.method)
+        echo(f"head to use: {head}{other}", err=True)
     echo(f"next: {program_name()} show {shlex.quote(str(directory))}", err=True)
 
 

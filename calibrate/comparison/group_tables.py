@@ -6,11 +6,11 @@ from typing import Any
 from clip_cfr.calibrate.comparison.result import Result
 from clip_cfr.calibrate.comparison.table import Table
 from clip_cfr.calibrate.comparison.titles import format_per_cent
+from clip_cfr.calibrate.core.named_groups import FEW_ROWS
 from clip_cfr.calibrate.named.request import WordAttribute
 from clip_cfr.calibrate.named.sentences import describe_left_out
 from clip_cfr.calibrate.named.summary import SplitSummary
 
-FEW_ROWS = 20
 FEW_ROWS_NOTE = f"* fewer than {FEW_ROWS} images: the accuracy of this group is uncertain."
 
 

@@ -1,8 +1,12 @@
 """The sentences below the tables of a result; the recommendation is the last."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
 from clip_cfr.calibrate.comparison.titles import method_title
 from clip_cfr.calibrate.comparison.tuning import tuning_notes
+from clip_cfr.calibrate.core.named_groups import FEW_ROWS, SMALLEST
 from clip_cfr.calibrate.methods import METHOD_TITLES, load_method
 
 ORACLE = "oracle: the head with the best validation worst-group accuracy, which needs group labels."
@@ -28,7 +32,7 @@ def notes(result: Result) -> list[str]:
         lines.append(CLASS_MEANS_NOTE)
     if result.calibration_set is not None:
         lines.append(describe_calibration_set(result))
-    lines += describe_stops(result) + describe_choices(result)
+    lines += small_named_notes(result) + describe_stops(result) + describe_choices(result)
     lines += tuning_notes(result.tuning, result.methods)
     lines += describe_costs(result)
     if result.seconds:
@@ -40,6 +44,31 @@ def notes(result: Result) -> list[str]:
 def selection_notes(selection: str) -> list[str]:
     """Return the line that defines a criterion of selection; none if its name says it."""
     return [INFERRED_GROUPS_NOTE] if selection == INFERRED_GROUPS else []
+
+
+def small_named_notes(result: Result) -> list[str]:
+    """Return the line that names the groups in words with too few test images to count, if any."""
+    groups = named_groups(result, "test")
+    small = list_small(groups, SMALLEST)
+    if not small or len(small) == len(groups):
+        return []
+    return [
+        f"worst group named in words: groups of fewer than {SMALLEST} test images do not count: "
+        f"{', '.join(small)}."
+    ]
+
+
+def named_groups(result: Result, split: str) -> Sequence[Mapping[str, Any]]:
+    """Return the groups named in words on a split, with their sizes; empty without any."""
+    first = next(iter(result.methods.values()))
+    return first.mean(result.selection, split).get("named_groups", ())
+
+
+def list_small(groups: Sequence[Mapping[str, Any]], limit: int) -> list[str]:
+    """Return the groups with fewer images than a limit, such as `2 of (cat, on water)`."""
+    return [
+        f"{each['n']} of ({each['label']}, {each['value']})" for each in groups if each["n"] < limit
+    ]
 
 
 def describe_costs(result: Result) -> list[str]:
@@ -132,8 +161,19 @@ def describe_trade(result: Result) -> str:
     """Return the sentences about the trade, which the result must have, instead of a verdict."""
     names = (result.trade.method, result.trade.over)
     title, reference = (method_title(name, result.cache.class_embeddings) for name in names)
-    undecided = f"{reference} or {title}; val cannot decide, as it shares the correlations of train"
+    undecided = f"{reference} or {title}; val cannot decide, as it {why_undecided(result)}"
     return f"{undecided}. {result.trade.describe(title, reference)}"
+
+
+def why_undecided(result: Result) -> str:
+    """Return why val cannot decide, as a verb with its object, and what to do if that is known."""
+    few = list_small(named_groups(result, "val"), FEW_ROWS)
+    if not few:
+        return "shares the correlations of train"
+    return (
+        f"has too few images of groups named in words: {', '.join(few)}; bring each to {FEW_ROWS} "
+        "or more"
+    )
 
 
 def format_recommendation(result: Result) -> str:

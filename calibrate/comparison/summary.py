@@ -40,7 +40,7 @@ from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.drawn_val import DrawnVal
 from clip_cfr.calibrate.methods import load_method
 from clip_cfr.calibrate.named.embedded import EmbeddedAttributes
-from clip_cfr.calibrate.named.summary import named_warnings, summarize_named
+from clip_cfr.calibrate.named.summary import has_few_named, named_warnings, summarize_named
 
 Outcomes = Mapping[str, Sequence[Outcome]]
 
@@ -82,7 +82,9 @@ def summarize(
     recommendation = recommend(task, judged, settings.selection, cache.class_embeddings)
     shared_val = shared_val or describe_shared_val(outcomes)
     is_shared = shared_val is not None or (
-        settings.selection == WORST_NAMED_GROUP and find_shared_errors(outcomes) is not None
+        settings.selection == WORST_NAMED_GROUP
+        and has_few_named(task)
+        and find_shared_errors(outcomes) is not None
     )
     return Result(
         cache=cache,
@@ -207,8 +209,8 @@ def weigh_trade(
     """Return the trade of the best other method if ERM is recommended, or None.
 
     The best other method has the highest mean accuracy over inferred groups; CLIP's own head, whose
-    errors define them, takes no part. Heads of the first seed are weighed. None if the share of
-    mended errors is not above that of lost answers.
+    errors define them, takes no part. Heads of the first seed are weighed. None if the trade is not
+    offered, see `Trade.is_offered`.
 
     Args:
         task: the task.
@@ -222,7 +224,7 @@ def weigh_trade(
     values = {name: mean_accuracy(correct[name][0], groups, task.num_classes) for name in rivals}
     best = max(rivals, key=values.__getitem__)
     trade = measure_trade(task, best, REFERENCE, correct[best][0], correct[REFERENCE][0])
-    return trade if trade is not None and trade.mends_more else None
+    return trade if trade is not None and trade.is_offered else None
 
 
 def compare_test(

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 
 from clip_cfr.calibrate.comparison.group_tables import groups_table, named_tables
 from clip_cfr.calibrate.comparison.method_result import MethodResult
-from clip_cfr.calibrate.comparison.notes import INFERRED_GROUPS
+from clip_cfr.calibrate.comparison.notes import INFERRED_GROUPS, named_groups
 from clip_cfr.calibrate.comparison.result import Result
 from clip_cfr.calibrate.comparison.table import Table
 from clip_cfr.calibrate.comparison.titles import format_per_cent, method_title, seeds_title
 from clip_cfr.calibrate.comparison.tuning import tuning_title
 from clip_cfr.calibrate.comparison.versus import COMPARED, LEVEL, MetricDifference, Versus
+from clip_cfr.calibrate.core.named_groups import SMALLEST
 from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP
 
 AVERAGES = {
@@ -60,13 +61,25 @@ def methods_table(result: Result) -> Table:
         cells[name] = lambda method, key=key: mean_cell(method, result.selection, key)
     cells["worst class, 95 % interval"] = lambda method: interval_cell(method.worst_class_interval)
     if result.named is not None:
-        cells["worst group named in words"] = lambda method: mean_cell(
+        cells[named_row(result)] = lambda method: mean_cell(
             method, result.selection, "worst_named_group"
         )
     cells["worst group, oracle"] = lambda method: mean_cell(method, "worst-group", "worst_group")
     rows = ((name, *map(cell, result.methods.values())) for name, cell in cells.items())
     note = prompts_note(result.cache.prompts, result.cache.prompt_set)
     return Table(tuple(title), ("", *result.titles), tuple(rows), notes=note)
+
+
+def named_row(result: Result) -> str:
+    """Return the title of the row of groups named in words, with their number if some are small.
+
+    Groups of fewer than `SMALLEST` images do not count, unless all are so small.
+    """
+    groups = named_groups(result, "test")
+    counted = sum(each["n"] >= SMALLEST for each in groups)
+    if counted in (0, len(groups)):
+        return "worst group named in words"
+    return f"worst of {counted} of {len(groups)} groups named in words"
 
 
 def mean_cell(method: MethodResult, selection: str, key: str) -> str:

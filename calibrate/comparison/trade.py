@@ -16,6 +16,8 @@ from clip_cfr.calibrate.comparison.intervals import TAIL, lower_bound, tally_cel
 from clip_cfr.calibrate.core.task import Task
 
 Interval = tuple[float, float]
+# Largest share of the reference's right answers that an offered method may lose.
+MOST_LOST = 0.25
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,13 @@ class Trade:
     classes: tuple[ClassTrade, ...]
 
     @property
-    def is_beyond_noise(self) -> bool:
-        """Whether the share of mended errors is above that of lost answers, beyond noise."""
-        return self.mended.interval[0] > self.lost.interval[1]
+    def is_offered(self) -> bool:
+        """Whether the method mends a larger share of errors than it loses, and loses few answers.
 
-    @property
-    def mends_more(self) -> bool:
-        """Whether the share of mended errors is above that of lost answers."""
-        return self.mended.hits * self.lost.rows > self.lost.hits * self.mended.rows
+        A method that loses more than `MOST_LOST` of the right answers is no repair.
+        """
+        mends, loses = (each.hits / each.rows for each in (self.mended, self.lost))
+        return loses < mends and loses <= MOST_LOST
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields by name, in JSON types."""
@@ -88,7 +89,7 @@ class Trade:
         return cls(values["method"], values["over"], **shares, classes=classes)
 
     def describe(self, title: str, reference: str) -> str:
-        """Return the trade as two sentences: the numbers, and which head to use when.
+        """Return the trade as two sentences: which head to use when, and the numbers.
 
         Args:
             title, reference: titles of the method and of the reference.
@@ -99,14 +100,12 @@ class Trade:
             for each in self.classes
         )
         return (
-            f"On validation images that did not select it, {title} mends {mended.hits} of the "
-            f"{mended.rows} errors of {reference} ({format_interval(mended.interval)}) and loses "
-            f"{lost.hits} of its {lost.rows} right answers ({format_interval(lost.interval)}); by "
-            f"class: {classes}; the two shares differ "
-            f"{'beyond' if self.is_beyond_noise else 'within'} noise. Use {title} (--method "
-            f"{self.method} of predict and export) if you expect that the correlations of the "
-            f"training images do not hold where you deploy it, otherwise {reference}, their "
-            "default."
+            f"Use {title} (--method {self.method} of predict and export) if you expect that the "
+            "correlations of the training images do not hold where you deploy it, otherwise "
+            f"{reference}, their default. On validation images that did not select its head, "
+            f"{title} mends {mended.hits} of the {mended.rows} errors of {reference} "
+            f"({format_interval(mended.interval)}) and loses {lost.hits} of its {lost.rows} right "
+            f"answers ({format_interval(lost.interval)}); by class: {classes}."
         )
 
 

@@ -15,6 +15,8 @@ from clip_cfr.calibrate.core.row_source import RowSource
 CHUNK_ROWS = 4096
 # Named groups with fewer rows do not count: one row with a wrong value would decide.
 SMALLEST = 3
+# The accuracy of a group, of any kind, with fewer rows is uncertain.
+FEW_ROWS = 20
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from clip_cfr.cache.format.schema import FeatureCache
-from clip_cfr.calibrate.core.named_groups import SMALLEST, NamedAttribute
+from clip_cfr.calibrate.core.named_groups import FEW_ROWS, SMALLEST, NamedAttribute, count_rows
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.named.embedded import EmbeddedAttributes
 from clip_cfr.calibrate.named.request import WordAttribute
@@ -248,6 +248,12 @@ def summarize_group(
         n=len(agrees),
         agreement=float(agrees.mean()) if len(agrees) else None,
     )
+
+
+def has_few_named(task: Task) -> bool:
+    """Return whether a group named in words has fewer than `FEW_ROWS` validation rows."""
+    counts = count_rows(task.named_cells[task.rows("val")], task.num_named_cells)
+    return bool((counts[:-1] < FEW_ROWS).any())
 
 
 def named_warnings(task: Task) -> list[str]:

@@ -66,22 +66,25 @@ class RunSource:
         methods = list(self.result.methods)
         return self.result.recommended_head or (methods[-1], self.result.seeds[0])
 
+    @property
+    def compared_method(self) -> str | None:
+        """The recommended method, or that which val cannot decide against; None without one."""
+        if self.result.trade is not None:
+            return self.result.trade.method
+        return self.result.recommended_head and self.result.recommended_head[0]
+
     @cached_property
     def calibrated_head(self) -> SavedHead | None:
         """The head whose embeddings are those after calibration; see `find_calibrated_head`."""
-        recommended = self.result.recommended_head
         with error_context(self.directory, NAME_ONE):
-            return find_calibrated_head(self.run, recommended and recommended[0])
+            return find_calibrated_head(self.run, self.compared_method)
 
     @cached_property
     def explained(self) -> ExplainedErrors:
-        """The errors of ERM and of the recommended head, or why they are not explained."""
+        """The errors of ERM and of `compared_method`, or why they are not explained."""
         if self.cache_path is None:
             return ExplainedErrors(reason=self.missing)
-        recommended = self.result.recommended_head
-        return explain_errors(
-            self.directory, self.run, recommended and recommended[0], self.cache_path
-        )
+        return explain_errors(self.directory, self.run, self.compared_method, self.cache_path)
 
     def title(self, method: str) -> str:
         """Return the title of a method."""

@@ -45,7 +45,7 @@ def gain_sentences(source: RunSource) -> list[str]:
     if recommendation is None:
         return [format_recommendation(source.result)]
     trade = [] if source.result.trade is None else [describe_trade(source.result)]
-    return [*trade, f"{recommendation.reason}.", *test_sentence(source, recommendation.method)]
+    return [*trade, f"{recommendation.reason}.", *test_sentence(source, source.compared_method)]
 
 
 def test_sentence(source: RunSource, method: str) -> list[str]:
@@ -65,9 +65,11 @@ def test_sentence(source: RunSource, method: str) -> list[str]:
 
 
 def head_line(source: RunSource) -> list[str]:
-    """Return the file of the head to use; empty if none is."""
-    head = source.result.recommended_head
+    """Return the file of the head to use, and of the other one with a trade; empty if none is."""
+    head, trade = source.result.recommended_head, source.result.trade
     if head is None:
         return []
-    file = shlex.quote(str(source.directory / head_file(run_name(*head))))
-    return [f"<p>File of the head: <code>{escape(file)}</code></p>"]
+    heads = [head, *([] if trade is None else [(trade.method, source.result.seeds[0])])]
+    files = (shlex.quote(str(source.directory / head_file(run_name(*each)))) for each in heads)
+    shown = " or ".join(f"<code>{escape(file)}</code>" for file in files)
+    return [f"<p>File of the head: {shown}</p>"]

@@ -3,10 +3,12 @@
 import csv
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from clip_cfr.calibrate.commands.show import show_next_steps
 from clip_cfr.calibrate.comparison.formats import render
 from clip_cfr.calibrate.comparison.group_tables import groups_table
 from clip_cfr.calibrate.comparison.method_result import Cost, Evaluation, MethodResult, SeedResult
@@ -23,8 +25,9 @@ from clip_cfr.calibrate.comparison.result import CacheSummary, CalibrationSetSum
 from clip_cfr.calibrate.comparison.tables import group_labels, make_tables, methods_table
 from clip_cfr.calibrate.comparison.trade import Share, Trade
 from clip_cfr.calibrate.comparison.versus import COMPARED, MetricDifference, Versus
-from clip_cfr.calibrate.core.metrics import GroupAccuracy, SplitMetrics
+from clip_cfr.calibrate.core.metrics import GroupAccuracy, NamedGroupAccuracy, SplitMetrics
 from clip_cfr.calibrate.core.settings import SELECTIONS, Settings
+from clip_cfr.calibrate.named.summary import NamedSummary
 
 GROUPS = (("land_bird", "land"), ("land_bird", "water"), ("water|bird", "land"))
 GROUPS += (("water|bird", "water"),)
@@ -205,9 +208,81 @@ def test_where_val_cannot_decide_the_recommendation_states_the_trade():
     found = format_recommendation(replace(RESULT, trade=trade))
     assert found.startswith(
         "Recommendation: ERM or CFR; val cannot decide, as it shares the correlations of train. "
-        "On validation images that did not select it, CFR mends 1 of the 2 errors of ERM"
+        "Use CFR (--method cfr of predict and export) if you expect"
     )
-    assert found.endswith(" otherwise ERM, their default. CFR is better.")
+    assert found.endswith("; by class: . CFR is better.")
+
+
+def with_named(sizes: dict[str, tuple[int, int]]) -> Result:
+    """The result with the groups of an attribute named in words, of these sizes by split."""
+
+    def named(metrics: SplitMetrics, split: str) -> SplitMetrics:
+        groups = zip(("sea", "desert"), sizes[split], (0.5, 0.0), strict=True)
+        found = tuple(NamedGroupAccuracy("bird", "place", *each) for each in groups)
+        return replace(metrics, named_groups=found, worst_named_group=0.5)
+
+    def change(evaluation: Evaluation) -> Evaluation:
+        splits = {each: named(getattr(evaluation, each), each) for each in ("val", "test")}
+        return replace(evaluation, **splits)
+
+    methods = {
+        name: replace(
+            each,
+            seeds=tuple(
+                replace(seed, by_selection={k: change(v) for k, v in seed.by_selection.items()})
+                for seed in each.seeds
+            ),
+        )
+        for name, each in RESULT.methods.items()
+    }
+    summary = NamedSummary((), 0.0, (), (), ())
+    return replace(RESULT, methods=methods, named=summary)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "title"),
+    [
+        ((3, 3), "worst group named in words"),
+        ((3, 2), "worst of 1 of 2 groups named in words"),
+        ((2, 2), "worst group named in words"),
+    ],
+)
+def test_the_worst_group_named_in_words_has_the_number_of_groups_that_count(sizes, title):
+    result = with_named({"val": (20, 20), "test": sizes})
+    assert column(result, "CFR")[title] == "50.0 ± 0.0"
+    small = [each for each in notes(result) if each.startswith("worst group named in words: ")]
+    assert small == (
+        [
+            "worst group named in words: groups of fewer than 3 test images do not count: 2 of "
+            "(bird, desert)."
+        ]
+        if sizes == (3, 2)
+        else []
+    )
+
+
+def test_val_cannot_decide_by_small_groups_named_in_words():
+    share = Share(1, 2, (0.1, 0.9))
+    trade = Trade("cfr", "erm", share, replace(share, hits=0), ())
+    result = with_named({"val": (20, 19), "test": (9, 9)})
+    assert format_recommendation(replace(result, trade=trade)).startswith(
+        "Recommendation: ERM or CFR; val cannot decide, as it has too few images of groups named "
+        "in words: 19 of (bird, desert); bring each to 20 or more. Use CFR"
+    )
+
+
+def test_the_head_to_use_has_the_other_one_beside_it_where_val_cannot_decide(capsys):
+    share = Share(1, 2, (0.1, 0.9))
+    advice = replace(RESULT.recommendation, method="erm", over="cfr")
+    result = replace(RESULT, recommendation=advice)
+    show_next_steps(result, Path("run"))
+    show_next_steps(replace(result, trade=Trade("cfr", "erm", share, share, ())), Path("run"))
+    lines = [each for each in capsys.readouterr().err.splitlines() if each.startswith("head")]
+    assert lines == [
+        "head to use: run/heads/erm-seed0.npz",
+        "head to use: run/heads/erm-seed0.npz (val cannot decide: predict and export take another "
+        "with --method cfr)",
+    ]
 
 
 def test_the_recommendation_says_which_method_to_use():

@@ -1,5 +1,6 @@
 """Pure functions of the report, with values computed by hand."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -188,13 +189,21 @@ def source_of(result) -> RunSource:
 
 def test_where_val_cannot_decide_the_section_states_the_trade():
     share = Share(1, 2, (0.1, 0.9))
-    result = replace(RESULT, trade=Trade("cfr", "erm", share, replace(share, hits=0), ()))
+    advice = replace(RESULT.recommendation, method="erm", over="cfr")
+    trade = Trade("cfr", "erm", share, replace(share, hits=0), ())
+    result = replace(RESULT, recommendation=advice, trade=trade)
     source = source_of(result)
     assert recommendation.verdict(source) == "Use the head of ERM or of CFR."
     stated, reason, on_test = recommendation.gain_sentences(source)
     assert stated.startswith("ERM or CFR; val cannot decide, as it shares the correlations of ")
     assert reason == "CFR is better."
-    assert on_test.startswith("On the test split ")
+    assert on_test.startswith("On the test split CFR has ")
+    assert "; ERM has " in on_test
+    (files,) = recommendation.head_line(source)
+    assert re.sub("<[^>]*>", "", files) == (
+        "File of the head: run/heads/erm-seed0.npz or run/heads/cfr-seed0.npz"
+    )
     plain = source_of(RESULT)
     assert recommendation.verdict(plain) == "Use the head of CFR."
     assert recommendation.gain_sentences(plain) == [reason, on_test]
+    assert source.compared_method == plain.compared_method == "cfr"
