@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from clip_cfr.cache.errors import error_context
+from clip_cfr.cache.runs.cache_of_run import Located, locate_cache
 from clip_cfr.cache.runs.grid import has_grid_files
 from clip_cfr.cache.runs.heads import NAME_ONE, SavedHead
 from clip_cfr.cache.runs.run import Run, read_run
@@ -17,7 +18,6 @@ from clip_cfr.calibrate.progress import LineReporter
 from clip_cfr.calibrate.report.cached_rows import CachedRows, read_rows
 from clip_cfr.calibrate.report.embeddings import find_calibrated_head
 from clip_cfr.calibrate.report.explained import ExplainedErrors, explain_errors
-from clip_cfr.calibrate.report.locate_cache import Located, locate_cache
 from clip_cfr.calibrate.report.named_result import name_result
 from clip_cfr.calibrate.report.options import ReportOptions
 from clip_cfr.calibrate.report.pictures import Pictures
@@ -123,12 +123,11 @@ def read_source(
         result = Result.from_json(run.metrics)
     except CalibrationError as error:
         raise CalibrationError(f"{directory}: metrics.json: {error}") from error
-    cache = str(run.config.get("cache", result.cache.path))
-    digest = str(run.provenance.get("cache_sha256"))
-    located = locate_cache(directory, cache, digest, options.caches)
+    located = locate_cache(directory, run, options.caches)
     result = with_attributes(directory, run, result, located, options)
     rows = None if located.path is None else read_rows(located.path, run, options.rows)
-    return RunSource(directory, run, result, located.path, rows, located.reason, options, pictures)
+    missing = located.reason and f"The {located.reason}."
+    return RunSource(directory, run, result, located.path, rows, missing, options, pictures)
 
 
 def with_attributes(
@@ -149,7 +148,7 @@ def with_attributes(
             "leave out --attribute here, or look at others with explain"
         )
     if located.path is None:
-        raise SettingsError(f"{directory}: --attribute needs its cache. {located.reason}")
+        raise SettingsError(f"{directory}: --attribute needs its cache. The {located.reason}.")
     embedded = prepare_attributes(
         located.path, options.attributes, options.attribute_margin, options.words, LineReporter()
     )

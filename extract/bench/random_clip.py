@@ -6,9 +6,8 @@ import torch
 from transformers import AutoTokenizer, CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
 from clip_cfr.extract.bench.sizes import Tower
+from clip_cfr.extract.encoders.spec import TINY_CLIP
 from clip_cfr.extract.encoders.transformers_clip.loading import silence_transformers
-
-TINY_CLIP = Path(__file__).parents[1] / "tiny_clip"
 
 
 def save_random_clip(folder: Path, tower: Tower) -> Path:

@@ -10,12 +10,14 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from clip_cfr.extract.encoders.spec import TINY_CLIP
+
 REMEDY = (
     "name a local folder of a transformers CLIP with --model, such as the embedded "
-    "extract/tiny_clip, or download the model once on a machine that reaches the hub"
+    f"{TINY_CLIP}, or download the model once on a machine that reaches the hub"
 )
 NAME_ANOTHER = (
-    "name the folder of a transformers CLIP with --model, such as the embedded extract/tiny_clip, "
+    f"name the folder of a transformers CLIP with --model, such as the embedded {TINY_CLIP}, "
     "or the id of one on the hub"
 )
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)

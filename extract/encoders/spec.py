@@ -1,13 +1,16 @@
 """Options for loading a model."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-# Begins the names of models of open_clip.
-PREFIX = "open-clip:"
 COMPUTE_TYPES = ("float32", "bfloat16", "float16")
 # Start of the name of a model that open_clip loads.
 PREFIX = "open-clip:"
+# Start of the rest of such a name, if it is that of a repository on the hub.
+HUB = "hf-hub:"
+# The folder of the tiny CLIP that this package includes.
+TINY_CLIP = Path(__file__).parents[1] / "tiny_clip"
 PAPER_MODEL = "openai/clip-vit-large-patch14-336"
 # Name of each setting in the journal of a job.
 JOURNAL_NAMES = {"dtype": "compute_dtype", "compile": "compile", "channels_last": "channels_last"}

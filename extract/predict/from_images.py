@@ -1,16 +1,17 @@
 """Predict images: load the run's model, then decode and encode in batches."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from clip_cfr.cache.runs.run import Run
 from clip_cfr.extract.encoders.base import Encoder
 from clip_cfr.extract.encoders.devices import choose_device
-from clip_cfr.extract.encoders.load import PREFIX, load_encoder
+from clip_cfr.extract.encoders.load import load_encoder
+from clip_cfr.extract.encoders.recorded_model import find_model_of_run
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.engines.base import EncodedBatch, EncodingRequest
 from clip_cfr.extract.engines.local import LocalEngine
@@ -32,29 +33,29 @@ from clip_cfr.extract.progress import ProgressReporter
 REPORTED_NOTES = (NoteKind.UNREADABLE_EXIF, NoteKind.NO_WINDOW)
 
 
-def load_run_encoder(
-    directory: Path, expected: Mapping[str, Any], spec: EncoderSpec, dim: int
-) -> Encoder:
+def load_run_encoder(directory: Path, run: Run, spec: EncoderSpec, dim: int) -> Encoder:
     """Load the encoder that made the features of a run, and check that it is the same.
 
     Args:
-        directory: the run folder, for messages.
-        expected: provenance of the cache that the run was calibrated on.
-        spec: model and compute settings. An empty model is that of the provenance, and the compute
-            type `auto` too, where the device has it.
+        directory: the run folder.
+        run: its contents; the provenance of its cache names a model.
+        spec: model and compute settings. An empty model is that of the run, as `find_model_of_run`
+            finds it; the compute type `auto` is that of the run too, where the device has it.
         dim: width of the features that the head takes.
 
     Raises:
         ExtractError: the run has no model of images, or its model is gone, or the loaded model has
             other weights, another architecture or another preprocessing.
     """
+    expected = run.provenance["cache"]
     if "image_processor" not in expected:
         raise ExtractError(
             f"{directory}: the run was calibrated on imported features, whose model and "
             "preprocessing are not recorded; name a cache of such features as INPUT"
         )
-    check_exists(directory, expected, spec.model)
-    encoder = load_encoder(complete_spec(spec, expected))
+    model, revision = find_model_of_run(directory, run, spec.model)
+    dtype = choose_dtype(spec, expected.get("compute_dtype", "auto"))
+    encoder = load_encoder(replace(spec, model=model, revision=revision, dtype=dtype))
     found = encoder.provenance() | {"bit_depth": expected.get("bit_depth", FULL_BIT_DEPTH)}
     difference = find_difference(expected, found)
     if difference is None and encoder.dim != dim:
@@ -67,34 +68,15 @@ def load_run_encoder(
     return encoder
 
 
-def check_exists(directory: Path, expected: Mapping[str, Any], model: str) -> None:
-    """Raise ExtractError if the run's model was a local folder or file that is gone.
-
-    Nothing is checked if `model`, that of the user, is not empty.
-    """
-    recorded = expected["model"]
-    location = Path(recorded.removeprefix(PREFIX)).expanduser()
-    is_local = expected.get("revision") is None and (
-        not recorded.startswith(PREFIX) or location.is_absolute()
-    )
-    if not model and is_local and not location.exists():
-        raise ExtractError(
-            f"{directory}: the model {recorded} of the run is gone; name its folder with --model"
-        )
-
-
-def complete_spec(spec: EncoderSpec, expected: Mapping[str, Any]) -> EncoderSpec:
-    """Return the spec with the model, revision and compute type of a provenance where it has none.
+def choose_dtype(spec: EncoderSpec, recorded: str) -> str:
+    """Return the compute type of a spec, or for `auto` that of a run.
 
     A CPU that lacks float16, the compute type of a GPU, chooses its own.
     """
-    if not spec.model:
-        spec = replace(spec, model=expected["model"], revision=expected.get("revision"))
-    dtype = expected.get("compute_dtype", "auto")
     if spec.dtype != "auto":
-        return spec
+        return spec.dtype
     on_cpu = choose_device(spec.device, "auto").type == "cpu"
-    return replace(spec, dtype="auto" if on_cpu and dtype == "float16" else dtype)
+    return "auto" if on_cpu and recorded == "float16" else recorded
 
 
 @contextlib.contextmanager

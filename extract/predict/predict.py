@@ -113,7 +113,7 @@ def predict_images(
     predictor = None
     if any(isinstance(part, ListedImages) for part in parts):
         spec = EncoderSpec(model or "", device=device, dtype=dtype)
-        predictor = load_predictor(directory, expected, spec, classifier, options, reporter)
+        predictor = load_predictor(directory, contents, spec, classifier, options, reporter)
     return Predictions(
         method=classifier.heads[0].method,
         seeds=tuple(head.seed for head in classifier.heads),
@@ -148,18 +148,19 @@ def cache_provenance(directory: Path, run: Run) -> Mapping[str, Any]:
 
 def load_predictor(
     directory: Path,
-    expected: Mapping[str, Any],
+    run: Run,
     spec: EncoderSpec,
     classifier: RunClassifier,
     options: ExtractOptions,
     reporter: ProgressReporter,
 ):
     """Return the `ImagePredictor` of a run, with its model loaded; see `load_run_encoder`."""
+    expected = run.provenance["cache"]
     reporter.message(f"loading {spec.model or expected['model']}")
     import_torch()
     from clip_cfr.extract.predict.from_images import ImagePredictor, load_run_encoder
 
-    encoder = load_run_encoder(directory, expected, spec, classifier.dim)
+    encoder = load_run_encoder(directory, run, spec, classifier.dim)
     bit_depth = expected.get("bit_depth", FULL_BIT_DEPTH)
     decoding = DecodeSettings(options.max_pixels, bit_depth)
     return ImagePredictor(encoder, classifier, decoding, options, reporter)

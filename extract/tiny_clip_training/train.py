@@ -18,7 +18,7 @@ from clip_cfr.cache.class_prompts import average_prompts
 from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS
 from clip_cfr.extract.datasets.digits.handwritten import divide_digits, load_handwritten
 from clip_cfr.extract.datasets.digits.rendering import COLOURS, render_digit
-from clip_cfr.extract.encoders.spec import EncoderSpec
+from clip_cfr.extract.encoders.spec import TINY_CLIP, EncoderSpec
 from clip_cfr.extract.encoders.transformers_clip.encoder import ClipEncoder
 from clip_cfr.extract.encoders.transformers_clip.loading import silence_transformers
 from clip_cfr.extract.tiny_clip_training.captions import (
@@ -30,7 +30,6 @@ from clip_cfr.extract.tiny_clip_training.captions import (
 from clip_cfr.extract.tiny_clip_training.card import CARD
 from clip_cfr.extract.tiny_clip_training.parts import make_network, make_processor, make_tokenizer
 
-FOLDER = Path(__file__).parents[1] / "tiny_clip"
 BATCH_SIZE = 128
 PEAK_LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.1
@@ -159,7 +158,9 @@ def write_card(
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=FOLDER, help="Folder of the model.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=TINY_CLIP, help="Folder of the model."
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of weights and data.")
 @click.option("--steps", default=1800, show_default=True, help="Training steps.")
 def main(out: Path, seed: int, steps: int) -> None:

@@ -11,7 +11,8 @@ from clip_cfr.cache.wording import count_noun
 from clip_cfr.cache.words.files import read_words_info, write_words
 from clip_cfr.cache.words.words import IMPORTED, TextModel, Words, model_of_cache
 from clip_cfr.cache.write.output import check_output
-from clip_cfr.extract.encoders.spec import PREFIX, EncoderSpec
+from clip_cfr.extract.encoders.recorded_model import find_recorded_model
+from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.import_torch import import_torch
 from clip_cfr.extract.progress import LineReporter, ProgressReporter
@@ -105,6 +106,7 @@ def choose_encoder(
 
     Raises:
         OptionError: neither is given, or the cache is imported and names no model.
+        ExtractError: the model of the cache was local and is gone.
     """
     if model is None and expected is None:
         raise OptionError("give the model with --model, or a cache of that model with --cache")
@@ -118,8 +120,7 @@ def choose_encoder(
             f"{cache}: its features were imported and name no model; give the model that computed "
             "them with --model"
         )
-    has_revision = not (name.startswith(PREFIX) or Path(name).expanduser().exists())
-    recorded = expected.entries.get("revision") if has_revision else None
+    name, recorded = find_recorded_model(Path(cache), expected.entries)
     return EncoderSpec(name, revision or recorded, **settings)
 
 

@@ -19,7 +19,7 @@ from clip_cfr.extract.encoders.checkpoints.published import find_published
 from clip_cfr.extract.encoders.checkpoints.read import describe_torchscript
 from clip_cfr.extract.encoders.hub_errors import explain_hub_error
 from clip_cfr.extract.encoders.open_clip.library import import_open_clip, silence_open_clip
-from clip_cfr.extract.encoders.spec import PREFIX
+from clip_cfr.extract.encoders.spec import HUB, PREFIX
 from clip_cfr.extract.errors import ExtractError
 
 EXPECTED = (
@@ -34,7 +34,6 @@ FOLDER_WEIGHTS = (
     "open_clip_pytorch_model.bin",
     "model.safetensors",
 )
-HUB = "hf-hub:"
 LOCAL = "local-dir:"
 
 

@@ -176,9 +176,17 @@ def test_a_cache_that_moved_is_named(folder, tmp_path):
     write_world(tmp_path, *make_world(2))
     message = message_of(run, cache=tmp_path / "world.h5")
     assert message.startswith(f"{tmp_path / 'world.h5'}: expected the cache of the run {run}, ")
+    named = {**read_run(run).config, "cache": "elsewhere/world.h5"}
+    write_run(run, replace(read_run(run), config=named), overwrite=True)
+    assert explain_run(run).cache == str(cache)  # Found by its name, in the folder above the run.
+    cache.unlink()
+    assert message_of(run) == (
+        f"{run}: the cache of this run is not at hand: {tmp_path / 'world.h5'} has other contents "
+        "than at calibration; name it with --cache"
+    )
     (tmp_path / "world.h5").unlink()
-    assert message_of(tmp_path / "run") == (
-        f"{tmp_path / 'world.h5'}: the cache of the run {tmp_path / 'run'} is not there; name it "
+    assert message_of(run) == (
+        f"{run}: the cache of this run is not at hand: elsewhere/world.h5 was not found; name it "
         "with --cache"
     )
 

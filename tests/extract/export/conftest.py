@@ -9,10 +9,9 @@ from clip_cfr.cache.read.info import content_digest
 from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.cache.runs.apply_head import apply_head, to_probabilities
 from clip_cfr.cache.runs.run import Run, write_run
-from clip_cfr.extract.encoders.spec import EncoderSpec
+from clip_cfr.extract.encoders.spec import TINY_CLIP, EncoderSpec
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.pipeline import extract_dataset
-from clip_cfr.extract.tiny_clip_training.train import FOLDER
 from tests.extract.export.heads import make_heads
 
 SPLITS = ("train", "val", "test")
@@ -26,7 +25,7 @@ def digits_run(tmp_path_factory) -> Path:
         "digits",
         root / "images",
         root / "digits.h5",
-        encoder=EncoderSpec(str(FOLDER), device="cpu"),
+        encoder=EncoderSpec(str(TINY_CLIP), device="cpu"),
         options=ExtractOptions(limit=60, workers=0, features_dtype="float32"),
     )
     write_run(root / "run", make_run(root / "digits.h5"))

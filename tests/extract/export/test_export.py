@@ -28,11 +28,10 @@ from clip_cfr.cache.runs.run import read_run, write_run
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.cli import main
 from clip_cfr.extract.encoders.load import load_encoder
-from clip_cfr.extract.encoders.spec import EncoderSpec
+from clip_cfr.extract.encoders.spec import TINY_CLIP, EncoderSpec
 from clip_cfr.extract.errors import ExtractError, OptionError
 from clip_cfr.extract.export.export import export_model
 from clip_cfr.extract.export.onnx_model import Classifier
-from clip_cfr.extract.tiny_clip_training.train import FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +204,7 @@ def test_onnx_repeats_the_predictions_of_the_run(digits_run, tmp_path):
 
     export_model(digits_run / "run", tmp_path / "out", form="onnx", method="erm-adapter")
     paths, _, expected = stored(digits_run, "erm-adapter_seed0")
-    processor = AutoImageProcessor.from_pretrained(FOLDER, backend="pil")
+    processor = AutoImageProcessor.from_pretrained(TINY_CLIP, backend="pil")
     pixels = processor([Image.open(path) for path in paths], return_tensors="np")["pixel_values"]
     session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
     _, found = session.run(None, {"pixel_values": np.asarray(pixels, np.float32)})
@@ -254,7 +253,7 @@ class TestRefused:
     def test_a_model_of_the_other_library(self, digits_run, tmp_path):
         run = digits_run / "run"
         assert message_of(ExtractError, run, tmp_path / "out", form="open-clip") == (
-            f"{run}: its features are from {FOLDER}, a model of transformers, which --format "
+            f"{run}: its features are from {TINY_CLIP}, a model of transformers, which --format "
             "open-clip cannot hold; use --format transformers"
         )
 
@@ -282,19 +281,23 @@ class TestRefused:
         config = {**run.config, "cache": str(tmp_path / "gone.h5")}
         write_run(tmp_path / "run", replace(run, config=config))
         assert message_of(CacheError, tmp_path / "run", tmp_path / "out") == (
-            f"{tmp_path / 'gone.h5'}: the cache of the run {tmp_path / 'run'} is not there; name "
-            "it with --cache"
+            f"{tmp_path / 'run'}: the cache of this run is not at hand: {tmp_path / 'gone.h5'} was "
+            "not found; name it with --cache"
         )
         cache = digits_run / "digits.h5"
         assert export_model(tmp_path / "run", tmp_path / "out", cache=cache).form == "transformers"
 
     def test_a_cache_that_changed(self, digits_run, tmp_path):
         run = read_run(digits_run / "run")
-        found = run.provenance["cache_sha256"]
+        found, cache = run.provenance["cache_sha256"], digits_run / "digits.h5"
         write_run(tmp_path / "run", replace(run, provenance=run.provenance | {"cache_sha256": "0"}))
         assert message_of(CacheError, tmp_path / "run", tmp_path / "out") == (
-            f"{digits_run / 'digits.h5'}: expected the cache of the run {tmp_path / 'run'}, with "
-            f"the digest 0, found {found}; name the right one with --cache, or calibrate again"
+            f"{tmp_path / 'run'}: the cache of this run is not at hand: {cache} has other contents "
+            "than at calibration; name it with --cache"
+        )
+        assert message_of(CacheError, tmp_path / "run", tmp_path / "out", cache=cache) == (
+            f"{cache}: expected the cache of the run {tmp_path / 'run'}, with the digest 0, found "
+            f"{found}; name the right one with --cache, or calibrate again"
         )
         assert not (tmp_path / "out").exists()
 
@@ -304,8 +307,9 @@ class TestRefused:
         features = {**run.provenance["cache"], "model": "models/gone"}
         write_run(tmp_path / "run", replace(run, provenance=run.provenance | {"cache": features}))
         assert message_of(ExtractError, tmp_path / "run", tmp_path / "out") == (
-            "model models/gone: the run's features were made with this local model, which is not "
-            f"there (looked in {tmp_path}); name its folder with --model"
+            f"{tmp_path / 'run'}: the model models/gone, a local folder or file, is not there "
+            f"(looked in the working directory and in the folders above {tmp_path / 'run'} and "
+            f"{digits_run / 'digits.h5'}); name it with --model"
         )
 
     def test_a_model_with_other_weights(self, digits_run, small_clip, tmp_path):

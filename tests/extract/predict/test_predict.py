@@ -192,7 +192,8 @@ class TestModel:
         [
             (
                 {"model": "gone/model"},
-                "the model gone/model of the run is gone; name its folder with --model",
+                "the model gone/model, a local folder or file, is not there (looked in the working "
+                "directory and in the folders above {run}); name it with --model",
             ),
             (
                 {"image_processor": None},
@@ -206,7 +207,9 @@ class TestModel:
         cache = {k: v for k, v in (run.provenance["cache"] | changed).items() if v is not None}
         write_run(tmp_path / "run", replace(run, provenance={"cache": cache}))
         image = calibrated.photos / "0000.png"
-        assert refusal(tmp_path / "run", image) == f"{tmp_path / 'run'}: {expected}"
+        assert refusal(tmp_path / "run", image) == (
+            f"{tmp_path / 'run'}: {expected.format(run=tmp_path / 'run')}"
+        )
 
 
 @pytest.mark.parametrize(
