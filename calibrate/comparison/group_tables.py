@@ -17,18 +17,21 @@ FEW_ROWS_NOTE = f"* fewer than {FEW_ROWS} images: the accuracy of this group is 
 def groups_table(result: Result) -> Table:
     """Return test accuracy in per cent in every group, with one column for each method.
 
-    The first columns are class, attribute and number of rows of the group. Groups with some, but
-    fewer than `FEW_ROWS` rows are marked.
+    The first columns are class, attribute and number of rows of the group; if the images have no
+    attribute, class and number of rows. Groups with some, but fewer than `FEW_ROWS` rows are
+    marked.
     """
     columns = [each.mean(result.selection, "test")["groups"] for each in result.methods.values()]
-    title = ("accuracy by group, on the test split, in per cent",)
-    return cells_table(title, "attribute", "attribute", result.titles, columns)
+    by, headings = "class", {"label": "class"}
+    if result.cache.has_attributes:
+        by, headings = "group", {**headings, "attribute": "attribute"}
+    title = (f"accuracy by {by}, on the test split, in per cent",)
+    return cells_table(title, headings, result.titles, columns)
 
 
 def cells_table(
     title: tuple[str, ...],
-    key: str,
-    heading: str,
+    headings: Mapping[str, str],
     methods: Sequence[str],
     columns: Sequence[Sequence[Mapping[str, Any]]],
 ) -> Table:
@@ -36,22 +39,21 @@ def cells_table(
 
     Args:
         title: lines above it.
-        key: the entry of a group that is its second name, beside `label`.
-        heading: title of the column of these names.
+        headings: title of a column by the entry of a group that it shows.
         methods: titles of the methods.
         columns: the groups of each method, with `n`, `accuracy` and, over seeds, `accuracy_std`.
     """
     rows = tuple(
         (
-            cells[0]["label"],
-            cells[0][key],
+            *(cells[0][key] for key in headings),
             mark_few(cells[0]["n"]),
             *(format_per_cent(cell["accuracy"], cell.get("accuracy_std")) for cell in cells),
         )
         for cells in zip(*columns, strict=True)
     )
-    header = ("class", heading, "n", *methods)
-    return Table(title, header, rows, text_columns=2, notes=few_rows_note(rows))
+    header = (*headings.values(), "n", *methods)
+    count = len(headings)
+    return Table(title, header, rows, text_columns=count, notes=few_rows_note(rows, count))
 
 
 def mark_few(n: int) -> str:
@@ -59,7 +61,7 @@ def mark_few(n: int) -> str:
     return f"{n}{'*' if 0 < n < FEW_ROWS else ''}"
 
 
-def few_rows_note(rows: Sequence[Sequence[str]], column: int = 2) -> tuple[str, ...]:
+def few_rows_note(rows: Sequence[Sequence[str]], column: int) -> tuple[str, ...]:
     """Return the note on marked groups; none if no row of a table is marked in its column of n."""
     return (FEW_ROWS_NOTE,) if any(row[column].endswith("*") for row in rows) else ()
 
@@ -111,7 +113,7 @@ def named_groups_table(
     ]
     if margin:
         title.append(describe_left_out("test", split, margin))
-    return cells_table(tuple(title), "value", "named value", methods, columns)
+    return cells_table(tuple(title), {"label": "class", "value": "named value"}, methods, columns)
 
 
 def agreement_table(attribute: WordAttribute, split: SplitSummary) -> Table:

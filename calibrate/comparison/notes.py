@@ -27,7 +27,9 @@ def notes(result: Result) -> list[str]:
     Before it come, where they apply, notes on the selection, the oracle, class means, the
     calibration set, chosen hyperparameters, the tuning and durations.
     """
-    lines = [*selection_notes(result.selection), ORACLE]
+    lines = selection_notes(result.selection)
+    if result.cache.has_attributes:
+        lines.append(ORACLE)
     if result.cache.class_embeddings == CLASS_MEANS and "zeroshot" in result.methods:
         lines.append(CLASS_MEANS_NOTE)
     if result.calibration_set is not None:

@@ -67,6 +67,11 @@ class CacheSummary:
         """Class names in the order of the labels."""
         return tuple(dict.fromkeys(label for label, _ in self.groups))
 
+    @property
+    def has_attributes(self) -> bool:
+        """Whether images differ in an attribute; otherwise the groups are the classes."""
+        return len({attribute for _, attribute in self.groups}) > 1
+
 
 @dataclass(frozen=True)
 class CalibrationSetSummary:
@@ -275,7 +280,8 @@ class Result:
 
         Columns: method, seed, selection, split, metric, label, attribute, n, value. Group
         accuracies have the metric `accuracy` and name their group; the others leave label,
-        attribute and n empty. Accuracies are in [0, 1].
+        attribute and n empty. Accuracies are in [0, 1]. If the images have no attribute, the
+        metric and the selection `worst_group`, which repeat those of the worst class, have no row.
 
         Raises:
             ModuleNotFoundError: pandas is not installed (extra `frame`).
@@ -285,7 +291,11 @@ class Result:
     def tidy_rows(self):
         """Yield the rows of `to_frame` as dicts from column to value; None for an empty cell."""
         for method in self.methods.values():
-            yield from method.tidy_rows()
+            for row in method.tidy_rows():
+                if self.cache.has_attributes:
+                    yield row
+                elif row["metric"] != "worst_group" and row["selection"] != "worst-group":
+                    yield row if row["metric"] != "accuracy" else {**row, "attribute": None}
 
 
 def jsonable(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Tables of a result for display, with accuracies in per cent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from clip_cfr.calibrate.comparison.group_tables import groups_table, named_tables
 from clip_cfr.calibrate.comparison.method_result import MethodResult
@@ -13,13 +13,23 @@ from clip_cfr.calibrate.comparison.versus import COMPARED, LEVEL, MetricDifferen
 from clip_cfr.calibrate.core.named_groups import SMALLEST
 from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP
 
-AVERAGES = {
+METRIC_TITLES = {
+    "worst_group": "worst group",
     "average": "average",
     "train_weighted_average": "train-weighted average",
     "group_mean": "mean over groups",
     "worst_class": "worst class",
 }
-METRIC_TITLES = {"worst_group": "worst group", **AVERAGES}
+# Rows of the metrics if the images have no attribute, so that the groups are the classes.
+CLASS_TITLES = {
+    "worst_class": "worst class",
+    "average": "average",
+    "group_mean": "mean over classes",
+}
+INTERVALS: Mapping[str, Callable[[MethodResult], tuple[float, float] | None]] = {
+    "worst_group": lambda method: method.worst_group_interval,
+    "worst_class": lambda method: method.worst_class_interval,
+}
 SHOWN_CLASSES = 5  # of which a note shows the prompts
 SELECTION_REMARKS = {
     INFERRED_GROUPS: " (no group labels)",
@@ -40,10 +50,11 @@ def make_tables(result: Result) -> list[Table]:
 def methods_table(result: Result) -> Table:
     """Return test accuracies in per cent, with one column for each method.
 
-    The rows are the group labels used, worst group and worst class with their intervals, the
-    averages of `AVERAGES`, worst group named in words if some are, and worst group of the head that
+    The rows are the group labels used, the metrics of `METRIC_TITLES` with the intervals of worst
+    group and worst class, worst group named in words if some are, and worst group of the head that
     val worst-group accuracy selects. All other rows are of the head that the result's selection
-    selects. A note has the class prompts.
+    selects. If the images have no attribute, the metrics are those of `CLASS_TITLES`, and there is
+    no row about groups. A note has the class prompts.
     """
     remark = SELECTION_REMARKS.get(result.selection, "")
     title = [
@@ -52,20 +63,7 @@ def methods_table(result: Result) -> Table:
         *tuning_title(result.tuning),
         *seeds_title(len(result.seeds), result.settings.resample),
     ]
-    cells: dict[str, Callable[[MethodResult], str]] = {
-        "group labels used": lambda method: group_labels(method, result.selection),
-        "worst group": lambda method: mean_cell(method, result.selection, "worst_group"),
-        "worst group, 95 % interval": lambda method: interval_cell(method.worst_group_interval),
-    }
-    for key, name in AVERAGES.items():
-        cells[name] = lambda method, key=key: mean_cell(method, result.selection, key)
-    cells["worst class, 95 % interval"] = lambda method: interval_cell(method.worst_class_interval)
-    if result.named is not None:
-        cells[named_row(result)] = lambda method: mean_cell(
-            method, result.selection, "worst_named_group"
-        )
-    cells["worst group, oracle"] = lambda method: mean_cell(method, "worst-group", "worst_group")
-    rows = ((name, *map(cell, result.methods.values())) for name, cell in cells.items())
+    rows = ((name, *map(cell, result.methods.values())) for name, cell in method_cells(result))
     note = prompts_note(result.cache.prompts, result.cache.prompt_set)
     return Table(tuple(title), ("", *result.titles), tuple(rows), notes=note)
 
@@ -80,6 +78,26 @@ def named_row(result: Result) -> str:
     if counted in (0, len(groups)):
         return "worst group named in words"
     return f"worst of {counted} of {len(groups)} groups named in words"
+
+
+def method_cells(result: Result) -> Iterator[tuple[str, Callable[[MethodResult], str]]]:
+    """Yield name and cell of each row of `methods_table`."""
+    has_attributes, selection = result.cache.has_attributes, result.selection
+    yield "group labels used", lambda method: group_labels(method, selection)
+    for key, name in (METRIC_TITLES if has_attributes else CLASS_TITLES).items():
+        yield name, lambda method, key=key: mean_cell(method, selection, key)
+        if key in INTERVALS:
+            yield (
+                f"{name}, 95 % interval",
+                lambda method, key=key: interval_cell(INTERVALS[key](method)),
+            )
+    if result.named is not None:
+        yield (
+            named_row(result),
+            lambda method: mean_cell(method, selection, "worst_named_group"),
+        )
+    if has_attributes:
+        yield "worst group, oracle", lambda method: mean_cell(method, "worst-group", "worst_group")
 
 
 def mean_cell(method: MethodResult, selection: str, key: str) -> str:
@@ -110,9 +128,11 @@ def versus_table(result: Result, versus: Versus) -> Table:
     """
     columns = list(versus.differences.items())
     other = method_title(versus.method, result.cache.class_embeddings)
+    titles = METRIC_TITLES if result.cache.has_attributes else CLASS_TITLES
     rows = (
-        (METRIC_TITLES[metric], *(difference_cell(each[metric]) for _, each in columns))
+        (titles[metric], *(difference_cell(each[metric]) for _, each in columns))
         for metric in COMPARED
+        if metric in titles
     )
     header = ("", *(method_title(name, result.cache.class_embeddings) for name, _ in columns))
     title = (f"difference from {other} on the test split, in points, with 95 % interval",)

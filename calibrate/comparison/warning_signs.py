@@ -17,6 +17,10 @@ SAME_MIX = 0.1
 AVERAGE_DROP = 0.05
 OVERFIT_DROP = 0.05
 NAMED_GROUPS = 6
+NO_ATTRIBUTE = (
+    "the images have no attribute, so accuracies are by class only; name one in words with "
+    "--attribute (the command explain suggests words)"
+)
 
 
 History = Mapping[str, np.ndarray]
@@ -130,12 +134,13 @@ def group_mix(task: Task, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "
 def task_warnings(task: Task) -> list[str]:
     """Return warnings about a task, as sentences without a final period.
 
-    They are about a single attribute, empty groups of each split, the order of the class embeddings
-    (`check_zero_shot`) and unreadable images. The list may be empty.
+    They are about a missing attribute (neither labelled nor named in words), empty groups of each
+    split, the order of the class embeddings (`check_zero_shot`) and unreadable images. The list may
+    be empty.
     """
     found = []
-    if len(task.attribute_names) < 2:
-        found.append("there is one attribute only: a group is a class, worst-group is worst-class")
+    if len(task.attribute_names) < 2 and not task.named:
+        found.append(NO_ATTRIBUTE)
     for split in SPLITS:
         empty = np.flatnonzero(task.group_counts(split) == 0)
         if len(empty):

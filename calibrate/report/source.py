@@ -48,16 +48,12 @@ class RunSource:
     pictures: Pictures
 
     @property
-    def has_attributes(self) -> bool:
-        """Whether the cache has several attributes; without, a group is a class."""
-        return len({attribute for _, attribute in self.result.cache.groups}) > 1
-
-    @property
     def group_names(self) -> list[str]:
         """Names of the groups by index: `cat, night`; `cat` without attributes."""
-        groups = self.result.cache.groups
+        cache = self.result.cache
         return [
-            f"{label}, {attribute}" if self.has_attributes else label for label, attribute in groups
+            f"{label}, {attribute}" if cache.has_attributes else label
+            for label, attribute in cache.groups
         ]
 
     @property

@@ -14,6 +14,7 @@ SHOWN_GROUPS = 24
 def make(source: RunSource) -> Section:
     """Return the section with the accuracy of every method in every group of the test split."""
     result = source.result
+    heading = f"Accuracy by {'group' if result.cache.has_attributes else 'class'}"
     cells = {
         source.title(name): method.mean(result.selection, "test")["groups"]
         for name, method in result.methods.items()
@@ -23,9 +24,9 @@ def make(source: RunSource) -> Section:
         cells,
         [(name,) for name in source.group_names],
         name="groups",
-        title="Accuracy by group on the test split, in per cent",
+        title=f"{heading} on the test split, in per cent",
     )
-    return Section("groups", "Accuracy by group", (*limits(len(source.group_names), result), bars))
+    return Section("groups", heading, (*limits(len(source.group_names), result), bars))
 
 
 def plot_groups(

@@ -5,6 +5,7 @@ import shlex
 from clip_cfr.cache.runs.run import head_file
 from clip_cfr.calibrate.comparison.notes import describe_trade, format_recommendation
 from clip_cfr.calibrate.comparison.recommendation import REFERENCE
+from clip_cfr.calibrate.comparison.tables import METRIC_TITLES
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.methods import METHOD_TITLES
 from clip_cfr.calibrate.report.section import Section, bullet_list, escape, paragraph
@@ -51,12 +52,13 @@ def gain_sentences(source: RunSource) -> list[str]:
 def test_sentence(source: RunSource, method: str) -> list[str]:
     """Return a sentence with the test accuracies of a method and of those to compare it with."""
     result = source.result
+    metric = "worst_group" if result.cache.has_attributes else "worst_class"
     others = [each for each in ("zeroshot", REFERENCE) if each in result.methods and each != method]
 
     def describe(name: str) -> str:
         found = result.methods[name].mean(result.selection, "test")
         return (
-            f"{format_per_cent(found['worst_group'])} % in the worst group and "
+            f"{format_per_cent(found[metric])} % in the {METRIC_TITLES[metric]} and "
             f"{format_per_cent(found['average'])} % on average"
         )
 

@@ -22,7 +22,12 @@ def make(source: RunSource) -> Section | None:
     text = f"{head} misclassifies {errors.count:,} of {errors.tested:,} test images."
     if errors.count > SHOWN:
         text += f" Shown are the {SHOWN} with the highest probability of the wrong class."
-    texts = ("image", "class", *(["attribute"] if source.has_attributes else []), "predicted")
+    texts = (
+        "image",
+        "class",
+        *(["attribute"] if source.result.cache.has_attributes else []),
+        "predicted",
+    )
     table = Table(
         title=(f"most confidently wrong test images of {head}",),
         header=(*texts, "probability in per cent"),
@@ -77,7 +82,7 @@ def find_errors(source: RunSource) -> Errors | None:
         (
             str(found["id"][index]),
             labels[index],
-            *([str(found["attribute"][index])] if source.has_attributes else []),
+            *([str(found["attribute"][index])] if source.result.cache.has_attributes else []),
             predicted[index],
             f"{100 * confidence[index]:.1f}",
         )

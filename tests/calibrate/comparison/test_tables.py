@@ -341,6 +341,67 @@ def test_csv_holds_every_number_of_every_seed():
     assert chosen == [0.5, 0.75]
 
 
+class TestWithoutAttributes:
+    """Groups are classes then, so that each number is shown once."""
+
+    classes = (("cat", "any"), ("dog", "any"))
+    measured = replace(
+        metrics(0.5),
+        groups=(GroupAccuracy("cat", "any", 20, 0.5), GroupAccuracy("dog", "any", 19, 0.75)),
+    )
+    seeds = (SeedResult(0, dict.fromkeys(SELECTIONS, Evaluation(5, measured, measured))),)
+    alone = replace(
+        RESULT,
+        cache=replace(RESULT.cache, groups=classes),
+        seeds=(0,),
+        methods={"erm": MethodResult("erm", "none", seeds, (0.25, 0.75), (0.25, 0.75))},
+        calibration_set=None,
+        recommendation=None,
+    )
+
+    def test_the_table_of_methods_has_no_row_about_groups(self):
+        assert methods_table(self.alone).rows == (
+            ("group labels used", "none"),
+            ("worst class", "65.0"),
+            ("worst class, 95 % interval", "[25.0, 75.0]"),
+            ("average", "80.0"),
+            ("mean over classes", "75.0"),
+        )
+        assert not any(line.startswith("oracle") for line in notes(self.alone))
+        assert any(line.startswith("oracle") for line in notes(RESULT))
+
+    def test_the_table_of_classes_has_no_column_of_attributes(self):
+        table = groups_table(self.alone)
+        assert table.title == ("accuracy by class, on the test split, in per cent",)
+        assert table.header == ("class", "n", "ERM")
+        assert table.rows == (("cat", "20", "50.0"), ("dog", "19*", "75.0"))
+        assert table.notes == (TestSmallGroups.note,)
+
+    @pytest.mark.parametrize("form", ["table", "markdown", "latex"])
+    def test_every_form_shows_classes_only(self, form):
+        text = text_of(self.alone) if form == "table" else render(self.alone, form)
+        assert "worst class" in text
+        assert not any(word in text for word in ("worst group", "any", "attribute")), text
+
+    def test_csv_has_each_number_once(self):
+        rows = list(csv.DictReader(render(self.alone, "csv").splitlines()))
+        assert {row["selection"] for row in rows} == set(SELECTIONS) - {"worst-group"}
+        assert {row["attribute"] for row in rows} == {""}
+        named = [row["metric"] for row in rows if row["selection"] == "last"]
+        assert "worst_group" not in named
+        assert named.count("worst_class") == 2, "expected one for val and one for test"
+
+    def test_differences_are_those_of_class_and_average(self):
+        one = {"cfr": dict.fromkeys(COMPARED, MetricDifference(0.1, (0.0, 0.2), 0.01, 0.03))}
+        table = make_tables(replace(self.alone, versus=Versus("erm", one)))[1]
+        assert [row[0] for row in table.rows] == ["worst class", "average"]
+
+    def test_json_has_every_metric(self):
+        test = self.alone.to_json()["methods"]["erm"]["test"]
+        assert {"worst_group", "worst_class", "group_mean"} <= set(test)
+        assert Result.from_json(self.alone.to_json()) == self.alone
+
+
 class TestSmallGroups:
     note = "* fewer than 20 images: the accuracy of this group is uncertain."
 

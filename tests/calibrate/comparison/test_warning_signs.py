@@ -8,6 +8,7 @@ import pytest
 from clip_cfr.calibrate.comparison import warning_signs
 from clip_cfr.calibrate.core.calibration_set import CalibrationSet
 from clip_cfr.calibrate.core.metrics import SplitMetrics
+from clip_cfr.calibrate.core.named_groups import NamedAttribute
 from tests.calibrate.synthetic import make_task
 
 TASK = make_task()
@@ -139,8 +140,16 @@ class TestOfTask:
         attributes = np.zeros(len(TASK.labels), np.int32)
         one = replace(TASK, attribute_names=("any",), attributes=attributes)
         assert warning_signs.task_warnings(one) == [
-            "there is one attribute only: a group is a class, worst-group is worst-class"
+            "the images have no attribute, so accuracies are by class only; name one in words with "
+            "--attribute (the command explain suggests words)"
         ]
+
+    def test_an_attribute_named_in_words_is_one(self):
+        attributes = np.zeros(len(TASK.labels), np.int32)
+        margins = np.ones(len(TASK.labels), np.float32)
+        named = NamedAttribute("colour", ("red", "green"), TASK.attributes, margins)
+        one = replace(TASK, attribute_names=("any",), attributes=attributes, named=(named,))
+        assert warning_signs.task_warnings(one) == []
 
     def test_empty_groups(self):
         assert warning_signs.task_warnings(make_task(agreement=(1.0, 0.5, 1.0))) == [

@@ -23,9 +23,9 @@ from clip_cfr.calibrate.report.plots.heat_maps import lines_of_row
 from clip_cfr.calibrate.report.plots.lines import Line
 from clip_cfr.calibrate.report.plots.plot import add_legend, finite, safe_json, wrap
 from clip_cfr.calibrate.report.section import command_line
-from clip_cfr.calibrate.report.sections import recommendation, wrong_images
+from clip_cfr.calibrate.report.sections import groups, recommendation, wrong_images
 from clip_cfr.calibrate.report.source import RunSource, read_source
-from tests.calibrate.comparison.test_tables import RESULT
+from tests.calibrate.comparison.test_tables import RESULT, TestWithoutAttributes
 
 
 def test_rows_of_a_small_split_leave_their_share_to_others(rng):
@@ -185,6 +185,15 @@ def source_of(result) -> RunSource:
     """Return the source of a run whose cache is not at hand."""
     run, pictures = Run({}, {}, {}), Pictures(None, 0)
     return RunSource(Path("run"), run, result, None, None, "gone", ReportOptions(), pictures)
+
+
+def test_without_attributes_accuracies_are_those_of_classes():
+    source = source_of(TestWithoutAttributes.alone)
+    [sentence] = recommendation.test_sentence(source, "erm")
+    assert sentence == "On the test split ERM has 65.0 % in the worst class and 80.0 % on average."
+    section = groups.make(source)
+    assert section.title == "Accuracy by class"
+    assert section.parts[-1].title == "Accuracy by class on the test split, in per cent"
 
 
 def test_where_val_cannot_decide_the_section_states_the_trade():
