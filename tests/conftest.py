@@ -29,6 +29,9 @@ def few_memory_maps():
         sys.modules["jax"].clear_caches()
 
 
+WHOLE_VOCABULARY = vocabulary.DEFAULT_PATH
+
+
 @pytest.fixture(scope="session", autouse=True)
 def short_vocabulary(tmp_path_factory: pytest.TempPathFactory):
     """Replaces the default vocabulary in this process, so that extractions take less time."""
@@ -37,6 +40,12 @@ def short_vocabulary(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "DEFAULT_PATH", path)
         yield path
+
+
+@pytest.fixture
+def whole_vocabulary(monkeypatch: pytest.MonkeyPatch):
+    """Uses the default vocabulary of the package in a test."""
+    monkeypatch.setattr(vocabulary, "DEFAULT_PATH", WHOLE_VOCABULARY)
 
 
 @pytest.fixture(scope="session")

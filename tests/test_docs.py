@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from clip_cfr.cli import main
 from tests.data_page import MODEL, run_page, write_inputs
-from tests.tutorial_page import comparable_lines, first_line_not_found, run_tutorial
+from tests.tutorial_page import comparable_lines, first_line_not_found, is_same, run_tutorial
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -98,6 +98,7 @@ def test_the_data_page_says_what_its_commands_say(tmp_path, monkeypatch):
             assert line.startswith(start)
 
 
+@pytest.mark.usefixtures("whole_vocabulary")
 def test_the_tutorial_prints_what_it_shows(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "extract").mkdir()
@@ -110,13 +111,38 @@ def test_the_tutorial_prints_what_it_shows(tmp_path, monkeypatch):
         assert missing is None, f"{block}\ndoes not print {missing!r}:\n" + "\n".join(printed)
 
 
-def test_lines_of_the_tutorial_are_compared_without_their_numbers():
-    shown = comparable_lines(
-        "...\n│ rows │ 2,078 (train 600) │\n  red  +0.402 [+0.295, +0.509]  1\n"
+class TestTheComparisonWithTheTutorial:
+    def test_leaves_out_rules_and_widths(self):
+        shown = comparable_lines("┏━━━┓\n┃ class ┃ train ┃\n├──┼──┤\n\n│ rows  │ 2,078   │\n")
+        assert shown == ["┃ class ┃ train", "│ rows │ 2,078"]
+
+    def test_takes_the_lines_of_the_page_one_after_the_other(self):
+        printed = ["a", "b", "c"]
+        assert first_line_not_found(["a", "b", "c"], printed) is None
+        assert first_line_not_found(["a", "...", "c"], printed) is None
+        assert first_line_not_found(["...", "b", "..."], printed) is None
+        assert first_line_not_found(["a", "c"], printed) == "c"
+        assert first_line_not_found(["...", "c", "a"], printed) == "a"
+        assert first_line_not_found(["a", "b"], printed) == "not shown: c"
+        assert first_line_not_found(["b", "..."], printed) == "b"
+
+    @pytest.mark.parametrize(
+        ("shown", "printed", "expected"),
+        [
+            ("ERM 88.0 ± 0.0", "ERM 87.1 ± 0.4", True),
+            ("ERM 88.0 ± 0.0", "ERM 71.0 ± 0.0", False),
+            ("ERM 88.0 ± 0.0", "CFR 88.0 ± 0.0", False),
+            ("red +0.73 [+0.69, +0.78]", "red +0.70 [+0.66, +0.74]", True),
+            ("red +0.73", "red -0.73", False),
+            ("train/0/1663-0.png,low digit", "train/0/0458-0.png,low digit", False),
+            ("15 of 300 images", "31 of 300 images", False),
+            ("│ class", "┃ class", False),
+        ],
     )
-    assert shown == ["rows # (train #)"]
-    assert first_line_not_found(["a", "c"], ["a", "b", "c"]) is None
-    assert first_line_not_found(["c", "a"], ["a", "b", "c"]) == "a"
+    def test_takes_measurements_within_a_tolerance_and_all_else_exactly(
+        self, shown, printed, expected
+    ):
+        assert is_same(shown, printed) is expected
 
 
 def commands(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
