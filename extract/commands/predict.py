@@ -14,6 +14,7 @@ from clip_cfr.extract.images.settings import DEFAULT_MAX_PIXELS
 from clip_cfr.extract.option_types import AutoOrInteger
 
 FORMATS = ("table", "csv", "jsonl")
+FORMATS_OF_NAMES = {".csv": "csv", ".jsonl": "jsonl"}
 METHOD = "Method whose head predicts; by default that of the recommended head."
 SEED = "Seed of the head; by default that of the recommended head, or the method's first."
 SEEDS = "all: the mean of the probabilities of all seeds of the method."
@@ -95,6 +96,7 @@ def predict(inputs, run, form, out, overwrite, batch_size, **options):
     reserved = nullcontext() if out is None else reserve_file(out, overwrite, (run, *inputs))
     with exit_on_interrupt("interrupted"), reserved as target, make_reporter(out) as reporter:
         predictions = predict_images(run, inputs, reporter=reporter, **options)
+        reporter.message(predictions.head)
         with closing(predictions.rows):
             lines = render(predictions, form, predictions.class_names)
             if target is not None:
@@ -110,13 +112,19 @@ def choose_format(form: str | None, out: Path | None) -> str:
     """Return the format of the output.
 
     Raises:
-        OptionError: a table is wanted in a file.
+        OptionError: a table is wanted in a file, or the name of the file is that of another format.
     """
     if out is None:
         return form or "table"
     if form == "table":
         raise OptionError("--format table is for a terminal; for --out choose csv or jsonl")
-    return form or ("jsonl" if out.suffix.lower() == ".jsonl" else "csv")
+    named = FORMATS_OF_NAMES.get(out.suffix.lower())
+    if form is not None and named not in (None, form):
+        raise OptionError(
+            f"--format {form} and --out {out} do not go together: the name is that of {named}; "
+            "leave out --format, or name another file"
+        )
+    return form or named or "csv"
 
 
 def make_reporter(out: Path | None):

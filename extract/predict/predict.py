@@ -17,6 +17,7 @@ from clip_cfr.extract.images.settings import (
 from clip_cfr.extract.import_torch import import_torch
 from clip_cfr.extract.options import ExtractOptions
 from clip_cfr.extract.predict.classifier import Prediction, RunClassifier, make_classifier
+from clip_cfr.extract.predict.describe_head import describe_head
 from clip_cfr.extract.predict.from_cache import check_cache, predict_cache
 from clip_cfr.extract.predict.inputs import read_inputs
 from clip_cfr.extract.predict.listed_images import ListedImages
@@ -33,6 +34,7 @@ class Predictions:
         method: method of the head.
         seeds: seed of the head, or of all heads whose mean is taken.
         class_names: name of each class.
+        head: the head and why it was chosen, as a line for the user.
         num_images: number of images.
         rows: the predictions, in the order of the inputs.
     """
@@ -40,6 +42,7 @@ class Predictions:
     method: str
     seeds: tuple[int, ...]
     class_names: tuple[str, ...]
+    head: str
     num_images: int
     rows: Iterator[Prediction] = field(repr=False)
 
@@ -118,6 +121,7 @@ def predict_images(
         method=classifier.heads[0].method,
         seeds=tuple(head.seed for head in classifier.heads),
         class_names=classifier.class_names,
+        head=describe_head(directory, contents, classifier.heads, method is None),
         num_images=num_images,
         rows=iterate(parts, num_images, classifier, predictor, reporter),
     )

@@ -161,6 +161,7 @@ class TestUnreadable:
 def test_the_table_of_a_terminal(calibrated):
     arguments = ["predict", "--run", calibrated.run, calibrated.cache, "--method", "zeroshot"]
     done = CliRunner().invoke(main, [str(each) for each in arguments])
+    assert done.stderr == f"head: zeroshot, seed 0, of {calibrated.run} (recommended)\n"
     first = predict(calibrated.run, calibrated.cache, method="zeroshot")[0]
     assert done.stdout.splitlines()[:2] == [
         "class  probability  margin  image",
@@ -234,6 +235,30 @@ def test_options_that_do_not_go_together(calibrated):
         predict(calibrated.run, calibrated.cache, seed=1, seeds="all")
     with pytest.raises(OptionError, match="expected at least one INPUT, found none"):
         predict(calibrated.run)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--format", "csv", "--out", "a.jsonl"],
+            "--format csv and --out a.jsonl do not go together: the name is that of jsonl; leave "
+            "out --format, or name another file",
+        ),
+        (
+            ["--format", "jsonl", "--out", "A.CSV"],
+            "--format jsonl and --out A.CSV do not go together: the name is that of csv; leave out "
+            "--format, or name another file",
+        ),
+        (
+            ["--format", "table", "--out", "a.csv"],
+            "--format table is for a terminal; for --out choose csv or jsonl",
+        ),
+    ],
+)
+def test_a_format_that_the_name_of_the_file_contradicts(arguments, message):
+    done = CliRunner().invoke(main, ["predict", "--run", "x", "a.png", *arguments])
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (2, f"Error: {message}")
 
 
 def test_a_method_without_a_head_names_those_with_one(calibrated):
