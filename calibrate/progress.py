@@ -58,7 +58,14 @@ class SilentReporter:
 
 
 class LineReporter(SilentReporter):
-    """Progress reporter that prints messages, and `seed 0: cfr` for a fit, on standard error."""
+    """Progress reporter that prints messages, and `seed 0: cfr` for a fit, on standard error.
+
+    Attributes:
+        messages: the printed lines.
+    """
+
+    def __init__(self):
+        self.messages: list[str] = []
 
     def start_fit(self, method: str, seed: int) -> None:
         """Print a line such as `seed 0: cfr`."""
@@ -66,6 +73,7 @@ class LineReporter(SilentReporter):
 
     def message(self, line: str) -> None:
         """Print the line on standard error, with control characters escaped."""
+        self.messages.append(line)
         echo(line, err=True)
 
 
@@ -74,11 +82,15 @@ class BarReporter(SilentReporter):
 
     A step counts as much as the `cost` of its stage says. Messages appear above the bar, which is
     shown when training begins: until then, tuning may show its own.
+
+    Attributes:
+        messages: the printed lines.
     """
 
     def __init__(self, bars):
         """Keep the progress display of rich, which is not started."""
         self.bars = bars
+        self.messages: list[str] = []
         self.finished = 0
         self.on_steps = self.advance
 
@@ -106,6 +118,7 @@ class BarReporter(SilentReporter):
 
     def message(self, line: str) -> None:
         """Print the line above the bar, with control characters escaped."""
+        self.messages.append(line)
         self.bars.console.print(
             escape_controls(line), markup=False, highlight=False, soft_wrap=True
         )
@@ -149,7 +162,7 @@ def step_cost(stage: str) -> int:
 
 
 @contextmanager
-def show_progress() -> Iterator[ProgressReporter]:
+def show_progress() -> Iterator[LineReporter | BarReporter]:
     """Yield a reporter for a calibration: a bar if standard error is a terminal, else lines."""
     if not sys.stderr.isatty():
         yield LineReporter()

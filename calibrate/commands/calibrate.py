@@ -155,10 +155,10 @@ def calibrate(
                 started=started,
             )
     except RunNotWritten as error:  # Show the result even if the run folder cannot be written.
-        print_result(error.result, as_json, form)
+        print_result(error.result, as_json, form, reporter.messages)
         raise
     try:
-        print_result(result, as_json, form)
+        print_result(result, as_json, form, reporter.messages)
     finally:  # Say where the run is even if standard output is full.
         show_next_steps(result, out)
     if result.failures:

@@ -1,7 +1,8 @@
 """The command show, and how results are printed."""
 
+import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import click
@@ -27,18 +28,20 @@ def format_option(option: Callable = click.option) -> Callable:
     )
 
 
-def print_result(result, as_json: bool, form: str) -> None:
+def print_result(result, as_json: bool, form: str, printed: Collection[str] = ()) -> None:
     """Print the warnings of a `Result` on standard error, and the result on standard output.
 
     Args:
         result: the result of a calibration.
         as_json: whether to print one JSON object, regardless of `form`.
         form: one of `FORMATS`.
+        printed: lines that are on standard error already; a warning among them is shortened.
     """
     from clip_cfr.calibrate.comparison.formats import render
 
     for warning in result.warnings:
-        echo(f"warning: {warning}", err=True)
+        line = f"warning: {warning}"
+        echo(f"warning: {refer_to(warning)}" if line in printed else line, err=True)
     if as_json or form == "table":
         emit(result.to_json(), as_json, lambda _: render(result))
     else:
@@ -48,6 +51,11 @@ def print_result(result, as_json: bool, form: str) -> None:
 
         # echo does not wrap lines, so the commands can be pasted.
         echo("\n".join(["Calibrate with the tuned settings:", *tuned_commands(result)]))
+
+
+def refer_to(warning: str) -> str:
+    """Return the first clause of a warning, `the cache has no val (see above)`."""
+    return f"{re.split(r'[.:] ', warning, maxsplit=1)[0]} (see above)"
 
 
 def print_grid(result, as_json: bool, form: str) -> None:

@@ -99,7 +99,10 @@ def test_val_is_drawn_from_train_on_demand(tmp_path):
         "by class), so training has fewer rows"
     )
     assert result["warnings"][0] == warning
-    assert f"warning: {warning}\n" in done.stderr
+    assert done.stderr.count(f"warning: {warning}\n") == 1
+    assert done.stderr.count("warning: the cache has no val (see above)\n") == 1
+    again = CliRunner().invoke(main, ["show", str(run)])
+    assert f"warning: {warning}\n" in again.stderr
     splits = pandas.read_csv(run / "predictions.csv.gz")["split"]
     assert splits.value_counts().to_dict() == {"test": 800, "val": 300}
 
@@ -112,9 +115,11 @@ def test_a_drawn_val_without_attributes_is_warned_of_before_training(tmp_path):
     arguments = ["--cache", tmp_path / "toy.h5", "--out", tmp_path / "run", *QUICK]
     done = invoke(*arguments, "--method", "erm", "--val-fraction", "0.25", "--json")
     warning = "val was drawn from the same images as train, and no attribute is known. "
-    before, training, _ = done.stderr.partition("seed 0: erm\n")
+    before, training, after = done.stderr.partition("seed 0: erm\n")
     assert training
     assert before.count(f"warning: {warning}") == 1
+    assert after.count(f"warning: {warning.removesuffix('. ')} (see above)\n") == 1
+    assert "cannot see the repair" not in after
     assert sum("cannot see the repair" in x for x in json.loads(done.stdout)["warnings"]) == 1
 
 
