@@ -59,7 +59,7 @@ STAGE_WITHOUT_CONTRAST = replace(
 
 
 def check(task: Task, settings: Settings, resident_rows: int | None) -> None:
-    """Raise SettingsError if there are fewer negatives than `num_negatives`, or nns lacks rows.
+    """Raise CalibrationError if there are too few negatives, or nns lacks rows.
 
     See `check_num_negatives` and `check_nns_pool`.
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from clip_cfr.cache.wording import join_or
-from clip_cfr.calibrate.core.errors import SettingsError
+from clip_cfr.cache.wording import count_noun, join_or
+from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP, Settings, pool_rows
 from clip_cfr.calibrate.core.stage_spec import StageSpec
 from clip_cfr.calibrate.core.task import Task
@@ -14,6 +14,7 @@ from clip_cfr.calibrate.methods import load_module
 from clip_cfr.calibrate.methods.named import HOW_TO_NAME
 from clip_cfr.calibrate.runtime.memory import physical_memory
 
+DEFAULTS = Settings()
 INDEX_BYTES = 4
 # Drawing row indices needs about as much memory again.
 DRAWING_FACTOR = 2
@@ -108,14 +109,24 @@ def check_nns_pool(task: Task, settings: Settings, resident_rows: int | None) ->
 
 
 def check_num_negatives(task: Task, settings: Settings) -> None:
-    """Raise SettingsError if `num_negatives` exceeds the negatives that any anchor can have.
+    """Raise if `num_negatives` exceeds the negatives that any anchor can have.
 
     These are the training rows outside the smallest class, and the rows of other classes in the
     pool of a step, see `check_pool_size`.
+
+    Raises:
+        CalibrationError: there are fewer training rows than the default needs.
+        SettingsError: another number exceeds them, or the pool is too small.
     """
     counts = np.bincount(task.labels[task.rows("train")])
     counts = counts[counts > 0]
     others = int(counts.sum() - counts.min())
+    if settings.num_negatives > others and settings.num_negatives == DEFAULTS.num_negatives:
+        raise CalibrationError(
+            f"the training split has {count_noun(int(counts.sum()), 'row')}, too few: expected at "
+            f"least {settings.num_negatives} of other classes than an anchor's, found {others}; "
+            f"train on more images, or lower --num-negatives to {others}"
+        )
     if settings.num_negatives > others:
         raise SettingsError(
             f"num_negatives is {settings.num_negatives}, expected at most {others}, the training "

@@ -77,6 +77,20 @@ class TestNumNegatives:
         )
         check_task(task, quick_settings(num_negatives=most, **changes), ["cfr"])
 
+    def test_too_few_training_rows_for_the_default_are_a_fault_of_the_data(self, task):
+        train = task.rows("train")
+        kept = [row for label in (0, 1) for row in train[task.labels[train] == label][: 1 + label]]
+        few = replace(
+            task, valid=task.valid & ((task.splits > 0) | np.isin(range(len(task.labels)), kept))
+        )
+        with pytest.raises(CalibrationError) as error:
+            check_task(few, Settings(), ["cfr"])
+        assert not isinstance(error.value, SettingsError)
+        assert str(error.value) == (
+            "the training split has 3 rows, too few: expected at least 16 of other classes than an "
+            "anchor's, found 2; train on more images, or lower --num-negatives to 2"
+        )
+
     def test_the_pool_that_is_asked_for_is_large_enough(self, task, many_class_task):
         for each in (task, many_class_task):
             for wanted in (5, 13, 60, 101):
