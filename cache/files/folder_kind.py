@@ -90,16 +90,14 @@ def read_folder(kind: FolderKind, directory: Path, writer: str) -> dict[str, byt
         writer: the command that writes such folders, for messages.
 
     Raises:
-        CacheError: the folder is missing, not of this kind, or of another version.
+        CacheError: the folder is not of this kind, or of another version.
         FieldError: a file or the index is missing or damaged.
     """
-    expected = f"{directory}: expected {kind.article} {kind.noun} folder"
-    if not (directory / kind.index).is_file():
-        raise CacheError(f"{expected}, found no {kind.index}; name a folder that {writer} wrote")
     index = parse_json(kind.index, read_file(directory, kind.index))
     if index.get("format") != kind.format:
         raise CacheError(
-            f"{expected}, found {kind.index} of another program; name a folder that {writer} wrote"
+            f"{directory}: expected {kind.article} {kind.noun} folder, found {kind.index} of "
+            f"another program; name a folder that {writer} wrote"
         )
     if index.get("version") != kind.version:
         older = index.get("version") == 1

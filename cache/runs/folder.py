@@ -63,7 +63,7 @@ def read_folder(directory: Path) -> dict[str, bytes]:
     """Return the bytes of the files of a run, by name, after checking their SHA-256.
 
     Raises:
-        CacheError: the folder is missing, not a run, or of another version.
+        CacheError: the folder is not a run, or of another version.
         FieldError: a file or the index is missing or damaged.
     """
     return folder_kind.read_folder(RUN, directory, "calibrate")

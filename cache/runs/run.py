@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clip_cfr.cache.errors import FieldError, error_context
+from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.files.atomic import make_write_error
 from clip_cfr.cache.runs.encoding import (
     Columns,
@@ -22,7 +22,8 @@ from clip_cfr.cache.runs.encoding import (
     parse_json,
     parse_npz,
 )
-from clip_cfr.cache.runs.folder import read_folder, reserve_run_folder, write_folder
+from clip_cfr.cache.runs.folder import RUN, read_folder, reserve_run_folder, write_folder
+from clip_cfr.cache.runs.no_run import explain_no_run
 
 DAMAGED = "the run is damaged: calibrate again with --overwrite"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -110,6 +111,8 @@ def read_run(directory: str | Path) -> Run:
             missing or damaged.
     """
     directory = Path(directory)
+    if not (directory / RUN.index).is_file():
+        raise CacheError(explain_no_run(directory))
     with error_context(directory, DAMAGED):
         return decode_run(read_folder(directory))
 

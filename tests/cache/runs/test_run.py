@@ -211,12 +211,6 @@ def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path, part, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_folder_and_one_without_a_run_are_named(tmp_path):
-    expected = "expected a run folder, found no run.json; name a folder that calibrate wrote"
-    assert message_of(read_run, tmp_path / "nowhere") == expected
-    assert message_of(read_run, tmp_path) == expected
-
-
 @pytest.mark.parametrize("name", ["metrics.json", "heads/cfr.npz", "history/cfr.csv"])
 def test_a_missing_or_changed_file_is_named(run, name):
     digest = hashlib.sha256((run / name).read_bytes()).hexdigest()
