@@ -15,6 +15,7 @@ from clip_cfr.calibrate.core.objectives import (
     CfrHyperparameters,
     CfrObjective,
     ErmObjective,
+    split,
 )
 from clip_cfr.calibrate.core.sampling import EMPTY, Pool
 from tests.calibrate import reference
@@ -359,3 +360,22 @@ def test_dropout_affects_the_logits_alone(head, data):
     for name in ("contrastive", "holistic", "calibration_accuracy"):
         assert dropped[name] == whole[name], name
     assert dropped["cross_entropy"] != whole["cross_entropy"]
+
+
+def test_parts_of_a_split_have_the_gradient_of_slices(rng):
+    array, weights = (jnp.asarray(rng.normal(size=(3, 5)), jnp.float32) for _ in range(2))
+
+    def loss(parts):
+        return sum((part**2 * weight).sum() for part, weight in parts)
+
+    def by_split(array):
+        first, empty, last = split(array, (2, 0, 3))
+        assert empty.shape == (3, 0)
+        return loss([(first, weights[:, :2]), (last, weights[:, 2:])])
+
+    def by_slices(array):
+        return loss([(array[:, :2], weights[:, :2]), (array[:, 2:], weights[:, 2:])])
+
+    found, expected = (jax.value_and_grad(each)(array) for each in (by_split, by_slices))
+    assert found[0] == expected[0]
+    assert (found[1] == expected[1]).all()
