@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clip_cfr.cache.errors import CacheError
@@ -29,7 +29,8 @@ def reserve_folder(
 ) -> Iterator[Path]:
     """Hold the lock of a folder within the block, after checking that it may be written.
 
-    Missing parent folders are created, but not the folder itself. Only an empty folder, or one of
+    Missing parent folders are created, but not the folder itself, and removed again if the block
+    raises and they are empty. Only an empty folder, or one of
     this kind without foreign files, is ever replaced. Leftovers of a killed process are removed,
     and a folder that it left under a hidden name is renamed back; both are logged as warnings.
 
@@ -51,15 +52,33 @@ def reserve_folder(
     target = resolve_output(directory)
     check_contents(kind, target)
     check_writable(target)
+    with make_parents(target):
+        check_folder(target)
+        with write_lock(target):
+            restore_after_kill(kind, target)
+            check_replaceable(kind, target, overwrite)
+            yield target
+
+
+@contextmanager
+def make_parents(path: Path) -> Iterator[None]:
+    """Create the missing parent folders of a path; remove empty ones if the block raises.
+
+    Raises:
+        CacheError: they cannot be created.
+    """
+    missing = [each for each in path.absolute().parents if not each.exists()]
     try:
-        target.absolute().parent.mkdir(parents=True, exist_ok=True)
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise make_write_error(target, error) from error
-    check_folder(target)
-    with write_lock(target):
-        restore_after_kill(kind, target)
-        check_replaceable(kind, target, overwrite)
-        yield target
+        raise make_write_error(path, error) from error
+    try:
+        yield
+    except BaseException:  # Ctrl-C too.
+        with suppress(OSError):  # Something else has been written there.
+            for each in missing:
+                each.rmdir()
+        raise
 
 
 def check_replaceable(kind: FolderKind, directory: Path, overwrite: bool) -> None:

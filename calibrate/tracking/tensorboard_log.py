@@ -10,7 +10,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from clip_cfr.cache.files.atomic import make_write_error
+from clip_cfr.cache.files.indexed_folder import check_writable
 from clip_cfr.cache.files.output import check_folder
 from clip_cfr.calibrate.tracking.tracked_run import TrackedRun
 
@@ -24,18 +24,15 @@ class TensorBoardTracker:
         destination: the folder, as text for messages.
 
     Args:
-        folder: the folder; it is created if it is missing.
+        folder: the folder; the first run that is logged creates it if it is missing.
 
     Raises:
         CacheError: no file can be created in the folder.
     """
 
     def __init__(self, folder: Path):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise make_write_error(folder, error) from error
-        check_folder(folder / "events")
+        check = check_folder if folder.is_dir() else check_writable  # Neither creates the folder.
+        check(folder / "events")
         self.folder, self.destination = folder, str(folder)
 
     def log(self, run: TrackedRun) -> None:

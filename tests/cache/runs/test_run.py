@@ -211,6 +211,20 @@ def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path, part, m
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("left", "kept"), [((), []), (("a/note.txt",), ["a", "a/note.txt"])])
+def test_folders_that_were_made_go_if_the_work_fails_and_they_are_empty(tmp_path, left, kept):
+    def fail():
+        with reserve_run_folder(tmp_path / "a" / "b" / "run", False):
+            assert (tmp_path / "a" / "b").is_dir()
+            for name in left:
+                (tmp_path / name).touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*")) == kept
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "heads/cfr.npz", "history/cfr.csv"])
 def test_a_missing_or_changed_file_is_named(run, name):
     digest = hashlib.sha256((run / name).read_bytes()).hexdigest()

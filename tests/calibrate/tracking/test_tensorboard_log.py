@@ -120,6 +120,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(CacheError) as error:
         TensorBoardTracker(tmp_path / "file" / "log")
     assert str(error.value) == (
-        f"{tmp_path}/file/log: cannot be written: Not a directory; check the folder, or write "
-        "another file"
+        f"{tmp_path}/file/log/events: expected {tmp_path}/file to be a folder; name another one"
     )
+    TensorBoardTracker(tmp_path / "new")
+    assert not (tmp_path / "new").exists()  # The first run that is logged creates it.
