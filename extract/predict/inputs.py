@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def read_inputs(paths: Sequence[Path], skip_damage: bool) -> list[ListedImages |
 
     Args:
         paths: the inputs.
-        skip_damage: whether a damaged tar archive is read up to the damage, with a warning.
+        skip_damage: whether a damaged tar archive is read up to the damage, and a list whose first
+            image is missing is read, each with a warning.
 
     Raises:
         OptionError: there is no input.
@@ -81,7 +83,7 @@ def choose_reader(path: Path, skip_damage: bool) -> Callable[[Path], ListedImage
     if path.is_dir():
         return list_image_files
     if list_ending(path):
-        return read_list
+        return lambda table: read_list(table, skip_damage)
     if path.name.lower().endswith(TAR_ENDINGS):
         return lambda tar: list_tar(tar, skip_damage)
     if path.is_file() and starts_with(path, ZIP_START):
@@ -122,14 +124,19 @@ def describe_other(path: Path) -> str:
     return "; name files that end in .jpg or .png, for example, or what holds some"
 
 
-def read_list(path: Path) -> ListedImages:
+def read_list(path: Path, skip_missing: bool) -> ListedImages:
     """Return the images of a list of paths, as files.
 
     Paths are relative to the folder of the list; or to the working directory, if the first image is
     there and not beside the list.
 
+    Args:
+        path: the list.
+        skip_missing: whether a list whose first image is in neither folder is read, with a warning.
+
     Raises:
-        ExtractError: the list cannot be read or has no column of paths.
+        ExtractError: the list cannot be read or has no column of paths, or its first image is in
+            neither folder.
     """
     table = read_table(path)
     column = table.find_column(FILENAME)
@@ -139,6 +146,21 @@ def read_list(path: Path) -> ListedImages:
             f"{', '.join(table.columns)}; rename the column of paths"
         )
     values = table.columns[column]
-    beside = (path.parent / values[0]).exists() or not Path(values[0]).exists()
-    folder = str(path.parent) if beside else ""
-    return list_files([os.path.normpath(os.path.join(folder, value)) for value in values])
+    folders = [folder for folder in (path.parent, Path()) if os.path.exists(folder / values[0])]
+    if not folders and not skip_missing:
+        raise ExtractError(explain_missing(path, values[0]))
+    warnings = () if folders else (explain_missing(path, values[0]),)
+    folder = folders[0] if folders else path.parent
+    names = [os.path.normpath(os.path.join(folder, value)) for value in values]
+    return replace(list_files(names), warnings=warnings)
+
+
+def explain_missing(path: Path, first: str) -> str:
+    """Return where the first image of a list was looked for, and what to do."""
+    if Path(first).is_absolute():
+        return f"{path}: its first image, {first}, does not exist; correct the paths"
+    return (
+        f"{path}: its first image, {first}, is neither in {path.parent.absolute()}, the folder of "
+        f"the list, nor in {Path.cwd()}, the working directory, to which paths may be relative; "
+        "move the list to the folder of its paths, or call predict from there"
+    )

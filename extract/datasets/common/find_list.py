@@ -47,9 +47,11 @@ def read_given_list(root: Path, path: Path, columns: Mapping[str, str] | None) -
         path = root / path
     if not path.exists():
         found = ", ".join(each.name for each in list_files(root)) or "no list"
+        is_same = (root / path).absolute() == path.absolute()
+        other = "" if is_same else f", nor is there {root / path}"
         raise ExtractError(
-            f"{path} cannot be read (No such file or directory), nor is there {root / path}; "
-            f"{root} has {found}: check --metadata"
+            f"{path} cannot be read (No such file or directory){other}; {root} has {found}: check "
+            "--metadata"
         )
     return assign_columns(read_any(path), columns or {})
 

@@ -210,6 +210,10 @@ def test_names_a_missing_metadata_file(root: Path):
         "none.csv cannot be read (No such file or directory), nor is there ROOT/none.csv; ROOT has "
         "metadata.csv: check --metadata"
     )
+    assert load_error(root, metadata=root / "none.csv") == (
+        "ROOT/none.csv cannot be read (No such file or directory); ROOT has metadata.csv: check "
+        "--metadata"
+    )
 
 
 @pytest.mark.parametrize("folders", [["images"], ["train_images", "test_images"]])

@@ -69,6 +69,33 @@ def test_a_list_may_be_relative_to_the_working_directory(folder, tmp_path, monke
     assert read_all(listed) == {"a.png": "a.png"}
 
 
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        (
+            "gone/a.png",
+            "is neither in {folder}, the folder of the list, nor in {cwd}, the working directory, "
+            "to which paths may be relative; move the list to the folder of its paths, or call "
+            "predict from there",
+        ),
+        ("/gone/a.png", "does not exist; correct the paths"),
+    ],
+)
+def test_a_list_whose_first_image_is_missing(folder, tmp_path, monkeypatch, first, reason):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    path = folder / "list.txt"
+    path.write_text(f"{first}\na.png\n")
+    found = reason.format(folder=folder, cwd=tmp_path / "elsewhere")
+    message = f"{path}: its first image, {first}, {found}"
+    with pytest.raises(ExtractError) as error:
+        read_inputs([path], skip_damage=False)
+    assert str(error.value) == message
+    (listed,) = read_inputs([path], skip_damage=True)
+    assert listed.warnings == (message,)
+    assert listed.names[1] == f"{folder}/a.png"
+
+
 def test_a_damaged_tar_is_read_up_to_the_damage_on_demand(folder):
     path = Path(shutil.make_archive(folder.parent / "a", "tar", folder))
     with tarfile.open(path) as tar:
