@@ -49,6 +49,8 @@ def report(directories, out, values_in_words, attributes_file, attribute_margin,
 
     named = named_arguments(values_in_words, attributes_file, attribute_margin, words)
     written = write_report(directories, out, **options, **named)
+    for sentence in written.missing:
+        echo(f"warning: {sentence}", err=True)
     if written.note:
         echo(written.note, err=True)
     if written.plots:

@@ -48,6 +48,7 @@ class Report:
         plots: the PNG files.
         pictures: number of pictures in the page.
         note: sentence on the pictures; empty without any.
+        missing: for each run whose cache is not at hand, its folder and a sentence that says so.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class Report:
     plots: tuple[Path, ...]
     pictures: int
     note: str
+    missing: tuple[str, ...]
 
 
 def write_report(
@@ -131,7 +133,9 @@ def write_report(
     targets = {} if png is None else check_images(Path(png), images, overwrite)
     for target, data in ({path: page} | targets).items():
         write_file(target, data)
-    return Report(path, len(page), tuple(targets), len(pictures.urls), pictures.describe())
+    missing = tuple(f"{each.directory}: {each.missing}" for each in sources if lacks_cache(each))
+    note = pictures.describe()
+    return Report(path, len(page), tuple(targets), len(pictures.urls), note, missing)
 
 
 def default_page(directory: Path) -> Path:
@@ -164,6 +168,11 @@ def check_outside_runs(folder: Path) -> None:
             f"{folder} is the folder of a run or grid, which holds its own files only; name "
             "another place for the report"
         )
+
+
+def lacks_cache(source: RunSource | GridSource) -> bool:
+    """Return whether a source is a run whose cache is not at hand."""
+    return isinstance(source, RunSource) and source.cache_path is None
 
 
 def check_caches(sources: Sequence[RunSource | GridSource], caches: Sequence[Path]) -> None:

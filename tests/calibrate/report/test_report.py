@@ -189,7 +189,9 @@ def test_the_command_writes_beside_the_run_and_replaces_nothing(reported, monkey
 def test_without_its_cache_a_run_has_a_page_that_says_so(run_alone, reported, tmp_path):
     reported.cache.rename(tmp_path / "elsewhere.h5")
     try:
-        write_report([run_alone], tmp_path / "page.html")
+        shown = CliRunner().invoke(
+            main, ["report", str(run_alone), "--out", str(tmp_path / "page.html")]
+        )
         given = [tmp_path / "elsewhere.h5"]
         write_report([run_alone], tmp_path / "found.html", cache=given, rows=20)
     finally:
@@ -197,6 +199,7 @@ def test_without_its_cache_a_run_has_a_page_that_says_so(run_alone, reported, tm
     text = body(tmp_path / "page.html")
     reason = f"is not at hand: {reported.cache} was not found; name it with --cache."
     assert f"No map. The cache of this run {reason}" in text
+    assert shown.stderr == f"warning: {run_alone}: The cache of this run {reason}\n"
     assert "The training split is left out." in text
     assert "not at hand" not in body(tmp_path / "found.html")
 
