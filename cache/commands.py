@@ -19,12 +19,11 @@ from clip_cfr.cache.interrupts import exit_on_interrupt
 @click.argument("file", type=PATH)
 @json_option
 def info(file, as_json):
-    """Show the contents of a cache: rows per split and group, names, prompts, provenance.
+    """Show the contents of a cache: images of each split and group, names, prompts, provenance.
 
-    Of a words file: its words' number, templates and provenance.
-
-    Provenance is how the features were made: model, image processing, versions. Reads and checks
-    everything but the features, which verify checks.
+    FILE is a cache, or a words file of the command words. Provenance is how the features were made:
+    model, image processing, versions. Everything but the features is read and checked; the command
+    verify checks these, too.
 
     \b
     Example:
@@ -44,8 +43,9 @@ def info(file, as_json):
 def verify(file, as_json):
     """Check that a cache or a words file is not damaged.
 
-    Reads the whole file, recomputes the checksum of every array, and checks every rule of the
-    format (cache/FORMAT.md, cache/WORDS.md). Exits with code 1 at the first problem, and names it.
+    The command reads the whole FILE, recomputes the checksum of every array, and checks every rule
+    of the format (cache/FORMAT.md, cache/WORDS.md). It names the first problem and exits with code
+    1, or says that no damage was found.
 
     \b
     Example:
@@ -66,7 +66,7 @@ def verify(file, as_json):
 
 @click.command(cls=Command)
 @click.argument("shards", nargs=-1, required=True, type=PATH, metavar="SHARD...")
-@click.option("--out", type=PATH, required=True, help="The cache to write.")
+@click.option("--out", type=PATH, required=True, help="Cache file to write.")
 @click.option(
     "--virtual",
     is_flag=True,

@@ -20,12 +20,15 @@ from clip_cfr.calibrate.runtime.environment import import_jax
     "--repeats",
     type=click.IntRange(min=1),
     default=5,
-    help="Number of repeats to take medians over.",
+    metavar="N",
+    help="Time everything N times, and show medians.",
 )
 @click.option("--quick", is_flag=True, help="Use tiny sizes, to test the benchmark itself.")
 @json_option
 def train(repeats, quick, as_json):
-    """Time training at the size of Waterbirds, against a matrix product and PyTorch loops.
+    """Time training on this machine, beside a matrix product and loops in PyTorch.
+
+    The data are random and have the size of Waterbirds.
 
     \b
     Example:

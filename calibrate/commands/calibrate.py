@@ -8,6 +8,7 @@ from click_option_group import optgroup
 from clip_cfr.cache.console import PATH, Command
 from clip_cfr.cache.interrupts import exit_on_interrupt
 from clip_cfr.calibrate.commands.options import (
+    METHOD_NAMES,
     data_options,
     given_settings,
     make_settings,
@@ -39,42 +40,51 @@ COMMANDLINE = click.core.ParameterSource.COMMANDLINE
     optgroup.option(
         "--val-fraction",
         type=float,
-        help="If the cache has no val: take this fraction of the training rows, by class.",
+        help="If the cache has no validation split (val): use this fraction of the training rows "
+        "of each class as val.",
     )
 )
-@named_options()
 @run_options(
     optgroup.option(
         "--method",
         "methods",
         multiple=True,
         type=click.Choice((*ALL_METHODS, "all")),
+        metavar="NAME",
         default=("zeroshot", "erm", "cfr"),
-        help="A method to compare, or all of them; may be given several times.",
+        help=f"A method to compare, or all. May be given several times. {METHOD_NAMES}",
     ),
     optgroup.option(
-        "--versus",
-        type=click.Choice(ALL_METHODS),
-        help="A method to compare the others with on the test split: which differences are beyond "
-        "noise.",
+        "--out",
+        type=PATH,
+        help="Run folder to write; by default runs/NAME-TIME, with the name of the cache.",
     ),
+    optgroup.option("--overwrite", is_flag=True, help="Replace a finished run in the run folder."),
     optgroup.option(
         "--tune",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Tune each method with N trials on the validation split and the first seed, the first "
-        "with the given settings. Settings given as options are fixed for all methods.",
+        help="Try N settings of each method, and fit it with those of the highest validation "
+        "accuracy. The first trial has the given settings. A setting that is given as an option "
+        "stays as it is.",
     ),
     optgroup.option(
         "--workers",
         type=click.IntRange(min=1),
+        metavar="N",
         default=1,
-        help="Number of processes that fit the trials of --tune.",
+        help="Fit the trials of --tune in N processes.",
     ),
-    optgroup.option("--out", type=PATH, help="The run folder; by default runs/NAME-TIME."),
-    optgroup.option("--overwrite", is_flag=True, help="Replace a finished run."),
+    optgroup.option(
+        "--versus",
+        type=click.Choice(ALL_METHODS),
+        metavar="NAME",
+        help="Compare every method with this one on the test split, and mark the differences that "
+        "are beyond noise.",
+    ),
     format_option(optgroup.option),
 )
+@named_options()
 @tracking_options
 @setting_options
 @click.pass_context
@@ -106,7 +116,12 @@ def calibrate(
 ):
     """Train and compare heads on a cache, and recommend one.
 
-    The run folder keeps metrics, predictions, heads and logs; show prints its tables again.
+    A head maps the image features of the cache to the classes; each method trains one for each
+    seed. The run folder keeps metrics, predictions, heads and logs. The command show prints its
+    tables again, and predict applies the recommended head to new images.
+
+    The first two groups of options are enough to begin with. The settings at the end have defaults
+    that are meant to be kept.
 
     \b
     Example:

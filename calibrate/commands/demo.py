@@ -21,9 +21,11 @@ METHODS = ("zeroshot", "erm", "cfr", "dfr")
 
 
 @click.command(cls=Command)
-@click.option("--out", type=PATH, default=Path("runs/demo"), help="The folder for all files.")
+@click.option("--out", type=PATH, default=Path("runs/demo"), help="Folder for all files.")
 def demo(out):
-    """Run the whole pipeline offline, from image files to the table, with the embedded tiny CLIP.
+    """Run the whole pipeline offline, from images to a report, with the included tiny CLIP.
+
+    It runs extract, calibrate, explain and report, and prints each command before its output.
 
     \b
     Example:

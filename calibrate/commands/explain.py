@@ -6,20 +6,23 @@ from clip_cfr.cache.console import PATH, Command, echo, emit, json_option
 from clip_cfr.calibrate.commands.options import named_arguments, named_options
 from clip_cfr.calibrate.methods import ALL_METHODS
 
-RUN = "Run folder of calibrate."
-WORDS = "Words file of the command words; by default the words of the cache."
-CACHE = "Where the cache of the run is now, if it moved."
-METHOD = "The method whose errors are explained; by default erm."
-SPLIT = "The split; train has the training errors that CFR learns from, and takes no --method."
-TOP = "Most words shown of a class, for its wrong and for its right images each."
+RUN = "Run folder that calibrate wrote."
+WORDS = "Words file that the command words wrote. By default the words of the cache."
+CACHE = "Cache file of the run, if it is no longer where calibrate read it."
+METHOD = "Method of the run whose errors are explained; by default erm."
+SPLIT = (
+    "Split whose misclassified images are explained. train: those that the identification head, a "
+    "short ERM, misclassifies; CFR learns from them. It takes no --method."
+)
+TOP = "Show at most N words for the wrong and N for the right images of each class."
 
 
 @click.command(cls=Command)
 @click.option("--run", "directory", type=PATH, required=True, help=RUN)
-@click.option("--method", type=click.Choice(ALL_METHODS), help=METHOD)
+@click.option("--method", type=click.Choice(ALL_METHODS), metavar="NAME", help=METHOD)
 @click.option("--split", type=click.Choice(("val", "test", "train")), default="val", help=SPLIT)
 @click.option("--cache", type=PATH, help=CACHE)
-@click.option("--top", type=click.IntRange(min=1), default=10, help=TOP)
+@click.option("--top", type=click.IntRange(min=1), metavar="N", default=10, help=TOP)
 @named_options(WORDS)
 @json_option
 def explain(
@@ -34,11 +37,13 @@ def explain(
     attribute_margin,
     as_json,
 ):
-    """Describe what misclassified images have in common: words, and slices of the classes.
+    """Describe misclassified images by words that they have in common, and by slices.
 
-    Only words that stand out among all of them are named, with a family-wise error rate of 5 %.
-    With attributes named in words, of the run or by --attribute, every method has its accuracy in
-    their groups.
+    A word is named only if it stands out among all words of the cache: with errors that have
+    nothing to do with any word, the probability that one is named is at most 5 %. A slice is a
+    part of a class whose images are alike and often misclassified. With attributes named in words,
+    of the run or by --attribute, a table has the accuracy of every method in their groups. The
+    last line is a command that calibrates with the attribute that the words suggest.
 
     \b
     Example:

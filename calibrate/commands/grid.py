@@ -8,6 +8,7 @@ from click_option_group import optgroup
 from clip_cfr.cache.console import PATH, Command, echo, program_name
 from clip_cfr.cache.interrupts import exit_on_interrupt
 from clip_cfr.calibrate.commands.options import (
+    METHOD_NAMES,
     data_options,
     given_settings,
     make_settings,
@@ -32,56 +33,68 @@ from clip_cfr.calibrate.runtime.environment import import_jax
         "assignments",
         multiple=True,
         metavar="NAME=VALUES",
-        help="A setting to vary: VALUE,VALUE,.. or, to sample from, LOW:HIGH. Floats are sampled "
-        "on a log scale if the range starts above 0 and spans a factor of 10. May be given "
-        "several times.",
+        help="A setting to vary, with its values, such as lr=1e-4,1e-3. May be given several "
+        "times. --sampler tpe and random also take a range, LOW:HIGH. Floats are sampled on a log "
+        "scale if the range starts above 0 and spans a factor of 10.",
     ),
     optgroup.option(
-        "--settings", "file", type=PATH, help="YAML or JSON file: setting to value or list."
+        "--settings",
+        "file",
+        type=PATH,
+        help="YAML or JSON file with settings to fix (a value) or to vary (a list).",
     ),
     optgroup.option(
         "--method",
         "methods",
         multiple=True,
         type=click.Choice(ALL_METHODS),
+        metavar="NAME",
         default=("cfr",),
-        help="A method to fit; may be given several times. Each varies the settings that it "
-        "depends on.",
+        help="A method to fit. May be given several times; each varies those settings of --set "
+        f"that it depends on. {METHOD_NAMES}",
     ),
     optgroup.option(
         "--sampler",
         type=click.Choice(["grid", "tpe", "random"]),
         default="grid",
-        help="Fit every combination, or --trials points that Optuna proposes.",
+        help="Choice of the points. grid: every combination of values. tpe: --trials points near "
+        "the best ones so far (Optuna's TPE sampler). random: --trials random points.",
     ),
     optgroup.option(
         "--trials",
         type=click.IntRange(min=1),
-        help="Number of points to propose for each method (tpe, random).",
+        metavar="N",
+        help="Number of points of each method, with --sampler tpe or random.",
     ),
     optgroup.option(
         "--prune",
         is_flag=True,
-        help="Stop unpromising points of cfr during their first seed.",
+        help="Stop points of cfr during their first seed if their validation accuracy is behind.",
     ),
     optgroup.option(
         "--workers",
         type=click.IntRange(min=1),
+        metavar="N",
         default=1,
-        help="Number of processes that fit points.",
+        help="Fit the points in N processes.",
     ),
     optgroup.option(
         "--storage",
         metavar="URL",
-        help="Optuna storage that several machines share; by default OUT/study.db.",
+        help="Database of Optuna that keeps the points, such as one that several machines share. "
+        "By default the file study.db in the folder of --out.",
     ),
 )
-@named_options()
 @run_options(
-    optgroup.option("--out", type=PATH, help="The grid folder; by default runs/NAME-grid-DIGEST."),
-    optgroup.option("--overwrite", is_flag=True, help="Remove an earlier grid in OUT first."),
+    optgroup.option(
+        "--out", type=PATH, help="Grid folder to write; by default runs/NAME-grid-DIGEST."
+    ),
+    optgroup.option(
+        "--overwrite", is_flag=True, help="Remove an earlier grid in the folder of --out first."
+    ),
     format_option(optgroup.option),
 )
+@named_options()
 @tracking_options
 @setting_options
 @click.pass_context
@@ -116,7 +129,8 @@ def grid(
 ):
     """Fit every combination of settings, and rank them by the validation split.
 
-    Zero-shot and ERM at the fixed settings are shown beside the points, as references.
+    A point is one combination. Zero-shot and ERM with the settings that are not varied are shown
+    beside the points, as references.
 
     Run the same command again to resume a grid that was interrupted, or to show one that is
     finished. Run it with more values, methods or trials to add points: finished ones are kept. With

@@ -13,40 +13,44 @@ from clip_cfr.cache.console import PATH
 from clip_cfr.cache.device_option import DeviceName
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.core.presets import NOT_REPRODUCED, PRESETS
-from clip_cfr.calibrate.core.settings import Settings, default_settings, value_type
+from clip_cfr.calibrate.core.settings import POOL_WORDS, Settings, default_settings, value_type
+from clip_cfr.calibrate.methods import ALL_METHODS
 
 Decorator = Callable[[Callable], Callable]
 
 # Help of --words.
-PHRASES = "Words file with embeddings of phrases that the cache has none of."
+PHRASES = "Words file, made by the command words, with values that are not among the cache's words."
 # The range of seeds that JAX and scikit-learn accept.
 SEED = click.IntRange(0, 2**31 - 1)
 FIELDS = {each.name: each for each in fields(Settings)}
+# Line below the first group of settings.
+KEEP = "The defaults of all settings are meant to be kept: docs/defaults.md."
+# Help of an option for a method; the names would fill its line otherwise.
+METHOD_NAMES = f"Methods (docs/methods.md): {', '.join(ALL_METHODS)}."
 # Every setting in one group of the help, the most used ones first.
 SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Selection": ("selection", "evaluations", "patience"),
-    "CFR": (
+    "Settings: selection of heads": ("selection", "evaluations", "patience"),
+    "Settings: CFR": (
         *("lr", "steps", "temperature", "cross_entropy", "init", "alpha", "alpha_schedule"),
         *("holistic", "holistic_weight", "supcon_temperature", "calibration_batch_size"),
     ),
-    "ERM": ("erm_lr", "erm_steps"),
-    "CFR and ERM": (
+    "Settings: ERM": ("erm_lr", "erm_steps"),
+    "Settings: all stages of training": (
         *("batch_size", "momentum", "weight_decay", "dropout", "logit_scale"),
         "freeze_logit_scale",
     ),
-    "Positives and negatives of CFR": (
+    "Settings, rarely needed: positives and negatives of CFR": (
         *("positive", "negative", "num_negatives", "negative_pool", "nns_pool"),
         *("num_positives", "positive_source", "positive_pool"),
         *("dps_source", "dps_momentum", "dps_weighting"),
     ),
-    "Calibration set": (
+    "Settings, rarely needed: calibration set": (
         *("identification_lr", "identification_steps"),
         *("calibration_source", "calibration_size", "calibration_subset"),
         *("calibration_minimum", "calibration_fallback"),
     ),
-    "Training rows": ("resample",),
-    "Numerics": ("precision",),
-    "Other methods": (
+    "Settings, rarely needed: training rows and numerics": ("resample", "precision"),
+    "Settings, rarely needed: other methods": (
         "dfr_subsamples",
         "jtt_upweight",
         "group_dro_step",
@@ -58,18 +62,19 @@ SETTING_GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def option_group(title: str, *options: Decorator) -> Decorator:
+def option_group(title: str, *options: Decorator, text: str | None = None) -> Decorator:
     """Return a decorator that adds options to a command, in order, under a heading of the help.
 
     Args:
         title: the heading.
         options: decorators of `optgroup.option`.
+        text: line below the heading; None for none.
     """
 
     def decorate(command: Callable) -> Callable:
         for option in reversed(options):
             command = option(command)
-        return optgroup.group(title)(command)
+        return optgroup.group(title, help=text)(command)
 
     return decorate
 
@@ -77,8 +82,8 @@ def option_group(title: str, *options: Decorator) -> Decorator:
 def data_options(*options: Decorator, several: bool = False) -> Decorator:
     """Return a decorator that adds the options of the data to a command.
 
-    They are --cache (parameter `path`, or `paths` with `several`), --hold-rows and --prompts, and
-    then `options`.
+    They are --cache (parameter `path`, or `paths` with `several`), then `options`, --prompts and
+    --hold-rows.
     """
     name, text = ("paths", "; may be given several times.") if several else ("path", ".")
     return option_group(
@@ -89,20 +94,23 @@ def data_options(*options: Decorator, several: bool = False) -> Decorator:
             type=PATH,
             required=True,
             multiple=several,
-            help=f"The cache to train on{text}",
+            help=f"Cache file that extract or import wrote{text}",
+        ),
+        *options,
+        optgroup.option(
+            "--prompts",
+            type=click.Choice(PROMPT_SETS),
+            help="Class prompts, with which zero-shot and all heads compare an image. name: the "
+            "class name alone. simple: 'a photo of a {}.'. imagenet: CLIP's 80 for ImageNet. By "
+            "default those of extract --templates.",
         ),
         optgroup.option(
             "--hold-rows",
             type=click.IntRange(min=1),
-            help="Rows of features in memory at a time. By default all, if they fit in half of it.",
+            metavar="N",
+            help="Keep only N images' features in memory at a time, for caches larger than the "
+            "memory. By default all of them, if they fit in half of the memory.",
         ),
-        optgroup.option(
-            "--prompts",
-            type=click.Choice(PROMPT_SETS),
-            help="The class prompts of zero-shot and of all heads: the class name alone, 'a photo "
-            "of a {}.', or CLIP's 80 for ImageNet. By default those of extract --templates.",
-        ),
-        *options,
     )
 
 
@@ -118,22 +126,23 @@ def named_options(words: str = PHRASES) -> Decorator:
             "values_in_words",
             multiple=True,
             metavar="WORDS",
-            help="A value of an attribute, such as 'on water'; give at least two. Each image gets "
-            "the most similar value, and class x value is a group.",
+            help="One value of an attribute, such as 'on water'. Give the option once for each "
+            "value, at least twice. Each image gets the value that it is most similar to; each "
+            "class with each value is a group.",
         ),
         optgroup.option(
             "--attributes",
             "attributes_file",
             type=PATH,
-            help="JSON file with several attributes: by name a list of values, or an object of the "
-            "values with their phrases.",
+            help='JSON file with the values of several attributes, such as {"light": ["at '
+            'night", "by day"]}. A value may have several phrases: see docs/groups-in-words.md.',
         ),
         optgroup.option(
             "--attribute-margin",
             type=float,
             default=0.0,
-            help="Images whose two most similar values differ by less, in cosine similarity, get "
-            "no value.",
+            help="Smallest lead of the most similar value over the next one, in cosine similarity. "
+            "Images with a smaller lead get no value.",
         ),
         optgroup.option("--words", type=PATH, help=words),
     )
@@ -153,30 +162,37 @@ def named_arguments(
 
 
 def run_options(*options: Decorator, seeds: int = 1) -> Decorator:
-    """Return a decorator that adds `options`, then --seeds, --seed, --device, --preset and --json.
+    """Return a decorator that adds options of a run: the first of `options`, --seeds, the others.
 
-    The parameter of --json is `as_json`, the default of --seeds is `seeds`.
+    Then come --seed, --device, --preset and --json. The parameter of --json is `as_json`, the
+    default of --seeds is `seeds`.
     """
+    first, *others = options
     return option_group(
         "Run",
-        *options,
+        first,
         optgroup.option(
             "--seeds",
             type=click.IntRange(1, 10_000),
+            metavar="N",
             default=seeds,
-            help="Number of seeds to average.",
+            help="Train with N seeds, and show means and deviations over them.",
         ),
-        optgroup.option("--seed", type=SEED, default=0, help="The first seed."),
+        *others,
+        optgroup.option(
+            "--seed", type=SEED, metavar="N", default=0, help="First seed; the others follow it."
+        ),
         optgroup.option(
             "--device",
             type=DeviceName("gpu"),
             default="auto",
-            help="Device that JAX computes on.",
+            help="Device to train on. auto: a GPU if JAX finds one.",
         ),
         optgroup.option(
             "--preset",
             type=click.Choice(sorted(PRESETS)),
-            help="Use the values of the authors' release as defaults; other options override them.",
+            help="Use other defaults. release: those of the authors' code. Settings given as "
+            "options are kept.",
         ),
         optgroup.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     )
@@ -190,13 +206,14 @@ def tracking_options(command: Callable) -> Callable:
             "--log-dir",
             type=PATH,
             metavar="DIR",
-            help="Log the finished result to TensorBoard, which then shows DIR (extra track).",
+            help="Log the finished result into DIR for TensorBoard. Needs the extra track of the "
+            "package (docs/tracking.md).",
         ),
         optgroup.option(
             "--mlflow",
             metavar="URI",
-            help="Log the finished result to MLflow, such as sqlite:///mlflow.db or "
-            "http://localhost:5000 (extra mlflow).",
+            help="Log the finished result to MLflow at URI, such as sqlite:///mlflow.db or "
+            "http://localhost:5000. Needs the extra mlflow of the package (docs/tracking.md).",
         ),
     )(command)
 
@@ -204,22 +221,27 @@ def tracking_options(command: Callable) -> Callable:
 def setting_options(command: Callable) -> Callable:
     """Add one option for each field of `Settings` to a command, grouped as in `SETTING_GROUPS`."""
     for title, names in reversed(SETTING_GROUPS.items()):
-        command = option_group(title, *(setting_option(FIELDS[name]) for name in names))(command)
+        options = (setting_option(FIELDS[name]) for name in names)
+        text = KEEP if title == next(iter(SETTING_GROUPS)) else None
+        command = option_group(title, *options, text=text)(command)
     return command
 
 
 def setting_option(field: Field) -> Decorator:
-    """Return a decorator that adds the option of one setting; its help names the default's source.
+    """Return a decorator that adds the option of one setting; its help ends with its `source`.
 
     A bool is a pair `--NAME/--no-NAME`. Type, choices and default are those of the field.
     """
     name = field.name.replace("_", "-")
-    text = f"{field.metadata['help']} ({field.metadata['source']})"
+    text = f"{field.metadata['help']} {field.metadata['source']}".strip()
     if field.type is bool:
         return optgroup.option(f"--{name}/--no-{name}", default=field.default, help=text)
     choices = field.metadata["choices"]
     kind = click.Choice(choices) if choices else value_type(field)
-    return optgroup.option(f"--{name}", type=kind, default=field.default, help=text)
+    pool = [*POOL_WORDS[field.name], "N"] if field.name in POOL_WORDS else []
+    return optgroup.option(
+        f"--{name}", type=kind, metavar="|".join(pool) or None, default=field.default, help=text
+    )
 
 
 def make_settings(

@@ -8,27 +8,31 @@ from clip_cfr.calibrate.commands.options import named_arguments, named_options
 
 @click.command(cls=Command)
 @click.argument("directories", type=PATH, metavar="DIR...", nargs=-1, required=True)
-@click.option("--out", type=PATH, help="The HTML file; by default DIR-report.html.")
+@click.option("--out", type=PATH, help="HTML file to write; by default DIR-report.html.")
 @click.option(
     "--thumbnails",
     type=int,
     default=0,
     metavar="N",
-    help="Show at most N small pictures of images; needs --root.",
+    help="Show small pictures of at most N images. Needs --root.",
 )
 @click.option("--root", type=PATH, help="Folder of the images, as given to extract.")
-@click.option("--png", type=PATH, metavar="DIR", help="Folder for the plots as PNG files.")
+@click.option(
+    "--png", type=PATH, metavar="DIR", help="Write the plots as PNG files, too, into DIR."
+)
 @click.option(
     "--cache",
     type=PATH,
     multiple=True,
-    help="Cache of a run, if it is not where the run names it; may be given several times.",
+    help="Cache file of a run, if it is no longer where calibrate read it. May be given several "
+    "times.",
 )
 @click.option(
     "--map",
     type=click.Choice(["tsne", "umap"]),
     default="tsne",
-    help="Method of the map of embeddings; umap needs the extra umap.",
+    help="Method that draws the embeddings of images as a map. umap needs the extra umap of the "
+    "package.",
 )
 @click.option(
     "--rows", type=int, default=1000, metavar="N", help="Show at most N images in the map."
@@ -37,6 +41,9 @@ from clip_cfr.calibrate.commands.options import named_arguments, named_options
 @named_options()
 def report(directories, out, values_in_words, attributes_file, attribute_margin, words, **options):
     """Write one HTML page about runs and grids, which opens without a network.
+
+    DIR is a run folder of calibrate or a grid folder of grid. The page has the recommendation, the
+    tables, plots, a map of embeddings, and the misclassified images of highest confidence.
 
     \b
     Example:

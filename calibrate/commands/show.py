@@ -24,7 +24,7 @@ def format_option(option: Callable = click.option) -> Callable:
         "form",
         type=click.Choice(FORMATS),
         default="table",
-        help="How tables are printed; csv has one row for each metric, method and seed.",
+        help="Form of the tables. csv has one row for each metric, method and seed.",
     )
 
 
@@ -108,6 +108,8 @@ def show_next_steps(result, directory: Path) -> None:
 @json_option
 def show(directory, form, as_json):
     """Print the tables of a finished run or grid again.
+
+    DIR is the folder that calibrate or grid wrote.
 
     \b
     Example:

@@ -25,18 +25,20 @@ DEFAULT_SEEDS = 3
 @data_options(several=True)
 @run_options(
     optgroup.option(
-        "--out", type=PATH, help="The study folder; by default runs/study-NAME-DIGEST."
+        "--out", type=PATH, help="Study folder to write; by default runs/study-NAME-DIGEST."
     ),
     optgroup.option(
         "--workers",
         type=click.IntRange(min=1),
+        metavar="N",
         default=1,
-        help="Number of processes that fit points.",
+        help="Fit the points in N processes.",
     ),
     optgroup.option("--root", type=PATH, help="Folder of the images; for the study cost only."),
     optgroup.option(
         "--epochs",
         type=click.IntRange(min=1),
+        metavar="N",
         default=DEFAULT_EPOCHS,
         help="Epochs of full fine-tuning; for the study cost only.",
     ),
@@ -63,17 +65,17 @@ def study(
 ):
     """Answer one of the paper's open questions in two sentences, a table and a plot.
 
-    NAME is a study: strategies, calibration-size, dps-uncertainty, negatives, calibration-quality,
-    selection or cost. Its points are fitted on each cache with every seed. Heads are selected on
-    val and compared on test, with intervals over seeds and test rows; a difference within noise is
-    said to be one.
+    NAME is the question: strategies, calibration-size, dps-uncertainty, negatives,
+    calibration-quality, selection or cost; docs/studies.md describes each. A study trains several
+    variants of CFR, its points, on each cache with every seed. It selects heads on the validation
+    split and compares them on the test split. It says which differences are within noise.
 
-    The study cost fits no points: it measures full fine-tuning of the embedded tiny CLIP on the
-    images of --root against extraction and calibration, and computes the FLOPs of larger models.
+    The study cost trains no points. It compares full fine-tuning of the included tiny CLIP, on the
+    images of --root, with extraction and calibration, and computes the FLOPs of larger models.
 
-    A study takes fewer steps than calibrate: 400 to 2,000 with 3 seeds, chosen for about 5 minutes
-    on two idle cores with 5,000 rows of 1,024 features. Options override this budget. Run the same
-    command again to resume an interrupted study.
+    Studies have fewer training steps than calibrate, 400 to 2,000, so that one takes about 5
+    minutes on two idle cores with 5,000 images of 1,024 features. --steps and the other settings
+    override this. Run the same command again to resume an interrupted study.
 
     \b
     Example:

@@ -38,13 +38,16 @@ COUNT = Range(low=1)
 FRACTION = Range(high=1)
 
 
-def option(default: Any, text: str, source: str, *, choices=None, within=None, search=None) -> Any:
+def option(
+    default: Any, text: str, source: str = "", *, choices=None, within=None, search=None
+) -> Any:
     """Return a field of `Settings` with the metadata that the command line shows.
 
     Args:
         default: default value.
-        text: help text.
-        source: where the default comes from.
+        text: help text, in sentences.
+        source: sentence on the default in the paper or in the authors' code; empty if it is in
+            neither.
         choices: allowed words, if the value is a word, else None.
         within: allowed `Range`, if the value is a number, else None.
         search: `Range` or values to tune it in; None if no method tunes it.

@@ -31,7 +31,7 @@ POOL_WORDS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyperparameters of a calibration; the help of each field says what it is.
+    """Hyperparameters of a calibration, each with a help text and the source of its default.
 
     Values are checked on construction. Afterwards `nns_pool` is a string, also for a number of rows
     ("256"), and `positive_pool` and `negative_pool` are an int, or "minibatch".
@@ -40,303 +40,339 @@ class Settings:
         SettingsError: a value is out of its range or not among its choices.
 
     References:
-        "paper": arXiv 2403.07241. "release": the authors' code. "measured": chosen by measurement
-        over several data sets and seeds, with the figures in CHANGELOG.md. "ours": our choice.
+        The paper: arXiv 2403.07241. The authors' code: the preset `release`. docs/defaults.md has
+        the measurements by which the other defaults were chosen.
     """
 
     lr: float = option(
         3e-3,
-        "Learning rate of CFR, CnC and the adapters",
-        "measured; release 1e-4",
+        "Learning rate of CFR, CnC and the adapters.",
+        "The authors' code has 0.0001.",
         within=POSITIVE,
         search=Range(1e-5, 1e-1),
     )
     steps: int = option(
-        2000, "Steps of CFR, CnC and the adapters", "measured; release 3,700", within=COUNT
+        2000,
+        "Training steps of CFR, CnC and the adapters.",
+        "The authors' code has 3,700.",
+        within=COUNT,
     )
     identification_lr: float = option(
         1e-3,
-        "Learning rate of the identification head: a short ERM whose misclassified training rows "
-        "are the calibration set",
-        "measured; release 1e-4",
+        "Learning rate of the identification head, a short ERM. The training rows that it "
+        "misclassifies are the calibration set, from which CFR learns.",
+        "The authors' code has 0.0001.",
         within=POSITIVE,
     )
     identification_steps: int = option(
-        400, "Steps of the identification head", "measured", within=COUNT
+        400,
+        "Training steps of the identification head.",
+        "The authors' code has 4,000.",
+        within=COUNT,
     )
     erm_lr: float = option(
         1e-2,
-        "Learning rate of ERM, JTT, group DRO and AFR",
-        "measured; release 1e-4",
+        "Learning rate of ERM, JTT, group DRO and AFR.",
+        "The authors' code has 0.0001.",
         within=POSITIVE,
         search=Range(1e-4, 1e-1),
     )
-    erm_steps: int = option(2000, "Steps of ERM, JTT, group DRO and AFR", "measured", within=COUNT)
-    momentum: float = option(0.9, "Momentum of SGD, in all stages", "release", within=FRACTION)
+    erm_steps: int = option(
+        2000,
+        "Training steps of ERM, JTT, group DRO and AFR.",
+        "The authors' code has 4,000.",
+        within=COUNT,
+    )
+    momentum: float = option(
+        0.9,
+        "Momentum of SGD, in all stages.",
+        "As in the authors' code.",
+        within=FRACTION,
+    )
     weight_decay: float = option(
         1e-5,
-        "Weight decay of projection and bias, in all stages; the logit scale has none",
-        "release",
+        "Weight decay of projection and bias, in all stages. The logit scale has none.",
+        "As in the authors' code.",
         within=Range(),
         search=Range(1e-6, 1e-2),
     )
     batch_size: int = option(
-        128, "Training rows in a minibatch, in all stages", "release", within=COUNT
+        128,
+        "Number of training rows in a minibatch, in all stages.",
+        "As in the authors' code.",
+        within=COUNT,
     )
     calibration_batch_size: int = option(
         128,
-        "Rows of the calibration set in a minibatch of the CFR stage: the anchors of the "
-        "contrastive loss",
-        "release",
+        "Number of rows of the calibration set in a minibatch of CFR. They are the anchors of the "
+        "contrastive loss.",
+        "As in the authors' code.",
         within=COUNT,
     )
     positive: str = option(
         "dps",
-        "Positives of an anchor: dps, dynamic positive centroid sampling, takes the "
-        "moving-average centroid of the anchor's class; rps, random positive sampling, takes "
-        "random training rows of its class",
-        "paper",
+        "Positives of an anchor: CFR moves it towards them. dps (dynamic positive centroid "
+        "sampling): the moving-average centroid of its class. rps (random positive sampling): "
+        "random training rows of its class.",
+        "As in the paper; the authors' code has rps.",
         choices=("dps", "rps"),
     )
     negative: str = option(
         "rns",
-        "Negatives of an anchor: rns, random negative sampling, takes random training rows of "
-        "other classes; nns, nearest-neighbour negative sampling, takes those most similar to the "
-        "anchor",
-        "paper",
+        "Negatives of an anchor: CFR moves it away from them. rns (random negative sampling): "
+        "random training rows of other classes. nns (nearest-neighbour negative sampling): those "
+        "that are most similar to the anchor.",
+        "As in the paper; the authors' code has nns.",
         choices=("rns", "nns"),
     )
     num_positives: int = option(
-        16, "Positives of each anchor with rps; dps has one, the centroid", "release", within=COUNT
+        16,
+        "Number of positives of each anchor with --positive rps. With dps there is one, the "
+        "centroid.",
+        "As in the authors' code.",
+        within=COUNT,
     )
-    num_negatives: int = option(16, "Negatives of each anchor", "release", within=COUNT)
+    num_negatives: int = option(
+        16,
+        "Number of negatives of each anchor.",
+        "As in the authors' code.",
+        within=COUNT,
+    )
     positive_source: str = option(
         "correct",
-        "Training rows that rps draws from: all, or correct, those that the identification head "
-        "classifies correctly",
-        "release",
+        "Training rows that --positive rps draws from. all: every row. correct: those that the "
+        "identification head classifies correctly.",
+        "As in the authors' code.",
         choices=("all", "correct"),
     )
     positive_pool: int | str = option(
         256,
-        "Rows that the rps positives come from: a number of training rows drawn in each step, of "
-        "which an anchor takes num-positives; or minibatch, all rows of its class in the training "
-        "minibatch, which is faster",
-        "ours",
+        "Rows that --positive rps draws from in a step. N: N random training rows, of which an "
+        "anchor takes --num-positives. minibatch: all rows of its class in the training "
+        "minibatch, which is faster.",
     )
     negative_pool: int | str = option(
         "minibatch",
-        "Rows that the rns negatives come from: minibatch, all rows of other classes in the "
-        "training minibatch, weighted to count as num-negatives; or a number of training rows "
-        "drawn in each step, of which an anchor takes num-negatives, which is slower",
-        "ours, measured",
+        "Rows that --negative rns draws from in a step. minibatch: all rows of other classes in "
+        "the training minibatch, weighted as --num-negatives rows. N: N random training rows, of "
+        "which an anchor takes --num-negatives, which is slower.",
     )
     nns_pool: int | str = option(
         "all",
-        "Rows that nns searches: all, the whole training split, once before the stage under the "
-        "identification head; minibatch, the training minibatch of each step; or a number of "
-        "training rows drawn in each step",
-        "ours",
+        "Rows in which --negative nns searches. all: the training split, once before the stage, "
+        "under the identification head. minibatch: the training minibatch of each step. N: N "
+        "random training rows in each step.",
     )
     dps_source: str = option(
         "identification",
-        "Head whose correctly classified rows update the dps centroids: the identification head, "
-        "or CLIP's own (zeroshot)",
-        "paper",
+        "Head that decides which rows update the dps centroids: those that it classifies "
+        "correctly. identification: the identification head. zeroshot: CLIP's own.",
+        "As in the paper.",
         choices=("identification", "zeroshot"),
     )
     dps_momentum: float = option(
-        0.9, "Momentum of the moving average of the dps centroids", "ours", within=FRACTION
+        0.9,
+        "Momentum of the moving average of the dps centroids.",
+        within=FRACTION,
     )
     dps_weighting: str = option(
         "none",
-        "Weight of a row in its dps centroid: none, 1; confidence, the probability of its class; "
-        "entropy, 1 minus the normalized entropy of its prediction",
-        "ours, an open question of the paper",
+        "Weight of a row in its dps centroid. none: 1. confidence: the probability of its class. "
+        "entropy: 1 minus the normalized entropy of its prediction.",
+        "The paper leaves this open.",
         choices=("none", "confidence", "entropy"),
     )
     temperature: float = option(
         1.0,
-        "Temperature of CFR's contrastive loss",
-        "release, measured again",
+        "Temperature of CFR's contrastive loss.",
+        "As in the authors' code.",
         within=POSITIVE,
         search=Range(0.03, 3.0),
     )
     holistic: str = option(
         "cosine",
-        "Loss over the training minibatch beside cross-entropy: cosine, the mean cosine similarity "
-        "between classes minus that within them; supcon, supervised contrastive loss; none",
-        "paper; release supcon",
+        "Third loss of CFR, beside cross-entropy and contrastive loss, over the training "
+        "minibatch. cosine: the mean cosine similarity between classes minus that within classes. "
+        "supcon: the supervised contrastive loss. none: no third loss.",
+        "As in the paper; the authors' code has supcon.",
         choices=("cosine", "supcon", "none"),
     )
     holistic_weight: float = option(
         0.1,
-        "Weight of the holistic loss, lambda",
-        "measured; paper 1",
+        "Weight of the loss that --holistic names, lambda in the paper.",
+        "The paper has 1.",
         within=Range(),
         search=Range(0.0, 2.0),
     )
     supcon_temperature: float = option(
-        0.07, "Temperature of the supcon holistic loss", "release", within=POSITIVE
+        0.07,
+        "Temperature of --holistic supcon.",
+        "As in the authors' code.",
+        within=POSITIVE,
     )
     alpha: float = option(
         1.0,
-        "Weight of cross-entropy and contrastive loss in the CFR stage",
-        "paper; release 1.5",
+        "Weight of CFR's cross-entropy and contrastive loss.",
+        "As in the paper; the authors' code has 1.5.",
         within=Range(),
         search=Range(0.25, 4.0),
     )
     alpha_schedule: str = option(
         "constant",
-        "Schedule of alpha: constant; cosine, alpha times (1 + cos(2 pi e/E)/2) after e of E "
-        "evaluations",
-        "release, where it never ran",
+        "Change of --alpha during training. constant: none. cosine: alpha times (1 + cos(2 pi "
+        "e/E)/2) after e of E evaluations.",
+        "The authors' code has cosine but never uses it.",
         choices=("constant", "cosine"),
     )
     cross_entropy: str = option(
         "both",
-        "Rows of the cross-entropy in the CFR stage: the calibration minibatch, the training "
-        "minibatch, or both",
-        "measured; release calibration",
+        "Rows of CFR's cross-entropy. calibration: the minibatch of the calibration set. train: "
+        "the training minibatch. both: both of them.",
+        "The authors' code has calibration.",
         choices=("calibration", "train", "both"),
     )
     init: str = option(
         "clip",
-        "Head that the CFR stage starts from: CLIP's own, or the identification head",
-        "release, measured again",
+        "Head that CFR starts from. clip: CLIP's own. identification: the identification head.",
+        "As in the authors' code.",
         choices=("clip", "identification"),
         search=("clip", "identification"),
     )
     logit_scale: float = option(
         1 / 0.07,
-        "Factor of the cosine similarities in the logits, at the start of all stages",
-        "release",
+        "Factor of the cosine similarities in the logits, at the start of all stages.",
+        "As in the authors' code.",
         within=POSITIVE,
     )
     freeze_logit_scale: bool = option(
-        False, "Keep the logit scale fixed instead of training it", "release trains it"
+        False,
+        "Keep the logit scale fixed instead of training it.",
+        "The authors' code trains it.",
     )
     dropout: float = option(
         0.1,
-        "Dropout rate of the embeddings that feed the logits, in training only",
-        "release",
+        "Dropout rate of the embeddings in training.",
+        "As in the authors' code.",
         within=Range(high=0.99),
         search=Range(0.0, 0.5),
     )
     calibration_source: str = option(
         "identification",
-        "Head whose misclassified training rows form the calibration set: the identification "
-        "head, or CLIP's own (zeroshot)",
-        "paper",
+        "Head whose misclassified training rows are the calibration set. identification: the "
+        "identification head. zeroshot: CLIP's own.",
+        "As in the paper.",
         choices=("identification", "zeroshot"),
     )
     calibration_size: float | None = option(
         None,
-        "Rows of the calibration set to use: a number from 2, or a fraction up to 1; by default "
-        "all",
-        "paper uses all",
+        "Number of rows of the calibration set to use, from 2, or a fraction of them, up to 1. By "
+        "default all.",
+        "As in the paper.",
         within=POSITIVE,
     )
     calibration_subset: str = option(
         "random",
-        "Rows to use if calibration-size leaves some out: random, or confident, those "
-        "misclassified with the largest margin",
-        "ours",
+        "Rows to use if --calibration-size leaves some out. random: random ones. confident: those "
+        "that are misclassified with the largest margin.",
         choices=("random", "confident"),
     )
     calibration_minimum: int = option(
         2,
-        "Smallest calibration set; calibration-fallback says what happens below it",
-        "ours",
+        "Smallest number of rows of a calibration set; --calibration-fallback tells what happens "
+        "below it.",
         within=COUNT,
     )
     calibration_fallback: str = option(
         "none",
-        "If too few training rows are misclassified: none, stop with an error; margin, use the "
-        "training rows of smallest margin",
-        "ours",
+        "Remedy if too few training rows are misclassified. none: the method stops with an error. "
+        "margin: the training rows of smallest margin are the calibration set.",
         choices=("none", "margin"),
     )
     selection: str = option(
         "inferred-groups",
-        "Criterion on the validation split that selects a head of each stage: worst-class or "
-        "average accuracy; inferred-groups, the mean of both and of the mean accuracy over the "
-        "rows that CLIP's own head gets right and those that it gets wrong, in each class; "
-        "worst-named-group, the lowest accuracy over the groups named in words, which is the "
-        "default where an attribute is named; last, the last step; worst-group, which uses group "
-        "labels and is therefore an oracle",
-        "ours, measured; release worst-group",
+        "Accuracy on the validation split that selects the head of each method. inferred-groups: "
+        "the mean of worst-class accuracy, average accuracy, and the accuracy on images that "
+        "CLIP's own head gets right and on those that it gets wrong. worst-class, average: one of "
+        "these alone. worst-named-group: the lowest accuracy of a group named in words; the "
+        "default with --attribute. worst-group: the lowest accuracy of a labelled group, an "
+        "oracle, since it needs group labels. last: none, the head of the last step.",
+        "The authors' code has worst-group.",
         choices=SELECTIONS,
     )
     evaluations: int = option(
-        100, "Evaluations on the validation split in each stage", "release", within=COUNT
+        100,
+        "Number of evaluations on the validation split in each stage. The selected head is that "
+        "of one of them.",
+        "As in the authors' code.",
+        within=COUNT,
     )
     patience: int = option(
         0,
-        "Evaluations without a better validation accuracy, average or of the worst class, after "
-        "which a stage stops; 0: never. A better value of the selection's criterion counts too",
-        "ours, measured",
+        "Stop a stage after N evaluations in which the validation accuracy did not improve: "
+        "neither on average, nor of the worst class, nor by the criterion of --selection. 0: "
+        "never stop early.",
         within=Range(),
     )
     precision: str = option(
         "auto",
-        "Type that the operands of the large matrix products are rounded to in training; auto: "
-        "bfloat16 on a CPU with instructions for it, else float32. Everything else is float32",
-        "ours, measured",
+        "Number type of the large matrix products in training. float32, bfloat16: this type. auto: "
+        "bfloat16 on a CPU with instructions for it, else float32. All other numbers are float32.",
         choices=("auto", "float32", "bfloat16"),
     )
     dfr_subsamples: int = option(
         20,
-        "Group-balanced subsamples that DFR averages over",
-        "Kirichenko et al. 2023",
+        "Number of group-balanced subsamples that DFR averages over.",
+        "As in Kirichenko et al. 2023.",
         within=COUNT,
     )
 
     jtt_upweight: int = option(
         20,
-        "How often JTT counts a training row of the calibration set",
-        "ours; Liu et al. 2021 tuned it: 100 on Waterbirds, 50 on CelebA, 4 and 6 on texts",
+        "How often JTT counts a row of the calibration set.",
+        "Liu et al. 2021 have 100 on Waterbirds, 50 on CelebA.",
         within=COUNT,
         search=(5, 10, 20, 50, 100),
     )
 
     group_dro_step: float = option(
         0.01,
-        "Step size of the group weights of group DRO: a weight grows by the factor "
-        "exp(step * loss of the group)",
-        "Sagawa et al. 2020, the authors' code",
+        "Step size of the group weights of group DRO. Each step multiplies a weight by exp(step "
+        "size x loss of the group).",
+        "As in the code of Sagawa et al. 2020.",
         within=Range(),
         search=Range(1e-3, 1e-1),
     )
 
     cnc_weight: float = option(
         0.75,
-        "Weight of the contrastive loss of CnC; cross-entropy has 1 minus it",
-        "ours; Zhang et al. 2022 tuned it",
+        "Weight of the contrastive loss of CnC. Its cross-entropy has 1 minus this weight.",
+        "Zhang et al. 2022 tuned it.",
         within=FRACTION,
         search=Range(0.1, 0.9),
     )
     cnc_temperature: float = option(
         0.1,
-        "Temperature of the contrastive loss of CnC",
-        "ours; Zhang et al. 2022 tuned it",
+        "Temperature of the contrastive loss of CnC.",
+        "Zhang et al. 2022 tuned it.",
         within=POSITIVE,
         search=Range(0.03, 1.0),
     )
 
     resample: bool = option(
         False,
-        "Draw the training rows, or subjects, with replacement within each class, anew for each "
-        "seed: seeds then differ in the training rows, too",
-        "ours",
+        "Draw the training rows, or subjects, of each class anew for each seed, with replacement. "
+        "The deviation over seeds then includes the choice of training images.",
     )
     adapter_dim: int = option(
-        128, "Dimensions of the bottleneck of an adapter", "Zhang and Re 2022", within=COUNT
+        128,
+        "Dimension of the bottleneck of an adapter.",
+        "As in Zhang and Re 2022.",
+        within=COUNT,
     )
     adapter_temperature: float = option(
         0.1,
-        "Temperature of the contrastive loss of the contrastive adapter",
-        "Zhang and Re 2022",
+        "Temperature of the contrastive loss of the contrastive adapter.",
+        "As in Zhang and Re 2022.",
         within=POSITIVE,
         search=Range(0.03, 1.0),
     )

@@ -13,14 +13,20 @@ from clip_cfr.cache.console import (
 
 
 @click.command("extract", cls=Command)
-@click.option("--repeats", type=click.IntRange(min=1), default=3, help="Repeats per mean.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=3,
+    help="Time everything N times, and show means.",
+)
 @click.option("--quick", is_flag=True, help="Use tiny sizes, to test the benchmark itself.")
 @json_option
 def extract(repeats, quick, as_json):
-    """Time extraction against its encoder alone and a loop over transformers.
+    """Time extraction on this machine, beside its model alone and a loop over transformers.
 
-    Also counts the rows lost to a kill, and measures time, memory and file size from 1,000 to
-    100,000 images.
+    The benchmark also counts the images that a killed extraction loses, and measures time, memory
+    and file size from 1,000 to 100,000 images.
 
     \b
     Example:

@@ -7,18 +7,20 @@ from clip_cfr.cache.interrupts import exit_on_interrupt
 from clip_cfr.extract.export import FORMATS
 
 FORMAT = (
-    "transformers or open-clip: a CLIP whose projection of images is the head; safetensors: the "
-    "head alone; onnx: image tower and head (extra `onnx`). By default a CLIP, for the library of "
-    "the model."
+    "Form of the export. transformers, open-clip: a whole CLIP, with the head as its projection of "
+    "images, for this library. safetensors: the head alone. onnx: image tower and head; needs the "
+    "extra onnx of the package. By default a CLIP for the library of the run's model."
 )
-METHOD = "Method whose head is exported; by default that of the recommended head."
-SEED = "Seed of the head; by default that of the recommended head, or the first."
-CACHE = "Where the cache of the run is now, if it moved."
-MODEL = "Where the model is now, if it moved; its weights must be the same."
+METHOD = "Method whose head is exported, such as cfr; by default that of the recommended head."
+SEED = "Seed whose head is exported; by default that of the recommended head, or the first."
+CACHE = "Cache file of the run, if it is no longer where calibrate read it."
+MODEL = "The run's model, if it is no longer where it was. Its weights must be the same."
 
 
 @click.command(cls=Command)
-@click.option("--run", "directory", type=PATH, required=True, help="Run folder of calibrate.")
+@click.option(
+    "--run", "directory", type=PATH, required=True, help="Run folder that calibrate wrote."
+)
 @click.option("--out", type=PATH, required=True, help="Folder to write.")
 @click.option(
     "--format",
@@ -35,7 +37,8 @@ MODEL = "Where the model is now, if it moved; its weights must be the same."
 def export(directory, out, form, method, seed, cache, model, overwrite, as_json):
     """Write the calibrated model of a run, for use with transformers, open_clip or ONNX Runtime.
 
-    The model card in the folder says how to use it, and what calibration does to other prompts.
+    The folder has a model card, README.md: how to use the model, its accuracies, and its accuracies
+    with other prompts than those of the run.
 
     \b
     Example:

@@ -28,64 +28,74 @@ from clip_cfr.extract.option_types import AutoOrInteger, ClassNames, Columns, Na
 OWN_DATASETS = ("folder", "webdataset", "parquet")
 PUBLISHED_DATASETS = [name for name in DATASETS if name not in OWN_DATASETS]
 DATASET = (
-    f"{', '.join(PUBLISHED_DATASETS)}; or your own images: folder, webdataset (tar archives) or "
-    "parquet."
+    f"Published data sets: {', '.join(PUBLISHED_DATASETS)}. Your own images: folder, webdataset "
+    "(tar archives), parquet. See docs/data.md."
 )
 ROOT = (
-    "Folder of the data set; by default data/NAME. For webdataset and parquet also a file, or a "
+    "Folder of the data set; by default data/NAME. webdataset and parquet also take a file, or a "
     "pattern in quotes, such as 'shards/{000000..000999}.tar'."
 )
 PROMPTS = (
-    'JSON file such as {"classes": [["dog", "puppy"], ["a photo of a cat."]]}, or with an object '
-    "from class name to list; attributes likewise. Names are put into the templates; an entry that "
-    "ends with a full stop is a complete prompt."
+    "JSON file with the words for each class, in the order of the labels, such as "
+    '{"classes": [["dog", "puppy"], ["a photo of a cat."]]}, or by class name. "attributes" has '
+    "those of attribute values. A word is put into the templates; one that ends with a full stop "
+    "is a complete prompt."
 )
 TEMPLATES = (
-    "Prompt templates for the names: CLIP's 80 for ImageNet, or one. The cache has those of the "
-    "other, and the names alone, too: see calibrate --prompts."
+    "Sentences into which class names are put. imagenet: CLIP's 80 for ImageNet. simple: 'a photo "
+    "of a {}.'. The cache has both, and the names alone, too; calibrate --prompts chooses others."
 )
 WORDS = (
-    "Store the embeddings of about 1,700 words in the cache, to describe groups of images: seconds "
-    "on a GPU, about 40 with the text tower of ViT-B/32 on two cores."
+    "Store the embeddings of about 1,700 words in the cache, with which explain describes images. "
+    "This takes seconds on a GPU, and about 40 s for ViT-B/32 on two cores."
 )
-LIMIT = "Extract at most this many images, spread over splits and groups."
-SHARD = "Extract only the I-th of N equal ranges of rows, I from 1 to N; then merge them."
+LIMIT = "Extract at most N images, spread over splits and groups, such as for a trial."
+SHARD = (
+    "Extract only the I-th of N equal parts of the images, I from 1 to N, into a shard. The "
+    "command merge makes one cache of all shards."
+)
 DTYPE = (
-    "Compute type of the image tower. auto: float16 on a GPU, bfloat16 on a CPU that multiplies it "
-    "in hardware, else float32; small models use float32 everywhere."
+    "Number type of the computation. auto: float16 on a GPU, bfloat16 on a CPU with instructions "
+    "for it, else float32. Small models always have float32."
 )
 BATCH_SIZE = (
-    "Images per batch. auto: as many as the memory of the GPU holds, halved when it runs out; 32 "
-    "on a CPU."
+    "Number of images in a batch. auto: 32 on a CPU; on a GPU as many as its memory holds, halved "
+    "if it runs out."
 )
 WORKERS = (
-    "Processes that decode images; 0 decodes in this one. By default one per core for a GPU, one "
-    "per four cores otherwise, and 0 if decoding takes less than the 4 s that a process needs to "
-    "start."
+    "Decode images in N further processes; 0: in this one. By default one for each core with a "
+    "GPU, one for every four cores without, and 0 if decoding takes less than the 4 s that a "
+    "process needs to start."
 )
 COMPILE = (
-    "Compile the image tower with torch.compile: ViT-B/32 ran 10 % faster on two cores. Takes half "
-    "a minute at every start, and needs a C++ compiler."
+    "Compile the image tower with torch.compile. This takes half a minute at every start and needs "
+    "a C++ compiler; ViT-B/32 was 10 % faster on two cores."
 )
 CHANNELS_LAST = (
-    "Use the channels-last memory layout; no gain for ViT-B/32 on a CPU, which has one small "
-    "convolution."
+    "Use the channels-last memory layout. ViT-B/32, which has one small convolution, gains nothing "
+    "on a CPU."
 )
 ENGINE = (
-    "Where extraction runs: this machine, or a Ray cluster (extra `ray`), which decodes on CPUs, "
-    "encodes on all GPUs, or CPUs if there are none, and survives the loss of processes and nodes. "
-    "The file is the same."
+    "Where extraction runs. local: on this machine. ray: on a Ray cluster, whose processes and "
+    "nodes may fail; it encodes on all GPUs, or on CPUs if there are none. The file is the same. "
+    "ray needs the extra ray of the package (docs/scaling.md)."
 )
 RAY_ADDRESS = (
-    "Ray cluster: HOST:PORT, or auto for the one that this machine belongs to; by default Ray "
-    "starts on this machine. Images and model need the same path on every node."
+    "Ray cluster to use: HOST:PORT, or auto for the one that this machine belongs to. By default "
+    "Ray starts on this machine. Images and model need the same path on every node."
 )
 BIT_DEPTH = (
-    "Bits that the pixels of 16-bit files use, such as 12 for many detectors: 2^N - 1 is white. "
-    "auto measures it on a sample of the images."
+    "Number of bits that the pixels of 16-bit files use, such as 12 for many X-ray detectors: "
+    "2^N - 1 is white. auto: as measured on a sample of the images."
 )
-MAX_PIXELS = "Largest image to decode, in pixels; one of 89 megapixels takes 270 MB in memory."
-ON_ERROR = "At an unreadable image: stop, or keep its row and mark it as not valid."
+MAX_PIXELS = (
+    "Largest image to decode, in pixels; a larger one counts as unreadable. One of 89 megapixels "
+    "takes 270 MB in memory."
+)
+ON_ERROR = (
+    "Handling of an unreadable image. fail: stop with an error. skip: keep its row, marked as not "
+    "valid; it takes part in nothing."
+)
 
 
 @click.command(cls=Command)
@@ -97,17 +107,21 @@ ON_ERROR = "At an unreadable image: stop, or keep its row and mark it as not val
 @optgroup.option("--drop-missing", is_flag=True, default=None, help=DROP_MISSING)
 @optgroup.option("--class-names", type=ClassNames(), help=CLASS_NAMES)
 @optgroup.option("--prompts", type=PATH, help=PROMPTS)
-@optgroup.option("--target", help="celeba: the attribute that is the label.")
-@optgroup.option("--spurious", help="celeba: the spurious attribute.")
+@optgroup.option("--target", help="celeba only: the attribute that is the label.")
+@optgroup.option("--spurious", help="celeba only: the spurious attribute.")
 @optgroup.option("--ignore-splits", type=NameList(), help=IGNORE_SPLITS)
 @optgroup.option("--split-by", metavar="COLUMN", help=SPLIT_BY)
 @optgroup.option("--val-fraction", type=float, help=VAL_FRACTION)
-@optgroup.option("--protocol", help="cmnist: subpopbench or five-class.")
-@optgroup.option("--seed", type=click.IntRange(min=0), help="Seed of splits drawn at random.")
+@optgroup.option("--protocol", help="cmnist only: subpopbench (two classes) or five-class.")
+@optgroup.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of splits that are drawn at random."
+)
 @optgroup.group("Output")
 @optgroup.option("--out", type=PATH, help="Cache file; by default NAME.h5, or NAME.I-of-N.h5.")
-@optgroup.option("--overwrite", is_flag=True, help="Replace a finished file or unfinished job.")
-@optgroup.option("--limit", type=click.IntRange(min=1), help=LIMIT)
+@optgroup.option(
+    "--overwrite", is_flag=True, help="Replace a finished file, or start an unfinished job anew."
+)
+@optgroup.option("--limit", type=click.IntRange(min=1), metavar="N", help=LIMIT)
 @optgroup.option("--shard", metavar="I/N", help=SHARD)
 @optgroup.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @optgroup.group("Model")
@@ -134,13 +148,17 @@ ON_ERROR = "At an unreadable image: stop, or keep its row and mark it as not val
     "--batch-size", type=AutoOrInteger(1), metavar="auto|N", default="auto", help=BATCH_SIZE
 )
 @optgroup.option(
-    "--workers", type=click.IntRange(min=0), show_default="by device and work", help=WORKERS
+    "--workers",
+    type=click.IntRange(min=0),
+    metavar="N",
+    show_default="by device and work",
+    help=WORKERS,
 )
 @optgroup.option(
     "--features-dtype",
     type=click.Choice(["float16", "float32"]),
     default="float16",
-    help="Storage type of the features.",
+    help="Number type of the features in the cache.",
 )
 @optgroup.option("--compile/--no-compile", default=None, show_default="no", help=COMPILE)
 @optgroup.option(
@@ -193,10 +211,10 @@ def extract(
     max_pixels,
     on_error,
 ):
-    """Encode the images of a data set, once, into a cache to calibrate on.
+    """Encode the images of a data set, once, into a cache file that all other commands read.
 
-    After an interruption or a kill, run the same command again to resume: it keeps the device,
-    type and batch size that the job started with.
+    Most extractions need --dataset, --root, --model and --out only. After an interruption, run the
+    same command again to resume; it keeps the device, number type and batch size of its start.
 
     On several machines, each extracts one --shard; then merge them. With SLURM, for example:
     --array=1-64, and --shard $SLURM_ARRAY_TASK_ID/64.

@@ -19,18 +19,23 @@ from clip_cfr.extract.commands.texts import (
 from clip_cfr.extract.option_types import ClassNames, Columns, NameList
 
 IMPORTED_METADATA = (
-    f"{METADATA.partition(' By default')[0]} The images need not exist. One list for all features, "
-    "or one for each of them; none if the features bring labels."
+    f"{METADATA.partition(' By default')[0]} The images need not exist. Give one list for all "
+    "--features, or one for each. Features that come with labels need none."
 )
 FEATURES = (
-    "Matrix (n, D) in a .npy, .npz, .csv, .parquet, .h5, .safetensors or .pt file, or a folder of "
-    "clip-retrieval. KEY is the array's name, as in F.h5:/train. Several files follow one another."
+    "Matrix with a row for each image, (n, D), in a .npy, .npz, .csv, .parquet, .h5, .safetensors "
+    "or .pt file, or a folder of clip-retrieval. KEY is the name of an array in the file, as in "
+    "F.h5:/train. May be given several times; the rows follow one another."
 )
 SEED = "Seed of splits drawn at random, and of synthetic features."
 UNUSABLE = (
-    "For rows without features, or of zeros, NaN or infinity: stop, or keep them as not valid."
+    "Handling of a row without features, of zeros, or with NaN or infinity. fail: stop with an "
+    "error. skip: keep the row, marked as not valid; it takes part in nothing."
 )
-WORDS = "Words file of the model that computed the features, to keep in the cache (command words)."
+WORDS = (
+    "Words file to keep in the cache, from the command words with the model that computed the "
+    "features."
+)
 
 # A file, or an array in it; the name of the array is split off later.
 ARRAY = click.STRING
@@ -44,13 +49,14 @@ ARRAY = click.STRING
     "--class-embeddings",
     type=ARRAY,
     metavar="FILE[:KEY]",
-    help="Matrix (classes, P); by default the class means.",
+    help="Text embeddings of the classes, a matrix (classes, P). By default the mean embedding of "
+    "the training images of each class.",
 )
 @optgroup.option(
     "--projection",
     type=ARRAY,
     metavar="FILE[:KEY]",
-    help="Matrix (D, P); by default the identity.",
+    help="CLIP's projection from features to embeddings, a matrix (D, P). By default the identity.",
 )
 @optgroup.option("--words", type=PATH, help=WORDS)
 @optgroup.option("--on-error", type=click.Choice(["fail", "skip"]), default="fail", help=UNUSABLE)
@@ -61,11 +67,13 @@ ARRAY = click.STRING
 @optgroup.option("--drop-missing", is_flag=True, default=None, help=DROP_MISSING)
 @optgroup.option("--class-names", type=ClassNames(), help=CLASS_NAMES)
 @optgroup.option("--ignore-splits", type=NameList(), help=IGNORE_SPLITS)
-@optgroup.option("--split-by", metavar="COLUMN", help=SPLIT_BY.partition("; chexpert")[0] + ".")
+@optgroup.option(
+    "--split-by", metavar="COLUMN", help=SPLIT_BY.removesuffix(" chexpert: patient or image.")
+)
 @optgroup.option("--val-fraction", type=float, help=VAL_FRACTION)
 @optgroup.option("--seed", type=click.IntRange(min=0), help=SEED)
 @optgroup.group("Output")
-@optgroup.option("--out", type=PATH, required=True, help="Cache file.")
+@optgroup.option("--out", type=PATH, required=True, help="Cache file to write.")
 @optgroup.option("--overwrite", is_flag=True, help="Replace a finished file.")
 @optgroup.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
@@ -91,7 +99,9 @@ def import_(
     as_json,
     **parameters,
 ):
-    """Write a cache from embeddings computed elsewhere, or of synthetic features.
+    """Write a cache from embeddings that were computed elsewhere, or of synthetic features.
+
+    D is the number of features of an image, P that of its embedding after CLIP's projection.
 
     \b
     Example:

@@ -15,17 +15,20 @@ from clip_cfr.extract.option_types import AutoOrInteger
 
 FORMATS = ("table", "csv", "jsonl")
 FORMATS_OF_NAMES = {".csv": "csv", ".jsonl": "jsonl"}
-METHOD = "Method whose head predicts; by default that of the recommended head."
-SEED = "Seed of the head; by default that of the recommended head, or the method's first."
-SEEDS = "all: the mean of the probabilities of all seeds of the method."
-MODEL = "Folder, weights file or hub id of the run's model, if it is not where it was."
+METHOD = "Method whose head predicts, such as cfr; by default that of the recommended head."
+SEED = "Seed whose head predicts; by default that of the recommended head, or the method's first."
+SEEDS = "all: average the probabilities of the method's heads of all seeds."
+MODEL = "The run's model, a folder, weights file or hub id, if it is no longer where it was."
 FORMAT = (
-    "table, csv, or jsonl (JSON Lines); by default a table, and in a file csv, or jsonl if its "
-    "name ends in .jsonl."
+    "Form of the predictions; jsonl is JSON Lines. By default a table. In a file csv, or jsonl if "
+    "its name ends in .jsonl."
 )
-OUT = "File for csv or jsonl; by default predictions are printed as they are computed."
-ON_ERROR = "At an unreadable image: stop, or keep its row, with an empty class and the error."
-DTYPE = "Compute type of the image tower. auto: that of the run, if the device has it."
+OUT = "File to write, as csv or jsonl. By default predictions are printed as they are computed."
+ON_ERROR = (
+    "Handling of an unreadable image. fail: stop with an error. skip: keep its row, with an empty "
+    "class and the error."
+)
+DTYPE = "Number type of the computation. auto: that of the run, if the device has it."
 
 
 @click.command(cls=Command)
@@ -43,7 +46,7 @@ DTYPE = "Compute type of the image tower. auto: that of the run, if the device h
 @optgroup.option("--overwrite", is_flag=True, help="Replace an older file of predictions.")
 @optgroup.group("Model")
 @optgroup.option("--model", help=MODEL)
-@optgroup.option("--device", type=DeviceName("cuda"), default="auto", help="Where it runs.")
+@optgroup.option("--device", type=DeviceName("cuda"), default="auto", help="Where the model runs.")
 @optgroup.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
@@ -55,13 +58,14 @@ DTYPE = "Compute type of the image tower. auto: that of the run, if the device h
     type=AutoOrInteger(1),
     metavar="auto|N",
     default="auto",
-    help="Images per batch. auto: as many as the memory of the GPU holds; 32 on a CPU.",
+    help="Number of images in a batch. auto: 32 on a CPU; on a GPU as many as its memory holds.",
 )
 @optgroup.option(
     "--workers",
     type=click.IntRange(min=0),
+    metavar="N",
     show_default="by device and work",
-    help="Processes that decode images; 0 decodes in this one.",
+    help="Decode images in N further processes; 0: in this one.",
 )
 @optgroup.group("Images")
 @optgroup.option(

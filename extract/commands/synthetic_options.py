@@ -24,7 +24,8 @@ def synthetic_options(command: Callable) -> Callable:
     command = optgroup.option(
         "--synthetic",
         is_flag=True,
-        help="Draw features of known best worst-group accuracy, instead of reading --features.",
+        help="Draw random features of a world whose best worst-group accuracy is known "
+        "(docs/data.md), instead of reading --features.",
     )(command)
     return optgroup.group("Synthetic features")(command)
 

@@ -1,25 +1,30 @@
 """Help texts of options that extract and import share."""
 
 CLASS_NAMES = (
-    "Class names, also used in the prompts, in the order of the labels; if the labels of a list "
-    "are words, those words in another order. Or new names by old ones. A name with a comma goes "
-    "into quotes; FILE has a name in each line."
+    "Names of the classes, which the prompts contain. A,B,..: in the order of the labels; if the "
+    "labels are words, the same words in another order. OLD=NEW,..: new names for some. FILE: one "
+    "of these in each line. A name with a comma needs quotes."
 )
-MODEL = "Hub id, folder or weights file; or open-clip:ARCHITECTURE/TAG_OR_FILE, open-clip:FOLDER."
-REVISION = "Branch, tag or commit of a hub id."
+MODEL = (
+    "CLIP model: an id of the Hugging Face hub, a folder or a weights file. For open_clip: "
+    "open-clip:ARCHITECTURE/TAG_OR_FILE or open-clip:FOLDER. See docs/models.md."
+)
+REVISION = "Branch, tag or commit of a model on the hub."
 METADATA = (
     "List of the images: CSV, TSV, JSON Lines, Parquet or .xlsx with the columns "
-    "filename,label[,attribute][,split]. By default the one in the root, or folders of classes."
+    "filename,label[,attribute][,split]. By default the list in --root, or folders of classes."
 )
 COLUMNS = (
-    "Columns of the list, or fields of samples in archives, that are filename, label, attribute, "
-    "split or subject under another name, such as filename=img,label=dx. split= draws the splits "
-    "in spite of a column."
+    "Columns of the list, or fields in archives, with other names than filename, label, "
+    "attribute, split and subject. For example filename=img,label=dx. split= ignores the column "
+    "split and draws the splits at random."
 )
-DROP_MISSING = "Leave out the rows of the list that lack a value, instead of stopping."
-IGNORE_SPLITS = "Leave out the rows of the list in these splits."
+DROP_MISSING = "Leave out rows of the list that lack a value. By default they are an error."
+IGNORE_SPLITS = "Leave out the rows of the list that are in these splits."
 SPLIT_BY = (
-    "Column of the list, such as patient, whose values drawn splits do not share; chexpert: "
-    "patient or image."
+    "Column of the list, such as patient. If splits are drawn at random, rows with equal values "
+    "are in the same split. chexpert: patient or image."
 )
-VAL_FRACTION = "If there is no val: draw this fraction of the training rows as val."
+VAL_FRACTION = (
+    "If there is no validation split (val): draw this fraction of the training rows as val."
+)

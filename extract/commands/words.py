@@ -9,14 +9,17 @@ from clip_cfr.extract.commands.texts import MODEL, REVISION
 from clip_cfr.extract.errors import OptionError
 from clip_cfr.extract.words.vocabulary import DEFAULT_TEMPLATES
 
-CACHE = "Cache whose model embeds the words; with --model, that must be the same model."
+CACHE = "Cache whose model embeds the words. If --model is given, too, it must be the same model."
 WORDS = (
-    "Text file in UTF-8 with a word, phrase or sentence in each line; lines that begin with # are "
-    "comments. By default about 1,700 words that this package includes. One that ends with a full "
-    "stop is a complete sentence."
+    "Text file (UTF-8) with a word or phrase in each line; lines that begin with # are comments. A "
+    "line that ends with a full stop is a complete sentence, without template. By default about "
+    "1,700 words that this package includes."
 )
-WORD = "A word, phrase or sentence, instead of --words. May be given several times."
-TEMPLATE = "Sentence with {} for the word. May be given several times; the embeddings are averaged."
+WORD = "A word, phrase or sentence, instead of a file. May be given several times."
+TEMPLATE = (
+    "Sentence into which each word is put, at {}. May be given several times; the embeddings are "
+    "averaged."
+)
 
 
 @click.command(cls=Command)
@@ -34,13 +37,14 @@ TEMPLATE = "Sentence with {} for the word. May be given several times; the embed
     help=TEMPLATE,
 )
 @click.option("--device", type=DeviceName("cuda"), default="auto", help="Where the model runs.")
-@click.option("--out", type=PATH, required=True, help="The words file to write.")
+@click.option("--out", type=PATH, required=True, help="Words file to write.")
 @overwrite_option
 @json_option
 def words(cache, model, revision, words, single_words, templates, device, out, overwrite, as_json):
     """Embed words with the text tower of a model, to compare them with images.
 
-    The file records the model, so that it is used with caches of the same model only.
+    The words file goes to --words of explain, calibrate, grid, report or import. It records the
+    model: caches of other models refuse it.
 
     \b
     Example:

@@ -557,7 +557,8 @@ def test_two_runs_into_one_folder_at_once_are_refused(cache_file, tmp_path):
 def test_settings_are_grouped_in_the_help():
     assert sorted(name for names in SETTING_GROUPS.values() for name in names) == sorted(FIELDS)
     text = invoke("--help").stdout
-    headings = [f"  {title}:" for title in ("Data", "Run", *SETTING_GROUPS)]
+    first = ("Data", "Run", "Attributes named in words", "Tracking")
+    headings = [f"  {title}:" for title in (*first, *SETTING_GROUPS)]
     places = [text.index(heading) for heading in headings]
     assert places == sorted(places)
 

@@ -32,22 +32,34 @@ class SyntheticWorld:
     num_classes: int = parameter(2, 2, 100, "Number of classes.")
     num_attributes: int = parameter(2, 2, 100, "Number of values of the spurious attribute.")
     correlation: float = parameter(
-        0.95, 0, 1, "Fraction of each class's training rows with the attribute of the class."
+        0.95,
+        0,
+        1,
+        "Fraction of the training rows of each class that have the attribute value of their class.",
     )
-    val_correlation: float | None = parameter(None, 0, 1, "The same fraction of val.")
-    test_correlation: float | None = parameter(None, 0, 1, "The same fraction of test.")
+    val_correlation: float | None = parameter(None, 0, 1, "The same fraction in val.")
+    test_correlation: float | None = parameter(None, 0, 1, "The same fraction in test.")
     dim: int = parameter(256, 4, MAX_DIM, "Number of columns of the features.")
     class_signal: float = parameter(
-        3.0, 0.1, MAX_SIGNAL, "Distance between the means of two classes, over the noise's SD."
+        3.0,
+        0.1,
+        MAX_SIGNAL,
+        "Distance between the means of two classes, in standard deviations of the noise.",
     )
     attribute_signal: float = parameter(
-        4.0, 0, MAX_SIGNAL, "Distance between the means of two attributes, over the noise's SD."
+        4.0,
+        0,
+        MAX_SIGNAL,
+        "Distance between the means of two attribute values, in standard deviations of the noise.",
     )
     text_lean: float = parameter(
-        0.5, 0, 100, "Weight of the attribute in the class embeddings; the class has weight 1."
+        0.5,
+        0,
+        100,
+        "Weight of the attribute in the class embeddings, beside weight 1 of the class.",
     )
     label_noise: float = parameter(
-        0.0, 0, 1, "Fraction of the training rows with a wrong label (below 1 - 1 / classes)."
+        0.0, 0, 1, "Fraction of the training rows with a wrong label, below 1 - 1 / classes."
     )
     train_rows: int = parameter(5000, 2, MAX_ROWS, "Number of training rows.")
     val_rows: int = parameter(1000, 2, MAX_ROWS, "Number of rows of val.")

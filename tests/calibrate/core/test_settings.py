@@ -1,5 +1,6 @@
 """Settings: every one explained, every range kept, every message exact."""
 
+import re
 from dataclasses import fields, replace
 
 import pytest
@@ -18,9 +19,26 @@ RANGES = {name: each for name, each in FIELDS.items() if each.metadata["within"]
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_every_setting_says_what_it_is_and_where_its_default_comes_from(name):
-    assert FIELDS[name].metadata["help"]
-    assert FIELDS[name].metadata["source"]
+def test_every_setting_is_described_in_sentences(name):
+    text, source = (FIELDS[name].metadata[key] for key in ("help", "source"))
+    assert re.fullmatch(r"[A-Z].*\.", text), text
+    assert re.fullmatch(r"([A-Z].*\.)?", source), source
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_choice_is_explained(name):
+    text = FIELDS[name].metadata["help"]
+    for choice in FIELDS[name].metadata["choices"]:
+        assert re.search(rf"\b{choice}\b.*: ", text), f"{choice} in: {text}"
+
+
+@pytest.mark.parametrize("name", set(PRESETS["release"]))
+def test_a_default_that_differs_from_the_authors_code_says_so(name):
+    released = PRESETS["release"][name]
+    if released != FIELDS[name].default:
+        shown = f"{released:,.4f}".rstrip("0").rstrip(".") if type(released) is float else released
+        shown = f"{shown:,}" if type(shown) is int else shown
+        assert shown in FIELDS[name].metadata["source"]
 
 
 @pytest.mark.parametrize(
