@@ -9,15 +9,19 @@ import yaml
 
 from clip_cfr.cache.format.schema import Texts
 from clip_cfr.extract.export.card_tables import (
-    GROUP_COLUMNS,
-    PROMPT_COLUMNS,
     group_cells,
+    group_columns,
     markdown,
     percent,
     prompt_cells,
+    prompt_columns,
 )
 from clip_cfr.extract.export.card_usage import USAGE
-from clip_cfr.extract.export.group_accuracies import group_accuracies, seed_metrics
+from clip_cfr.extract.export.group_accuracies import (
+    group_accuracies,
+    seed_metrics,
+    unit_of_groups,
+)
 from clip_cfr.extract.export.other_prompts import PromptAccuracy
 from clip_cfr.extract.export.selected_head import SelectedHead
 
@@ -54,7 +58,7 @@ def write_card(
         introduction(head),
         "## Use\n\n" + USAGE[form].replace("{labels}", repr(list(head.class_names))),
         "## Classes\n\n" + list_classes(head, texts),
-        "## Accuracy by group\n\n" + describe_groups(head),
+        f"## Accuracy by {unit_of_groups(head)}\n\n" + describe_groups(head),
         *(["## Other prompts\n\n" + describe_prompts(head, prompts)] if prompts else []),
         "## Limits\n\n" + LIMITS.format(dataset=head.run.metrics["dataset"]),
         "## How it was made\n\n" + describe_origin(head, form),
@@ -111,13 +115,13 @@ def shown_prompts(prompts: Sequence[str]) -> str:
 def describe_groups(head: SelectedHead) -> str:
     """Return the accuracy on each group with intervals, and those of the whole split."""
     found, metrics = group_accuracies(head), seed_metrics(head, head.method)
-    total = sum(group.count for group in found)
-    table = markdown(GROUP_COLUMNS, map(group_cells, found))
+    total, unit = sum(group.count for group in found), unit_of_groups(head)
+    table = markdown(group_columns(unit), (group_cells(group, unit) for group in found))
     return (
         f"In per cent, on the test split ({total:,} images): average "
-        f"{percent(metrics['average'])}, worst group {percent(metrics['worst_group'])}"
+        f"{percent(metrics['average'])}, worst {unit} {percent(metrics['worst_group'])}"
         f"{worst_interval(head)}.\n\n{table}\n\nThe intervals of the table are Clopper-Pearson "
-        "intervals, one group at a time, which take images as independent."
+        f"intervals, one {unit} at a time, which take images as independent."
     )
 
 
@@ -127,12 +131,13 @@ def worst_interval(head: SelectedHead) -> str:
     if interval is None or head.seed != head.run.config["seeds"][0]:
         return ""
     low, high = map(percent, interval)
-    return f" (95 % interval of the lowest accuracy over groups: {low} to {high})"
+    units = {"group": "groups", "class": "classes"}[unit_of_groups(head)]
+    return f" (95 % interval of the lowest accuracy over {units}: {low} to {high})"
 
 
 def describe_prompts(head: SelectedHead, prompts: Sequence[PromptAccuracy]) -> str:
     """Return what calibration does to other prompts, as measured."""
-    table = markdown(PROMPT_COLUMNS, map(prompt_cells, prompts))
+    table = markdown(prompt_columns(unit_of_groups(head)), map(prompt_cells, prompts))
     return (
         "Calibration changes the projection of every image, and so the answer to every prompt. It "
         "was trained against one embedding for each class, the mean over all its prompts. A "

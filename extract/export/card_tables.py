@@ -5,9 +5,18 @@ from collections.abc import Iterable, Sequence
 from clip_cfr.extract.export.group_accuracies import GroupAccuracy
 from clip_cfr.extract.export.other_prompts import PromptAccuracy
 
-PROMPT_COLUMNS = ("prompts", "average", "worst group", "agreement")
-GROUP_COLUMNS = ("class", "attribute", "images", "zero-shot", "this head", "95 % interval")
 NONE = "-"
+
+
+def prompt_columns(unit: str) -> tuple[str, ...]:
+    """Return the titles of `prompt_cells`; `unit` is that of `unit_of_groups`."""
+    return ("prompts", "average", f"worst {unit}", "agreement")
+
+
+def group_columns(unit: str) -> tuple[str, ...]:
+    """Return the titles of `group_cells`."""
+    attribute = ("attribute",) if unit == "group" else ()
+    return ("class", *attribute, "images", "zero-shot", "this head", "95 % interval")
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -27,7 +36,7 @@ def percent(value: float | None) -> str:
 
 
 def prompt_cells(found: PromptAccuracy) -> tuple[str, ...]:
-    """Return the cells of a set of prompts, in the order of `PROMPT_COLUMNS`."""
+    """Return the cells of a set of prompts, in the order of `prompt_columns`."""
     return (
         found.prompts,
         change(found.average_before, found.average),
@@ -41,11 +50,11 @@ def change(before: float | None, after: float | None) -> str:
     return NONE if after is None else f"{percent(before)} -> {percent(after)}"
 
 
-def group_cells(found: GroupAccuracy) -> tuple[str, ...]:
-    """Return the cells of a group, in the order of `GROUP_COLUMNS`."""
+def group_cells(found: GroupAccuracy, unit: str) -> tuple[str, ...]:
+    """Return the cells of a group, in the order of `group_columns`."""
     return (
         found.label,
-        found.attribute,
+        *((found.attribute,) if unit == "group" else ()),
         f"{found.count:,}",
         percent(found.zero_shot),
         percent(found.accuracy),

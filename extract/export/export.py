@@ -16,6 +16,7 @@ from clip_cfr.extract.export import CLIP_FORMATS, FORMATS
 from clip_cfr.extract.export.card import CARD, write_card
 from clip_cfr.extract.export.folder import EXPORT
 from clip_cfr.extract.export.formats import choose_format, is_open_clip
+from clip_cfr.extract.export.group_accuracies import unit_of_groups
 from clip_cfr.extract.export.head_file import write_head
 from clip_cfr.extract.export.other_prompts import PromptAccuracy, measure_prompts
 from clip_cfr.extract.export.selected_head import SelectedHead, select_head
@@ -40,6 +41,8 @@ class Export:
         files: the files of the folder, without its index.
         prompts: zero-shot accuracies with several prompts, before and after calibration, which the
             card shows; empty for `safetensors` and `onnx`, which hold no text tower.
+        worst_of: `group`, or `class` if the images have no attribute: the lowest accuracies in
+            `prompts` are then those of classes.
     """
 
     out: str
@@ -48,6 +51,7 @@ class Export:
     seed: int
     files: tuple[str, ...]
     prompts: tuple[PromptAccuracy, ...]
+    worst_of: str
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes by name; tuples become arrays in JSON."""
@@ -120,7 +124,9 @@ def write_export(
         raise make_write_error(target, error) from error
     except SafetensorError as error:  # Of a full disk, for one.
         raise make_write_error(target, OSError(str(error))) from error
-    return Export(str(target), form, head.method, head.seed, files, tuple(prompts))
+    return Export(
+        str(target), form, head.method, head.seed, files, tuple(prompts), unit_of_groups(head)
+    )
 
 
 def write_files(

@@ -31,6 +31,12 @@ class GroupAccuracy(NamedTuple):
     high: float
 
 
+def unit_of_groups(head: SelectedHead) -> str:
+    """Return `group`, or `class` if the images have no attribute, so that groups are classes."""
+    groups = seed_metrics(head, head.method)["groups"]
+    return "group" if len({group["attribute"] for group in groups}) > 1 else "class"
+
+
 def group_accuracies(head: SelectedHead) -> list[GroupAccuracy]:
     """Return the accuracies on each group with images in the test split, in the run's order."""
     groups = seed_metrics(head, head.method)["groups"]

@@ -1,5 +1,6 @@
 """Figures of the model card, against values computed by hand."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,8 @@ from clip_cfr.cache.read.reader import read_cache
 from clip_cfr.cache.runs.apply_head import apply_head
 from clip_cfr.cache.runs.run import read_run
 from clip_cfr.extract.errors import ExtractError
-from clip_cfr.extract.export.card import method_settings
-from clip_cfr.extract.export.card_tables import change, markdown
+from clip_cfr.extract.export.card import describe_groups, method_settings
+from clip_cfr.extract.export.card_tables import change, markdown, prompt_columns
 from clip_cfr.extract.export.group_accuracies import exact_interval, group_accuracies
 from clip_cfr.extract.export.other_prompts import (
     blocks_of,
@@ -45,6 +46,21 @@ def test_group_accuracies_are_those_of_the_seed(digits_run):
             expected = np.mean(columns[f"{name}_seed0"][rows] == group.label)
             assert accuracy == pytest.approx(expected), name
         assert group.low <= group.accuracy <= group.high
+
+
+def test_without_attributes_the_card_has_accuracies_of_classes(digits_run):
+    head = select_head(digits_run / "run", "cfr", 0)
+    assert "| class | attribute | images |" in describe_groups(head)
+    metrics = deepcopy(head.run.metrics)
+    for seed in metrics["methods"]["cfr"]["seeds"]:
+        for each in seed["by_selection"].values():
+            for group in each["test"]["groups"]:
+                group["attribute"] = "any"
+    text = describe_groups(replace(head, run=replace(head.run, metrics=metrics)))
+    assert "| class | images | zero-shot | this head | 95 % interval |" in text
+    assert ", worst class " in text
+    assert not any(word in text for word in ("any", "attribute", "group"))
+    assert prompt_columns("class") == ("prompts", "average", "worst class", "agreement")
 
 
 def test_prompts_are_measured_before_and_after(digits_run):
