@@ -15,14 +15,16 @@ SHOWN = ("worst_group", "average")
 def make_overview(sources: Sequence[RunSource | GridSource]) -> Section:
     """Return the section on top of a page of several runs and grids."""
     rows = [row for source in sources for row in describe(source)]
+    runs = [source for source in sources if isinstance(source, RunSource)]
+    by_group = len(runs) < len(sources) or any(run.result.cache.has_attributes for run in runs)
+    worst = METRIC_TITLES["worst_group" if by_group else "worst_class"]
     table = Table(
         title=("test accuracy in per cent; for a grid, of its best point",),
-        header=("folder", "data set", "method", "use", *(METRIC_TITLES[each] for each in SHOWN)),
+        header=("folder", "data set", "method", "use", worst, METRIC_TITLES["average"]),
         rows=tuple(rows),
         text_columns=4,
     )
-    runs = [source for source in sources if isinstance(source, RunSource)]
-    plots = [plot_runs(runs)] if len(runs) > 1 else []
+    plots = [plot_runs(runs, worst)] if len(runs) > 1 else []
     return Section("overview", "Side by side", (table_html(table), *plots))
 
 
@@ -43,8 +45,14 @@ def describe(source: RunSource | GridSource) -> Iterator[tuple[str, ...]]:
         yield (folder, result.cache.dataset, source.title(name), used, *cells)
 
 
-def plot_runs(runs: Sequence[RunSource]) -> Bars:
-    """Return bars of the test worst-group accuracy of each method in each run."""
+def plot_runs(runs: Sequence[RunSource], worst: str) -> Bars:
+    """Return bars of the test worst-group accuracy of each method in each run.
+
+    Args:
+        runs: the runs.
+        worst: `worst group`, or `worst class` if no images have an attribute.
+    """
+    metric = f"{worst.replace(' ', '-')} accuracy"
     titles = dict.fromkeys(run.title(name) for run in runs for name in run.result.methods)
     values = [
         {
@@ -55,8 +63,8 @@ def plot_runs(runs: Sequence[RunSource]) -> Bars:
     ]
     return Bars(
         name="overview",
-        title="Worst-group accuracy on the test split, in per cent",
-        alt="Bars of the worst-group accuracy of each method in each run, as in the table.",
+        title=f"{metric.capitalize()} on the test split, in per cent",
+        alt=f"Bars of the {metric} of each method in each run, as in the table.",
         categories=tuple((run.directory.name,) for run in runs),
         series={title: tuple(each.get(title) for each in values) for title in titles},
         whiskers={},

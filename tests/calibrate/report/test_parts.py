@@ -18,6 +18,7 @@ from clip_cfr.calibrate.named.summary import GroupAgreement, SplitSummary
 from clip_cfr.calibrate.report.cached_rows import choose_map_rows
 from clip_cfr.calibrate.report.embeddings import centroid_cosines
 from clip_cfr.calibrate.report.options import ReportOptions
+from clip_cfr.calibrate.report.overview import make_overview
 from clip_cfr.calibrate.report.pictures import Pictures, shrink, to_rgb
 from clip_cfr.calibrate.report.plots.heat_maps import lines_of_row
 from clip_cfr.calibrate.report.plots.lines import Line
@@ -193,6 +194,9 @@ def test_without_attributes_accuracies_are_those_of_classes():
     assert sentence == "On the test split ERM has 65.0 % in the worst class and 80.0 % on average."
     section = groups.make(source)
     assert section.title == "Accuracy by class"
+    overview = make_overview([source, source])
+    assert ">worst class</th>" in overview.parts[0]
+    assert overview.parts[1].title == "Worst-class accuracy on the test split, in per cent"
     assert section.parts[-1].title == "Accuracy by class on the test split, in per cent"
 
 
