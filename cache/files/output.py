@@ -3,11 +3,14 @@
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from clip_cfr.cache.errors import CacheError, OutputError
 from clip_cfr.cache.files.atomic import make_write_error, temporary_path
 
+# Takes a block of the disk, so that a full disk is known before the work.
+PROBE = b"\0"
 # Kinds of files besides regular files and folders.
 SPECIAL = {
     stat.S_IFIFO: "a pipe",
@@ -102,17 +105,20 @@ def check_is_no_input(path: Path, inputs: Iterable[Path | None]) -> None:
 def check_folder(path: Path) -> None:
     """Raise CacheError if no file can be created in the folder of an output, or it has no folder.
 
-    A temporary file with the longest name that a writer needs is created and removed. Only this
-    covers permissions, read-only and remote disks, and the maximum length of a file name.
+    A temporary file with the longest name that a writer needs is written and removed. Only this
+    covers permissions, read-only, remote and full disks, and the maximum length of a file name.
     """
     if not path.parent.is_dir():
         raise CacheError(f"{path}: the folder {path.parent} does not exist; create it first")
     probe = temporary_path(path)
     try:
-        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        probe.unlink()
+        with probe.open("xb") as file:
+            file.write(PROBE)
     except OSError as error:
         raise make_write_error(path, error) from error
+    finally:
+        with suppress(OSError):  # As when the name is too long.
+            probe.unlink()
 
 
 def _is_same_file(path: Path, other: Path) -> bool:

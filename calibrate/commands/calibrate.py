@@ -1,5 +1,6 @@
 """The command calibrate."""
 
+from contextlib import suppress
 from time import perf_counter
 
 import click
@@ -7,6 +8,7 @@ from click_option_group import optgroup
 
 from clip_cfr.cache.console import PATH, Command
 from clip_cfr.cache.interrupts import exit_on_interrupt
+from clip_cfr.cache.terminal import flush_or_discard_output
 from clip_cfr.calibrate.commands.options import (
     METHOD_NAMES,
     data_options,
@@ -170,7 +172,9 @@ def calibrate(
                 started=started,
             )
     except RunNotWritten as error:  # Show the result even if the run folder cannot be written.
-        print_result(error.result, as_json, form, reporter.messages)
+        with suppress(OSError):  # Standard output may be on the same full disk.
+            print_result(error.result, as_json, form, reporter.messages)
+        flush_or_discard_output()
         raise
     try:
         print_result(result, as_json, form, reporter.messages)

@@ -468,6 +468,11 @@ def test_a_full_disk_still_shows_the_result(cache_file, tmp_path):
     assert json.loads(done.stdout)["methods"]["zeroshot"]
     assert "run: cannot be written: File too large" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "run").exists()
+    with open("/dev/full", "w") as full:  # Standard output is on the full disk, too.
+        lost = subprocess.run(
+            [*command, *zeroshot], stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+    assert (lost.returncode, lost.stderr) == (1, done.stderr)
 
 
 def test_without_a_folder_for_compiled_programs_nothing_is_said(cache_file, tmp_path):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import resource
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -473,6 +474,17 @@ def test_a_full_disk_keeps_the_older_run(run):
     )
     assert read_run(run).config == RUN.config
     assert [each.name for each in run.parent.iterdir()] == ["run"]
+
+
+def test_a_disk_without_a_free_block_is_refused_before_the_work(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        found = message_of(check_run_directory, tmp_path / "a" / "run", overwrite=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert found == "cannot be written: File too large; make room and run the same command again"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_default_folder_has_name_and_time():
