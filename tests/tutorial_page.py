@@ -21,7 +21,7 @@ TOLERANCE = {"rel": 0.1, "abs": 0.1}
 # images have the most confident errors.
 DEVICE = re.compile(r"(on cpu) \([^)]*\)")
 ADVICE = re.compile(r"^(Recommendation: use ).*")
-HEAD = re.compile(r"^(head to use: \S*heads/).*")
+HEAD = re.compile(r"^(head to use: \S*heads/|head: cfr, seed ).*")
 PICTURES = re.compile(r"\d+( of (?:slices|confident errors|the map))")
 RULE = re.compile(r"[─━═│┃┌┐└┘├┤┏┓┗┛┡┩╇┼┴┬┳ ]*")
 
