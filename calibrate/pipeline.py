@@ -23,6 +23,7 @@ from clip_cfr.calibrate.comparison.versus import check_versus
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.prepared import Prepared, prepare
 from clip_cfr.calibrate.core.settings import Settings, default_settings
+from clip_cfr.calibrate.methods import DEFAULT_METHODS
 from clip_cfr.calibrate.methods.checks import check_selection
 from clip_cfr.calibrate.named.embedded import name_groups, prepare_attributes
 from clip_cfr.calibrate.named.request import Attributes
@@ -34,8 +35,6 @@ from clip_cfr.calibrate.runtime.memory import peak_memory_mb
 from clip_cfr.calibrate.runtime.precision import resolve_precision
 from clip_cfr.calibrate.tracking.from_result import track_result
 from clip_cfr.calibrate.tracking.trackers import log_run, open_trackers
-
-DEFAULT_METHODS = ("zeroshot", "erm", "cfr")
 
 
 def calibrate_cache(

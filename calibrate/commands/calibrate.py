@@ -21,7 +21,7 @@ from clip_cfr.calibrate.commands.options import (
     tracking_options,
 )
 from clip_cfr.calibrate.commands.show import format_option, print_result, show_next_steps
-from clip_cfr.calibrate.methods import ALL_METHODS, methods_of
+from clip_cfr.calibrate.methods import ALL_METHODS, DEFAULT_METHODS, methods_of
 from clip_cfr.calibrate.runtime.environment import import_jax
 
 INTERRUPTED = (
@@ -53,7 +53,7 @@ COMMANDLINE = click.core.ParameterSource.COMMANDLINE
         multiple=True,
         type=click.Choice((*ALL_METHODS, "all")),
         metavar="NAME",
-        default=("zeroshot", "erm", "cfr"),
+        default=DEFAULT_METHODS,
         help=f"A method to compare, or all. May be given several times. {METHOD_NAMES}",
     ),
     optgroup.option(

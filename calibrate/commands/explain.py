@@ -53,14 +53,11 @@ def explain(
       clip-cfr explain --run runs/demo/run --attribute 'red digit' --attribute 'green digit'
     """
     from clip_cfr.calibrate.explain.explain import explain_run
-    from clip_cfr.calibrate.explain.suggestion import suggested_command
     from clip_cfr.calibrate.explain.table import render_explanation
 
     named = named_arguments(values_in_words, attributes_file, attribute_margin, words)
     found = explain_run(directory, method, split, cache=cache, top=top, **named)
-    command = suggested_command(found)
-    result = {**found.to_json(), "command": command}
-    emit(result, as_json, lambda _: render_explanation(found))
-    if command is not None and not as_json:
+    emit(found.to_json(), as_json, lambda _: render_explanation(found))
+    if found.command is not None and not as_json:
         # echo does not wrap lines, so the command can be pasted.
-        echo(f"Calibrate with the attribute that the words suggest:\n{command}")
+        echo(f"Calibrate with the attribute that the words suggest:\n{found.command}")

@@ -13,7 +13,7 @@ from clip_cfr.calibrate.explain.named_groups import measure_named
 from clip_cfr.calibrate.explain.permutations import PERMUTATIONS
 from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation
 from clip_cfr.calibrate.explain.slices import accuracies, find_slices
-from clip_cfr.calibrate.explain.suggestion import suggest_attributes
+from clip_cfr.calibrate.explain.suggestion import suggest_attributes, suggest_command
 from clip_cfr.calibrate.explain.words import (
     LEVEL,
     ComparedWords,
@@ -78,6 +78,7 @@ def explain_run(
         tested = compare_words(rng, images, method, texts, found)
         names = find_named_classes(found, texts)
     classes = describe_classes(inputs, method, tested, names, top)
+    attributes = suggest_attributes(classes, inputs.named.phrases if inputs.named else ())
     return Explanation(
         run=str(directory),
         cache=str(inputs.cache_path),
@@ -97,7 +98,10 @@ def explain_run(
         statement=make_statement(
             inputs, tested, command_with_words(directory, method, split, cache)
         ),
-        attributes=suggest_attributes(classes, inputs.named.phrases if inputs.named else ()),
+        attributes=attributes,
+        command=suggest_command(
+            attributes, inputs.cache_path, inputs.config, inputs.val_fraction, words
+        ),
     )
 
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from clip_cfr.cache.class_prompts import list_prompt_sets, with_prompt_set
+from clip_cfr.cache.class_prompts import list_prompt_sets, own_prompt_set, with_prompt_set
 from clip_cfr.cache.errors import CacheError, FieldError, error_context
 from clip_cfr.cache.format.schema import FeatureCache, Texts
 from clip_cfr.cache.read.reader import open_cache
@@ -40,6 +41,8 @@ class Inputs:
         seed: seed of the explained predictions.
         is_imported: whether the cache has imported features, of which no text tower is known.
         named: the attributes named in words; None if none is.
+        config: configuration of the run; `prompts` is None if they are those of the cache.
+        val_fraction: fraction of the training rows that the run drew as val; None if it drew none.
     """
 
     cache_path: Path
@@ -51,6 +54,8 @@ class Inputs:
     seed: int
     is_imported: bool
     named: NamedImages | None
+    config: Mapping[str, Any]
+    val_fraction: float | None
 
 
 def read_inputs(
@@ -78,7 +83,8 @@ def read_inputs(
     )
     with open_cache(path) as opened:
         prompts = run.config.get("prompts")
-        prompts = prompts if prompts in list_prompt_sets(opened) else None
+        if prompts not in list_prompt_sets(opened) or prompts == own_prompt_set(opened):
+            prompts = None
         opened = with_prompt_set(opened, prompts)
         images = chosen.read(opened)
         found = read_words_for(opened, path, words)
@@ -86,7 +92,20 @@ def read_inputs(
             named = find_named(run, opened, images.rows, split, embedded)
     imported = opened.provenance.get("model") == IMPORTED
     dataset, texts = opened.dataset, opened.texts
-    return Inputs(path, dataset, images, texts, found, chosen.method, chosen.seed, imported, named)
+    drawn_val = run.metrics.get("drawn_val") or {}
+    return Inputs(
+        path,
+        dataset,
+        images,
+        texts,
+        found,
+        chosen.method,
+        chosen.seed,
+        imported,
+        named,
+        config={**run.config, "prompts": prompts},
+        val_fraction=drawn_val.get("fraction"),
+    )
 
 
 def choose_predictions(directory: Path, run: Run, method: str | None, split: str) -> Chosen:

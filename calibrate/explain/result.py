@@ -138,6 +138,7 @@ class Explanation:
         statement: whether words stand out, and the error rate of this statement, as a sentence.
         attributes: words to give to `calibrate --attribute`; empty if none are suggested, or all
             are named already.
+        command: the command line that calibrates as the run did, with these words; None without.
     """
 
     run: str
@@ -155,6 +156,7 @@ class Explanation:
     named: tuple[NamedAccuracies, ...]
     statement: str
     attributes: tuple[str, ...]
+    command: str | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the explanation as JSON values."""

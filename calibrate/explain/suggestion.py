@@ -1,10 +1,15 @@
 """Words that suggest an attribute, for `calibrate --attribute`."""
 
-import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from clip_cfr.cache.console import program_name
-from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation, WordFinding
+from clip_cfr.calibrate.comparison.stored_settings import convert_settings
+from clip_cfr.calibrate.core.settings import default_settings
+from clip_cfr.calibrate.explain.result import ClassErrorsExplained, WordFinding
+from clip_cfr.calibrate.grid.calibrate_command import calibrate_command
+from clip_cfr.calibrate.named.embedded import list_options
 
 # Values of a suggested attribute.
 MOST_WORDS = 4
@@ -45,10 +50,42 @@ def first_word(findings: Sequence[WordFinding]) -> str | None:
     return next((each.word for each in findings if each.names_class is None), None)
 
 
-def suggested_command(explanation: Explanation) -> str | None:
-    """Return the command line that calibrates with the suggested attribute; None without one."""
-    if not explanation.attributes:
+def suggest_command(
+    attributes: Sequence[str],
+    cache: Path,
+    config: Mapping[str, Any],
+    val_fraction: float | None = None,
+    words: str | Path | None = None,
+) -> str | None:
+    """Return the command line that calibrates as a run did, with the suggested attribute.
+
+    The selection is the default for named attributes, unless the run had another than the default.
+    The precision is that of the machine.
+
+    Args:
+        attributes: the suggested words; without any, the result is None.
+        cache: path of the cache.
+        config: configuration of the run; `prompts` is None for those of the cache.
+        val_fraction: fraction of the training rows that the run drew as val; None if it drew none.
+        words: the file that the words are of; None for those of the cache.
+    """
+    if not attributes:
         return None
-    options = [part for word in explanation.attributes for part in ("--attribute", word)]
-    words = ["calibrate", "--cache", explanation.cache, *options]
-    return f"{program_name()} {shlex.join(words)}"
+    defaults = asdict(default_settings(False))
+    settings = convert_settings(config.get("settings", {}))
+    changed = {
+        name: value
+        for name, value in settings.items()
+        if value != defaults.get(name, value) and name != "precision"
+    }
+    return calibrate_command(
+        cache=str(cache),
+        methods=config["methods"],
+        varied=changed,
+        fixed={},
+        seeds=config["seeds"],
+        hold_rows=config.get("held_rows"),
+        prompts=config.get("prompts"),
+        val_fraction=val_fraction,
+        attribute_options=list_options(attributes, 0.0, None if words is None else Path(words)),
+    )

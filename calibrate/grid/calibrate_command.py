@@ -8,6 +8,7 @@ from clip_cfr.cache.console import program_name
 from clip_cfr.calibrate.comparison.result import Result
 from clip_cfr.calibrate.core.settings import Value, default_settings
 from clip_cfr.calibrate.grid.axes import FIELDS
+from clip_cfr.calibrate.methods import DEFAULT_METHODS
 
 
 def calibrate_command(
@@ -29,11 +30,12 @@ def calibrate_command(
 
     Args:
         cache: path of the cache.
-        methods: the methods; `cfr` alone is not written, as `calibrate` fits it by default.
+        methods: the methods; those that `calibrate` fits by default, and `cfr` alone, which is one
+            of them, are not written.
         varied: settings that are always written.
         fixed: the other settings; written unless they have their default.
         seeds: the seeds; each run of consecutive ones is written as `--seed` (unless 0) and
-            `--seeds`.
+            `--seeds` (unless 1).
         hold_rows: rows of features in memory at a time; None for all.
         prompts: the set of class prompts; None for those of the cache.
         val_fraction: fraction of the training rows to draw as val; None draws none.
@@ -43,7 +45,7 @@ def calibrate_command(
     changed = {name: fixed[name] for name in fixed if fixed[name] != defaults[name]}
     shown = {**changed, **varied}
     words = [*program_name().split(), "calibrate", "--cache", cache]
-    if list(methods) != ["cfr"]:
+    if tuple(methods) not in (("cfr",), DEFAULT_METHODS):
         words += [word for name in methods for word in ("--method", name)]
     for name in FIELDS:
         if name in shown:
@@ -94,7 +96,7 @@ def split_seeds(seeds: Sequence[int]) -> list[range]:
 def seed_words(seeds: range) -> list[str]:
     """Return the words of the options of `calibrate` for consecutive seeds."""
     first = ["--seed", str(seeds.start)] if seeds.start else []
-    return [*first, "--seeds", str(len(seeds))]
+    return [*first, *(["--seeds", str(len(seeds))] if len(seeds) > 1 else [])]
 
 
 def option_words(name: str, value: Value) -> list[str]:

@@ -35,6 +35,8 @@ METHOD_TITLES = {
     "afr": "AFR",
 }
 METHODS = tuple(METHOD_TITLES)
+# Fitted by `calibrate` if none is named.
+DEFAULT_METHODS = ("zeroshot", "erm", "cfr")
 # Methods that need attributes named in words, with their titles.
 NAMED_METHOD_TITLES = {
     "dfr-named": "DFR, named groups",

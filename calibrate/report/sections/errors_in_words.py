@@ -7,7 +7,6 @@ from clip_cfr.cache.console import program_name
 from clip_cfr.calibrate.comparison.table import Table
 from clip_cfr.calibrate.comparison.titles import format_per_cent
 from clip_cfr.calibrate.explain.result import ClassErrorsExplained, Explanation, Slice, WordFinding
-from clip_cfr.calibrate.explain.suggestion import suggested_command
 from clip_cfr.calibrate.explain.table import DIFFERENCE_NOTE, NAMES_CLASS, SLICES_NOTE
 from clip_cfr.calibrate.report.explained import SPLIT
 from clip_cfr.calibrate.report.section import (
@@ -181,7 +180,6 @@ def train_command(source: RunSource) -> list[str]:
 
 def command_parts(found: Explanation) -> Iterator[str]:
     """Yield the command that calibrates with the attribute that the words suggest, if any."""
-    command = suggested_command(found)
-    if command is not None:
+    if found.command is not None:
         yield paragraph("Calibrate with the attribute that the words suggest:")
-        yield command_line(command)
+        yield command_line(found.command)

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from clip_cfr.cache.runs.encoding import class_indices
 from clip_cfr.cache.runs.run import read_run, write_run
 from clip_cfr.cache.words.files import read_words, write_words
 from clip_cfr.cache.write.writer import write_cache
+from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.explain.explain import explain_run
-from clip_cfr.calibrate.explain.suggestion import suggest_attributes
+from clip_cfr.calibrate.explain.suggestion import suggest_attributes, suggest_command
 from clip_cfr.cli import main
 from tests.calibrate.explain.conftest import world_cache, world_run, write_world
 from tests.calibrate.explain.worlds import HIDDEN, make_world
@@ -87,12 +88,31 @@ def test_the_command_prints_tables_and_a_command_and_writes_nothing(folder):
     assert result.output.startswith("world: errors of ERM, seed 0, on the val split\ncat: ")
     assert result.output.endswith(
         "Calibrate with the attribute that the words suggest:\n"
-        f"clip-cfr calibrate --cache {folder / 'world.h5'} --attribute 'hidden 1' --attribute "
-        "'hidden 0'\n"
+        f"clip-cfr calibrate --cache {folder / 'world.h5'} --method erm --method cfr --attribute "
+        f"'hidden 1' --attribute 'hidden 0' --words {folder / 'words.h5'}\n"
     )
     found = CliRunner().invoke(main, ["explain", *options, "--json"], prog_name="clip-cfr").output
     assert json.loads(found)["attributes"] == ["hidden 1", "hidden 0"]
     assert files(folder) == before
+
+
+def test_the_command_calibrates_as_the_run_did():
+    config = {
+        "methods": ["zeroshot", "erm", "cfr"],
+        "seeds": [0, 1, 2],
+        "settings": {**asdict(Settings(lr=0.5, precision="float32"))},
+        "held_rows": 9,
+        "prompts": "simple",
+    }
+    assert suggest_command(("on water", "b"), Path("c.h5"), config, 0.2, "w.h5") == (
+        "clip-cfr calibrate --cache c.h5 --lr 0.5 --hold-rows 9 --prompts simple "
+        "--val-fraction 0.2 --attribute 'on water' --attribute b --words w.h5 --seeds 3"
+    )
+    plain = {"methods": ["zeroshot", "erm", "cfr"], "seeds": [0]}
+    assert suggest_command(("a", "b"), Path("c.h5"), plain) == (
+        "clip-cfr calibrate --cache c.h5 --attribute a --attribute b"
+    )
+    assert suggest_command((), Path("c.h5"), plain) is None
 
 
 def test_without_words_slices_still_work(folder):

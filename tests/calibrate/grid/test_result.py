@@ -145,14 +145,14 @@ class TestBest:
     @pytest.mark.parametrize(
         ("seeds", "options"),
         [
-            ((0, 5), ["--seeds 1", "--seed 5 --seeds 1"]),
-            ((3, 4, 0, 2), ["--seed 3 --seeds 2", "--seeds 1", "--seed 2 --seeds 1"]),
-            ((1, 0), ["--seed 1 --seeds 1", "--seeds 1"]),
+            ((0, 5), ["", " --seed 5"]),
+            ((3, 4, 0, 2), [" --seed 3 --seeds 2", "", " --seed 2"]),
+            ((1, 0), [" --seed 1", ""]),
         ],
     )
     def test_has_a_command_for_each_run_of_consecutive_seeds(self, seeds, options):
         start = "clip-cfr calibrate --cache 'my cache.h5' --lr 0.1"
-        expected = " && ".join(f"{start} {each}" for each in options)
+        expected = " && ".join(f"{start}{each}" for each in options)
         assert make_result(seeds=seeds).best_command == expected
 
     @pytest.mark.parametrize(

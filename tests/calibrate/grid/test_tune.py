@@ -104,7 +104,7 @@ def test_the_table_and_the_commands_show_the_tuning(tuned):
     erm, cfr = tuned_commands(tuned)
     assert f"--erm-lr {tuned.methods['erm'].tuned_settings['erm_lr']}" in erm
     assert "--method" not in cfr
-    assert erm.count("--seed 3 --seeds 1 && ") == 1
+    assert erm.count("--seed 3 && ") == 1
 
 
 def test_an_interrupted_tuning_resumes_and_ends_with_the_same_trials(

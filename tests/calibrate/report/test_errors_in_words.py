@@ -45,9 +45,10 @@ ERM = Explanation(
     named=(),
     statement="1 of 102 words stands out in the class tested (family-wise error 5 %)",
     attributes=("green", "red"),
+    command="calibrate --cache toy.h5 --attribute green --attribute red",
 )
-CFR = replace(ERM, method="cfr", attributes=())
-NO_WORDS = {"num_words": 0, "statement": "toy.h5 has no words", "attributes": ()}
+CFR = replace(ERM, method="cfr", attributes=(), command=None)
+NO_WORDS = {"num_words": 0, "statement": "toy.h5 has no words", "command": None}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def test_a_cache_without_words_is_told_of_once(text_of):
 
 
 def test_a_head_without_errors_is_told_of(text_of):
-    flawless = replace(ERM, classes=(replace(DOG, label="cat"), DOG), slices=(), attributes=())
+    flawless = replace(ERM, classes=(replace(DOG, label="cat"), DOG), slices=(), command=None)
     text = text_of(flawless)
     assert "<p>ERM, seed 0 misclassifies no image of the val split.</p>" in text
     assert "family-wise" not in text
