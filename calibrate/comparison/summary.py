@@ -303,7 +303,8 @@ def mean_counts(cells: Sequence[np.ndarray], num_cells: int) -> tuple[float, ...
 def collect_warnings(task: Task, outcomes: Outcomes, selection: str, is_shared: bool) -> list[str]:
     """Return the warnings about the task, then those about CFR.
 
-    If val shares the correlations of train (`is_shared`), CFR is not said to lack a gain there.
+    If val shares the correlations of train (`is_shared`), CFR is not said to lack a gain there, and
+    nothing is said of a missing attribute, which the warning about val names.
 
     A warning about CFR appears once; with several seeds it starts with those that it is about, as
     in `seeds 0, 2: ...`.
@@ -317,7 +318,7 @@ def collect_warnings(task: Task, outcomes: Outcomes, selection: str, is_shared: 
     prefixed = [
         (f"{name_seeds(of)}: " if len(cfr) > 1 else "") + warning for warning, of in seeds.items()
     ]
-    return warning_signs.task_warnings(task) + prefixed
+    return warning_signs.task_warnings(task, is_shared) + prefixed
 
 
 def seed_warnings(cfr: Outcome, erm: Outcome | None, selection: str, is_shared: bool) -> list[str]:

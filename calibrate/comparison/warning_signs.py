@@ -131,15 +131,20 @@ def group_mix(task: Task, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "
     return np.bincount(task.groups[rows], minlength=task.num_groups) / len(rows)
 
 
-def task_warnings(task: Task) -> list[str]:
+def task_warnings(task: Task, is_shared: bool = False) -> list[str]:
     """Return warnings about a task, as sentences without a final period.
 
     They are about a missing attribute (neither labelled nor named in words), empty groups of each
     split, the order of the class embeddings (`check_zero_shot`) and unreadable images. The list may
     be empty.
+
+    Args:
+        task: the task.
+        is_shared: whether a warning of a val that shares the correlations of train has said already
+            that an attribute should be named.
     """
     found = []
-    if len(task.attribute_names) < 2 and not task.named:
+    if len(task.attribute_names) < 2 and not task.named and not is_shared:
         found.append(NO_ATTRIBUTE)
     for split in SPLITS:
         empty = np.flatnonzero(task.group_counts(split) == 0)

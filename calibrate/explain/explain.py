@@ -96,7 +96,7 @@ def explain_run(
         else find_slices(images, method, texts.class_names, tested, found, names < 0),
         named=measure_named(inputs.named, images, split),
         statement=make_statement(
-            inputs, tested, command_with_words(directory, method, split, cache)
+            inputs, tested, command_with_words(directory, method, split, cache), split
         ),
         attributes=attributes,
         command=suggest_command(
@@ -157,23 +157,26 @@ def describe_class(
     )
 
 
-def make_statement(inputs: Inputs, tested: Sequence[ComparedWords], command: str) -> str:
+def make_statement(
+    inputs: Inputs, tested: Sequence[ComparedWords], command: str, split: str
+) -> str:
     """Return a sentence that says whether words stand out, with its error rate.
 
     Args:
         inputs: images, texts and words.
         tested: the tested classes.
         command: see `command_with_words`.
+        split: the explained split.
     """
     if inputs.words is None:
         return describe_missing_words(inputs, command)
     rate = f"family-wise error {100 * LEVEL:g} %"
     number = len(inputs.words.words)
     if not tested:
+        other = "val or test" if split == "train" else "train"
         return (
             f"no class has enough wrong and right images to test {count_noun(number, 'word')}; "
-            "explain with another --split (train has the training errors) or another --method, or "
-            "calibrate on more images"
+            f"explain with --split {other}, or another --method, or calibrate on more images"
         )
     count = np.count_nonzero(np.any([each.stands_out for each in tested], axis=0))
     if not count:

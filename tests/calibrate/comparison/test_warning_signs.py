@@ -144,6 +144,8 @@ class TestOfTask:
             "--attribute (the command explain suggests words)"
         ]
 
+        assert warning_signs.task_warnings(one, is_shared=True) == []
+
     def test_an_attribute_named_in_words_is_one(self):
         attributes = np.zeros(len(TASK.labels), np.int32)
         margins = np.ones(len(TASK.labels), np.float32)

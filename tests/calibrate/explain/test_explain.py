@@ -138,8 +138,8 @@ def test_right_answers_and_single_errors_name_nothing(tmp_path, world):
     assert [each.untested for each in found.classes] == ["fewer than 5 errors", "no errors"]
     assert (found.slices, found.attributes) == ((), ())
     assert found.statement == (
-        "no class has enough wrong and right images to test 102 words; explain with another "
-        "--split (train has the training errors) or another --method, or calibrate on more images"
+        "no class has enough wrong and right images to test 102 words; explain with --split train, "
+        "or another --method, or calibrate on more images"
     )
 
 
