@@ -1,7 +1,10 @@
 """The names under which recorded models are loaded."""
 
+from pathlib import Path
+
 import pytest
 
+from clip_cfr.extract.encoders.hub_errors import NAME_ANOTHER, REMEDY
 from clip_cfr.extract.encoders.recorded_model import find_recorded_model
 from clip_cfr.extract.encoders.spec import TINY_CLIP
 from clip_cfr.extract.errors import ExtractError
@@ -38,6 +41,13 @@ def test_names_that_are_no_paths_stay(tmp_path, monkeypatch):
 def test_the_tiny_clip_of_another_checkout_is_that_of_the_package(tmp_path, monkeypatch, recorded):
     monkeypatch.chdir(tmp_path)
     assert find(tmp_path, recorded) == (str(TINY_CLIP), None)
+
+
+def test_the_model_that_messages_suggest_is_there(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for text in (NAME_ANOTHER, REMEDY):
+        suggested = text.partition("the embedded ")[2].partition(",")[0]
+        assert (Path(suggested) / "config.json").is_file(), text
 
 
 def test_a_model_that_is_gone(tmp_path):
