@@ -45,6 +45,8 @@ class GridResult:
         references: zero-shot and ERM at the fixed settings; not ranked.
         storage: the database that keeps the points, without its password.
         studies: the name of the Optuna study by method.
+        has_attributes: whether images differ in an attribute; otherwise the groups are the classes.
+            True for a grid of an earlier version.
     """
 
     cache: str
@@ -68,6 +70,12 @@ class GridResult:
     studies: dict[str, str]
     prompts: str | None = None
     named: dict[str, Any] | None = None
+    has_attributes: bool = True
+
+    @property
+    def worst(self) -> str:
+        """Name of the metric `worst_group`: `worst class` if groups are classes."""
+        return "worst group" if self.has_attributes else "worst class"
 
     @property
     def metric(self) -> str:
@@ -165,6 +173,7 @@ class GridResult:
             "hold_rows": self.hold_rows,
             "prompts": self.prompts,
             "named": self.named,
+            "has_attributes": self.has_attributes,
             "counts": self.counts,
             "best": best and self.best_to_json(best),
             "note": self.note,
@@ -222,6 +231,7 @@ class GridResult:
             hold_rows=data.get("hold_rows"),
             prompts=data.get("prompts"),
             named=data.get("named"),
+            has_attributes=data.get("has_attributes", True),
             points=tuple(PointResult.from_json(each, method) for each in data["points"]),
             references=tuple(
                 PointResult.from_json(each, method) for each in data.get("references", ())

@@ -175,6 +175,7 @@ def make_result(job: GridJob, finished: FinishedPoints) -> GridResult:
         references=tuple(with_settings(each, job) for each in finished.references),
         storage=display_url(job.url),
         studies=finished.studies,
+        has_attributes=len(job.info["texts"]["attribute_names"]) > 1,
     )
 
 

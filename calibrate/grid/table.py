@@ -51,7 +51,8 @@ def leaderboard_table(result: GridResult) -> Table:
     """Return the complete points in their order, at most `MAX_ROWS`, and then the references.
 
     The columns are place, method, the settings with several values, validation accuracy by the
-    criterion, test worst group and test average, in per cent, and the number of seeds.
+    criterion, test worst group (`GridResult.worst`) and test average, in per cent, and the number
+    of seeds.
     """
     names = [name for name, axis in result.space.items() if len(axis) > 1]
     titles = ", ".join(METHOD_TITLES[each] for each in result.methods)
@@ -68,7 +69,7 @@ def leaderboard_table(result: GridResult) -> Table:
         ),
         *(("ref", *format_cells(result, point, names)) for point in references),
     ]
-    accuracies = (f"val {result.criterion}", "test worst group", "test average")
+    accuracies = (f"val {result.criterion}", f"test {result.worst}", "test average")
     return Table(
         title=tuple(title),
         header=("", "method", *names, *accuracies, "n"),

@@ -16,7 +16,7 @@ def make_overview(sources: Sequence[RunSource | GridSource]) -> Section:
     """Return the section on top of a page of several runs and grids."""
     rows = [row for source in sources for row in describe(source)]
     runs = [source for source in sources if isinstance(source, RunSource)]
-    by_group = len(runs) < len(sources) or any(run.result.cache.has_attributes for run in runs)
+    by_group = any(has_attributes(source) for source in sources)
     worst = METRIC_TITLES["worst_group" if by_group else "worst_class"]
     table = Table(
         title=("test accuracy in per cent; for a grid, of its best point",),
@@ -26,6 +26,12 @@ def make_overview(sources: Sequence[RunSource | GridSource]) -> Section:
     )
     plots = [plot_runs(runs, worst)] if len(runs) > 1 else []
     return Section("overview", "Side by side", (table_html(table), *plots))
+
+
+def has_attributes(source: RunSource | GridSource) -> bool:
+    """Return whether the images of a run or grid differ in an attribute."""
+    result = source.result
+    return result.has_attributes if isinstance(source, GridSource) else result.cache.has_attributes
 
 
 def describe(source: RunSource | GridSource) -> Iterator[tuple[str, ...]]:

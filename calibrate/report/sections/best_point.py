@@ -37,7 +37,7 @@ def describe_gain(source: GridSource) -> str:
     ]
     return (
         f"It has {format_accuracy(best.val, result.metric)} % validation {result.criterion} "
-        f"accuracy and {format_accuracy(best.test, 'worst_group')} % in the worst group "
+        f"accuracy and {format_accuracy(best.test, 'worst_group')} % in the {result.worst} "
         f"of the test split"
         f"{''.join(f'; {each}' for each in others)}."
     )

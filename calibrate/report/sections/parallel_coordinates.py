@@ -43,7 +43,10 @@ def plot_method(result: GridResult, method: str) -> ParallelCoordinates | None:
     if not names:
         return None
     accuracies = (
-        Axis("test worst group", tuple(per_cent(each, "test", "worst_group") for each in points)),
+        Axis(
+            f"test {result.worst}",
+            tuple(per_cent(each, "test", "worst_group") for each in points),
+        ),
         Axis(
             f"val {result.criterion}",
             tuple(per_cent(each, "val", result.metric) for each in points),

@@ -37,10 +37,10 @@ def make(source: GridSource) -> Section | None:
     plot = Points(
         name="val-against-test",
         title="Validation against test, in per cent",
-        alt="Points of test worst-group accuracy over validation accuracy.",
+        alt=f"Points of test {result.worst} accuracy over validation accuracy.",
         series={name: series(each, name) for name, each in named.items() if each},
         x_title=f"val {result.criterion}",
-        y_title="test worst group",
+        y_title=f"test {result.worst}",
     )
     text = paragraph(describe_agreement(source, points), "note")
     return Section("val-against-test", "Validation against test", (text, plot))

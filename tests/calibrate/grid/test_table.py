@@ -6,6 +6,7 @@ from io import StringIO
 from rich.console import Console
 
 from clip_cfr.calibrate.core.settings import Settings
+from clip_cfr.calibrate.grid.result import GridResult
 from clip_cfr.calibrate.grid.table import render_grid
 from tests.calibrate.grid.results import make_point, make_result
 
@@ -66,6 +67,13 @@ class TestRows:
     def test_leave_out_settings_of_one_value(self):
         space = {"lr": [1e-4, 1e-3], "temperature": [0.5]}
         assert "temperature" not in text_of(make_result(space=space))
+
+    def test_are_headed_by_class_if_images_have_no_attribute(self):
+        assert "test worst group" in text_of(make_result())
+        result = make_result(has_attributes=False)
+        assert "test worst class" in text_of(result)
+        assert "worst group" not in text_of(result)
+        assert GridResult.from_json(result.to_json()) == result
 
     def test_stop_after_the_first_points(self):
         points = [make_point(i, val=(0.5,), test=(0.5,), lr=(i + 1) / 100) for i in range(25)]
