@@ -40,7 +40,12 @@ from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.drawn_val import DrawnVal
 from clip_cfr.calibrate.methods import load_method
 from clip_cfr.calibrate.named.embedded import EmbeddedAttributes
-from clip_cfr.calibrate.named.summary import has_few_named, named_warnings, summarize_named
+from clip_cfr.calibrate.named.summary import (
+    has_few_named,
+    idle_warnings,
+    named_warnings,
+    summarize_named,
+)
 
 Outcomes = Mapping[str, Sequence[Outcome]]
 
@@ -101,6 +106,7 @@ def summarize(
             *warn_of_missing(outcomes, versus),
             *(() if shared_val is None else (shared_val,)),
             *named_warnings(task),
+            *warn_of_idle(task, outcomes, settings.selection),
             *collect_warnings(task, outcomes, settings.selection, is_shared),
         ),
         drawn_val=drawn_val,
@@ -298,6 +304,14 @@ def mean_counts(cells: Sequence[np.ndarray], num_cells: int) -> tuple[float, ...
     """Return the number of occurrences of each index below `num_cells`, as a mean over arrays."""
     counts = [np.bincount(each, minlength=num_cells) for each in cells]
     return tuple(np.mean(counts, axis=0).tolist())
+
+
+def warn_of_idle(task: Task, outcomes: Outcomes, selection: str) -> list[str]:
+    """Return the warnings of `idle_warnings` by the first seed of ERM; none without it."""
+    if not task.named or REFERENCE not in outcomes:
+        return []
+    first = outcomes[REFERENCE][0].predictions[selection]["val"]
+    return idle_warnings(task, first.correct(task))
 
 
 def collect_warnings(task: Task, outcomes: Outcomes, selection: str, is_shared: bool) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Bool, Int
+from scipy.special import chdtrc
 
 from clip_cfr.cache.format.schema import FeatureCache
 from clip_cfr.calibrate.core.named_groups import FEW_ROWS, SMALLEST, NamedAttribute, count_rows
@@ -15,6 +16,8 @@ from clip_cfr.calibrate.named.request import WordAttribute
 
 REPORTED = ("val", "test")
 SHOWN_GROUPS = 6
+# Accuracies of the values of an attribute differ if equal ones do so with this probability.
+IDLE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -264,6 +267,54 @@ def named_warnings(task: Task) -> list[str]:
         for each in task.named
         if (warning := warn_of_small(task, each, task.labels[rows], each.indices[rows]))
     ]
+
+
+def idle_warnings(task: Task, correct: Bool[np.ndarray, " val"]) -> list[str]:
+    """Return a warning for each named attribute whose values have nothing to do with the errors.
+
+    That is so if ERM's accuracy differs between the values in no class beyond noise: by the
+    chi-squared test of each class, with Bonferroni's correction. Attributes of which groups are
+    small have a warning of their own, see `named_warnings`.
+
+    Args:
+        task: the task.
+        correct: whether ERM is right about each validation row.
+    """
+    rows = task.rows("val")
+    labels = task.labels[rows]
+    return [
+        f"ERM's validation accuracy differs between the values of {each.name!r} in no class beyond "
+        "noise: these words do not describe the images that it misclassifies, or val has too few "
+        "of them; the command explain suggests words"
+        for each in task.named
+        if warn_of_small(task, each, labels, each.indices[rows]) is None
+        and least_p_value(labels, each.indices[rows], correct) * task.num_classes > IDLE_LEVEL
+    ]
+
+
+def least_p_value(
+    labels: Int[np.ndarray, " rows"],
+    values: Int[np.ndarray, " rows"],
+    correct: Bool[np.ndarray, " rows"],
+) -> float:
+    """Return the least p-value, over classes, of equal accuracy for all values.
+
+    Args:
+        labels: class of each row.
+        values: value of each row; rows of a negative one are left out.
+        correct: whether each row is right.
+    """
+    p_values = [1.0]
+    for label in np.unique(labels):
+        chosen = (labels == label) & (values >= 0)
+        present, cells = np.unique(values[chosen], return_inverse=True)
+        right = correct[chosen]
+        counts, share = np.bincount(cells), right.mean() if len(right) else 0.0
+        if len(present) > 1 and 0 < share < 1:
+            hits = np.bincount(cells, weights=right)
+            statistic = ((hits - counts * share) ** 2 / (counts * share * (1 - share))).sum()
+            p_values.append(float(chdtrc(len(present) - 1, statistic)))
+    return min(p_values)
 
 
 def warn_of_small(task: Task, named: NamedAttribute, labels, indices) -> str | None:

@@ -145,7 +145,7 @@ def test_a_grid_ranks_by_groups_named_in_words_and_its_command_names_them(run, t
     (point,) = result["points"]
     assert 0 < point["val"]["worst_named_group"] <= 1
     assert result["named"]["options"] == list(NAMED)
-    assert " --attribute red --attribute green " in result["best"]["command"]
+    assert " --attribute red --attribute green" in result["best"]["command"]
     assert "--selection" not in result["best"]["command"]
     shown = invoke("show", tmp_path / "grid").stdout
     assert "val worst-named-group" in shown

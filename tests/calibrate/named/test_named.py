@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import chi2_contingency
 
 from clip_cfr.cache.errors import CacheError
 from clip_cfr.cache.format.schema import Vocabulary
@@ -19,7 +20,13 @@ from clip_cfr.calibrate.methods import ALL_METHODS, METHODS, NAMED_METHODS, fit,
 from clip_cfr.calibrate.methods.checks import check_task
 from clip_cfr.calibrate.named import phrases
 from clip_cfr.calibrate.named.embedded import name_groups, prepare_attributes
-from clip_cfr.calibrate.named.summary import NamedSummary, named_warnings, summarize_named
+from clip_cfr.calibrate.named.summary import (
+    NamedSummary,
+    idle_warnings,
+    least_p_value,
+    named_warnings,
+    summarize_named,
+)
 from clip_cfr.calibrate.progress import SilentReporter
 from tests.calibrate.outcomes import fit_and_evaluate
 from tests.calibrate.synthetic import make_task, quick_settings
@@ -159,6 +166,32 @@ def test_the_summary_has_agreement_and_survives_json(named_task):
     assert [each.value for each in test.groups] == ["Red", "green"] * 2
     assert sum(each.n for each in test.groups) == len(rows) == sum(test.counts)
     assert NamedSummary.from_json(summary.to_json()) == summary
+
+
+def test_words_that_have_nothing_to_do_with_the_errors_are_named(named_task, rng):
+    rows = named_task.rows("val")
+    follows = named_task.named[0].indices[rows] == named_task.labels[rows]
+    assert idle_warnings(named_task, follows) == []
+    (warning,) = idle_warnings(named_task, rng.random(len(rows)) < 0.8)
+    assert warning.startswith(
+        "ERM's validation accuracy differs between the values of 'attribute' in no class beyond "
+    )
+    (named,) = named_task.named
+    one_value = replace(named, indices=np.zeros_like(named.indices))
+    assert idle_warnings(replace(named_task, named=(one_value,)), follows) == []
+
+
+def test_the_p_value_is_the_least_of_the_chi_squared_tests_of_classes(rng):
+    labels, values = rng.integers(2, size=200), rng.integers(-1, 3, size=200)
+    correct = rng.random(200) < np.where(values == 1, 0.6, 0.8)
+    expected = []
+    for label in range(2):
+        chosen = (labels == label) & (values >= 0)
+        table = np.zeros((3, 2))
+        np.add.at(table, (values[chosen], correct[chosen].astype(int)), 1)
+        expected.append(chi2_contingency(table, correction=False).pvalue)
+    assert least_p_value(labels, values, correct) == pytest.approx(min(expected))
+    assert least_p_value(labels, values, np.ones(200, bool)) == 1
 
 
 def test_groups_without_validation_images_are_named(named_task):
