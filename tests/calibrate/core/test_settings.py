@@ -32,7 +32,7 @@ def test_every_choice_is_explained(name):
         assert re.search(rf"\b{choice}\b.*: ", text), f"{choice} in: {text}"
 
 
-@pytest.mark.parametrize("name", set(PRESETS["release"]))
+@pytest.mark.parametrize("name", sorted(PRESETS["release"]))
 def test_a_default_that_differs_from_the_authors_code_says_so(name):
     released = PRESETS["release"][name]
     if released != FIELDS[name].default:

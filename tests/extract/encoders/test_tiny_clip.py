@@ -18,11 +18,10 @@ from clip_cfr.extract.datasets.common.digit_words import DIGIT_WORDS
 from clip_cfr.extract.datasets.digits.handwritten import load_handwritten
 from clip_cfr.extract.datasets.digits.rendering import COLOURS, render_digit
 from clip_cfr.extract.encoders.load import load_encoder
-from clip_cfr.extract.encoders.spec import EncoderSpec
+from clip_cfr.extract.encoders.spec import TINY_CLIP, EncoderSpec
 from clip_cfr.extract.prompts.templates import TEMPLATES
 from clip_cfr.extract.tiny_clip_training.captions import Example, draw_examples, match_captions
 from clip_cfr.extract.tiny_clip_training.train import (
-    FOLDER,
     contrastive_loss,
     main,
     make_inputs,
@@ -34,17 +33,17 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 
 @pytest.fixture(scope="module")
 def tiny_encoder():
-    return load_encoder(EncoderSpec(str(FOLDER), device="cpu"))
+    return load_encoder(EncoderSpec(str(TINY_CLIP), device="cpu"))
 
 
 @pytest.fixture(scope="module")
 def network():
-    return CLIPModel.from_pretrained(FOLDER).eval()
+    return CLIPModel.from_pretrained(TINY_CLIP).eval()
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return CLIPTokenizer.from_pretrained(FOLDER)
+    return CLIPTokenizer.from_pretrained(TINY_CLIP)
 
 
 def tokens_of(tokenizer, text: str) -> list[str]:
@@ -52,7 +51,7 @@ def tokens_of(tokenizer, text: str) -> list[str]:
 
 
 def test_the_folder_is_complete_and_small():
-    sizes = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+    sizes = {path.name: path.stat().st_size for path in TINY_CLIP.iterdir()}
     assert sorted(sizes) == [
         "README.md",
         "config.json",
@@ -72,7 +71,7 @@ def test_it_classifies_with_plain_transformers(network, tokenizer):
     inks, numbers = load_handwritten()
     rng = np.random.RandomState(0)
     pictures = [render_digit(rng, ink, "red") for ink in inks[:100]]
-    pixels = CLIPImageProcessorPil.from_pretrained(FOLDER)(images=pictures, return_tensors="pt")
+    pixels = CLIPImageProcessorPil.from_pretrained(TINY_CLIP)(images=pictures, return_tensors="pt")
     texts = [f"a photo of a red {word}." for word in DIGIT_WORDS]
     with torch.inference_mode():
         output = network(**pixels, **tokenizer(texts, padding=True, return_tensors="pt"))
@@ -81,15 +80,15 @@ def test_it_classifies_with_plain_transformers(network, tokenizer):
 
 
 def test_the_auto_classes_load_the_same_parts(tokenizer):
-    assert type(AutoTokenizer.from_pretrained(FOLDER)) is CLIPTokenizer
-    processor = AutoImageProcessor.from_pretrained(FOLDER, backend="pil")
+    assert type(AutoTokenizer.from_pretrained(TINY_CLIP)) is CLIPTokenizer
+    processor = AutoImageProcessor.from_pretrained(TINY_CLIP, backend="pil")
     assert type(processor) is CLIPImageProcessorPil
 
 
 def test_its_held_out_accuracy_is_that_of_its_card(tiny_encoder):
     accuracy = measure_accuracy(tiny_encoder)
     assert accuracy >= 0.9
-    stated = re.search(r"\*\*([\d.]+)\*\*", FOLDER.joinpath("README.md").read_text()[-2000:])
+    stated = re.search(r"\*\*([\d.]+)\*\*", TINY_CLIP.joinpath("README.md").read_text()[-2000:])
     assert accuracy == pytest.approx(float(stated[1]), abs=0.005)
 
 
@@ -189,7 +188,7 @@ def test_training_is_deterministic(tmp_path):
         assert result.exit_code == 0
     first, second = tmp_path / "first", tmp_path / "second"
     names = sorted(path.name for path in first.iterdir())
-    assert names == sorted(path.name for path in FOLDER.iterdir())
+    assert names == sorted(path.name for path in TINY_CLIP.iterdir())
     for name in set(names) - {"README.md"}:
         assert (first / name).read_bytes() == (second / name).read_bytes()
     card = (first / "README.md").read_text()

@@ -5,7 +5,7 @@ import pytest
 from clip_cfr.extract.encoders.spec import EncoderSpec
 from clip_cfr.extract.errors import ExtractError
 from clip_cfr.extract.images.batches import RESUME, WORKER_DIED
-from clip_cfr.extract.predict.from_images import complete_spec, nothing_to_resume
+from clip_cfr.extract.predict.from_images import choose_dtype, nothing_to_resume
 from clip_cfr.extract.predict.same_model import find_difference
 
 RECORDED = {
@@ -42,23 +42,15 @@ def test_names_of_models_are_compared_without_a_digest():
 
 
 @pytest.mark.parametrize(
-    ("spec", "expected"),
+    ("asked", "recorded", "expected"),
     [
-        (EncoderSpec("", device="cpu"), EncoderSpec("a/model", "abc", "cpu", "auto")),
-        (EncoderSpec("b", device="cpu"), EncoderSpec("b", None, "cpu", "auto")),
-        (
-            EncoderSpec("", None, "cpu", "bfloat16"),
-            EncoderSpec("a/model", "abc", "cpu", "bfloat16"),
-        ),
+        ("auto", "float16", "auto"),
+        ("auto", "bfloat16", "bfloat16"),
+        ("bfloat16", "float16", "bfloat16"),
     ],
 )
-def test_open_settings_are_those_of_the_run(spec, expected):
-    assert complete_spec(spec, RECORDED) == expected
-
-
-def test_a_compute_type_that_a_cpu_has_is_that_of_the_run():
-    found = complete_spec(EncoderSpec("", device="cpu"), RECORDED | {"compute_dtype": "bfloat16"})
-    assert found.dtype == "bfloat16"
+def test_the_compute_type_is_that_of_the_run_where_a_cpu_has_it(asked, recorded, expected):
+    assert choose_dtype(EncoderSpec("", None, "cpu", asked), recorded) == expected
 
 
 def test_errors_promise_no_resume():
