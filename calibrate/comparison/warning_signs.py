@@ -29,14 +29,17 @@ History = Mapping[str, np.ndarray]
 def check_gain(cfr: SplitMetrics, erm: SplitMetrics) -> str | None:
     """Return a warning if CFR's worst-group accuracy is not above ERM's, else None.
 
+    Without attributes a group is a class, and the warning says so.
+
     Args:
         cfr, erm: validation metrics of both; also in `check_average`.
     """
     ours, theirs = cfr.worst_group, erm.worst_group
     if ours > theirs:
         return None
+    kind = "group" if len({each.attribute for each in cfr.groups}) > 1 else "class"
     return (
-        f"CFR's worst-group accuracy on val ({format_per_cent(ours)} %) is not above ERM's "
+        f"CFR's worst-{kind} accuracy on val ({format_per_cent(ours)} %) is not above ERM's "
         f"({format_per_cent(theirs)} %): recalibration does not reach the spurious feature"
     )
 

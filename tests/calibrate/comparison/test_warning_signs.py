@@ -7,7 +7,7 @@ import pytest
 
 from clip_cfr.calibrate.comparison import warning_signs
 from clip_cfr.calibrate.core.calibration_set import CalibrationSet
-from clip_cfr.calibrate.core.metrics import SplitMetrics
+from clip_cfr.calibrate.core.metrics import GroupAccuracy, SplitMetrics
 from clip_cfr.calibrate.core.named_groups import NamedAttribute
 from tests.calibrate.synthetic import make_task
 
@@ -33,8 +33,9 @@ def minority() -> CalibrationSet:
 def accuracies(worst_group: float, average: float) -> SplitMetrics:
     """Metrics of which the warnings read two."""
     other = dict.fromkeys((each.name for each in fields(SplitMetrics)), 0.5)
-    no_groups = {"groups": (), "named_groups": ()}
-    return SplitMetrics(**{**other, "worst_group": worst_group, "average": average, **no_groups})
+    groups = tuple(GroupAccuracy("bird", name, 9, worst_group) for name in ("land", "water"))
+    of_groups = {"groups": groups, "named_groups": ()}
+    return SplitMetrics(**{**other, "worst_group": worst_group, "average": average, **of_groups})
 
 
 FINE = accuracies(0.7, 0.8)
@@ -167,3 +168,9 @@ class TestOfTask:
             "(class 0, attribute 3), (class 0, attribute 4), (class 1, attribute 0), "
             "(class 1, attribute 2) and 14 more groups: not counted in any group metric"
         ]
+
+
+def test_without_attributes_the_worst_group_is_the_worst_class():
+    metrics = accuracies(0.5, 0.8)
+    alone = replace(metrics, groups=metrics.groups[:1])
+    assert warning_signs.check_gain(alone, alone).startswith("CFR's worst-class accuracy on val ")
