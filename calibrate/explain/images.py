@@ -59,8 +59,8 @@ def read_embeddings(
     head = {"projection": cache.head.projection}
     if cache.head.bias is not None:
         head["bias"] = cache.head.bias
-    parts = [
-        embed(head, cache.features[rows[start : start + CHUNK]].astype(np.float64))
-        for start in range(0, len(rows), CHUNK)
-    ]
-    return np.concatenate(parts).astype(np.float32)
+    embeddings = np.empty((len(rows), cache.head.projection.shape[1]), np.float32)
+    for start in range(0, len(rows), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        embeddings[chunk] = embed(head, cache.features[rows[chunk]].astype(np.float64))
+    return embeddings
