@@ -12,9 +12,8 @@ from clip_cfr.calibrate.commands.options import named_arguments, named_options
 @click.option(
     "--thumbnails",
     type=int,
-    default=0,
     metavar="N",
-    help="Show small pictures of at most N images. Needs --root.",
+    help="Show small pictures of at most N images. Needs --root; by default 100 with it.",
 )
 @click.option("--root", type=PATH, help="Folder of the images, as given to extract.")
 @click.option(

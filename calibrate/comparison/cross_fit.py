@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from clip_cfr.calibrate.comparison.tallies import Tally, criterion
+from clip_cfr.calibrate.core import named_groups
 from clip_cfr.calibrate.core.inferred_groups import criterion_value
-from clip_cfr.calibrate.core.named_groups import worst_accuracy
 from clip_cfr.calibrate.core.settings import WORST_NAMED_GROUP
 from clip_cfr.calibrate.core.task import Task
 
@@ -70,8 +70,11 @@ def select(
         groups = task.inferred_groups[task.rows("val")[chosen]]
         return int(criterion_value(val_correct[:, chosen], groups, task.num_classes).argmax())
     if selection == WORST_NAMED_GROUP and task.named:
-        cells = task.named_cells[task.rows("val")[chosen]]
-        return int(worst_accuracy(val_correct[:, chosen], cells, task.num_named_cells).argmax())
+        rows = task.rows("val")[chosen]
+        values = named_groups.criterion_value(
+            val_correct[:, chosen], task.labels[rows], task.named_cells[rows], task.num_named_cells
+        )
+        return int(values.argmax())
     groups = task.groups[task.rows("val")[chosen]]
     counts = np.bincount(groups, minlength=task.num_groups)[None].astype(float)
     hits = [np.bincount(groups, each, task.num_groups) for each in val_correct[:, chosen]]

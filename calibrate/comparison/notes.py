@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clip_cfr.calibrate.comparison.recommendation import REFERENCE
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
 from clip_cfr.calibrate.comparison.titles import method_title
 from clip_cfr.calibrate.comparison.tuning import tuning_notes
@@ -190,7 +191,12 @@ def format_recommendation(result: Result) -> str:
         reason = f"{result.recommendation.reason}."
         if result.trade is not None:
             return f"Recommendation: {describe_trade(result)} {reason}"
-        return f"Recommendation: use {title}. {reason}"
+        limit = (
+            ", as far as val can see: it may share the correlations of train"
+            if result.val_is_shared and result.recommendation.method == REFERENCE
+            else ""
+        )
+        return f"Recommendation: use {title}{limit}. {reason}"
     if head is None:
         return (
             "Recommendation: none. Only methods without group labels are recommended; add for "

@@ -132,6 +132,8 @@ class Result:
         tuning: how methods were tuned; None if they were not.
         trade: the errors of ERM that another method mends on val, and the right answers that it
             loses, if val shares the correlations of train; None otherwise.
+        val_is_shared: whether val shares the correlations of train, or may do so, as it was drawn
+            from the same images; then it cannot see all of a repair.
         named: the attributes named in words, with the rows that they name; None if none is.
         artifacts: heads, predictions and logs; None for a result read from JSON.
     """
@@ -149,6 +151,7 @@ class Result:
     versus: Versus | None = None
     tuning: Tuning | None = None
     trade: Trade | None = None
+    val_is_shared: bool = False
     named: NamedSummary | None = None
     peak_memory_mb: int | None = None
     artifacts: Artifacts | None = field(default=None, repr=False, compare=False)
@@ -223,6 +226,7 @@ class Result:
             "versus": None if self.versus is None else self.versus.to_json(),
             "tuning": None if self.tuning is None else self.tuning.to_json(),
             "trade": None if self.trade is None else self.trade.to_json(),
+            "val_is_shared": self.val_is_shared,
             "named": None if self.named is None else self.named.to_json(),
         }
 
@@ -272,6 +276,7 @@ class Result:
             versus=None if values.get("versus") is None else Versus.from_json(values["versus"]),
             tuning=None if values.get("tuning") is None else Tuning.from_json(values["tuning"]),
             trade=None if values.get("trade") is None else Trade.from_json(values["trade"]),
+            val_is_shared=values.get("val_is_shared", False),
             named=None if values.get("named") is None else NamedSummary.from_json(values["named"]),
         )
 

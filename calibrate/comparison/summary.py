@@ -113,6 +113,7 @@ def summarize(
         versus=compare_test(task, outcomes, settings.selection, versus),
         tuning=tuning,
         trade=weigh_trade(task, judged, recommendation) if is_shared else None,
+        val_is_shared=is_shared,
         named=summarize_named(task, embedded),
         failures=comparison.failures,
         seconds={},

@@ -102,8 +102,8 @@ class Trade:
         return (
             f"Use {title} (--method {self.method} of predict and export) if you expect that the "
             "correlations of the training images do not hold where you deploy it, otherwise "
-            f"{reference}, their default. On validation images that did not select its head, "
-            f"{title} mends {mended.hits} of the {mended.rows} errors of {reference} "
+            f"{reference}, their default. With each half of val judged by the heads that the other "
+            f"half selects, {title} mends {mended.hits} of the {mended.rows} errors of {reference} "
             f"({format_interval(mended.interval)}) and loses {lost.hits} of its {lost.rows} right "
             f"answers ({format_interval(lost.interval)}); by class: {classes}."
         )

@@ -56,8 +56,7 @@ class Data(NamedTuple):
         group_labels: class of each group.
         val_named: named groups of each validation row, see `number_cells`; None if no attribute is
             named in words.
-        val_named_counts: validation rows of each named group, 0 for those that do not count; None
-            as above.
+        val_named_counts: validation rows of each named group, and 0 at the end; None as above.
     """
 
     features: Features

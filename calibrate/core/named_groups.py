@@ -148,6 +148,51 @@ def worst_accuracy(
     return accuracies.min(axis=1).reshape(correct.shape[:-1])
 
 
+def criterion_value(
+    correct: Bool[np.ndarray, "*classifiers rows"],
+    labels: Int[np.ndarray, " rows"],
+    cells: Int[np.ndarray, "rows attributes"],
+    num_cells: int,
+) -> Float[np.ndarray, "*classifiers"]:
+    """Return the value of the criterion `worst-named-group`, for each classifier.
+
+    It is the lowest accuracy over the named groups. If one of them has fewer than `SMALLEST` rows,
+    the lowest of the others is mostly that of groups that are never wrong, and a single row would
+    decide for the small ones. Then it is the mean of average accuracy, worst-class accuracy, and
+    the mean accuracy over the named groups with rows, as that of `inferred-groups`.
+
+    Args:
+        correct: whether each classifier is right about each row.
+        labels: class of each row.
+        cells: named groups of each row, see `number_cells`.
+        num_cells: number of named groups.
+
+    Returns:
+        Values in [0, 1]; infinity if no row has a value.
+    """
+    counts = count_rows(cells, num_cells)
+    by_row = correct.reshape(-1, correct.shape[-1])
+    if not counts.any():
+        return np.full(correct.shape[:-1], np.inf)
+    accuracies = accuracies_of(by_row, cells, counts)
+    values = accuracies.min(axis=1)
+    if (counts[:num_cells] < SMALLEST).any():
+        by_class = accuracies_of(by_row, labels[:, None], np.bincount(labels))
+        values = (by_row.mean(axis=1) + by_class.min(axis=1) + accuracies.mean(axis=1)) / 3
+    return values.reshape(correct.shape[:-1])
+
+
+def accuracies_of(
+    correct: Bool[np.ndarray, "classifiers rows"],
+    cells: Int[np.ndarray, "rows attributes"],
+    counts: Int[np.ndarray, " cells"],
+) -> Float[np.ndarray, "classifiers present"]:
+    """Return the accuracy of each classifier in each cell whose count is above 0."""
+    present = counts > 0
+    hits = [hits_of(each, cells, len(counts) - 1) for each in correct]
+    return np.stack(hits)[:, present] / counts[present]
+
+
 def hits_of(
     correct: Bool[np.ndarray, " rows"], cells: Int[np.ndarray, "rows attributes"], num_cells: int
 ) -> Float[np.ndarray, " groups"]:

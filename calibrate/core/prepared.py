@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from clip_cfr.calibrate.core.features import Data, Features, StoredFeatures, to_device
 from clip_cfr.calibrate.core.inferred_groups import count_large
-from clip_cfr.calibrate.core.named_groups import count_large as count_large_named
+from clip_cfr.calibrate.core.named_groups import count_rows
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.core.units import Units, measure_units
 from clip_cfr.calibrate.core.windows import Window
@@ -87,7 +87,7 @@ def named_arrays(task: Task) -> dict[str, Array]:
     if not task.named:
         return {}
     cells = task.named_cells[task.rows("val")]
-    counts = count_large_named(cells, task.num_named_cells)
+    counts = count_rows(cells, task.num_named_cells)
     return {
         "val_named": jnp.asarray(cells),
         "val_named_counts": jnp.asarray(counts.astype(np.float32)),

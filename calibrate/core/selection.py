@@ -1,5 +1,6 @@
 """Evaluation on the validation split, and the best head by each criterion."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from clip_cfr.calibrate.core.features import CHUNK_ROWS, Data
 from clip_cfr.calibrate.core.head import AnyHead, predict
+from clip_cfr.calibrate.core.named_groups import SMALLEST
 from clip_cfr.calibrate.core.settings import ALWAYS_COUNTED, CRITERIA, WORST_NAMED_GROUP
 
 # More evaluations than a stage can have.
@@ -77,7 +79,7 @@ def evaluate(head: AnyHead, data: Data) -> Evaluation:
         # Without attributes named in words, classes are the only groups with a name.
         WORST_NAMED_GROUP: by_label["worst-class"]
         if data.val_named is None
-        else lowest_named_accuracy(correct, data.val_named, data.val_named_counts),
+        else named_criterion(correct, data.val_named, data.val_named_counts, by_label),
     }
     criteria = jnp.stack([values[name] for name in CRITERIA])
     return Evaluation(correct, accuracies(hits, counts), criteria)
@@ -121,14 +123,24 @@ def lowest_accuracy(
     return jnp.where(counts > 0, accuracies(hits, counts), jnp.inf).min()
 
 
-def lowest_named_accuracy(
+def named_criterion(
     correct: Bool[Array, " val"],
     cells: Int[Array, "val attributes"],
     counts: Float[Array, " named"],
+    by_label: Mapping[str, Float[Array, ""]],
 ) -> Float[Array, ""]:
-    """Return the lowest accuracy over the named groups that count, see `number_cells`."""
+    """Return what `criterion_value` of `named_groups` does, in the training loop.
+
+    Args:
+        correct: whether each validation row is right.
+        cells, counts: `val_named` and `val_named_counts` of `Data`.
+        by_label: `average` and `worst-class` accuracy.
+    """
     repeated = jnp.repeat(correct, cells.shape[1])
-    return lowest_accuracy(count_hits(repeated, cells.reshape(-1), len(counts)), counts)
+    hits = count_hits(repeated, cells.reshape(-1), len(counts))
+    is_small = (counts[:-1] < SMALLEST).any()
+    mean = (by_label["average"] + by_label["worst-class"] + mean_accuracy(hits, counts)) / 3
+    return jnp.where(is_small, mean, lowest_accuracy(hits, counts))
 
 
 def mean_accuracy(hits: Float[Array, " cells"], counts: Float[Array, " cells"]) -> Float[Array, ""]:

@@ -293,9 +293,10 @@ class Settings:
         "Accuracy on the validation split that selects the head of each method. inferred-groups: "
         "the mean of worst-class accuracy, average accuracy, and the accuracy on images that "
         "CLIP's own head gets right and on those that it gets wrong. worst-class, average: one of "
-        "these alone. worst-named-group: the lowest accuracy of a group named in words; the "
-        "default with --attribute. worst-group: the lowest accuracy of a labelled group, an "
-        "oracle, since it needs group labels. last: none, the head of the last step.",
+        "these alone. worst-named-group: the lowest accuracy of a group named in words; if one has "
+        "fewer than 3 images, as inferred-groups with these groups; the default with --attribute. "
+        "worst-group: the lowest accuracy of a labelled group, an oracle, since it needs group "
+        "labels. last: none, the head of the last step.",
         "The authors' code has worst-group.",
         choices=SELECTIONS,
     )

@@ -173,10 +173,11 @@ def make_statement(
     rate = f"family-wise error {100 * LEVEL:g} %"
     number = len(inputs.words.words)
     if not tested:
-        other = "val or test" if split == "train" else "train"
+        other = "" if split == "train" else "explain with --split train, or another --method, or "
         return (
             f"no class has enough wrong and right images to test {count_noun(number, 'word')}; "
-            f"explain with --split {other}, or another --method, or calibrate on more images"
+            f"{other}calibrate on more images, or name an attribute that you suspect: calibrate "
+            "--attribute"
         )
     count = np.count_nonzero(np.any([each.stands_out for each in tested], axis=0))
     if not count:
@@ -194,7 +195,7 @@ def describe_missing_words(inputs: Inputs, command: str) -> str:
     which = ", where MODEL computed the features" if inputs.is_imported else ""
     return (
         f"{inputs.cache_path} has no words, so errors are not described in words; make a words "
-        f"file, and explain the errors with it: {program_name()} {words}, then {command}{which}"
+        f"file and explain the errors with it: `{program_name()} {words}`, then `{command}`{which}"
     )
 
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from clip_cfr.calibrate.core import named_groups
 from clip_cfr.calibrate.core.experiment import Experiment
 from clip_cfr.calibrate.core.head import Head
 from clip_cfr.calibrate.core.inferred_groups import criterion_value
 from clip_cfr.calibrate.core.metrics import worst
-from clip_cfr.calibrate.core.named_groups import worst_accuracy
 from clip_cfr.calibrate.core.settings import SELECTIONS, WORST_NAMED_GROUP
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.methods.classifiers import Classifier, LogitsClassifier
@@ -99,8 +99,9 @@ def measure_criteria(task: Task, val_correct: Bool[np.ndarray, " val"]) -> dict[
 def worst_named_group(
     task: Task, val_correct: Bool[np.ndarray, " val"], worst_class: float
 ) -> float:
-    """Return the lowest accuracy over the groups named in words; `worst_class` if none is named."""
+    """Return the criterion over the groups named in words; `worst_class` if none is named."""
     if not task.named:
         return worst_class
-    cells = task.named_cells[task.rows("val")]
-    return float(worst_accuracy(val_correct, cells, task.num_named_cells))
+    rows = task.rows("val")
+    cells, labels = task.named_cells[rows], task.labels[rows]
+    return float(named_groups.criterion_value(val_correct, labels, cells, task.num_named_cells))

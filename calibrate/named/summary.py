@@ -330,8 +330,8 @@ def warn_of_small(task: Task, named: NamedAttribute, labels, indices) -> str | N
         return None
     return (
         f"groups named in words with fewer than {SMALLEST} validation images: {shorten(small)}; "
-        "selection by worst-named-group does not see them: add such images to val, or describe the "
-        f"values of {named.name!r} by other words"
+        "selection by worst-named-group then takes a mean with average and worst-class accuracy: "
+        f"add such images to val, or describe the values of {named.name!r} by other words"
     )
 
 

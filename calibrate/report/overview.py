@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from clip_cfr.calibrate.comparison.result import Result
 from clip_cfr.calibrate.comparison.table import Table
 from clip_cfr.calibrate.comparison.tables import METRIC_TITLES
 from clip_cfr.calibrate.comparison.titles import format_per_cent
@@ -43,12 +44,18 @@ def describe(source: RunSource | GridSource) -> Iterator[tuple[str, ...]]:
             cells = [format_per_cent(best.test[m], best.test.get(f"{m}_std")) for m in SHOWN]
             yield (folder, result.dataset, f"best point, {best.method}", "-", *cells)
         return
-    head = result.recommended_head
     for name, method in result.methods.items():
         found = method.mean(result.selection, "test")
         cells = [format_per_cent(found[m], found.get(f"{m}_std")) for m in SHOWN]
-        used = "yes" if head is not None and head[0] == name else "-"
-        yield (folder, result.cache.dataset, source.title(name), used, *cells)
+        yield (folder, result.cache.dataset, source.title(name), usage(result, name), *cells)
+
+
+def usage(result: Result, method: str) -> str:
+    """Return `yes` for the method to use, `undecided` for each of two that val cannot decide."""
+    if result.trade is not None:
+        return "undecided" if method in (result.trade.method, result.trade.over) else "-"
+    head = result.recommended_head
+    return "yes" if head is not None and head[0] == method else "-"
 
 
 def plot_runs(runs: Sequence[RunSource], worst: str) -> Bars:

@@ -37,6 +37,9 @@ from clip_cfr.calibrate.report.sections import make_sections
 from clip_cfr.calibrate.report.shown_pictures import take_pictures
 from clip_cfr.calibrate.report.source import GridSource, RunSource, read_source
 
+# Pictures on a page if the folder of the images is given, but no number.
+THUMBNAILS = 100
+
 
 @dataclass(frozen=True)
 class Report:
@@ -64,7 +67,7 @@ def write_report(
     out: str | Path | None = None,
     *,
     png: str | Path | None = None,
-    thumbnails: int = 0,
+    thumbnails: int | None = None,
     root: str | Path | None = None,
     cache: Sequence[str | Path] = (),
     map: str = "tsne",
@@ -80,7 +83,8 @@ def write_report(
         directories: run folders and grid folders, at least one.
         out: the page; by default the first folder with the suffix `-report.html`.
         png: folder for the plots as PNG files; None for no files.
-        thumbnails: largest number of small pictures; needs `root`.
+        thumbnails: largest number of small pictures; needs `root`. By default `THUMBNAILS` with
+            `root`, else none.
         root: folder of the images, to which the ids of the cache are relative.
         cache: cache files of the runs; others are found by the runs' own configuration. Without
             its cache, a run has no map of embeddings, and the page says so.
@@ -106,6 +110,8 @@ def write_report(
     folders = [Path(each) for each in directories]
     if not folders:
         raise SettingsError("expected at least one run folder or grid folder")
+    if thumbnails is None:
+        thumbnails = THUMBNAILS if root else 0
     options = ReportOptions(
         rows,
         map,

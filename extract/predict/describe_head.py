@@ -39,6 +39,6 @@ def explain_method(run: Run, heads: Sequence[SavedHead], is_default_method: bool
             f"; val could not decide between {' and '.join(pair)}: --method {other} uses the other"
         )
     recommended = run.recommended and parse_head_name(run.recommended)
-    is_recommended = recommended in [(head.method, head.seed) for head in heads]
+    is_recommended = [recommended] == [(head.method, head.seed) for head in heads]
     # The only method of a run is its default without a comparison.
     return " (recommended)" if is_recommended and run.metrics.get("recommendation") else ""

@@ -4,10 +4,11 @@ python tests/bench/labels_only.py FOLDER [--draws N]
 
 For each draw, FOLDER/N gets 300 coloured handwritten digits with a list of file and label, and 400
 other ones, in equal groups, as a test. Colour agrees with the class in 90 % of the 300; nothing
-says so. extract draws the splits, then calibrate selects by its default, by worst-class accuracy,
-and by groups that the colours name in words, or the words that explain --split train suggests. It
-prints the worst-group accuracy of heads on the 400, in per cent, as mean and standard deviation
-over draws, and what calibrate recommends.
+says so. extract draws the splits, each time others. calibrate then selects by its default, by
+worst-class accuracy, and by groups that the colours name in words, or the words that explain
+--split train suggests (without a suggestion, by its default). It prints the worst-group accuracy of
+heads on the 400, in per cent, as mean and standard deviation over draws, and what calibrate
+recommends.
 """
 
 import csv
@@ -50,7 +51,8 @@ def measure_draw(folder, draw):
     render(folder, np.random.RandomState(draw))
     cache, first = folder / "photos.h5", folder / "default"
     common = ("--model", MODEL, "--overwrite", "--out")
-    run("extract", "--dataset", "folder", "--root", folder / "photos", *common, cache)
+    options = ("--dataset", "folder", "--root", folder / "photos", "--seed", draw)
+    run("extract", *options, *common, cache)
     found = {}
     for name, options in SELECTION.items():
         found |= measure_run(folder, name, options)
@@ -68,7 +70,7 @@ def measure_run(folder, name, options):
     run("calibrate", "--cache", folder / "photos.h5", *options, "--out", out, "--overwrite")
     found = {(name, method): 100 * worst_group(folder, out, method) for method in METHODS}
     metrics = read_run(out).metrics
-    advice = "ERM or CFR" if metrics["trade"] else metrics["recommendation"]["method"]
+    advice = "ERM or CFR" if metrics["trade"] else metrics["recommendation"]["method"].upper()
     return {**found, (name, "advice"): advice}
 
 

@@ -37,7 +37,10 @@ def verdict(source: RunSource) -> str:
         return "No head is recommended."
     if (trade := source.result.trade) is not None:
         return f"Use the head of {source.title(trade.over)} or of {source.title(trade.method)}."
-    return f"Use the head of {source.title(recommendation.method)}."
+    title = source.title(recommendation.method)
+    if source.result.val_is_shared and recommendation.method == REFERENCE:
+        return f"Use the head of {title}, as far as val can see."
+    return f"Use the head of {title}."
 
 
 def gain_sentences(source: RunSource) -> list[str]:

@@ -271,6 +271,18 @@ def test_val_cannot_decide_by_small_groups_named_in_words():
     )
 
 
+def test_a_verdict_for_erm_on_a_shared_val_has_its_limit():
+    advice = replace(RESULT.recommendation, method="erm", over="cfr")
+    found = format_recommendation(replace(RESULT, recommendation=advice, val_is_shared=True))
+    assert found == (
+        "Recommendation: use ERM, as far as val can see: it may share the correlations of train. "
+        "CFR is better."
+    )
+    assert format_recommendation(replace(RESULT, val_is_shared=True)).startswith(
+        "Recommendation: use CFR. "
+    )
+
+
 def test_the_head_to_use_has_the_other_one_beside_it_where_val_cannot_decide(capsys):
     share = Share(1, 2, (0.1, 0.9))
     advice = replace(RESULT.recommendation, method="erm", over="cfr")

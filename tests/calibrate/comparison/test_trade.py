@@ -89,8 +89,9 @@ def test_is_described_with_its_condition():
     names = TASK.class_names
     assert trade_of(make_ours()).describe("CFR", "ERM") == (
         "Use CFR (--method cfr of predict and export) if you expect that the correlations of the "
-        "training images do not hold where you deploy it, otherwise ERM, their default. On "
-        "validation images that did not select its head, CFR mends 4 of the 10 errors of ERM (95 % "
-        "interval 12.2 to 73.8 %) and loses 2 of its 30 right answers (95 % interval 0.8 to 22.1 "
-        f"%); by class: {names[0]!r} 3 of 4 and 2 of 16; {names[1]!r} 1 of 6 and 0 of 14."
+        "training images do not hold where you deploy it, otherwise ERM, their default. With "
+        "each half of val judged by the heads that the other half selects, CFR mends 4 of the 10 "
+        "errors of ERM (95 % interval 12.2 to 73.8 %) and loses 2 of its 30 right answers (95 % "
+        f"interval 0.8 to 22.1 %); by class: {names[0]!r} 3 of 4 and 2 of 16; {names[1]!r} 1 of 6 "
+        "and 0 of 14."
     )

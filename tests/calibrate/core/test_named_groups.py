@@ -8,6 +8,7 @@ from clip_cfr.calibrate.core.named_groups import (
     assign_values,
     count_cells,
     count_large,
+    criterion_value,
     join_attributes,
     measure_similarities,
     number_cells,
@@ -55,6 +56,33 @@ def test_groups_of_one_or_two_rows_and_rows_without_a_value_do_not_count():
     correct[1, 5:9] = True
     assert worst_accuracy(correct, cells, 4) == pytest.approx([2 / 3, 0])
     assert float(worst_accuracy(correct[0], cells, 4)) == pytest.approx(2 / 3)
+
+
+def test_the_criterion_is_the_lowest_accuracy_of_the_groups():
+    cells = np.repeat([0, 1, 2], [3, 4, 9])[:, None]  # 2 groups: the last is no group
+    correct = np.zeros((2, 16), bool)
+    correct[0, [0, 1, 3, 4, 5]] = True
+    correct[1, :3] = True
+    labels = np.zeros(16, int)
+    assert criterion_value(correct, labels, cells, 2) == pytest.approx([2 / 3, 0])
+
+
+@pytest.mark.parametrize("small", [2, 0])
+def test_it_is_a_mean_if_a_group_is_small_or_empty(small):
+    cells = np.repeat([0, 1, 2, 3], [3, 4, small, 5])[:, None]  # 3 groups
+    labels = (np.arange(len(cells)) >= 3).astype(int)
+    correct = np.zeros(len(cells), bool)
+    correct[[0, 1, 3, 4, 5]] = True
+    correct[7] = small > 0
+    by_group = [2 / 3, 3 / 4, *([1 / 2] if small else [])]
+    by_class = min(correct[:3].mean(), correct[3:].mean())
+    expected = (correct.mean() + by_class + np.mean(by_group)) / 3
+    assert float(criterion_value(correct, labels, cells, 3)) == pytest.approx(expected)
+
+
+def test_without_any_value_there_is_no_criterion():
+    correct, cells = np.ones((2, 3), bool), np.full((3, 1), 4)
+    assert criterion_value(correct, np.zeros(3, int), cells, 4).tolist() == [np.inf] * 2
 
 
 def test_without_any_value_there_is_no_worst_accuracy():

@@ -119,9 +119,9 @@ def test_without_words_slices_still_work(folder):
     found = explain_run(folder / "run")
     assert found.statement == (
         f"{folder / 'world.h5'} has no words, so errors are not described in words; make a words "
-        f"file, and explain the errors with it: clip-cfr words --cache {folder / 'world.h5'} "
-        f"--model MODEL --out WORDS.h5, then clip-cfr explain --run {folder / 'run'} --method erm "
-        "--split val --words WORDS.h5, where MODEL computed the features"
+        f"file and explain the errors with it: `clip-cfr words --cache {folder / 'world.h5'} "
+        f"--model MODEL --out WORDS.h5`, then `clip-cfr explain --run {folder / 'run'} --method "
+        "erm --split val --words WORDS.h5`, where MODEL computed the features"
     )
     assert len(found.slices) >= 2
     assert all(each.words == () for each in found.slices)
@@ -139,7 +139,8 @@ def test_right_answers_and_single_errors_name_nothing(tmp_path, world):
     assert (found.slices, found.attributes) == ((), ())
     assert found.statement == (
         "no class has enough wrong and right images to test 102 words; explain with --split train, "
-        "or another --method, or calibrate on more images"
+        "or another --method, or calibrate on more images, "
+        "or name an attribute that you suspect: calibrate --attribute"
     )
 
 

@@ -14,6 +14,7 @@ from clip_cfr.cache.words.words import Words, model_of_cache
 from clip_cfr.cache.write.writer import write_cache
 from clip_cfr.calibrate.core.errors import CalibrationError, SettingsError
 from clip_cfr.calibrate.core.experiment import Experiment
+from clip_cfr.calibrate.core.named_groups import criterion_value
 from clip_cfr.calibrate.core.prepared import prepare
 from clip_cfr.calibrate.core.settings import Settings
 from clip_cfr.calibrate.methods import ALL_METHODS, METHODS, NAMED_METHODS, fit, load_method
@@ -219,6 +220,32 @@ def test_the_criterion_of_training_is_that_of_the_metrics(named_task):
     for name in NAMED_METHODS:
         repaired = fit_and_evaluate(name, experiment).metrics["worst-named-group"]["test"]
         assert repaired.worst_group > found.metrics["worst-named-group"]["test"].worst_group + 0.1
+
+
+def test_the_criterion_of_training_is_a_mean_where_a_group_is_small(named_task):
+    (named,) = named_task.named
+    rows = named_task.rows("val")
+    indices = named.indices.copy()
+    group = rows[(named_task.labels[rows] == 1) & (indices[rows] == 0)]
+    indices[group[2:]] = 1
+    few = replace(named_task, named=(replace(named, indices=indices),))
+    experiment = Experiment(prepare(few), quick_settings(), 0)
+    found = fit_and_evaluate("erm", experiment).fitted
+    labels = few.labels[rows]
+    cells = few.named_cells[rows]
+    expected = criterion_value(found.val_correct, labels, cells, few.num_named_cells)
+    np.testing.assert_allclose(found.history["val worst-named-group"], expected, atol=1e-6)
+    means = [
+        np.mean(
+            [
+                each.mean(),
+                min(each[labels == label].mean() for label in (0, 1)),
+                np.mean([each[cells[:, 0] == cell].mean() for cell in range(4)]),
+            ]
+        )
+        for each in found.val_correct
+    ]
+    np.testing.assert_allclose(expected, means)
 
 
 def test_methods_on_named_groups_use_no_labels_of_attributes(named_task):

@@ -156,10 +156,10 @@ def test_errors_without_words_name_the_commands_that_describe_them(reported):
     assert "misclassified images of the val split" in text
     program = "python cli.py" if "python cli.py report" in text else "clip-cfr"
     assert (
-        f"{reported.cache} has no words, so errors are not described in words; make a words file, "
-        f"and explain the errors with it: {program} words --cache {reported.cache} --out WORDS.h5, "
-        f"then {program} explain --run {reported.run} --method erm --split val --cache "
-        f"{reported.cache} --words WORDS.h5."
+        f"{reported.cache} has no words, so errors are not described in words; make a words file "
+        f"and explain the errors with it: `{program} words --cache {reported.cache} --out "
+        f"WORDS.h5`, then `{program} explain --run {reported.run} --method erm --split val --cache "
+        f"{reported.cache} --words WORDS.h5`."
     ) in text
     assert "the attribute that the words suggest" not in text
 

@@ -12,9 +12,14 @@ from click.testing import CliRunner
 
 from clip_cfr.cache.errors import CacheError, OutputError
 from clip_cfr.cache.runs.grid import write_grid
+from clip_cfr.cache.runs.run import read_run
+from clip_cfr.calibrate.comparison.result import Result
+from clip_cfr.calibrate.comparison.trade import Share, Trade
 from clip_cfr.calibrate.core.errors import SettingsError
 from clip_cfr.calibrate.grid.leaderboard import leaderboard_columns
 from clip_cfr.calibrate.report import write_report
+from clip_cfr.calibrate.report.overview import usage
+from clip_cfr.calibrate.report.write import THUMBNAILS
 from clip_cfr.cli import main
 from tests.calibrate.grid.results import make_point, make_result
 from tests.calibrate.report.conftest import MARKUP
@@ -268,7 +273,10 @@ def test_a_page_within_a_run_folder_is_refused(reported):
     ("options", "message"),
     [
         ({"thumbnails": 3}, "thumbnails need the folder of the images: give --root DIR"),
-        ({"root": "."}, "a root has no effect without pictures: give --thumbnails N"),
+        (
+            {"root": ".", "thumbnails": 0},
+            "a root has no effect without pictures: give --thumbnails N",
+        ),
         ({"thumbnails": -1, "root": "."}, "thumbnails is -1, expected 0 or more"),
         ({"rows": -1}, "rows is -1, expected 0 to 20,000"),
         ({"map": "pca"}, "map is 'pca', expected one of tsne, umap"),
@@ -289,3 +297,23 @@ def test_errors_are_not_explained_without_the_cache(run_alone):
     source = read_source(run_alone, ReportOptions(), Pictures(None, 0))
     moved = replace(source, cache_path=None, missing="It is gone.")
     assert errors_in_words.make(moved).parts == ("<p class=note>It is gone.</p>",)
+
+
+def test_a_root_alone_shows_pictures(reported, tmp_path):
+    found = write_report([reported.run], tmp_path / "page.html", root=reported.images, rows=0)
+    assert 0 < found.pictures <= THUMBNAILS
+    assert f"--root {reported.images} --thumbnails {THUMBNAILS} " in re.sub(
+        "</?span[^>]*>", "", found.path.read_text(encoding="utf-8")
+    )
+
+
+def test_two_heads_that_val_cannot_decide_between_are_undecided(reported):
+    result = Result.from_json(read_run(reported.run).metrics)
+    share = Share(1, 2, (0.1, 0.9))
+    undecided = replace(result, trade=Trade("cfr", "erm", share, share, ()))
+    assert [usage(undecided, name) for name in result.methods] == ["-", "undecided", "undecided"]
+    decided = replace(result, trade=None)
+    chosen = result.recommended_head[0]
+    assert [usage(decided, name) for name in result.methods] == [
+        "yes" if name == chosen else "-" for name in result.methods
+    ]
