@@ -21,6 +21,7 @@ from clip_cfr.calibrate.core.stage_spec import IDENTIFICATION_STAGE
 # Validation errors differ from training errors if so many are less probable than this.
 LEVEL = 0.01
 DRAWN = "val was drawn from the same images as train, and no attribute is known"
+DRAWN_TEST = "; so was test, whose accuracies in the table see no more"
 
 
 def describe_drawn_val(
@@ -43,11 +44,13 @@ def describe_drawn_val(
         has_named: whether attributes are named in words.
     """
     groups = [each for split in info["splits"].values() for each in split["groups"] if each["n"]]
-    is_drawn = val_fraction is not None or "val" in info["provenance"].get("drawn_splits", ())
+    recorded = info["provenance"].get("drawn_splits", ())
+    is_drawn = val_fraction is not None or "val" in recorded
     has_attributes = len({each["attribute"] for each in groups}) > 1
     if not is_drawn or has_attributes or has_named or set(methods) == {"zeroshot"}:
         return None
-    return describe_blindness(DRAWN, selection, has_named)
+    cause = f"{DRAWN}{DRAWN_TEST if 'test' in recorded else ''}"
+    return describe_blindness(cause, selection, has_named)
 
 
 def describe_blindness(cause: str, selection: str, has_named: bool) -> str:

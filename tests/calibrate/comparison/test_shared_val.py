@@ -99,13 +99,21 @@ def info_of(attributes=(0,), **provenance) -> dict:
 DRAWN_INFO = info_of(drawn_splits=["val", "test"])
 
 
-@pytest.mark.parametrize(("info", "fraction"), [(DRAWN_INFO, None), (info_of(), 0.2)])
+@pytest.mark.parametrize(
+    ("info", "fraction", "also"),
+    [
+        (DRAWN_INFO, None, "; so was test, whose accuracies in the table see no more"),
+        (info_of(), 0.2, ""),
+    ],
+)
 @pytest.mark.parametrize("selection", ["worst-class", "worst-group", "last"])
-def test_a_drawn_val_without_attributes_is_described_before_training(info, fraction, selection):
+def test_a_drawn_val_without_attributes_is_described_before_training(
+    info, fraction, also, selection
+):
     assert describe_drawn_val(info, fraction, ("zeroshot", "cfr"), selection, False) == (
-        "val was drawn from the same images as train, and no attribute is known. Where class and "
-        "attribute are correlated in train, they then are in val, and worst-class and average "
-        "accuracy on val cannot see the repair. Name the attribute in words with --attribute (the "
+        f"val was drawn from the same images as train, and no attribute is known{also}. Where "
+        "class and attribute are correlated in train, they then are in val, and worst-class and "
+        "average accuracy on val cannot see the repair. Name the attribute in words with --attribute (the "
         "command explain says what misclassified images have in common; if they are few, explain "
         "--split train), select with --selection inferred-groups, or label the attribute of some "
         "validation images"
