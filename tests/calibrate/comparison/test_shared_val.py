@@ -114,8 +114,8 @@ def test_a_drawn_val_without_attributes_is_described_before_training(
         f"val was drawn from the same images as train, and no attribute is known{also}. Where "
         "class and attribute are correlated in train, they then are in val, and worst-class and "
         "average accuracy on val cannot see the repair. Name the attribute in words with "
-        "--attribute (the command explain says what misclassified images have in common; if they are few, explain "
-        "--split train), select with --selection inferred-groups, or label the attribute of some "
+        "--attribute (the command explain says what misclassified images have in common; if they "
+        "are few, explain --split train), select with --selection inferred-groups, or label the attribute of some "
         "validation images"
     )
 
