@@ -115,8 +115,8 @@ def test_a_drawn_val_without_attributes_is_described_before_training(
         "class and attribute are correlated in train, they then are in val, and worst-class and "
         "average accuracy on val cannot see the repair. Name the attribute in words with "
         "--attribute (the command explain says what misclassified images have in common; if they "
-        "are few, explain --split train), select with --selection inferred-groups, or label the attribute of some "
-        "validation images"
+        "are few, explain --split train), select with --selection inferred-groups, or label the "
+        "attribute of some validation images"
     )
 
 
