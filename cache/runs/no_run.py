@@ -59,5 +59,8 @@ def describe_folder(path: Path) -> str:
     if is_study(path / STUDY):
         return f"{path} holds the trials of a grid or of --tune, not a run; {NAME_A_RUN}"
     if has_points(path) or has_cost(path):
-        return f"{path} is a study folder, not a run folder; {NAME_A_RUN}"
+        return (
+            f"{path} is a study folder, not a run folder; the same study command prints its table "
+            f"again, or {NAME_A_RUN}"
+        )
     return f"{path}: expected a run folder, found no {RUN.index}; {NAME_A_RUN}"

@@ -58,7 +58,8 @@ def test_the_folders_of_grids_trials_and_studies(tmp_path):
         f"{tmp_path}/trials holds the trials of a grid or of --tune, not a run; {NAME}"
     )
     assert message_of(tmp_path / "study") == (
-        f"{tmp_path}/study is a study folder, not a run folder; {NAME}"
+        f"{tmp_path}/study is a study folder, not a run folder; the same study command prints its "
+        f"table again, or {NAME}"
     )
 
 
