@@ -30,9 +30,9 @@ def reserve_folder(
     """Hold the lock of a folder within the block, after checking that it may be written.
 
     Missing parent folders are created, but not the folder itself, and removed again if the block
-    raises and they are empty. Only an empty folder, or one of
-    this kind without foreign files, is ever replaced. Leftovers of a killed process are removed,
-    and a folder that it left under a hidden name is renamed back; both are logged as warnings.
+    raises and they are empty. Only an empty folder, or one of this kind without foreign files, is
+    ever replaced. Leftovers of a killed process are removed, and a folder that it left under a
+    hidden name is renamed back; both are logged as warnings.
 
     Args:
         kind: the kind of the folder.

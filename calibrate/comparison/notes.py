@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clip_cfr.calibrate.comparison.recommendation import REFERENCE
 from clip_cfr.calibrate.comparison.result import CLASS_MEANS, Result
 from clip_cfr.calibrate.comparison.titles import method_title
 from clip_cfr.calibrate.comparison.tuning import tuning_notes
@@ -193,7 +192,7 @@ def format_recommendation(result: Result) -> str:
             return f"Recommendation: {describe_trade(result)} {reason}"
         limit = (
             ", as far as val can see: it may share the correlations of train"
-            if result.val_is_shared and result.recommendation.method == REFERENCE
+            if result.is_blind_verdict
             else ""
         )
         return f"Recommendation: use {title}{limit}. {reason}"

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from clip_cfr.calibrate.comparison.method_result import MethodResult, metric_of
-from clip_cfr.calibrate.comparison.recommendation import Recommendation
+from clip_cfr.calibrate.comparison.recommendation import REFERENCE, Recommendation
 from clip_cfr.calibrate.comparison.stored_settings import read_settings
 from clip_cfr.calibrate.comparison.titles import TRAINING_ROWS, method_title
 from clip_cfr.calibrate.comparison.trade import Trade
@@ -160,6 +160,12 @@ class Result:
     def selection(self) -> str:
         """The criterion that selected the reported heads."""
         return self.settings.selection
+
+    @property
+    def is_blind_verdict(self) -> bool:
+        """Whether ERM is recommended on a val that may not see what another head repairs."""
+        advice = self.recommendation
+        return self.val_is_shared and advice is not None and advice.method == REFERENCE
 
     @property
     def titles(self) -> list[str]:

@@ -140,12 +140,9 @@ def worst_accuracy(
     Returns:
         Accuracies in [0, 1]; infinity if no row has a value.
     """
-    counts = count_large(cells, num_cells)
-    hits = [hits_of(each, cells, num_cells) for each in correct.reshape(-1, correct.shape[-1])]
-    accuracies = np.divide(
-        hits, counts, out=np.full((len(hits), len(counts)), np.inf), where=counts > 0
-    )
-    return accuracies.min(axis=1).reshape(correct.shape[:-1])
+    by_row = correct.reshape(-1, correct.shape[-1])
+    accuracies = accuracies_of(by_row, cells, count_large(cells, num_cells))
+    return accuracies.min(axis=1, initial=np.inf).reshape(correct.shape[:-1])
 
 
 def criterion_value(

@@ -9,7 +9,14 @@ from jaxtyping import Bool, Int
 from scipy.special import chdtrc
 
 from clip_cfr.cache.format.schema import FeatureCache
-from clip_cfr.calibrate.core.named_groups import FEW_ROWS, SMALLEST, NamedAttribute, count_rows
+from clip_cfr.calibrate.core.named_groups import (
+    FEW_ROWS,
+    SMALLEST,
+    NamedAttribute,
+    count_cells,
+    count_rows,
+    number_cells,
+)
 from clip_cfr.calibrate.core.task import Task
 from clip_cfr.calibrate.named.embedded import EmbeddedAttributes
 from clip_cfr.calibrate.named.request import WordAttribute
@@ -261,11 +268,12 @@ def has_few_named(task: Task) -> bool:
 
 def named_warnings(task: Task) -> list[str]:
     """Return a warning for each named attribute of which groups are missing or small in val."""
-    rows = task.rows("val")
     return [
-        warning
+        f"groups named in words with fewer than {SMALLEST} validation images: {shorten(small)}; "
+        "selection by worst-named-group then takes a mean with average and worst-class accuracy: "
+        f"add such images to val, or describe the values of {each.name!r} by other words"
         for each in task.named
-        if (warning := warn_of_small(task, each, task.labels[rows], each.indices[rows]))
+        if (small := list_small(task, each))
     ]
 
 
@@ -287,7 +295,7 @@ def idle_warnings(task: Task, correct: Bool[np.ndarray, " val"]) -> list[str]:
         "noise: these words do not describe the images that it misclassifies, or val has too few "
         "of them; the command explain suggests words"
         for each in task.named
-        if warn_of_small(task, each, labels, each.indices[rows]) is None
+        if not list_small(task, each)
         and least_p_value(labels, each.indices[rows], correct) * task.num_classes > IDLE_LEVEL
     ]
 
@@ -317,22 +325,14 @@ def least_p_value(
     return min(p_values)
 
 
-def warn_of_small(task: Task, named: NamedAttribute, labels, indices) -> str | None:
-    """Return a warning if a named group has fewer than `SMALLEST` validation rows; else None."""
-    shape = (task.num_classes, len(named.values))
-    counts = np.zeros(shape, int)
-    np.add.at(counts, (labels[indices >= 0], indices[indices >= 0]), 1)
-    small = [
+def list_small(task: Task, named: NamedAttribute) -> list[str]:
+    """Return the groups of an attribute with fewer than `SMALLEST` validation rows, by name."""
+    cells = number_cells(task.labels, (named,), task.num_classes)[task.rows("val")]
+    counts = count_rows(cells, count_cells((named,), task.num_classes))[:-1]
+    return [
         f"({task.class_names[label]}, {named.values[value]})"
-        for label, value in np.argwhere(counts < SMALLEST)
+        for label, value in np.argwhere(counts.reshape(task.num_classes, -1) < SMALLEST)
     ]
-    if not small:
-        return None
-    return (
-        f"groups named in words with fewer than {SMALLEST} validation images: {shorten(small)}; "
-        "selection by worst-named-group then takes a mean with average and worst-class accuracy: "
-        f"add such images to val, or describe the values of {named.name!r} by other words"
-    )
 
 
 def shorten(names: Sequence[str]) -> str:

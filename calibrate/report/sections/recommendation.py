@@ -37,10 +37,8 @@ def verdict(source: RunSource) -> str:
         return "No head is recommended."
     if (trade := source.result.trade) is not None:
         return f"Use the head of {source.title(trade.over)} or of {source.title(trade.method)}."
-    title = source.title(recommendation.method)
-    if source.result.val_is_shared and recommendation.method == REFERENCE:
-        return f"Use the head of {title}, as far as val can see."
-    return f"Use the head of {title}."
+    limit = ", as far as val can see" if source.result.is_blind_verdict else ""
+    return f"Use the head of {source.title(recommendation.method)}{limit}."
 
 
 def gain_sentences(source: RunSource) -> list[str]:
